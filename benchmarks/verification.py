@@ -1,0 +1,86 @@
+"""1:1 verification of labelled pairs of photographs, in folds: LFW's protocol on any list of pairs."""
+
+import csv
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from engine.embed import Embedder
+from engine.encoders import load_encoder
+from engine.errors import PhotographsError
+from engine.labels import Photograph
+from engine.metrics import PairAccuracy, pair_accuracy
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two photographs, as paths below the folder of photographs, and whether they show one identity."""
+
+    a: str
+    b: str
+    same: bool
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What came of it. `failed` names photographs that gave no template; a pair with one counts as called "not the same"."""
+
+    accuracy: PairAccuracy
+    pairs: int
+    photographs: int
+    failed: tuple[str, ...]
+
+
+def read_pairs(path: Path) -> list[Pair]:
+    """Read a CSV file with the columns `a`, `b` and `same` (1 or 0).
+
+    Raises:
+        PhotographsError: it cannot be read, or a column or value is missing; names what was found.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            reader = csv.DictReader(stream)
+            if set(reader.fieldnames or ()) < {"a", "b", "same"}:
+                raise PhotographsError(f"{path}: found the columns {reader.fieldnames}, expected a, b and same")
+            rows = list(reader)
+    except OSError as error:
+        raise PhotographsError(f"{path}: cannot be read: {error.strerror}") from error
+    for number, row in enumerate(rows, start=1):
+        if row["same"] not in ("0", "1"):
+            raise PhotographsError(f"{path}: row {number} says same = {row['same']!r}, expected 1 or 0")
+    return [Pair(row["a"], row["b"], row["same"] == "1") for row in rows]
+
+
+def verification(
+    photos: Path,
+    pairs: list[Pair],
+    encoder: str,
+    *,
+    flip: bool = True,
+    faces: str = "largest",
+    weights: Path | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Verified:
+    """Embed every photograph that a pair names, and judge the pairs' distances in ten folds.
+
+    Raises:
+        PhotographsError: a photograph of a pair is not there.
+    """
+    names = sorted({name for pair in pairs for name in (pair.a, pair.b)})
+    missing = next((name for name in names if not (photos / name).is_file()), None)
+    if missing:
+        raise PhotographsError(f"{photos / missing}: no such file, but a pair names it")
+    embedder = Embedder(load_encoder(encoder, flip=flip, weights=weights), faces)
+    outcomes = list(embedder.stream([Photograph(name, photos / name, None) for name in names], progress))
+    vectors = {outcome.photograph.source: outcome.vectors[0] for outcome in outcomes if outcome.problem is None}
+    distances = np.array([_distance(vectors.get(pair.a), vectors.get(pair.b)) for pair in pairs])
+    accuracy = pair_accuracy(distances, np.array([pair.same for pair in pairs]))
+    failed = tuple(outcome.photograph.source for outcome in outcomes if outcome.problem is not None)
+    return Verified(accuracy, len(pairs), len(names), failed)
+
+
+def _distance(a: np.ndarray | None, b: np.ndarray | None) -> float:
+    """Euclidean; 2, the largest there is, where a template is missing."""
+    return 2.0 if a is None or b is None else float(np.linalg.norm(a - b))

@@ -1,0 +1,45 @@
+"""onek recognises one in K: photographs or vectors go in; for every probe comes out who it is, or "unknown"."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engine.embed import Embedding, embed_images
+    from engine.encoders import Encoder, load_encoder
+    from engine.gallery import Gallery
+    from engine.results import Result, Results
+    from engine.templates import Templates, read_templates
+    from indexes.errors import OnekError
+
+__all__ = [
+    "Embedding",
+    "Encoder",
+    "Gallery",
+    "OnekError",
+    "Result",
+    "Results",
+    "Templates",
+    "embed_images",
+    "load_encoder",
+    "read_templates",
+]
+
+_HOME = {
+    "Embedding": "engine.embed",
+    "Encoder": "engine.encoders",
+    "Gallery": "engine.gallery",
+    "OnekError": "indexes.errors",
+    "Result": "engine.results",
+    "Results": "engine.results",
+    "Templates": "engine.templates",
+    "embed_images": "engine.embed",
+    "load_encoder": "engine.encoders",
+    "read_templates": "engine.templates",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: `import engine` alone loads nothing heavy."""
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'engine' has no attribute {name!r}")

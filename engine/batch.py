@@ -1,0 +1,90 @@
+"""Identify many probes, from files to a file, without holding them all."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from engine.embed import problems_of
+from engine.errors import PhotographsError
+from engine.files import check_output
+from engine.gallery import Gallery
+from engine.labels import find_photographs
+from engine.problems import Problem, problems_path, write_problems
+from engine.results import Counts, Results, results_file, writer_for
+from engine.streams import batched
+from engine.templates import is_template_file, stream_templates
+
+BATCH = 1024
+
+
+@dataclass(frozen=True)
+class IdentifySummary:
+    """How many probe faces were decided which way, and where the reasons of failed photographs lie."""
+
+    counts: Counts
+    problems_file: Path
+
+
+def identify_to_file(
+    gallery: Gallery,
+    probes: Sequence[Path],
+    out: Path,
+    *,
+    threshold: float | None = None,
+    top: int = 5,
+    faces: str | None = None,
+    encoder: str | None = None,
+    weights: Path | None = None,
+    overwrite: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> IdentifySummary:
+    """Identify photographs or one template file into `.parquet`, `.csv` or `.jsonl`; arguments as in `Gallery.identify`.
+
+    The problems file beside `out` names each photograph that failed, and why. Templates never load TensorFlow.
+
+    Raises:
+        OutputError: `out` exists, cannot be written, or has an ending that no format goes with.
+        OnekError: as `Gallery.identify`.
+    """
+    writer_for(out)
+    check_output(out, overwrite)
+    problems: list[Problem] = []
+    if any(is_template_file(path) for path in probes):
+        tables = _of_templates(gallery, probes, threshold, top)
+    else:
+        tables = _of_photographs(gallery, probes, threshold, top, faces, encoder, weights, problems)
+    counts = Counts()
+    with results_file(out) as writer:
+        for table in tables:
+            writer.write(table)
+            counts += Results(table).counts
+            if progress:
+                progress(table.num_rows)
+        write_problems(out, problems)
+    return IdentifySummary(counts, problems_path(out))
+
+
+def _of_templates(gallery: Gallery, probes: Sequence[Path], threshold: float | None, top: int) -> Iterator[pa.Table]:
+    if len(probes) > 1:
+        raise PhotographsError(f"found {len(probes)} inputs with a template file among them; expected one template file, or photographs")
+    for part in stream_templates(probes[0], BATCH):
+        yield gallery.identify_templates(part, threshold=threshold, top=top)
+
+
+def _of_photographs(
+    gallery: Gallery,
+    probes: Sequence[Path],
+    threshold: float | None,
+    top: int,
+    faces: str | None,
+    encoder: str | None,
+    weights: Path | None,
+    problems: list[Problem],
+) -> Iterator[pa.Table]:
+    photographs = find_photographs(probes, "none")
+    embedder = gallery.embedder(faces, encoder=encoder, weights=weights)
+    for outcomes in batched(embedder.stream(photographs), BATCH):
+        problems += problems_of(outcomes)
+        yield gallery.identify_outcomes(outcomes, embedder, threshold=threshold, top=top)

@@ -1,0 +1,86 @@
+"""The catalogue of a gallery: the one SQLite file that says which segments live, and how their templates were made."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+
+from engine.errors import GalleryError
+from engine.provenance import Provenance
+
+NAME = "catalogue.sqlite"
+FORMAT = 1
+
+_TABLES = """
+CREATE TABLE gallery (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE segments (
+    name TEXT PRIMARY KEY, kind TEXT NOT NULL, templates INTEGER NOT NULL,
+    rows_bytes INTEGER NOT NULL, rows_sha256 TEXT NOT NULL, index_bytes INTEGER NOT NULL, index_sha256 TEXT NOT NULL
+);
+"""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A sealed part of a gallery: `NAME.parquet` with the rows and `NAME.faiss` with the index of `kind`, neither ever changed."""
+
+    name: str
+    kind: str
+    templates: int
+    rows_bytes: int
+    rows_sha256: str
+    index_bytes: int
+    index_sha256: str
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What the catalogue holds. `created` is a UTC time in ISO 8601."""
+
+    provenance: Provenance
+    created: str
+    segments: tuple[Segment, ...]
+
+
+def write_catalogue(folder: Path, catalogue: Catalogue) -> None:
+    """Create the catalogue of a new gallery."""
+    values = {
+        "format": str(FORMAT),
+        "provenance": catalogue.provenance.to_metadata()["onek.provenance"],
+        "created": catalogue.created,
+    }
+    places = ", ".join("?" for _ in fields(Segment))
+    with closing(sqlite3.connect(folder / NAME)) as database:
+        database.execute("PRAGMA synchronous = FULL")
+        database.executescript(_TABLES)
+        database.executemany("INSERT INTO gallery VALUES (?, ?)", values.items())
+        database.executemany(f"INSERT INTO segments VALUES ({places})", map(astuple, catalogue.segments))  # noqa: S608
+        database.commit()
+
+
+def read_catalogue(folder: Path) -> Catalogue:
+    """Read the catalogue of a gallery.
+
+    Raises:
+        GalleryError: the folder is no gallery, its catalogue is damaged, or of a newer format (names both).
+    """
+    if not folder.exists():
+        raise GalleryError(f"{folder}: no such gallery; build one with onek build-index")
+    if not (folder / NAME).is_file():
+        raise GalleryError(f"{folder} is no gallery: it holds no {NAME}; build one with onek build-index")
+    with _reading(folder) as database:
+        values = dict(database.execute("SELECT key, value FROM gallery"))
+        if (found := values.get("format")) != str(FORMAT):
+            raise GalleryError(f"{folder} is a gallery of format {found}; this onek reads format {FORMAT}, so take a newer onek")
+        segments = tuple(Segment(*row) for row in database.execute("SELECT * FROM segments ORDER BY name"))
+        return Catalogue(Provenance.from_json(values["provenance"]), values["created"], segments)
+
+
+@contextmanager
+def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
+    try:
+        with closing(sqlite3.connect(f"{(folder / NAME).absolute().as_uri()}?mode=ro", uri=True)) as database:
+            yield database
+    except (sqlite3.Error, KeyError, ValueError, TypeError) as error:
+        raise GalleryError(f"{folder}: its catalogue is damaged: {error}; restore the gallery from a backup or build it anew") from error

@@ -1,0 +1,201 @@
+"""The command `onek`: parse, call the library, print. Exit status: 0 all well, 3 done with problems, 2 the user must change
+something, 4 not the same person (`verify`), 1 a defect of ours."""
+
+import sys
+from dataclasses import asdict
+from importlib.metadata import entry_points, version
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from engine.errors import OnekError
+
+# Exit statuses.
+PROBLEMS, CHANGE_SOMETHING, NOT_THE_SAME, INTERRUPTED = 3, 2, 4, 130
+
+app = typer.Typer(
+    name="onek",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Recognise one in K: photographs or vectors in, names or 'unknown' out.",
+)
+
+Photos = Annotated[list[Path], typer.Argument(metavar="PHOTOS...", help="Folders, image files, or CSV/Parquet lists with path and identity.")]
+GalleryOption = Annotated[Path, typer.Option("--gallery", "-g", metavar="GALLERY", help="The gallery to search.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
+Threshold = Annotated[Optional[float], typer.Option(metavar="DISTANCE", help="Largest distance that is accepted, 0 to 2. Default: the encoder's.")]  # noqa: UP045
+Faces = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(metavar="largest|all|none", help="Which faces of a photograph; none: it is a face crop. Default: as the gallery was made."),
+]
+MovedEncoder = Annotated[Optional[str], typer.Option(metavar="PATH", help="Where the gallery's own encoder file lies now, if it moved.")]  # noqa: UP045
+Weights = Annotated[Optional[Path], typer.Option(metavar="FOLDER|FILE", help="The encoder's weights, where they do not come with onek.")]  # noqa: UP045
+
+
+@app.callback(invoke_without_command=True)
+def _root(show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if show_version:
+        typer.echo(f"onek {version('onek')}")
+        raise typer.Exit
+
+
+@app.command()
+def embed(
+    photos: Photos,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="T.parquet", help="The template file to write.")],
+    encoder: Annotated[str, typer.Option(metavar="NAME|PATH", help="See onek encoders; or an .onnx or .keras file.")] = "dlib-resnet",
+    weights: Weights = None,
+    flip: Annotated[bool, typer.Option(help="Average each face with its mirror image.")] = True,
+    faces: Annotated[str, typer.Option(metavar="largest|all|none", help="Which faces; none: the photographs are face crops.")] = "largest",
+    labels: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="folder|stem|none|FILE", help="Whose photographs they are. Default: from the shape of the folder."),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run to the same output.")] = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Make templates of photographs, and name those that gave none in T.problems.csv."""
+    from engine.embed import Embedder
+    from engine.encoders import load_encoder
+    from engine.journal import check_embed_output, embed_to_file
+    from engine.labels import find_photographs
+    from engine.terminal import out as console
+    from engine.terminal import progress, thousands
+
+    check_embed_output(out, overwrite=overwrite, resume=resume)
+    photographs = find_photographs(photos, labels or ("none" if faces == "all" else None))
+    embedder = Embedder(load_encoder(encoder, flip=flip, weights=weights), faces)
+    with progress("embedding", len(photographs)) as done:
+        made = embed_to_file(photographs, embedder, out, overwrite=overwrite, resume=resume, progress=done)
+    console.print(
+        f"{thousands(made.images)} images: {thousands(made.templates)} templates in {out}, "
+        f"{thousands(made.problems)} problems in {made.problems_file}"
+    )
+    if made.problems:
+        raise typer.Exit(PROBLEMS)
+
+
+@app.command("build-index")
+def build_index(
+    templates: Annotated[list[Path], typer.Argument(metavar="T.parquet...", help="Template files; or Parquet/NumPy vectors from elsewhere.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="GALLERY", help="The gallery (a folder) to create.")],
+    overwrite: Overwrite = False,
+) -> None:
+    """Build a gallery: the templates, their index and its catalogue."""
+    from engine.gallery import Gallery
+    from engine.terminal import out as console
+    from engine.terminal import thousands
+
+    info = Gallery.build(templates, out, overwrite=overwrite).info()
+    console.print(f"{thousands(info.templates)} templates of {thousands(info.identities)} identities in {out} ({info.index} index, {info.dim} dimensions)")
+
+
+@app.command()
+def identify(
+    probes: Annotated[list[Path], typer.Argument(metavar="PROBES...", help="Photographs as for embed, or one template file.")],
+    gallery: GalleryOption,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="R.parquet|.csv|.jsonl", help="The results file to write.")],
+    threshold: Threshold = None,
+    top: Annotated[int, typer.Option(min=1, help="Candidates to list for each probe.")] = 5,
+    faces: Faces = None,
+    encoder: MovedEncoder = None,
+    weights: Weights = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Say of each probe who it is, or that it is unknown. Photographs without a face say failed."""
+    from engine.batch import identify_to_file
+    from engine.gallery import Gallery
+    from engine.terminal import out as console
+    from engine.terminal import progress, thousands
+
+    opened = Gallery.open(gallery)
+    with progress("identifying", 0) as done:
+        made = identify_to_file(
+            opened, probes, out, threshold=threshold, top=top, faces=faces, encoder=encoder, weights=weights, overwrite=overwrite, progress=done
+        )
+    counts = made.counts
+    problems = f"; reasons in {made.problems_file}" if counts.failed else ""
+    console.print(
+        f"{thousands(counts.probes)} probe faces: {thousands(counts.identified)} identified, {thousands(counts.unknown)} unknown, "
+        f"{thousands(counts.failed)} failed, in {out}{problems}"
+    )
+    if counts.failed:
+        raise typer.Exit(PROBLEMS)
+
+
+@app.command()
+def verify(
+    photo: Annotated[Path, typer.Argument(metavar="PHOTO")],
+    identity: Annotated[str, typer.Argument(metavar="IDENTITY", help="Who the photograph is said to show.")],
+    gallery: GalleryOption,
+    threshold: Threshold = None,
+    faces: Faces = None,
+    encoder: MovedEncoder = None,
+    weights: Weights = None,
+) -> None:
+    """Compare one photograph with one enrolled identity. Exit status: 0 the same, 4 not the same."""
+    from engine.gallery import Gallery
+    from engine.terminal import out as console
+
+    opened = Gallery.open(gallery)
+    found = opened.verify(photo, identity, threshold=threshold, faces=faces, encoder=encoder, weights=weights)
+    answer = "the same" if found.same else "not the same"
+    console.print(f"{answer}: {found.probe} is {found.distance:.4f} from {found.identity} ({found.template_id}); threshold {found.threshold:.4f}")
+    if not found.same:
+        raise typer.Exit(NOT_THE_SAME)
+
+
+@app.command()
+def info(
+    gallery: Annotated[Path, typer.Argument(metavar="GALLERY")],
+    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+) -> None:
+    """What a gallery holds, and how its templates were made."""
+    import json
+
+    from engine.gallery import Gallery
+    from engine.terminal import out as console
+
+    fields = asdict(Gallery.open(gallery).info())
+    if as_json:
+        typer.echo(json.dumps(fields, ensure_ascii=False))
+        return
+    for name, value in fields.items():
+        console.print(f"{name:<12} {'not known' if value is None else value}")
+
+
+@app.command()
+def encoders() -> None:
+    """List the encoders: dimensions, threshold, licence and source of each."""
+    from rich.table import Table
+
+    from engine.encoders import CARDS, DEFAULT
+    from engine.terminal import out as console
+
+    table = Table("name", "dim", "chip", "threshold", "licence", "source")
+    for card in CARDS:
+        name = f"{card.name} (default)" if card.name == DEFAULT else card.name
+        threshold = "none" if card.threshold is None else f"{card.threshold:g}"
+        table.add_row(name, str(card.dim), f"{card.chip.size}x{card.chip.size}", f"{threshold}, {card.measured}", card.licence, card.source)
+    table.add_row("PATH.onnx, PATH.keras", "any", "any", "as its JSON file says", "yours", "a network of yours, with a JSON file beside it")
+    console.print(table)
+
+
+def main() -> None:
+    """Run the command line; every error that the user can mend ends in one line and exit status 2."""
+    for command in entry_points(group="onek.commands"):
+        loaded = command.load()
+        if isinstance(loaded, typer.Typer):
+            app.add_typer(loaded, name=command.name)
+        else:
+            app.command(command.name)(loaded)
+    try:
+        app()
+    except OnekError as error:
+        typer.echo(f"onek: {error}", err=True)
+        sys.exit(CHANGE_SOMETHING)
+    except KeyboardInterrupt:
+        typer.echo("onek: interrupted; nothing was left under its final name", err=True)
+        sys.exit(INTERRUPTED)

@@ -1,0 +1,110 @@
+"""dlib's face ResNet (Davis King, 2017), rebuilt in Keras from the bytes of dlib's own weights."""
+
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine.backend import tensorflow
+from engine.encoders.base import Card, Encoder
+from engine.encoders.dlib_format import Convolution, FaceResnet, read_face_resnet
+from engine.errors import EncoderError
+from engine.faces import Chip
+from engine.files import sha256_file
+
+_FILE = "face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat"
+
+# The unit coordinates of dlib's five landmarks, given for MTCNN's points; pixel = 100 * (0.25 + u).
+_UNIT_POINTS = ((0.2255, 0.2160), (0.7548, 0.2160), (0.4901, 0.5156), (0.2541, 0.7802), (0.7261, 0.7802))
+
+CARD = Card(
+    name="dlib-resnet",
+    dim=128,
+    chip=Chip(150, tuple((100 * (0.25 + x), 100 * (0.25 + y)) for x, y in _UNIT_POINTS)),
+    threshold=0.425,
+    measured="LFW, 1:1",
+    source="dlib_face_recognition_resnet_model_v1.dat, in the package face-recognition-models",
+    licence="CC0-1.0",
+)
+
+
+def load(card: Card, *, flip: bool, weights: str | None) -> Encoder:
+    """Build the network from the installed weights, or from the `.dat` file that `weights` names.
+
+    Raises:
+        EncoderError: the weights are missing or are something else.
+    """
+    path = Path(weights) if weights else _installed_weights()
+    network = read_face_resnet(path)
+    return DlibResnet(card, network, flip=flip, weights=weights, weights_hash=sha256_file(path))
+
+
+class DlibResnet(Encoder):
+    """29 convolutions in 14 residual blocks. Descriptors have a norm of 1.27 to 1.61 before normalisation."""
+
+    def __init__(self, card: Card, network: FaceResnet, *, flip: bool, weights: str | None, weights_hash: str) -> None:
+        super().__init__(
+            card, flip=flip, weights=weights, weights_hash=weights_hash, preprocessing=f"(rgb - {network.mean.tolist()}) / 256"
+        )
+        self._call = _compiled(_build(network), network)
+
+    def forward(self, chips: np.ndarray) -> np.ndarray:
+        return self._call(chips).numpy()
+
+
+def _installed_weights() -> Path:
+    # The package is located, not imported: importing it needs pkg_resources, which newer Pythons lack.
+    try:
+        path = Path(str(distribution("face-recognition-models").locate_file(_FILE)))
+    except PackageNotFoundError as error:
+        raise EncoderError("dlib-resnet: the package face-recognition-models is not installed; pip install it") from error
+    return path
+
+
+def _compiled(model: Any, network: FaceResnet) -> Any:
+    tf = tensorflow()
+    mean = tf.constant(network.mean)
+
+    @tf.function(input_signature=[tf.TensorSpec((None, network.size, network.size, 3), tf.uint8)])
+    def call(chips: Any) -> Any:
+        return model((tf.cast(chips, tf.float32) - mean) / 256, training=False)
+
+    return call
+
+
+def _build(network: FaceResnet) -> Any:
+    tf = tensorflow()
+    layers = tf.keras.layers
+    convolutions = iter(network.convolutions)
+    values: list[np.ndarray] = []
+
+    def conv(x: Any, convolution: Convolution, activation: str | None) -> Any:
+        values.extend([convolution.kernel, convolution.bias])
+        height, width, _, filters = convolution.kernel.shape
+        # A padding of 1 round a 3x3 kernel at stride 1 is what Keras calls "same".
+        padding = "same" if convolution.padding else "valid"
+        return layers.Conv2D(filters, (height, width), convolution.stride, padding, activation=activation)(x)
+
+    def block(x: Any) -> Any:
+        """Two convolutions beside a shortcut, added as dlib's add_prev does: what either side lacks counts as zero."""
+        first, second = next(convolutions), next(convolutions)
+        main = conv(conv(x, first, "relu"), second, None)
+        shortcut = layers.AveragePooling2D(2, 2)(x) if first.stride == 2 else x
+        extra = main.shape[-1] - shortcut.shape[-1]
+        if extra:
+            shortcut = tf.keras.ops.pad(shortcut, ((0, 0), (0, 0), (0, 0), (0, extra)))
+        lack = shortcut.shape[1] - main.shape[1]
+        if lack:
+            main = layers.ZeroPadding2D(((0, lack), (0, lack)))(main)
+        return layers.ReLU()(layers.Add()([main, shortcut]))
+
+    chips = layers.Input((network.size, network.size, 3))
+    x = conv(chips, next(convolutions), "relu")
+    x = layers.MaxPooling2D(3, 2)(x)
+    for _ in range((len(network.convolutions) - 1) // 2):
+        x = block(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    model = tf.keras.Model(chips, layers.Dense(network.projection.shape[1], use_bias=False)(x))
+    model.set_weights([*values, network.projection])
+    return model

@@ -1,0 +1,44 @@
+"""The typed errors of the engine. All of them are `OnekError`: caught at the command line, they end with exit status 2."""
+
+from indexes.errors import IndexFileError, OnekError, VectorsError
+
+__all__ = [
+    "EncoderError",
+    "EncoderMismatch",
+    "GalleryError",
+    "ImageProblem",
+    "IndexFileError",
+    "OnekError",
+    "OutputError",
+    "PhotographsError",
+    "TemplatesError",
+    "VectorsError",
+]
+
+
+class PhotographsError(OnekError):
+    """The photographs to work on cannot be listed: a missing folder, no images in it, labels that do not fit."""
+
+
+class ImageProblem(OnekError):
+    """One image gave no template. The run goes on, and the message becomes a row of the problems file."""
+
+
+class EncoderError(OnekError):
+    """An encoder that does not exist, or whose weights cannot be read."""
+
+
+class EncoderMismatch(OnekError):
+    """Templates that different encoders (or one encoder with different preprocessing) made were about to be compared."""
+
+
+class TemplatesError(OnekError):
+    """A template file that cannot be read, or that holds something that is no template."""
+
+
+class GalleryError(OnekError):
+    """A folder that is no gallery, a damaged gallery, or a question that it cannot answer."""
+
+
+class OutputError(OnekError):
+    """An output that exists already, cannot be written, or has an ending that no format goes with."""

@@ -1,0 +1,87 @@
+"""Outputs appear under their final name only when they are whole."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from engine.errors import OutputError
+
+
+def check_output(path: Path, overwrite: bool) -> None:
+    """Refuse, before any work is done, an output that exists or whose folder cannot be written to.
+
+    Raises:
+        OutputError: it exists and `overwrite` is false, or its folder is missing or not writable.
+    """
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path} exists already; choose another name, or pass --overwrite to replace it")
+    folder = path.parent
+    if not folder.is_dir():
+        raise OutputError(f"cannot write {path}: there is no folder {folder}; create it first")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"cannot write {path}: no permission to write in {folder}")
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a temporary name beside `path`; rename it to `path` when the block ends well, remove it when it does not.
+
+    Raises:
+        OutputError: the system refused a write (disk full, no permission); names the file and the system's reason.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        yield temporary
+        _sync(temporary)
+        temporary.replace(path)
+        _sync(path.parent)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """As `whole_file`, for a folder: what stood at `path` before is replaced only once the new folder is complete.
+
+    Raises:
+        OutputError: the system refused a write.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    replaced = path.with_name(f".{path.name}.{os.getpid()}.replaced")
+    try:
+        temporary.mkdir()
+        yield temporary
+        for file in temporary.rglob("*"):
+            _sync(file)
+        _sync(temporary)
+        if path.exists():
+            path.replace(replaced)
+        temporary.replace(path)
+        _sync(path.parent)
+    except OSError as error:
+        if replaced.exists() and not path.exists():
+            replaced.replace(path)
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        for leftover in (temporary, replaced):
+            if leftover.exists():
+                shutil.rmtree(leftover)
+
+
+def sha256_file(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

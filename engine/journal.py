@@ -1,0 +1,142 @@
+"""An embedding run to a file that may be interrupted, and goes on where it stopped.
+
+While it runs, finished stretches of photographs lie as part files in `NAME.partial/` beside the output. A part names, in its own
+metadata, how many photographs are done once it is there, and the problems among them, so that it is whole or absent.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from engine.embed import Embedder, problems_of, to_batch
+from engine.errors import OutputError
+from engine.files import check_output, whole_file
+from engine.labels import Photograph
+from engine.problems import Problem, write_problems
+from engine.streams import batched
+from engine.templates import TemplateWriter, schema
+
+PART = 256
+_DONE, _PROBLEMS = b"onek.run.done", b"onek.run.problems"
+
+
+@dataclass(frozen=True)
+class EmbedSummary:
+    """What a run made. `images` = the photographs that gave templates + `problems`."""
+
+    images: int
+    templates: int
+    problems: int
+    problems_file: Path
+
+
+def partial_folder(out: Path) -> Path:
+    """Where the parts of an unfinished run to `out` lie."""
+    return out.with_name(f"{out.name}.partial")
+
+
+def check_embed_output(out: Path, *, overwrite: bool, resume: bool) -> None:
+    """Refuse, before any work, an output that exists, cannot be written, or has an unfinished run beside it.
+
+    Raises:
+        OutputError: which, and what to pass.
+    """
+    if out.suffix.lower() != ".parquet":
+        raise OutputError(f"{out}: templates are written as Parquet; expected a name that ends in .parquet")
+    check_output(out, overwrite)
+    if partial_folder(out).exists() and not (resume or overwrite):
+        raise OutputError(f"an interrupted run to {out} lies in {partial_folder(out)}; pass --resume to go on, or --overwrite to start anew")
+
+
+def embed_to_file(
+    photographs: Sequence[Photograph],
+    embedder: Embedder,
+    out: Path,
+    *,
+    overwrite: bool = False,
+    resume: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> EmbedSummary:
+    """Embed photographs into a template file, and their problems into the file beside it.
+
+    Memory does not grow with the number of photographs, and `out` appears only when it is complete. Interrupted, the run
+    leaves its parts behind, and `resume` embeds the rest: nothing twice, nothing lost.
+
+    Raises:
+        OutputError: the output exists, cannot be written, or an interrupted run was of other photographs or another encoder.
+    """
+    check_embed_output(out, overwrite=overwrite, resume=resume)
+    folder = partial_folder(out)
+    if not resume:
+        shutil.rmtree(folder, ignore_errors=True)
+    _start(folder, out, photographs, embedder)
+    done = _done(folder)
+    if progress:
+        progress(done)
+    for outcomes in batched(embedder.stream(photographs[done:], progress), PART):
+        done += len(outcomes)
+        metadata = {_DONE: str(done), _PROBLEMS: json.dumps([asdict(problem) for problem in problems_of(outcomes)])}
+        part = to_batch(outcomes, embedder.provenance).replace_schema_metadata(metadata)
+        with whole_file(folder / f"{done:012d}.parquet") as temporary:
+            pq.write_table(pa.Table.from_batches([part]), temporary, compression="zstd")
+    return _finish(folder, out, photographs, embedder)
+
+
+def _start(folder: Path, out: Path, photographs: Sequence[Photograph], embedder: Embedder) -> None:
+    """Note what the run is of, or see that the notes of an earlier start say the same."""
+    names = "\n".join(f"{photograph.source}\t{photograph.identity}" for photograph in photographs)
+    ours = {
+        "photographs": hashlib.sha256(names.encode()).hexdigest(),
+        "count": len(photographs),
+        "fingerprint": embedder.provenance.fingerprint,
+    }
+    notes = folder / "run.json"
+    if not notes.exists():
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot write {out}: {error.strerror}") from error
+        with whole_file(notes) as temporary:
+            temporary.write_text(json.dumps(ours), encoding="utf-8")
+        return
+    theirs = json.loads(notes.read_text(encoding="utf-8"))
+    if theirs == ours:
+        return
+    if theirs["fingerprint"] != ours["fingerprint"]:
+        what = f"was made with fingerprint {theirs['fingerprint'][:12]}, this one has {str(ours['fingerprint'])[:12]}: another encoder, or other settings"
+    else:
+        what = f"was of {theirs['count']} photographs, these are {ours['count']}, and not the same ones"
+    raise OutputError(f"the interrupted run in {folder} {what}; pass --overwrite to start anew")
+
+
+def _parts(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.parquet") if not path.name.startswith("."))
+
+
+def _done(folder: Path) -> int:
+    parts = _parts(folder)
+    return int(pq.read_schema(parts[-1]).metadata[_DONE]) if parts else 0
+
+
+def _finish(folder: Path, out: Path, photographs: Sequence[Photograph], embedder: Embedder) -> EmbedSummary:
+    with whole_file(out) as temporary:
+        problems = write_problems(out, _problems(folder))
+        with TemplateWriter(temporary, embedder.provenance) as writer:
+            for part in _parts(folder):
+                for rows in pq.read_table(part).cast(schema(embedder.provenance)).to_batches():
+                    writer.write(rows)
+    count = sum(1 for _ in _problems(folder))
+    shutil.rmtree(folder)
+    return EmbedSummary(len(photographs), writer.rows, count, problems)
+
+
+def _problems(folder: Path) -> Iterator[Problem]:
+    for part in _parts(folder):
+        for fields in json.loads(pq.read_schema(part).metadata[_PROBLEMS]):
+            yield Problem(**fields)

@@ -1,0 +1,169 @@
+"""Which photographs there are, and whose they are."""
+
+import csv
+import difflib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from engine.errors import PhotographsError
+from engine.images import find_images
+
+LIST_ENDINGS = (".csv", ".parquet")
+RULES = ("folder", "stem", "none")
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """One image: a file, or an RGB picture in memory, uint8 (height, width, 3).
+
+    `source` is its path as the user gave it; `identity` is None where nobody said whose it is.
+    """
+
+    source: str
+    image: Path | np.ndarray
+    identity: str | None
+
+
+def find_photographs(inputs: Sequence[Path], labels: str | None = None) -> list[Photograph]:
+    """List the photographs of folders, single files, and CSV or Parquet lists with the columns `path` and `identity`.
+
+    Args:
+        inputs: what the user named, in order. Folders are searched recursively.
+        labels: `folder` (the first folder below the one given is the identity; of several folders given that hold images
+            directly, the folder itself), `stem` (`kian.jpg` is kian), `none`, or the path of a CSV or Parquet file with
+            `path` and `identity`. None finds the rule from the shape of each folder: images in sub-folders are labelled
+            by folder, images directly in it by stem.
+
+    Raises:
+        PhotographsError: an input is missing, holds no images, or cannot be labelled by the rule.
+    """
+    table = None
+    if labels is not None and labels not in RULES:
+        table = _read_label_file(labels)
+    inputs = [Path(item) for item in inputs]
+    several_folders = sum(item.is_dir() for item in inputs) > 1
+    photographs: list[Photograph] = []
+    for item in inputs:
+        if item.is_dir():
+            photographs += _of_folder(item, labels if table is None else "none", several_folders)
+        elif item.suffix.lower() in LIST_ENDINGS and item.is_file():
+            photographs += _of_list(item)
+        elif item.exists():
+            identity = {"folder": item.absolute().parent.name, "none": None}.get(labels or "stem", item.stem)
+            photographs.append(_photograph(item, None if table is not None else identity))
+        else:
+            raise PhotographsError(f"{item}: no such file or folder")
+    if not photographs:
+        raise PhotographsError("no photographs were named; name a folder, image files, or a CSV or Parquet list")
+    _refuse_twice(photographs)
+    return photographs if table is None else [_labelled(photograph, table) for photograph in photographs]
+
+
+def _refuse_twice(photographs: list[Photograph]) -> None:
+    seen: set[str] = set()
+    for photograph in photographs:
+        if photograph.source in seen:
+            raise PhotographsError(f"{photograph.source} is named twice; name each photograph once")
+        seen.add(photograph.source)
+
+
+def _of_folder(folder: Path, labels: str | None, several_folders: bool) -> list[Photograph]:
+    images = find_images(folder)
+    if not images:
+        raise PhotographsError(f"{folder}: no images in this folder or below it (looked for JPEG, PNG, WebP, BMP, TIFF)")
+    identity = _rule(folder, images, labels, several_folders)
+    return [_photograph(path, identity(path)) for path in images]
+
+
+def _rule(folder: Path, images: list[Path], labels: str | None, several: bool) -> Callable[[Path], str | None]:
+    """The function from an image's path to its identity for one folder."""
+    nested = [len(path.relative_to(folder).parts) > 1 for path in images]
+    if labels == "none":
+        return lambda path: None
+    if labels == "stem" or (labels is None and not any(nested) and not several):
+        return lambda path: path.stem
+    if not any(nested):
+        own_name = folder.absolute().name
+        return lambda path: own_name
+    if all(nested):
+        return lambda path: path.relative_to(folder).parts[0]
+    stray = images[nested.index(False)]
+    raise PhotographsError(
+        f"{folder} holds images both directly ({stray.name}) and in sub-folders, so it is unclear whose they are; "
+        "pass --labels stem, none or a CSV file, or move them into one folder per identity"
+    )
+
+
+def _of_list(path: Path) -> list[Photograph]:
+    """A list's relative paths start at the folder that the list lies in."""
+    rows = _read_list(path, ("path",))
+    if not rows:
+        raise PhotographsError(f"{path}: the list is empty; expected one row per photograph")
+    return [
+        Photograph(source=row["path"], image=path.parent / row["path"], identity=row.get("identity") or None) for row in rows
+    ]
+
+
+def _read_label_file(labels: str) -> dict[str, str]:
+    path = Path(labels)
+    if path.suffix.lower() not in LIST_ENDINGS:
+        hint = difflib.get_close_matches(labels, RULES, n=1)
+        meant = f" (did you mean {hint[0]}?)" if hint else ""
+        raise PhotographsError(f"--labels {labels}: expected {', '.join(RULES)}, or a CSV or Parquet file{meant}")
+    table = {}
+    for row in _read_list(path, ("path", "identity")):
+        for key in {row["path"], str((path.parent / row["path"]).absolute())}:
+            table[key] = row["identity"]
+    return table
+
+
+def _labelled(photograph: Photograph, table: dict[str, str]) -> Photograph:
+    identity = table.get(photograph.source) or table.get(str(Path(photograph.source).absolute()))
+    if identity is None:
+        raise PhotographsError(f"the label file has no row for {photograph.source}; add one, or leave the photograph out")
+    return replace(photograph, identity=identity)
+
+
+def _read_list(path: Path, required: tuple[str, ...]) -> list[dict[str, str]]:
+    try:
+        rows, columns = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
+    except FileNotFoundError as error:
+        raise PhotographsError(f"{path}: no such file") from error
+    except (OSError, ValueError, csv.Error) as error:
+        raise PhotographsError(f"{path}: cannot be read as a list of photographs: {error}") from error
+    missing = [name for name in required if name not in columns]
+    if missing:
+        raise PhotographsError(f"{path}: found the columns {', '.join(columns) or 'none'}; the column {missing[0]} is missing")
+    for number, row in enumerate(rows, start=1):
+        if not row["path"]:
+            raise PhotographsError(f"{path}: row {number} has no path")
+    return rows
+
+
+def _read_csv(path: Path) -> tuple[list[dict[str, str]], list[str]]:
+    with path.open(newline="", encoding="utf-8-sig") as stream:
+        reader = csv.DictReader(stream)
+        return list(reader), list(reader.fieldnames or [])
+
+
+def _read_parquet(path: Path) -> tuple[list[dict[str, str]], list[str]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pq.read_schema(path)
+    columns = [name for name in ("path", "identity") if name in schema.names]
+    table = pq.read_table(path, columns=columns)
+    text = pa.table({name: table[name].cast(pa.string()) for name in columns})
+    return text.to_pylist(), list(schema.names)
+
+
+def _photograph(path: Path, identity: str | None) -> Photograph:
+    return Photograph(source=_text(str(path)), image=path, identity=None if identity is None else _text(identity))
+
+
+def _text(name: str) -> str:
+    """A file name as valid Unicode: bytes that are none are written as escapes."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -1,0 +1,75 @@
+"""How templates were made: what has to agree before two of them may be compared."""
+
+import json
+from dataclasses import asdict, dataclass
+
+from engine.errors import EncoderMismatch
+
+_FORMAT = "1"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """`fingerprint` is the SHA-256 of weights and preprocessing; the rest says the same to people and to `load_encoder`.
+
+    Vectors that somebody else made have a dimension and nothing more: `encoder` and `fingerprint` are None.
+    """
+
+    encoder: str | None
+    fingerprint: str | None
+    dim: int
+    flip: bool = False
+    alignment: str | None = None
+    weights: str | None = None
+    threshold: float | None = None
+
+    @classmethod
+    def foreign(cls, dim: int) -> "Provenance":
+        """Of vectors without a word on how they were made."""
+        return cls(encoder=None, fingerprint=None, dim=dim)
+
+    def __str__(self) -> str:
+        if self.encoder is None:
+            return f"an encoder that is not named ({self.dim} dimensions)"
+        flip = "mirror average" if self.flip else "no mirror average"
+        return f"{self.encoder} ({self.dim} dimensions, {flip}, {self.alignment}, fingerprint {(self.fingerprint or '')[:12]})"
+
+    def to_metadata(self) -> dict[str, str]:
+        """As Parquet file metadata."""
+        return {
+            "onek.format": _FORMAT,
+            "onek.encoder": self.encoder or "",
+            "onek.fingerprint": self.fingerprint or "",
+            "onek.dim": str(self.dim),
+            "onek.provenance": json.dumps(asdict(self), sort_keys=True),
+        }
+
+    @classmethod
+    def from_json(cls, text: str) -> "Provenance":
+        """Read back what `to_metadata` wrote under `onek.provenance`.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        try:
+            return cls(**json.loads(text))
+        except TypeError as error:
+            raise ValueError(f"not a provenance: {error}") from error
+
+
+def require_same(ours: Provenance, theirs: Provenance, ours_is: str, theirs_is: str) -> None:
+    """Refuse to compare templates that were made differently.
+
+    Foreign vectors say nothing of their making, so only their dimension is compared.
+
+    Raises:
+        EncoderMismatch: dimension or fingerprint differ; names both.
+    """
+    if ours.dim != theirs.dim:
+        raise EncoderMismatch(
+            f"{ours_is} holds {ours.dim} dimensions, {theirs_is} {theirs.dim}: {ours_is} was made by {ours}, {theirs_is} by {theirs}"
+        )
+    if ours.fingerprint and theirs.fingerprint and ours.fingerprint != theirs.fingerprint:
+        raise EncoderMismatch(
+            f"{ours_is} was made by {ours}, {theirs_is} by {theirs}; their distances mean nothing. Embed both the same way"
+        )

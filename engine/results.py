@@ -1,0 +1,235 @@
+"""What an identification says: one row per probe face, in the order given, failures included."""
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, overload
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from engine.decision import FAILED, IDENTIFIED, UNKNOWN
+from engine.errors import OutputError
+from engine.files import whole_file
+
+_CANDIDATE = pa.struct([("identity", pa.string()), ("template_id", pa.string()), ("distance", pa.float32())])
+SCHEMA = pa.schema(
+    [
+        pa.field("probe", pa.string(), nullable=False),
+        pa.field("face", pa.int32()),
+        pa.field("decision", pa.string(), nullable=False),
+        pa.field("identity", pa.string()),
+        pa.field("distance", pa.float32()),
+        pa.field("score", pa.float32()),
+        pa.field("threshold", pa.float32(), nullable=False),
+        pa.field("expected_false_alarms", pa.float32()),
+        pa.field("candidates", pa.list_(_CANDIDATE)),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An enrolled identity that a search returned, the template that is nearest, and its distance."""
+
+    identity: str
+    template_id: str
+    distance: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was decided of one probe face.
+
+    `decision` is `identified`, `unknown` or `failed`; `identity` is None unless identified. `distance` and `score` are those of the
+    nearest candidate, small is alike; a failed probe has neither. `expected_false_alarms` is None: nothing was calibrated.
+    """
+
+    probe: str
+    face: int | None
+    decision: str
+    identity: str | None
+    distance: float | None
+    score: float | None
+    threshold: float
+    expected_false_alarms: float | None
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many probe faces were decided which way."""
+
+    identified: int = 0
+    unknown: int = 0
+    failed: int = 0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(self.identified + other.identified, self.unknown + other.unknown, self.failed + other.failed)
+
+    @property
+    def probes(self) -> int:
+        """All of them."""
+        return self.identified + self.unknown + self.failed
+
+
+class Results(Sequence[Result]):
+    """Results as a sequence of `Result`, backed by an Arrow `table` of `SCHEMA`."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Result: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Results": ...
+    def __getitem__(self, index: int | slice) -> "Result | Results":
+        if isinstance(index, slice):
+            return Results(self.table.take(list(range(*index.indices(len(self))))))
+        at = range(len(self))[index]
+        return _result(self.table.slice(at, 1).to_pylist()[0])
+
+    def __iter__(self) -> Iterator[Result]:
+        for part in self.table.to_batches(max_chunksize=1024):
+            yield from map(_result, part.to_pylist())
+
+    @property
+    def counts(self) -> Counts:
+        """How many were decided which way."""
+        decisions = self.table["decision"]
+        return Counts(*(pc.sum(pc.equal(decisions, name)).as_py() or 0 for name in (IDENTIFIED, UNKNOWN, FAILED)))
+
+
+def make_results(
+    probes: pa.Array,
+    faces: pa.Array,
+    threshold: float,
+    accepted: np.ndarray,
+    scores: np.ndarray,
+    offsets: np.ndarray,
+    identities: pa.Array,
+    template_ids: pa.Array,
+    distances: np.ndarray,
+) -> pa.Table:
+    """A table of `SCHEMA` for n probes that were searched.
+
+    Args:
+        probes: names (n,).
+        faces: which face in the picture (n,), or nulls.
+        threshold: the one used.
+        accepted: bool (n,), whether the nearest candidate is accepted.
+        scores: float32 (n,), of the nearest candidate.
+        offsets: int (n + 1,), where each probe's candidates begin in the following three, nearest first.
+        identities: of the candidates.
+        template_ids: of the candidates.
+        distances: float32, of the candidates.
+    """
+    nearest = pa.array(offsets[:-1])
+    candidates = pa.StructArray.from_arrays([identities, template_ids, pa.array(distances, pa.float32())], fields=list(_CANDIDATE))
+    count = len(accepted)
+    columns = [
+        probes,
+        faces.cast(pa.int32()),
+        pa.array(np.where(accepted, IDENTIFIED, UNKNOWN).tolist(), pa.string()),
+        pc.if_else(pa.array(accepted, pa.bool_()), identities.take(nearest), pa.scalar(None, pa.string())),
+        pa.array(distances[offsets[:-1]], pa.float32()),
+        pa.array(scores, pa.float32()),
+        pa.array(np.full(count, threshold, np.float32)),
+        pa.nulls(count, pa.float32()),
+        pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), candidates),
+    ]
+    return pa.table(columns, schema=SCHEMA)
+
+
+def failed_result(probe: str, threshold: float) -> pa.Table:
+    """The row of a probe of which no template could be made."""
+    row = {"probe": probe, "decision": FAILED, "threshold": threshold, "candidates": []}
+    return pa.Table.from_pylist([row], schema=SCHEMA)
+
+
+class ResultsWriter(Protocol):
+    """Takes tables of `SCHEMA`, in order."""
+
+    def write(self, table: pa.Table) -> None:
+        """Append rows."""
+
+
+@contextmanager
+def results_file(path: Path) -> Iterator[ResultsWriter]:
+    """A writer for `.parquet`, `.csv` or `.jsonl`; the file appears when the block ends well.
+
+    Raises:
+        OutputError: another ending, or the file cannot be written.
+    """
+    kind = writer_for(path)
+    with whole_file(path) as temporary, kind(temporary) as writer:
+        yield writer
+
+
+def writer_for(path: Path) -> type["_Parquet"] | type["_Csv"] | type["_JsonLines"]:
+    """The format that the ending of a name asks for. Raises `OutputError` where there is none."""
+    kinds: dict[str, Any] = {".parquet": _Parquet, ".csv": _Csv, ".jsonl": _JsonLines}
+    if path.suffix.lower() not in kinds:
+        raise OutputError(f"{path}: found the ending {path.suffix or '(none)'!r}, expected .parquet, .csv or .jsonl")
+    return kinds[path.suffix.lower()]  # type: ignore[no-any-return]
+
+
+class _Parquet:
+    def __init__(self, path: Path) -> None:
+        self._writer = pq.ParquetWriter(path, SCHEMA, compression="zstd")
+
+    def write(self, table: pa.Table) -> None:
+        self._writer.write_table(table)
+
+    def __enter__(self) -> "_Parquet":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._writer.close()
+
+
+class _Text:
+    def __init__(self, path: Path) -> None:
+        self._stream = path.open("w", newline="", encoding="utf-8")
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stream.close()
+
+
+class _Csv(_Text):
+    """Nulls are empty; the candidates are one JSON list a row."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._rows = csv.writer(self._stream, lineterminator="\n")
+        self._rows.writerow(SCHEMA.names)
+
+    def write(self, table: pa.Table) -> None:
+        for row in table.to_pylist():
+            candidates = json.dumps(row.pop("candidates"), ensure_ascii=False)
+            self._rows.writerow([*("" if value is None else value for value in row.values()), candidates])
+
+    def __enter__(self) -> "_Csv":
+        return self
+
+
+class _JsonLines(_Text):
+    def write(self, table: pa.Table) -> None:
+        for row in table.to_pylist():
+            self._stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+    def __enter__(self) -> "_JsonLines":
+        return self
+
+
+def _result(row: dict[str, Any]) -> Result:
+    return Result(**{**row, "candidates": tuple(Candidate(**candidate) for candidate in row["candidates"])})

@@ -1,0 +1,285 @@
+"""The Parquet contract for templates: schema, streaming writer, readers that trust nothing."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from engine.errors import EncoderMismatch, TemplatesError
+from engine.foreign import NUMPY_ENDINGS, foreign_batches
+from engine.provenance import Provenance, require_same
+
+ROW_GROUP = 65_536
+
+
+def schema(provenance: Provenance) -> pa.Schema:
+    """The columns of a template file, and how the templates were made as its metadata."""
+    fields = [
+        pa.field("template_id", pa.string(), nullable=False),
+        pa.field("identity", pa.string()),
+        pa.field("source", pa.string()),
+        pa.field("face", pa.int32()),
+        pa.field("box", pa.list_(pa.float32(), 4)),
+        pa.field("quality", pa.float32()),
+        pa.field("vector", pa.list_(pa.float32(), provenance.dim), nullable=False),
+    ]
+    return pa.schema(fields, metadata=provenance.to_metadata())
+
+
+@dataclass(frozen=True)
+class Templates:
+    """Templates in memory: an Arrow table of the contract's schema, and how they were made."""
+
+    table: pa.Table
+    provenance: Provenance
+
+    def __len__(self) -> int:
+        return self.table.num_rows
+
+    @cached_property
+    def vectors(self) -> np.ndarray:
+        """float32, shape (n, dim), L2-normalised, C-contiguous."""
+        return vectors_of(self.table)
+
+    @classmethod
+    def from_vectors(
+        cls,
+        vectors: np.ndarray,
+        identities: Sequence[str | None] | None = None,
+        template_ids: Sequence[str] | None = None,
+        provenance: Provenance | None = None,
+    ) -> "Templates":
+        """Templates out of an array (n, dim) of any length and float type; the vectors are normalised.
+
+        Raises:
+            TemplatesError: a vector is zero, NaN or infinite, or the lists are of other lengths.
+        """
+        vectors = np.atleast_2d(np.asarray(vectors))
+        count = len(vectors)
+        for name, values in (("identities", identities), ("template_ids", template_ids)):
+            if values is not None and len(values) != count:
+                raise TemplatesError(f"{count} vectors, but {len(values)} {name}; expected one for each")
+        unit = normalised(vectors, "vectors", 0)
+        made = provenance or Provenance.foreign(unit.shape[1])
+        ids = list(template_ids) if template_ids is not None else [f"vectors:{row}" for row in range(count)]
+        return cls(pa.Table.from_batches([batch(made, ids, identities, unit)]), made)
+
+
+def batch(
+    provenance: Provenance,
+    template_ids: Sequence[str] | pa.Array,
+    identities: Sequence[str | None] | pa.Array | None,
+    vectors: np.ndarray,
+    sources: Sequence[str | None] | pa.Array | None = None,
+    faces: Sequence[int | None] | None = None,
+    boxes: Sequence[Sequence[float] | None] | None = None,
+    qualities: Sequence[float | None] | None = None,
+) -> pa.RecordBatch:
+    """A record batch of the contract's schema. What is not given is null."""
+    target = schema(provenance)
+    nothing = [None] * len(vectors)
+    given = (template_ids, identities, sources, faces, boxes, qualities)
+    arrays = [
+        pa.array(nothing if column is None else column, target.field(i).type) for i, column in enumerate(given)
+    ]
+    flat = pa.array(np.ascontiguousarray(vectors, np.float32).ravel())
+    arrays.append(pa.FixedSizeListArray.from_arrays(flat, provenance.dim))
+    return pa.RecordBatch.from_arrays(arrays, schema=target)
+
+
+class TemplateWriter:
+    """Write templates to one Parquet file as they come, in row groups of at most `ROW_GROUP` rows."""
+
+    def __init__(self, path: Path, provenance: Provenance) -> None:
+        self._writer = pq.ParquetWriter(path, schema(provenance), compression="zstd", write_statistics=["template_id", "identity"])
+        self._waiting: list[pa.RecordBatch] = []
+        self.rows = 0
+
+    def write(self, rows: pa.RecordBatch) -> None:
+        """Append a batch of the contract's schema."""
+        self._waiting.append(rows)
+        self.rows += rows.num_rows
+        if sum(waiting.num_rows for waiting in self._waiting) >= ROW_GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._waiting:
+            self._writer.write_table(pa.Table.from_batches(self._waiting), row_group_size=ROW_GROUP)
+            self._waiting = []
+
+    def __enter__(self) -> "TemplateWriter":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is None:
+            self._flush()
+        self._writer.close()
+
+
+def is_template_file(path: Path) -> bool:
+    """Whether a file is meant as templates: NumPy, or a Parquet file that is no list of photographs."""
+    if path.suffix.lower() in NUMPY_ENDINGS:
+        return True
+    if path.suffix.lower() != ".parquet" or not path.is_file():
+        return False
+    return "path" not in _open(path).schema_arrow.names
+
+
+def read_provenance(path: Path) -> Provenance:
+    """How a template file's vectors were made, without reading them.
+
+    Raises:
+        TemplatesError: it is missing, unreadable, of a newer format, or has no vectors.
+    """
+    path = _existing(path)
+    if path.suffix.lower() in NUMPY_ENDINGS:
+        return _first(path).provenance
+    file = _open(path)
+    return _provenance_of(path, file) or _first(path).provenance
+
+
+def stream_templates(path: Path, rows: int = ROW_GROUP) -> Iterator[Templates]:
+    """Read a template file in batches of at most `rows`, every vector checked.
+
+    A file that onek wrote is taken as it is. A file from elsewhere (Parquet with a `vector` or `embedding` column, `.npy`,
+    `.npz`) is normalised; where it has no `template_id`, a template is called `FILE:ROW`.
+
+    Raises:
+        TemplatesError: the file cannot be read, or a vector is zero, NaN, infinite or of another length: names file and row.
+    """
+    path = _existing(path)
+    made = None if path.suffix.lower() in NUMPY_ENDINGS else _provenance_of(path, file := _open(path))
+    if made is None:
+        yield from _foreign(path, rows)
+        return
+    start = 0
+    try:
+        for part in file.iter_batches(batch_size=rows):
+            table = pa.Table.from_batches([part]).cast(schema(made))
+            _check_unit(vectors_of(table), path, start)
+            yield Templates(table, made)
+            start += part.num_rows
+    except (OSError, pa.ArrowException) as error:
+        raise TemplatesError(f"{path}: damaged after row {start}: {error}") from error
+    if not start:
+        yield Templates(schema(made).empty_table(), made)
+
+
+def read_templates(*paths: str | Path) -> Templates:
+    """Read template files whole, as one.
+
+    Raises:
+        TemplatesError: as `stream_templates`.
+        EncoderMismatch: the files were made by different encoders; names both.
+    """
+    if not paths:
+        raise TemplatesError("no template file was named")
+    parts = [part for _, part in stream_same(Path(path) for path in paths)]
+    return Templates(pa.concat_tables([part.table for part in parts]), parts[0].provenance)
+
+
+def stream_same(paths: Iterable[Path]) -> Iterator[tuple[Path, Templates]]:
+    """Read several files in batches, and refuse the first that was made differently from the ones before.
+
+    Raises:
+        TemplatesError: as `stream_templates`.
+        EncoderMismatch: names both files and how each was made.
+    """
+    first: tuple[Provenance, Path] | None = None
+    for path in paths:
+        made = read_provenance(path)
+        first = first or (made, path)
+        require_same(first[0], made, str(first[1]), str(path))
+        if (first[0].fingerprint is None) != (made.fingerprint is None):
+            raise EncoderMismatch(f"{first[1]} was made by {first[0]}, {path} by {made}; expected one encoder's templates")
+        for part in stream_templates(path):
+            yield path, part
+
+
+def normalised(vectors: np.ndarray, name: str, first_row: int) -> np.ndarray:
+    """L2-normalise vectors (n, d) of any float type.
+
+    Raises:
+        TemplatesError: one is zero, NaN or infinite; names `name` and the row, counted from `first_row`.
+    """
+    if vectors.ndim != 2 or not np.issubdtype(vectors.dtype, np.floating) or not vectors.shape[1]:
+        raise TemplatesError(f"{name}: found an array of shape {vectors.shape} and type {vectors.dtype}, expected floats (n, d)")
+    wide = vectors.astype(np.float64)
+    norms = np.linalg.norm(wide, axis=1)
+    bad = np.flatnonzero(~np.isfinite(norms) | (norms == 0))
+    if len(bad):
+        row = int(bad[0])
+        what = "a zero vector" if norms[row] == 0 else "NaN or infinity in the vector"
+        more = f" ({len(bad)} such rows in this part)" if len(bad) > 1 else ""
+        raise TemplatesError(f"{name}: row {first_row + row} holds {what}; expected finite numbers that are not all zero{more}")
+    return np.ascontiguousarray(wide / norms[:, None], np.float32)
+
+
+def vectors_of(table: pa.Table) -> np.ndarray:
+    """The vectors of a table of the contract's schema: float32 (n, dim), C-contiguous."""
+    column = table["vector"].combine_chunks()
+    dim = table.schema.field("vector").type.list_size
+    return np.ascontiguousarray(column.flatten().to_numpy().reshape(-1, dim))
+
+
+def _check_unit(vectors: np.ndarray, path: Path, start: int) -> None:
+    norms = np.linalg.norm(vectors, axis=1)
+    bad = np.flatnonzero(~(np.abs(norms - 1) < 1e-3))
+    if len(bad):
+        row = int(bad[0])
+        raise TemplatesError(f"{path}: the vector in row {start + row} has the norm {norms[row]:.4g}, expected 1; embed the photographs anew")
+
+
+def _existing(path: Path) -> Path:
+    path = Path(path)
+    if not path.is_file():
+        raise TemplatesError(f"{path}: no such template file")
+    if path.suffix.lower() not in (".parquet", *NUMPY_ENDINGS):
+        raise TemplatesError(f"{path}: expected templates as .parquet, .npy or .npz")
+    return path
+
+
+def _open(path: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path)
+    except (OSError, pa.ArrowException) as error:
+        raise TemplatesError(f"{path}: not a Parquet file: {error}") from error
+
+
+def _first(path: Path) -> Templates:
+    return next(_foreign(path, ROW_GROUP))
+
+
+def _provenance_of(path: Path, file: pq.ParquetFile) -> Provenance | None:
+    """None for a file that somebody else wrote."""
+    metadata = {key.decode(): value.decode() for key, value in (file.schema_arrow.metadata or {}).items() if key.startswith(b"onek.")}
+    if "onek.format" not in metadata:
+        return None
+    if metadata["onek.format"] != "1":
+        raise TemplatesError(f"{path}: template format {metadata['onek.format']}; this onek reads format 1, so take a newer onek")
+    try:
+        made = Provenance.from_json(metadata.get("onek.provenance", ""))
+    except ValueError as error:
+        raise TemplatesError(f"{path}: its metadata does not say how its templates were made: {error}") from error
+    expected = schema(made)
+    if not expected.equals(file.schema_arrow):
+        raise TemplatesError(f"{path}: found the columns {_columns(file.schema_arrow)}, expected {_columns(expected)}")
+    return made
+
+
+def _columns(found: pa.Schema) -> str:
+    return ", ".join(f"{field.name} {field.type}" for field in found)
+
+
+def _foreign(path: Path, rows: int) -> Iterator[Templates]:
+    made = None
+    for part in foreign_batches(path, rows):
+        unit = normalised(part.vectors, str(path), part.start)
+        made = made or Provenance.foreign(unit.shape[1])
+        ids = part.template_ids or [f"{path.name}:{part.start + row}" for row in range(len(unit))]
+        yield Templates(pa.Table.from_batches([batch(made, ids, part.identities, unit, part.sources)]), made)
