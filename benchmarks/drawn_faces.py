@@ -1,7 +1,7 @@
 """Draw people, so that the demo and the tests need nobody's photograph.
 
-A person is what one seed gives; each picture adds pose, light, expression and camera. It is good enough for a face detector and
-an encoder to treat as faces, and it says nothing about accuracy on real people. The same seed gives the same bytes on one machine.
+A person is what one seed gives; each picture adds pose, light, expression and camera. A face detector and an encoder
+take the pictures for faces; they say nothing about accuracy on real people. The same seed gives the same bytes on one machine.
 """
 
 import os
@@ -89,10 +89,10 @@ def _still_camera(picture: np.ndarray) -> np.ndarray:
 
 def _camera(picture: np.ndarray, chance: Chance) -> np.ndarray:
     """Exposure, white balance, gamma, blur, noise, and JPEG."""
-    exposed = picture * np.exp(chance.around(0.18)) * (1 + np.float32([chance.around(0.07), 0, chance.around(0.07)]))
+    exposed = picture * np.exp(chance.around(0.18)) * (1 + np.array([chance.around(0.07), 0, chance.around(0.07)], "f4"))
     shown = np.clip(exposed, 0, 1) ** (1 / 2.2 * np.exp(chance.around(0.07)))
     blurred = cv2.GaussianBlur(shown, (0, 0), 0.4 + abs(chance.around(0.7))) * 255
     noisy = blurred + chance.random.normal(size=picture.shape).astype("f4") * chance.within(1, 6) * chance.strength
     quality = int(chance.within(45, 95))
     _, coded = cv2.imencode(".jpg", np.clip(noisy, 0, 255).astype("u1")[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.ascontiguousarray(cv2.imdecode(coded, cv2.IMREAD_COLOR)[..., ::-1])
+    return cv2.cvtColor(cv2.imdecode(coded, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)

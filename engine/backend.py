@@ -2,10 +2,37 @@
 
 import importlib
 import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 
+@cache
 def tensorflow() -> Any:
     """The TensorFlow module. Its start-up messages are silenced unless the user asked for them."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    return importlib.import_module("tensorflow")
+    with _quiet():
+        module = importlib.import_module("tensorflow")
+        module.keras  # noqa: B018 - loads Keras, which is late too
+    return module
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what native code writes to standard error while TensorFlow loads, and show it only if that fails."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with tempfile.TemporaryFile() as messages:
+        os.dup2(messages.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            messages.seek(0)
+            os.write(saved, messages.read())
+            raise
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)

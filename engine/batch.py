@@ -68,7 +68,9 @@ def identify_to_file(
 
 def _of_templates(gallery: Gallery, probes: Sequence[Path], threshold: float | None, top: int) -> Iterator[pa.Table]:
     if len(probes) > 1:
-        raise PhotographsError(f"found {len(probes)} inputs with a template file among them; expected one template file, or photographs")
+        raise PhotographsError(
+            f"found {len(probes)} inputs with a template file among them; expected one template file, or photographs"
+        )
     for part in stream_templates(probes[0], BATCH):
         yield gallery.identify_templates(part, threshold=threshold, top=top)
 

@@ -23,7 +23,7 @@ CREATE TABLE segments (
 
 @dataclass(frozen=True)
 class Segment:
-    """A sealed part of a gallery: `NAME.parquet` with the rows and `NAME.faiss` with the index of `kind`, neither ever changed."""
+    """A sealed part of a gallery: `NAME.parquet` with the rows, `NAME.faiss` with the index of `kind`; neither ever changes."""
 
     name: str
     kind: str
@@ -83,4 +83,6 @@ def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(f"{(folder / NAME).absolute().as_uri()}?mode=ro", uri=True)) as database:
             yield database
     except (sqlite3.Error, KeyError, ValueError, TypeError) as error:
-        raise GalleryError(f"{folder}: its catalogue is damaged: {error}; restore the gallery from a backup or build it anew") from error
+        raise GalleryError(
+            f"{folder}: its catalogue is damaged: {error}; restore the gallery from a backup or build it anew"
+        ) from error

@@ -1,5 +1,6 @@
 """The command `onek`: parse, call the library, print. Exit status: 0 all well, 3 done with problems, 2 the user must change
-something, 4 not the same person (`verify`), 1 a defect of ours."""
+something, 4 not the same person (`verify`), 1 a defect of ours.
+"""
 
 import sys
 from dataclasses import asdict
@@ -22,16 +23,26 @@ app = typer.Typer(
     help="Recognise one in K: photographs or vectors in, names or 'unknown' out.",
 )
 
-Photos = Annotated[list[Path], typer.Argument(metavar="PHOTOS...", help="Folders, image files, or CSV/Parquet lists with path and identity.")]
+Photos = Annotated[
+    list[Path], typer.Argument(metavar="PHOTOS...", help="Folders, image files, or CSV/Parquet lists with path and identity.")
+]
 GalleryOption = Annotated[Path, typer.Option("--gallery", "-g", metavar="GALLERY", help="The gallery to search.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
-Threshold = Annotated[Optional[float], typer.Option(metavar="DISTANCE", help="Largest distance that is accepted, 0 to 2. Default: the encoder's.")]  # noqa: UP045
+Threshold = Annotated[
+    float | None, typer.Option(metavar="DISTANCE", help="Largest distance that is accepted, 0 to 2. Default: the encoder's.")
+]
 Faces = Annotated[
     Optional[str],  # noqa: UP045
-    typer.Option(metavar="largest|all|none", help="Which faces of a photograph; none: it is a face crop. Default: as the gallery was made."),
+    typer.Option(
+        metavar="largest|all|none", help="Which faces of a photograph; none: it is a face crop. Default: as the gallery was made."
+    ),
 ]
-MovedEncoder = Annotated[Optional[str], typer.Option(metavar="PATH", help="Where the gallery's own encoder file lies now, if it moved.")]  # noqa: UP045
-Weights = Annotated[Optional[Path], typer.Option(metavar="FOLDER|FILE", help="The encoder's weights, where they do not come with onek.")]  # noqa: UP045
+MovedEncoder = Annotated[
+    str | None, typer.Option(metavar="PATH", help="Where the gallery's own encoder file lies now, if it moved.")
+]
+Weights = Annotated[
+    Path | None, typer.Option(metavar="FOLDER|FILE", help="The encoder's weights, where they do not come with onek.")
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -45,10 +56,14 @@ def _root(show_version: Annotated[bool, typer.Option("--version", help="Print th
 def embed(
     photos: Photos,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="T.parquet", help="The template file to write.")],
-    encoder: Annotated[str, typer.Option(metavar="NAME|PATH", help="See onek encoders; or an .onnx or .keras file.")] = "dlib-resnet",
+    encoder: Annotated[
+        str, typer.Option(metavar="NAME|PATH", help="See onek encoders; or an .onnx or .keras file.")
+    ] = "dlib-resnet",
     weights: Weights = None,
     flip: Annotated[bool, typer.Option(help="Average each face with its mirror image.")] = True,
-    faces: Annotated[str, typer.Option(metavar="largest|all|none", help="Which faces; none: the photographs are face crops.")] = "largest",
+    faces: Annotated[
+        str, typer.Option(metavar="largest|all|none", help="Which faces; none: the photographs are face crops.")
+    ] = "largest",
     labels: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(metavar="folder|stem|none|FILE", help="Whose photographs they are. Default: from the shape of the folder."),
@@ -79,7 +94,9 @@ def embed(
 
 @app.command("build-index")
 def build_index(
-    templates: Annotated[list[Path], typer.Argument(metavar="T.parquet...", help="Template files; or Parquet/NumPy vectors from elsewhere.")],
+    templates: Annotated[
+        list[Path], typer.Argument(metavar="T.parquet...", help="Template files; or Parquet/NumPy vectors from elsewhere.")
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="GALLERY", help="The gallery (a folder) to create.")],
     overwrite: Overwrite = False,
 ) -> None:
@@ -89,7 +106,10 @@ def build_index(
     from engine.terminal import thousands
 
     info = Gallery.build(templates, out, overwrite=overwrite).info()
-    console.print(f"{thousands(info.templates)} templates of {thousands(info.identities)} identities in {out} ({info.index} index, {info.dim} dimensions)")
+    console.print(
+        f"{thousands(info.templates)} templates of {thousands(info.identities)} identities in {out} "
+        f"({info.index} index, {info.dim} dimensions)"
+    )
 
 
 @app.command()
@@ -113,13 +133,22 @@ def identify(
     opened = Gallery.open(gallery)
     with progress("identifying", 0) as done:
         made = identify_to_file(
-            opened, probes, out, threshold=threshold, top=top, faces=faces, encoder=encoder, weights=weights, overwrite=overwrite, progress=done
+            opened,
+            probes,
+            out,
+            threshold=threshold,
+            top=top,
+            faces=faces,
+            encoder=encoder,
+            weights=weights,
+            overwrite=overwrite,
+            progress=done,
         )
     counts = made.counts
     problems = f"; reasons in {made.problems_file}" if counts.failed else ""
     console.print(
-        f"{thousands(counts.probes)} probe faces: {thousands(counts.identified)} identified, {thousands(counts.unknown)} unknown, "
-        f"{thousands(counts.failed)} failed, in {out}{problems}"
+        f"{thousands(counts.probes)} probe faces: {thousands(counts.identified)} identified, "
+        f"{thousands(counts.unknown)} unknown, {thousands(counts.failed)} failed, in {out}{problems}"
     )
     if counts.failed:
         raise typer.Exit(PROBLEMS)
@@ -142,7 +171,10 @@ def verify(
     opened = Gallery.open(gallery)
     found = opened.verify(photo, identity, threshold=threshold, faces=faces, encoder=encoder, weights=weights)
     answer = "the same" if found.same else "not the same"
-    console.print(f"{answer}: {found.probe} is {found.distance:.4f} from {found.identity} ({found.template_id}); threshold {found.threshold:.4f}")
+    console.print(
+        f"{answer}: {found.probe} is {found.distance:.4f} from {found.identity} ({found.template_id}); "
+        f"threshold {found.threshold:.4f}"
+    )
     if not found.same:
         raise typer.Exit(NOT_THE_SAME)
 
@@ -178,8 +210,12 @@ def encoders() -> None:
     for card in CARDS:
         name = f"{card.name} (default)" if card.name == DEFAULT else card.name
         threshold = "none" if card.threshold is None else f"{card.threshold:g}"
-        table.add_row(name, str(card.dim), f"{card.chip.size}x{card.chip.size}", f"{threshold}, {card.measured}", card.licence, card.source)
-    table.add_row("PATH.onnx, PATH.keras", "any", "any", "as its JSON file says", "yours", "a network of yours, with a JSON file beside it")
+        table.add_row(
+            name, str(card.dim), f"{card.chip.size}x{card.chip.size}", f"{threshold}, {card.measured}", card.licence, card.source
+        )
+    table.add_row(
+        "PATH.onnx, PATH.keras", "any", "any", "as its JSON file says", "yours", "a network of yours, with a JSON file beside it"
+    )
     console.print(table)
 
 

@@ -15,15 +15,15 @@ import numpy as np
 
 from engine.backend import tensorflow
 
+PATCH = 48
+
 
 @dataclass(frozen=True)
 class Detection:
-    """One face, in pixels of the picture. `box` (4,) is x, y, width, height; `landmarks` float32 (5, 2), x and y of left eye,
-    right eye, nose, left and right corner of the mouth, as the picture shows them; `quality` 0 to 1."""
+    """One face. `box` (4,) is x, y, width, height in pixels of the picture; `quality` 0 to 1."""
 
     box: np.ndarray
     quality: float
-    landmarks: np.ndarray
 
     @property
     def area(self) -> float:
@@ -39,15 +39,29 @@ def detect(pictures: Sequence[np.ndarray], side: int) -> list[list[Detection]]:
     if not pictures:
         return []
     copies = [_shrunk(picture, side) for picture in pictures]
-    # Columns: picture, x, y, width, height, confidence, five x, five y.
+    # Columns: picture, x, y, width, height, confidence, and landmarks, which are finer on the whole picture.
     rows = np.asarray(_mtcnn().detect_faces(copies, fit_to_image=False, output_type="numpy"))
     found: list[list[Detection]] = [[] for _ in pictures]
     for row in rows:
         i = int(row[0])
         scale = np.array(pictures[i].shape[1::-1]) / copies[i].shape[1::-1]
-        landmarks = (np.stack([row[6:11], row[11:16]], axis=1) + 0.5) * scale - 0.5
-        found[i].append(Detection(row[1:5] * np.tile(scale, 2), float(row[5]), landmarks.astype(np.float32)))
+        found[i].append(Detection(row[1:5] * np.tile(scale, 2), float(row[5])))
     return found
+
+
+def landmarks_on(patches: np.ndarray) -> np.ndarray:
+    """Where the landmarks are on patches that show one face each.
+
+    Args:
+        patches: uint8, shape (n, PATCH, PATCH, 3), RGB, the square round a detection's box.
+
+    Returns:
+        float32, shape (n, 5, 2), x and y in pixels of the patch: left eye, right eye, nose, left and right corner of the mouth,
+        as the picture shows them.
+    """
+    network = _mtcnn().get_stage(stage_name="Stage ONET").model
+    _, found, _ = network(tensorflow().constant((patches.astype(np.float32) - 127.5) / 128))
+    return np.asarray(found).reshape(-1, 2, 5).transpose(0, 2, 1) * PATCH - 0.5
 
 
 _building = Lock()
@@ -67,18 +81,18 @@ def _build() -> Any:
     class Proposals(StagePNet):
         def __init__(self) -> None:
             super().__init__()
-            network = self._model
+            network = self.model
             self._model = tf.function(lambda pictures: network(pictures), [tf.TensorSpec((None, None, None, 3), tf.float32)])
 
     class Refinement(StageRNet):
         def __init__(self) -> None:
             super().__init__()
-            self._model = _in_chunks(self._model, size=24, chunk=128)
+            self._model = _in_chunks(self.model, size=24, chunk=128)
 
     class Landmarks(StageONet):
         def __init__(self) -> None:
             super().__init__()
-            self._model = _in_chunks(self._model, size=48, chunk=32)
+            self._model = _in_chunks(self.model, size=48, chunk=32)
 
     return MTCNN(stages=[Proposals, Refinement, Landmarks])
 

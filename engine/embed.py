@@ -91,7 +91,9 @@ class Embedder:
         if not found:
             return self._failed(photograph, "no face found")
         if photograph.identity is not None and len(found) > 1:
-            return self._failed(photograph, f"{len(found)} faces, but the photograph is labelled as one identity ({photograph.identity})")
+            return self._failed(
+                photograph, f"{len(found)} faces, but the photograph is labelled as one identity ({photograph.identity})"
+            )
         if not (np.linalg.norm(vectors, axis=1) > 0.5).all():
             return self._failed(photograph, "a blank face, of which the encoder makes no template")
         return Outcome(photograph, tuple(found), vectors)
@@ -169,7 +171,9 @@ def list_photographs(images: str | Path | Sequence[str | Path | np.ndarray], lab
 def _picture(image: object, number: int) -> np.ndarray:
     picture = np.asarray(image)
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
-        raise PhotographsError(f"image {number}: found {picture.dtype} of shape {picture.shape}, expected uint8 (height, width, 3), RGB")
+        raise PhotographsError(
+            f"image {number}: found {picture.dtype} of shape {picture.shape}, expected uint8 (height, width, 3), RGB"
+        )
     return np.ascontiguousarray(picture)
 
 

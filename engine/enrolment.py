@@ -31,7 +31,9 @@ def _checked(parts: Iterable[tuple[str, Templates]]) -> Iterator[Templates]:
         if part.table["identity"].null_count:
             row = part.table["identity"].is_null().to_pylist().index(True)
             template_id = part.table["template_id"][row].as_py()
-            raise TemplatesError(f"{name}: the template {template_id} has no identity; embed with --labels, or add an identity column")
+            raise TemplatesError(
+                f"{name}: the template {template_id} has no identity; embed with --labels, or add an identity column"
+            )
         for template_id in part.table["template_id"].to_pylist():
             if template_id in seen:
                 where = f"twice in {name}" if seen[template_id] == name else f"in {seen[template_id]} and again in {name}"

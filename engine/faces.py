@@ -2,21 +2,23 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import partial
+from itertools import islice, pairwise
 
 import cv2
 import numpy as np
 
-from engine.detector import Detection, detect
+from engine.detector import PATCH, Detection, detect, landmarks_on
 from engine.errors import PhotographsError
 
 # Part of every fingerprint: change it whenever the same photograph would give another chip.
-MTCNN_ALIGNMENT = "mtcnn-1.0.0 largest of 128/320/1024, 5-point similarity, v1"
+MTCNN_ALIGNMENT = "mtcnn 128/320/1024 refined, 5-point similarity, v1"
 CROP_ALIGNMENT = "whole picture, v1"
 
 # MTCNN sees faces of 20 pixels and more. Small copies are quick and show the large faces; what shows none goes on to the next.
 LADDER = (128, 320, 1024)
 SURE = 0.95
+
 
 @dataclass(frozen=True)
 class Chip:
@@ -70,7 +72,7 @@ def whole_picture(pictures: Sequence[np.ndarray], chip: Chip) -> list[list[Face]
 
 
 def largest_face(pictures: Sequence[np.ndarray], chip: Chip) -> list[list[Face]]:
-    """The largest face of each picture, or an empty list.
+    """The largest face of each picture, or an empty list; what lies off the middle counts for less (see `_prominence`).
 
     A small copy can show large faces only, so the first copy that shows a face shows the largest one.
     """
@@ -80,47 +82,74 @@ def largest_face(pictures: Sequence[np.ndarray], chip: Chip) -> list[list[Face]]
         worth = [i for i in unsure if max(pictures[i].shape) > smaller]
         for i, found in zip(worth, detect([pictures[i] for i in worth], side), strict=True):
             known = best[i]
-            best[i] = max([*found, known] if known else found, key=_sure_and_large, default=None)
-    return [[_face(picture, found, chip)] if found else [] for picture, found in zip(pictures, best, strict=True)]
+            best[i] = max([*found, known] if known else found, key=partial(_prominence, pictures[i]), default=None)
+    return _chips(pictures, [[found] if found else [] for found in best], chip)
 
 
 def all_faces(pictures: Sequence[np.ndarray], chip: Chip) -> list[list[Face]]:
     """Every face of each picture, the largest first."""
     found = detect(pictures, LADDER[-1])
-    return [
-        [_face(picture, face, chip) for face in sorted(faces, key=lambda face: -face.area)]
-        for picture, faces in zip(pictures, found, strict=True)
-    ]
+    return _chips(pictures, [sorted(faces, key=lambda face: -face.area) for faces in found], chip)
 
 
 def align(picture: np.ndarray, landmarks: np.ndarray, chip: Chip) -> np.ndarray:
-    """Cut a chip out of a picture by the similarity that brings `landmarks` (5, 2) nearest to the chip's points (least squares).
+    """Cut a chip out of a picture by the similarity that brings its `landmarks` nearest to the chip's points (least squares).
 
-    With points as complex numbers the best map z -> a z + b has a = sum conj(z)w / sum |z|^2 over centred points
-    (Umeyama 1991, the two-dimensional case without reflection). Outside the picture is black.
+    Landmarks are complex (5,): x + iy in pixels. So written, the best map z -> a z + b to the points w has
+    a = sum conj(z) w / sum |z|^2, both centred (Umeyama 1991, the two-dimensional case without reflection). Outside the
+    picture is black.
 
     Returns:
         uint8, shape (size, size, 3).
     """
-    z = landmarks.astype(np.float64) @ (1, 1j)
+    z = landmarks
     w = np.asarray(chip.points, np.float64) @ (1, 1j)
     spread = z - z.mean()
     a = np.vdot(spread, w - w.mean()) / np.vdot(spread, spread).real
+    return _cut(picture, a, w.mean() - a * z.mean(), chip.size)
+
+
+def _cut(picture: np.ndarray, a: complex, b: complex, size: int) -> np.ndarray:
+    """The square (size, size, 3) that the map z -> a z + b makes of a picture, pixel centres at whole numbers."""
     # Far larger than the chip: shrink first, averaging, since the warp samples between four pixels only.
     shrink = min(1.0, 2.0 ** np.ceil(np.log2(abs(a))))
     if shrink < 1:
-        size = np.maximum(1, np.round(np.array(picture.shape[1::-1]) * shrink)).astype(int)
-        picture = cv2.resize(picture, tuple(map(int, size)), interpolation=cv2.INTER_AREA)
-        z, a = (z + (0.5 + 0.5j)) * shrink - (0.5 + 0.5j), a / shrink
-    b = w.mean() - a * z.mean()
+        small = [max(1, round(side * shrink)) for side in picture.shape[1::-1]]
+        picture = cv2.resize(picture, small, interpolation=cv2.INTER_AREA)
+        a = a / shrink
+        b = b + a * (0.5 + 0.5j) * (1 - shrink)
     matrix = np.array([[a.real, -a.imag, b.real], [a.imag, a.real, b.imag]])
-    return cv2.warpAffine(picture, matrix, (chip.size, chip.size), flags=cv2.INTER_LINEAR)
+    return cv2.warpAffine(picture, matrix, (size, size), flags=cv2.INTER_LINEAR)
 
 
-def _face(picture: np.ndarray, found: Detection, chip: Chip) -> Face:
-    x, y, width, height = (float(value) for value in found.box)
-    return Face((x, y, width, height), found.quality, align(picture, found.landmarks, chip))
+def _chips(pictures: Sequence[np.ndarray], found: Sequence[Sequence[Detection]], chip: Chip) -> list[list[Face]]:
+    """Look at each face again on the whole picture, where its landmarks are finer than on the copy, and align it."""
+    faces = [(picture, face) for picture, those in zip(pictures, found, strict=True) for face in those]
+    squares = [_square(face) for _, face in faces]
+    patches = [_cut(picture, scale, shift, PATCH) for (picture, _), (scale, shift) in zip(faces, squares, strict=True)]
+    landmarks = landmarks_on(np.stack(patches)) if patches else np.empty((0, 5, 2), np.float32)
+    aligned = iter(
+        Face(_box(face), face.quality, align(picture, (points @ (1, 1j) - shift) / scale, chip))
+        for (picture, face), (scale, shift), points in zip(faces, squares, landmarks, strict=True)
+    )
+    return [list(islice(aligned, len(those))) for those in found]
 
 
-def _sure_and_large(found: Detection) -> tuple[bool, float]:
-    return found.quality >= SURE, found.area
+def _box(face: Detection) -> tuple[float, float, float, float]:
+    x, y, width, height = map(float, face.box)
+    return x, y, width, height
+
+
+def _square(face: Detection) -> tuple[float, complex]:
+    """The map z -> a z + b that brings the square round a face's box to a patch."""
+    x, y, width, height = face.box
+    scale = PATCH / max(width, height)
+    middle = (PATCH - 1) / 2 * (1 + 1j)
+    return scale, middle - scale * complex(x + width / 2, y + height / 2)
+
+
+def _prominence(picture: np.ndarray, found: Detection) -> tuple[bool, float]:
+    """Sure before unsure, then area less twice the squared distance from the middle (as facenet's script weighs it)."""
+    middle = np.array(picture.shape[1::-1]) / 2
+    offset = found.box[:2] + found.box[2:] / 2 - middle
+    return found.quality >= SURE, found.area - 2 * float(offset @ offset)

@@ -1,7 +1,7 @@
 """Vectors that somebody else wrote: Parquet with a `vector` or `embedding` column, or NumPy files."""
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,9 +22,9 @@ class ForeignBatch:
 
     start: int
     vectors: np.ndarray
-    template_ids: list[str] | None = None
-    identities: list[str | None] | None = None
-    sources: list[str | None] | None = None
+    template_ids: Sequence[str] | None = None
+    identities: Sequence[str | None] | None = None
+    sources: Sequence[str | None] | None = None
 
 
 def foreign_batches(path: Path, rows: int) -> Iterator[ForeignBatch]:
@@ -47,7 +47,9 @@ def _parquet(path: Path, rows: int) -> Iterator[ForeignBatch]:
     names = file.schema_arrow.names
     vector = next((name for name in VECTOR_COLUMNS if name in names), None)
     if vector is None:
-        raise TemplatesError(f"{path}: no column of vectors; found {', '.join(names) or 'no columns'}, expected vector or embedding")
+        raise TemplatesError(
+            f"{path}: no column of vectors; found {', '.join(names) or 'no columns'}, expected vector or embedding"
+        )
     kind = file.schema_arrow.field(vector).type
     is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
     if not is_list or not pa.types.is_floating(kind.value_type):
@@ -75,7 +77,9 @@ def _dense(path: Path, column: pa.Array, start: int, dim: int | None) -> np.ndar
     wrong = np.flatnonzero(lengths != dim)
     if len(wrong):
         row = int(wrong[0])
-        raise TemplatesError(f"{path}: the vector in row {start + row} has {lengths[row]} dimensions, expected {dim} as in the first row")
+        raise TemplatesError(
+            f"{path}: the vector in row {start + row} has {lengths[row]} dimensions, expected {dim} as in the first row"
+        )
     if column.flatten().null_count:
         row = int(np.flatnonzero(column.flatten().is_null())[0]) // dim
         raise TemplatesError(f"{path}: the vector in row {start + row} has an empty place, expected {dim} numbers")
@@ -99,7 +103,9 @@ def _load_numpy(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         with np.load(path, allow_pickle=False) as archive:
             name = next((name for name in VECTOR_COLUMNS if name in archive.files), None)
             if name is None:
-                raise TemplatesError(f"{path}: found the arrays {', '.join(archive.files)}; expected one called vector or embedding")
+                raise TemplatesError(
+                    f"{path}: found the arrays {', '.join(archive.files)}; expected one called vector or embedding"
+                )
             labels = {text: archive[text] for text in _TEXT_COLUMNS if text in archive.files}
             vectors = archive[name]
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:

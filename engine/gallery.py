@@ -105,7 +105,9 @@ class Gallery:
             raise GalleryError(f"{path}: its catalogue names {len(catalogue.segments)} segments, expected 1; build it anew")
         segment = open_segment(path, catalogue.segments[0])
         if segment.index.dim != catalogue.provenance.dim:
-            raise GalleryError(f"{path}: the index holds {segment.index.dim} dimensions, the catalogue says {catalogue.provenance.dim}")
+            raise GalleryError(
+                f"{path}: the index holds {segment.index.dim} dimensions, the catalogue says {catalogue.provenance.dim}"
+            )
         return cls(path, catalogue, segment)
 
     def __len__(self) -> int:
@@ -150,7 +152,10 @@ class Gallery:
         """
         made = self.provenance
         if made.encoder is None:
-            raise EncoderMismatch(f"{self.path} was built from vectors by an encoder that is not named, so it takes vectors as probes, no photographs")
+            raise EncoderMismatch(
+                f"{self.path} was built from vectors by an encoder that is not named, "
+                "so it takes vectors as probes, no photographs"
+            )
         faces = faces or ("none" if made.alignment == CROP_ALIGNMENT else "largest")
         embedder = Embedder(load_encoder(encoder or made.encoder, flip=made.flip, weights=weights or made.weights), faces)
         require_same(made, embedder.provenance, str(self.path), "the probe photographs")
@@ -235,7 +240,9 @@ class Gallery:
             probe: a photograph's path, an RGB picture, uint8 (height, width, 3), or a vector (dim,).
             identity: as enrolled.
             threshold: the largest distance that counts as the same; by default the encoder's.
-            faces: for a photograph, `largest` or `none`, as in `embedder`; so are `encoder` and `weights`.
+            faces: for a photograph, `largest` or `none`, as in `embedder`.
+            encoder: for a photograph, as in `embedder`.
+            weights: for a photograph, as in `embedder`.
 
         Raises:
             GalleryError: nobody of that name is enrolled, or there is no threshold.

@@ -5,14 +5,34 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from engine.errors import ImageProblem, PhotographsError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 MAX_PIXELS = 100_000_000
 IMAGE_ENDINGS = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .webp .bmp .dib .tif .tiff .gif .heic .heif .avif .jp2 .jxl .ico .psd .raw".split()
+    [
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".png",
+        ".webp",
+        ".bmp",
+        ".dib",
+        ".tif",
+        ".tiff",
+        ".gif",
+        ".heic",
+        ".heif",
+        ".avif",
+        ".jp2",
+        ".jxl",
+        ".ico",
+        ".psd",
+        ".raw",
+    ]
 )
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 
@@ -73,7 +93,7 @@ def decode(path: Path) -> np.ndarray:
         raise
     except Image.DecompressionBombError as error:
         raise ImageProblem(f"more than {MAX_PIXELS / 1e6:.0f} megapixels, the most that is decoded") from error
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise ImageProblem(_why_unidentified(path)) from error
     except MemoryError as error:
         raise ImageProblem("not enough memory to decode it") from error

@@ -51,7 +51,9 @@ def check_embed_output(out: Path, *, overwrite: bool, resume: bool) -> None:
         raise OutputError(f"{out}: templates are written as Parquet; expected a name that ends in .parquet")
     check_output(out, overwrite)
     if partial_folder(out).exists() and not (resume or overwrite):
-        raise OutputError(f"an interrupted run to {out} lies in {partial_folder(out)}; pass --resume to go on, or --overwrite to start anew")
+        raise OutputError(
+            f"an interrupted run to {out} lies in {partial_folder(out)}; pass --resume to go on, or --overwrite to start anew"
+        )
 
 
 def embed_to_file(
@@ -109,7 +111,7 @@ def _start(folder: Path, out: Path, photographs: Sequence[Photograph], embedder:
     if theirs == ours:
         return
     if theirs["fingerprint"] != ours["fingerprint"]:
-        what = f"was made with fingerprint {theirs['fingerprint'][:12]}, this one has {str(ours['fingerprint'])[:12]}: another encoder, or other settings"
+        what = f"has the fingerprint {theirs['fingerprint'][:12]}, this one {str(ours['fingerprint'])[:12]}: another encoder"
     else:
         what = f"was of {theirs['count']} photographs, these are {ours['count']}, and not the same ones"
     raise OutputError(f"the interrupted run in {folder} {what}; pass --overwrite to start anew")

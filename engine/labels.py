@@ -82,12 +82,12 @@ def _rule(folder: Path, images: list[Path], labels: str | None, several: bool) -
     """The function from an image's path to its identity for one folder."""
     nested = [len(path.relative_to(folder).parts) > 1 for path in images]
     if labels == "none":
-        return lambda path: None
+        return lambda _: None
     if labels == "stem" or (labels is None and not any(nested) and not several):
         return lambda path: path.stem
     if not any(nested):
         own_name = folder.absolute().name
-        return lambda path: own_name
+        return lambda _: own_name
     if all(nested):
         return lambda path: path.relative_to(folder).parts[0]
     stray = images[nested.index(False)]
@@ -102,9 +102,7 @@ def _of_list(path: Path) -> list[Photograph]:
     rows = _read_list(path, ("path",))
     if not rows:
         raise PhotographsError(f"{path}: the list is empty; expected one row per photograph")
-    return [
-        Photograph(source=row["path"], image=path.parent / row["path"], identity=row.get("identity") or None) for row in rows
-    ]
+    return [Photograph(source=row["path"], image=path.parent / row["path"], identity=row.get("identity") or None) for row in rows]
 
 
 def _read_label_file(labels: str) -> dict[str, str]:

@@ -27,7 +27,11 @@ def best_threshold(distances: np.ndarray, same: np.ndarray) -> float:
     order = np.argsort(distances, kind="stable")
     ordered, truth = distances[order].astype(np.float64), same[order]
     # right[i]: pairs decided rightly when the first i are called the same.
-    right = np.concatenate([[0], np.cumsum(truth)]) + np.concatenate([[0], np.cumsum(~truth)])[-1] - np.concatenate([[0], np.cumsum(~truth)])
+    right = (
+        np.concatenate([[0], np.cumsum(truth)])
+        + np.concatenate([[0], np.cumsum(~truth)])[-1]
+        - np.concatenate([[0], np.cumsum(~truth)])
+    )
     edges = np.concatenate([[ordered[0] - 1e-6], (ordered[1:] + ordered[:-1]) / 2, [ordered[-1]]])
     ties = np.concatenate([[False], ordered[1:] == ordered[:-1], [False]])
     return float(edges[np.argmax(np.where(ties, -1, right))])
@@ -51,7 +55,9 @@ def pair_accuracy(distances: np.ndarray, same: np.ndarray, folds: int = 10) -> P
     if distances.shape != same.shape or distances.ndim != 1:
         raise ValueError(f"{distances.shape} distances and {same.shape} labels; expected one label for each distance")
     if min(same.sum(), (~same).sum()) < folds:
-        raise ValueError(f"{same.sum()} genuine and {(~same).sum()} impostor pairs; expected at least {folds} of each for {folds} folds")
+        raise ValueError(
+            f"{same.sum()} genuine and {(~same).sum()} impostor pairs; expected at least {folds} of each for {folds} folds"
+        )
     fold = np.empty(len(same), int)
     for kind in (True, False):
         fold[same == kind] = np.arange((same == kind).sum()) % folds

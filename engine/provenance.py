@@ -67,7 +67,8 @@ def require_same(ours: Provenance, theirs: Provenance, ours_is: str, theirs_is: 
     """
     if ours.dim != theirs.dim:
         raise EncoderMismatch(
-            f"{ours_is} holds {ours.dim} dimensions, {theirs_is} {theirs.dim}: {ours_is} was made by {ours}, {theirs_is} by {theirs}"
+            f"{ours_is} holds {ours.dim} dimensions, {theirs_is} {theirs.dim}: "
+            f"{ours_is} was made by {ours}, {theirs_is} by {theirs}"
         )
     if ours.fingerprint and theirs.fingerprint and ours.fingerprint != theirs.fingerprint:
         raise EncoderMismatch(

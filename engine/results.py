@@ -47,8 +47,8 @@ class Candidate:
 class Result:
     """What was decided of one probe face.
 
-    `decision` is `identified`, `unknown` or `failed`; `identity` is None unless identified. `distance` and `score` are those of the
-    nearest candidate, small is alike; a failed probe has neither. `expected_false_alarms` is None: nothing was calibrated.
+    `decision` is `identified`, `unknown` or `failed`; `identity` is None unless identified. `distance` and `score` are those of
+    the nearest candidate, small is alike; a failed probe has neither. `expected_false_alarms` is None: nothing was calibrated.
     """
 
     probe: str
@@ -134,7 +134,9 @@ def make_results(
         distances: float32, of the candidates.
     """
     nearest = pa.array(offsets[:-1])
-    candidates = pa.StructArray.from_arrays([identities, template_ids, pa.array(distances, pa.float32())], fields=list(_CANDIDATE))
+    candidates = pa.StructArray.from_arrays(
+        [identities, template_ids, pa.array(distances, pa.float32())], fields=list(_CANDIDATE)
+    )
     count = len(accepted)
     columns = [
         probes,
@@ -180,7 +182,7 @@ def writer_for(path: Path) -> type["_Parquet"] | type["_Csv"] | type["_JsonLines
     kinds: dict[str, Any] = {".parquet": _Parquet, ".csv": _Csv, ".jsonl": _JsonLines}
     if path.suffix.lower() not in kinds:
         raise OutputError(f"{path}: found the ending {path.suffix or '(none)'!r}, expected .parquet, .csv or .jsonl")
-    return kinds[path.suffix.lower()]  # type: ignore[no-any-return]
+    return kinds[path.suffix.lower()]
 
 
 class _Parquet:

@@ -20,7 +20,7 @@ from indexes.kinds import KINDS
 
 @dataclass(frozen=True)
 class OpenSegment:
-    """A segment that can be searched. `codes` int32 (n,) number the `identities`; `template_ids` (n,) and both are Arrow arrays."""
+    """A segment that can be searched. `codes` int32 (n,) number the `identities`; `template_ids` (n,); both are Arrow arrays."""
 
     index: Index
     codes: np.ndarray
@@ -61,9 +61,13 @@ def open_segment(folder: Path, segment: Segment) -> OpenSegment:
         if not path.is_file():
             raise GalleryError(f"{path} is missing; restore the gallery from a backup or build it anew")
         if (found := path.stat().st_size) != recorded:
-            raise GalleryError(f"{path} has {found} bytes, {recorded} were recorded; restore the gallery from a backup or build it anew")
+            raise GalleryError(
+                f"{path} has {found} bytes, {recorded} were recorded; restore the gallery from a backup or build it anew"
+            )
     if (digest := sha256_file(index_file)) != segment.index_sha256:
-        raise GalleryError(f"{index_file} has the SHA-256 {digest[:12]}, recorded was {segment.index_sha256[:12]}; its bytes have changed")
+        raise GalleryError(
+            f"{index_file} has the SHA-256 {digest[:12]}, recorded was {segment.index_sha256[:12]}; its bytes have changed"
+        )
     if segment.kind not in KINDS:
         raise GalleryError(f"{index_file} is an index of kind {segment.kind}; this onek knows {', '.join(KINDS)}")
     try:
@@ -72,6 +76,8 @@ def open_segment(folder: Path, segment: Segment) -> OpenSegment:
         raise GalleryError(f"{rows_file} is damaged: {error}; restore the gallery from a backup or build it anew") from error
     index = KINDS[segment.kind].load(index_file)
     if not index.count == table.num_rows == segment.templates:
-        raise GalleryError(f"{folder}: the index holds {index.count} vectors, the rows are {table.num_rows}, recorded were {segment.templates}")
+        raise GalleryError(
+            f"{folder}: the index holds {index.count} vectors, the rows are {table.num_rows}, recorded were {segment.templates}"
+        )
     identities = table["identity"].combine_chunks().dictionary_encode()
     return OpenSegment(index, identities.indices.to_numpy(), identities.dictionary, table["template_id"].combine_chunks())

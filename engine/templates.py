@@ -84,9 +84,7 @@ def batch(
     target = schema(provenance)
     nothing = [None] * len(vectors)
     given = (template_ids, identities, sources, faces, boxes, qualities)
-    arrays = [
-        pa.array(nothing if column is None else column, target.field(i).type) for i, column in enumerate(given)
-    ]
+    arrays = [pa.array(nothing if column is None else column, target.field(i).type) for i, column in enumerate(given)]
     flat = pa.array(np.ascontiguousarray(vectors, np.float32).ravel())
     arrays.append(pa.FixedSizeListArray.from_arrays(flat, provenance.dim))
     return pa.RecordBatch.from_arrays(arrays, schema=target)
@@ -96,7 +94,9 @@ class TemplateWriter:
     """Write templates to one Parquet file as they come, in row groups of at most `ROW_GROUP` rows."""
 
     def __init__(self, path: Path, provenance: Provenance) -> None:
-        self._writer = pq.ParquetWriter(path, schema(provenance), compression="zstd", write_statistics=["template_id", "identity"])
+        self._writer = pq.ParquetWriter(
+            path, schema(provenance), compression="zstd", write_statistics=["template_id", "identity"]
+        )
         self._waiting: list[pa.RecordBatch] = []
         self.rows = 0
 
@@ -232,7 +232,9 @@ def _check_unit(vectors: np.ndarray, path: Path, start: int) -> None:
     bad = np.flatnonzero(~(np.abs(norms - 1) < 1e-3))
     if len(bad):
         row = int(bad[0])
-        raise TemplatesError(f"{path}: the vector in row {start + row} has the norm {norms[row]:.4g}, expected 1; embed the photographs anew")
+        raise TemplatesError(
+            f"{path}: the vector in row {start + row} has the norm {norms[row]:.4g}, expected 1; embed the photographs anew"
+        )
 
 
 def _existing(path: Path) -> Path:
@@ -257,7 +259,9 @@ def _first(path: Path) -> Templates:
 
 def _provenance_of(path: Path, file: pq.ParquetFile) -> Provenance | None:
     """None for a file that somebody else wrote."""
-    metadata = {key.decode(): value.decode() for key, value in (file.schema_arrow.metadata or {}).items() if key.startswith(b"onek.")}
+    metadata = {
+        key.decode(): value.decode() for key, value in (file.schema_arrow.metadata or {}).items() if key.startswith(b"onek.")
+    }
     if "onek.format" not in metadata:
         return None
     if metadata["onek.format"] != "1":

@@ -13,7 +13,13 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 @contextmanager
 def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
     """A progress bar on standard error; the function it gives is told how many more are done."""
-    columns = (TextColumn("{task.description:<22}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description:<22}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=err, transient=not err.is_terminal) as bar:
         task = bar.add_task(what, total=total)
         yield lambda more: bar.advance(task, more)

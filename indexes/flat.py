@@ -50,7 +50,7 @@ class Flat(Index):
         return self._ordered(probes, rows)
 
     def _ordered(self, probes: np.ndarray, rows: np.ndarray) -> Neighbours:
-        """FAISS takes |a|^2 + |b|^2 - 2ab over batches, which is off by 1e-3 near zero and differs with the batch; so measure anew."""
+        """Measure anew: FAISS takes |a|^2 + |b|^2 - 2ab over batches, off by 1e-3 near zero and another with each batch size."""
         vectors = self._all()
         distances = np.empty(rows.shape, np.float32)
         step = max(1, _GATHER // rows.shape[1])

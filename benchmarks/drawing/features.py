@@ -10,7 +10,7 @@ from benchmarks.drawing.shot import Expression, Face, bump
 
 @dataclass(frozen=True)
 class Eyes:
-    """`x`, `y` from the eye's middle; `lens` 1 in the middle to 0 at the corners; `upper`, `lower` below and above the lids."""
+    """`x`, `y` from its middle; `lens` 1 there to 0 at the corners; `upper`, `lower` from the lids."""
 
     x: np.ndarray
     y: np.ndarray

@@ -12,7 +12,7 @@ from benchmarks.drawing.shot import Chance, Expression, Face, bump
 
 @dataclass(frozen=True)
 class Light:
-    """`shade` and `occlusion` multiply, `gloss` adds. `azimuth` is where the light stands, `ambient` how much comes from all sides."""
+    """`shade` and `occlusion` multiply, `gloss` adds. `azimuth` is where the light stands, `ambient` the share from all sides."""
 
     shade: np.ndarray
     occlusion: np.ndarray
@@ -27,8 +27,8 @@ def light(p: Person, face: Face, found: Features, expression: Expression, chance
     down, right = np.gradient(height * face.scale)
     steep = 1 / np.sqrt(right * right + down * down + 1)
     azimuth, elevation = (-0.35, 0.45) if still else (chance.within(-0.95, 0.95) * chance.strength, chance.within(-0.05, 0.8))
-    sun = np.float32([np.sin(azimuth) * np.cos(elevation), -np.sin(elevation), np.cos(azimuth) * np.cos(elevation)])
-    half = sun + np.float32([0, 0, 1])
+    sun = np.array([np.sin(azimuth) * np.cos(elevation), -np.sin(elevation), np.cos(azimuth) * np.cos(elevation)], "f4")
+    half = sun + np.array([0, 0, 1], "f4")
     half /= np.linalg.norm(half)
     ambient = 0.42 if still else chance.within(0.28, 0.6)
     facing = (-right * sun[0] - down * sun[1] + sun[2]) * steep

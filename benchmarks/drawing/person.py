@@ -51,7 +51,16 @@ SHAPE = {
 _SPREAD = 1.25
 
 _SKINS = [[247, 218, 200], [236, 196, 168], [219, 172, 138], [190, 138, 102], [150, 102, 72], [108, 70, 50], [76, 50, 38]]
-_HAIRS = [[26, 21, 20], [48, 32, 25], [84, 54, 36], [130, 88, 54], [196, 152, 96], [224, 194, 142], [140, 62, 30], [150, 146, 142]]
+_HAIRS = [
+    [26, 21, 20],
+    [48, 32, 25],
+    [84, 54, 36],
+    [130, 88, 54],
+    [196, 152, 96],
+    [224, 194, 142],
+    [140, 62, 30],
+    [150, 146, 142],
+]
 _IRISES = [[58, 36, 24], [92, 60, 36], [112, 98, 52], [84, 118, 92], [84, 122, 156], [120, 138, 150]]
 _GLASSES = [[20, 20, 22], [70, 40, 25], [120, 30, 30], [90, 90, 96]]
 _GREY_HAIR = 7
@@ -70,7 +79,10 @@ def person(seed: int) -> Person:
     random = np.random.default_rng([seed, 77])
     manly = bool(random.random() < 0.5)
     p = Person(
-        **{name: float(np.clip(mean + _SPREAD * spread * random.normal(), low, high)) for name, (mean, spread, low, high) in SHAPE.items()}
+        **{
+            name: float(np.clip(mean + _SPREAD * spread * random.normal(), low, high))
+            for name, (mean, spread, low, high) in SHAPE.items()
+        }
     )
     tone = _colours(p, random)
     _hair(p, random, manly)
@@ -96,7 +108,7 @@ def _colours(p: Person, random: np.random.Generator) -> float:
         hair = random.choice(8, p=[0.22, 0.2, 0.18, 0.12, 0.09, 0.05, 0.07, 0.07])
     else:
         hair = random.choice([0, 1, _GREY_HAIR], p=[0.6, 0.3, 0.1])
-    p.hair = linear(np.clip(np.float32(_HAIRS[hair]) * random.uniform(0.8, 1.2), 8, 245))
+    p.hair = linear(np.clip(np.array(_HAIRS[hair], "f4") * random.uniform(0.8, 1.2), 8, 245))
     p.grey = bool(hair == _GREY_HAIR)
     p.eye = linear(_between(_IRISES, random.uniform(0, 5) if tone < 2.5 else random.uniform(0, 1.2)))
     return float(tone)
@@ -116,6 +128,6 @@ def _beard(p: Person, random: np.random.Generator, manly: bool) -> None:
 
 def _between(table: list[list[int]], at: float) -> np.ndarray:
     """A colour between two neighbours of a table, `at` in 0 .. len - 1."""
-    colours = np.float32(table)
+    colours = np.array(table, "f4")
     low = min(int(at), len(table) - 2)
     return colours[low] + (at - low) * (colours[low + 1] - colours[low])

@@ -13,7 +13,7 @@ from benchmarks.drawing.shot import Chance, Face, bump
 
 @dataclass(frozen=True)
 class Hair:
-    """`depth` is the distance inside its outline, in mm; `colour` the lit hair as a picture; `gloss` the share of it that shines."""
+    """`depth` is the distance inside its outline, in mm; `shade` multiplies its colour, `gloss` is added; `strand` -1 to 1."""
 
     depth: np.ndarray
     shade: np.ndarray
@@ -47,7 +47,7 @@ def hair(p: Person, face: Face, light: Light, strand: np.ndarray, radius: np.nda
 def backdrop(face: Face, chance: Chance, still: bool) -> np.ndarray:
     """Two colours that run into each other, with blurred shapes: float32 (size, size, 3), linear."""
     random, size = chance.random, face.size
-    colours = np.float32([[150, 165, 180]] * 2) if still else _dull(random.uniform(20, 235, (2, 3)))
+    colours = np.array([[150, 165, 180]] * 2, "f4") if still else _dull(random.uniform(20, 235, (2, 3)))
     angle = random.uniform(0, 6.3)
     slope = (face.x - size / 2) * np.cos(angle) + (face.y - size / 2) * np.sin(angle)
     along = np.clip(0.5 + slope / size, 0, 1)[..., None]

@@ -40,26 +40,50 @@ def read_card(path: Path) -> tuple[Card, dict[str, Any]]:
     description = path.with_suffix(".json")
     for needed in (path, description):
         if not needed.is_file():
-            raise EncoderError(f"--encoder {path}: there is no file {needed}; a network needs a JSON file of the same name beside it")
+            raise EncoderError(
+                f"--encoder {path}: there is no file {needed}; a network needs a JSON file of the same name beside it"
+            )
     try:
         fields = json.loads(description.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise EncoderError(f"{description}: not a JSON file: {error}") from error
     if not isinstance(fields, dict):
-        raise EncoderError(f"{description}: found a {type(fields).__name__}, expected an object with {', '.join(sorted(_REQUIRED))}")
+        raise EncoderError(
+            f"{description}: found a {type(fields).__name__}, expected an object with {', '.join(sorted(_REQUIRED))}"
+        )
     missing, unknown = _REQUIRED - fields.keys(), fields.keys() - _REQUIRED - _OPTIONAL.keys()
     if missing or unknown:
         wrong = f"{', '.join(sorted(missing))} missing" if missing else f"{', '.join(sorted(unknown))} not known"
-        raise EncoderError(f"{description}: {wrong}; expected {', '.join(sorted(_REQUIRED))} and, if wanted, {', '.join(_OPTIONAL)}")
+        raise EncoderError(
+            f"{description}: {wrong}; expected {', '.join(sorted(_REQUIRED))} and, if wanted, {', '.join(_OPTIONAL)}"
+        )
     fields = {**_OPTIONAL, **fields}
-    _require(description, "size", fields["size"], isinstance(fields["size"], int) and 8 <= fields["size"] <= 1024, "a whole number, 8 to 1024")
-    _require(description, "dim", fields["dim"], isinstance(fields["dim"], int) and 1 <= fields["dim"] <= 65536, "a whole number of 1 or more")
+    _require(
+        description,
+        "size",
+        fields["size"],
+        isinstance(fields["size"], int) and 8 <= fields["size"] <= 1024,
+        "a whole number, 8 to 1024",
+    )
+    _require(
+        description,
+        "dim",
+        fields["dim"],
+        isinstance(fields["dim"], int) and 1 <= fields["dim"] <= 65536,
+        "a whole number of 1 or more",
+    )
     _require(description, "points", fields["points"], _is_numbers(fields["points"], (5, 2)), "five pairs of pixels")
     _require(description, "mean", fields["mean"], _is_numbers(fields["mean"], (3,)), "three numbers")
     _require(description, "scale", fields["scale"], _is_numbers(fields["scale"], ()), "a number")
     _require(description, "channels", fields["channels"], fields["channels"] in ("rgb", "bgr"), "rgb or bgr")
     threshold = fields["threshold"]
-    _require(description, "threshold", threshold, threshold is None or (_is_numbers(threshold, ()) and 0 <= threshold <= 2), "a distance, 0 to 2")
+    _require(
+        description,
+        "threshold",
+        threshold,
+        threshold is None or (_is_numbers(threshold, ()) and 0 <= threshold <= 2),
+        "a distance, 0 to 2",
+    )
     points = tuple((float(x), float(y)) for x, y in fields["points"])
     chip = Chip(fields["size"], points)
     return Card(str(path), fields["dim"], chip, threshold, "as its JSON file says", fields["source"], fields["licence"]), fields

@@ -53,7 +53,9 @@ def read_face_resnet(path: Path) -> FaceResnet:
     except (ValueError, IndexError, struct.error, UnicodeDecodeError) as error:
         raise EncoderError(f"{path}: not dlib's face recognition network, at byte {reader.at}: {error}") from error
     if reader.at != len(data):
-        raise EncoderError(f"{path}: {len(data) - reader.at} bytes follow the network's {reader.at}; the file is not whole or not dlib's")
+        raise EncoderError(
+            f"{path}: {len(data) - reader.at} bytes follow the network's {reader.at}; the file is not whole or not dlib's"
+        )
     return network
 
 
@@ -167,7 +169,7 @@ def _convolution(reader: _Reader) -> Convolution:
 
 
 def _fold(before: Convolution, reader: _Reader) -> Convolution:
-    """gamma * (kernel * x + bias) + beta, as one convolution."""
+    """Gamma * (kernel * x + bias) + beta, as one convolution."""
     gamma, beta = reader.tensor().reshape(2, -1)
     reader.view()
     reader.view()

@@ -66,11 +66,8 @@ def _compiled(model: Any, network: FaceResnet) -> Any:
     tf = tensorflow()
     mean = tf.constant(network.mean)
 
-    @tf.function(input_signature=[tf.TensorSpec((None, network.size, network.size, 3), tf.uint8)])
-    def call(chips: Any) -> Any:
-        return model((tf.cast(chips, tf.float32) - mean) / 256, training=False)
-
-    return call
+    specification = tf.TensorSpec((None, network.size, network.size, 3), tf.uint8)
+    return tf.function(lambda chips: model((tf.cast(chips, tf.float32) - mean) / 256, training=False), [specification])
 
 
 def _build(network: FaceResnet) -> Any:

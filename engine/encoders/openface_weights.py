@@ -36,7 +36,7 @@ def read_weights(folder: Path, expected: Layers) -> tuple[dict[str, np.ndarray],
         tensors = {name: read_tensor(folder, name, shape) for name, shape in expected.items()}
         cached.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(cached) as temporary, temporary.open("wb") as stream:
-            np.savez(stream, allow_pickle=False, **tensors)  # type: ignore[arg-type]
+            np.savez(stream, allow_pickle=False, **tensors)
     with np.load(cached, allow_pickle=False) as archive:
         return {name: archive[name] for name in expected}, digest
 

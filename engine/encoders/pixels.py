@@ -20,16 +20,20 @@ CARD = Card(
 )
 
 
-def load(card: Card, *, flip: bool, weights: str | None) -> Encoder:
-    """There is nothing to load. `weights` is refused by the registry."""
-    return Pixels(card, flip=flip, weights=None, weights_hash=f"seed {_SEED}", preprocessing=f"grey {_SIDE}x{_SIDE}, mean-free, unit")
+def load(card: Card, *, flip: bool, weights: str | None) -> Encoder:  # noqa: ARG001 - every encoder is loaded alike
+    """There is nothing to load; the registry refuses `weights`."""
+    return Pixels(
+        card, flip=flip, weights=None, weights_hash=f"seed {_SEED}", preprocessing=f"grey {_SIDE}x{_SIDE}, mean-free, unit"
+    )
 
 
 class Pixels(Encoder):
     """A normalised, mean-free 32x32 grey chip, reduced by a fixed orthogonal projection."""
 
     def forward(self, chips: np.ndarray) -> np.ndarray:
-        grey = [cv2.resize(cv2.cvtColor(chip, cv2.COLOR_RGB2GRAY), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA) for chip in chips]
+        grey = [
+            cv2.resize(cv2.cvtColor(chip, cv2.COLOR_RGB2GRAY), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA) for chip in chips
+        ]
         pixels = np.stack(grey).reshape(len(chips), -1).astype(np.float32)
         pixels -= pixels.mean(axis=1, keepdims=True)
         pixels /= np.maximum(np.linalg.norm(pixels, axis=1, keepdims=True), 1e-6)

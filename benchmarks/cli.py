@@ -1,0 +1,167 @@
+"""The commands `onek demo` and `onek benchmark ...`: parse, call, print."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+if TYPE_CHECKING:
+    from benchmarks.throughput import Ratio
+
+benchmark = typer.Typer(no_args_is_help=True, help="Measure accuracy, speed and memory; figures in the README come from here.")
+
+Photos = Annotated[Path, typer.Option("--photos", metavar="FOLDER", help="A folder of photographs, such as LFW.")]
+PeerKind = Annotated[
+    str, typer.Option("--peer", metavar="dlib-wheel|dlib-built", help="Installed on demand in an environment of its own.")
+]
+PeerPython = Annotated[
+    Path | None,
+    typer.Option("--peer-python", metavar="PATH", help="The Python of an environment that holds the peer already."),
+]
+Flip = Annotated[bool, typer.Option(help="Average each face with its mirror image.")]
+
+
+def demo(
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FOLDER", help="Where pictures, templates, gallery and results go.")
+    ] = Path("onek-demo"),
+    enrolled: Annotated[int, typer.Option(min=2, help="People to enrol.")] = 200,
+    strangers: Annotated[int, typer.Option(min=1, help="People who are not enrolled.")] = 100,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the folder of an earlier demo.")] = False,
+) -> None:
+    """Draw made-up people, enrol them, and identify new pictures of them and of strangers."""
+    from rich.table import Table
+
+    from benchmarks.demo import THRESHOLD, run_demo
+    from engine.terminal import out as console
+    from engine.terminal import progress
+
+    outcome = run_demo(out, progress, enrolled=enrolled, strangers=strangers, overwrite=overwrite)
+    table = Table("probes", "searched", "right", "wrong name", "unknown", "no face found", title="What onek said")
+    for name, tally in (("of enrolled people", outcome.mated), ("of strangers", outcome.strangers)):
+        table.add_row(name, *map(str, (tally.probes, tally.right, tally.wrong_name, tally.unknown, tally.failed)))
+    console.print(table)
+    console.print(f"Right: enrolled people by their name, strangers as unknown (distance above {THRESHOLD}).")
+    console.print("These people are drawn: that the whole way works is shown, nothing about accuracy on real people.")
+    for what, path in (
+        ("pictures", outcome.folder),
+        ("templates", outcome.templates),
+        ("gallery", outcome.gallery),
+        ("results", outcome.results),
+    ):
+        console.print(f"  {what:<10} {path}")
+
+
+@benchmark.command("verification")
+def verification_command(
+    photos: Photos,
+    pairs: Annotated[Path, typer.Option(metavar="CSV", help="Columns a, b (paths below the folder) and same (1 or 0).")],
+    encoder: Annotated[str, typer.Option(metavar="NAME|PATH")] = "dlib-resnet",
+    weights: Annotated[Optional[Path], typer.Option(metavar="FOLDER|FILE")] = None,  # noqa: UP045
+    flip: Flip = True,
+    faces: Annotated[str, typer.Option(metavar="largest|none")] = "largest",
+) -> None:
+    """1:1 accuracy on labelled pairs, in ten folds."""
+    from benchmarks.verification import read_pairs, verification
+    from engine.terminal import out as console
+    from engine.terminal import progress
+
+    listed = read_pairs(pairs)
+    with progress("embedding", len({name for pair in listed for name in (pair.a, pair.b)})) as done:
+        made = verification(photos, listed, encoder, flip=flip, faces=faces, weights=weights, progress=done)
+    accuracy = made.accuracy
+    console.print(
+        f"{encoder}, {'mirror average' if flip else 'no mirror average'}: {100 * accuracy.mean:.2f} % "
+        f"+- {100 * accuracy.standard_error:.2f} of {made.pairs:,} pairs, threshold {accuracy.threshold:.3f}; "
+        f"{made.photographs:,} photographs, {len(made.failed)} without a face"
+    )
+
+
+@benchmark.command("encoder")
+def encoder_command(
+    photos: Photos, peer: PeerKind = "dlib-wheel", peer_python: PeerPython = None, count: int = 256, rounds: int = 7
+) -> None:
+    """Encoder throughput at batch 32, crops in memory, against dlib's own code in the same run."""
+    from benchmarks.throughput import encoder_against_dlib
+    from engine.images import find_images
+    from engine.terminal import progress
+
+    _known(peer)
+    with progress("rounds", rounds) as done:
+        ratio = encoder_against_dlib(find_images(photos)[:count], peer, rounds=rounds, python=peer_python, progress=done)
+    _print_ratio("crops", ratio)
+
+
+@benchmark.command("photographs")
+def photographs_command(
+    photos: Photos,
+    peer: PeerKind = "dlib-wheel",
+    peer_python: PeerPython = None,
+    count: int = 500,
+    rounds: int = 5,
+    flip: Flip = True,
+) -> None:
+    """Photographs to templates, detection included, against face_recognition on the same files in the same run."""
+    from benchmarks.throughput import files_against_face_recognition
+    from engine.images import find_images
+    from engine.terminal import out as console
+    from engine.terminal import progress
+
+    _known(peer)
+    with progress("rounds", rounds) as done:
+        made = files_against_face_recognition(
+            find_images(photos)[:count], peer, flip=flip, rounds=rounds, python=peer_python, progress=done
+        )
+    _print_ratio("photographs", made.rate)
+    console.print(
+        f"{made.files} files: {len(made.missed)} faces missed that the peer finds, {len(made.theirs_missed)} found that it misses"
+    )
+    for path in made.missed:
+        console.print(f"  missed: {path}")
+
+
+@benchmark.command("memory")
+def memory_command(
+    photos: Photos,
+    counts: Annotated[list[int], typer.Option("--count", help="How many images; give it several times.")] = [1_000, 10_000],  # noqa: B006
+) -> None:
+    """Peak memory of onek embed at several numbers of images."""
+    import tempfile
+
+    from benchmarks.footprint import embed_memory
+    from engine.images import find_images
+    from engine.terminal import out as console
+    from engine.terminal import progress
+
+    with tempfile.TemporaryDirectory() as folder, progress("runs", len(counts)) as done:
+        peaks = embed_memory(find_images(photos)[:1000], counts, Path(folder, "t.parquet"), done)
+    for peak in peaks:
+        console.print(
+            f"{peak.images:>8,} images: {peak.mebibytes:,.0f} MiB at most, {peak.mebibytes / peaks[0].mebibytes:.3f} of the first"
+        )
+
+
+@benchmark.command("start")
+def start_command(rounds: int = 7) -> None:
+    """How long `import engine` and `onek --help` take, in fresh processes."""
+    from benchmarks.footprint import starts
+    from engine.terminal import out as console
+
+    for start in starts(rounds):
+        console.print(f"{start.command}: {start.seconds:.3f} s (a bare Python {start.bare:.3f} s)")
+
+
+def _known(peer: str) -> None:
+    from benchmarks.peers.environment import KINDS, PeerError
+
+    if peer not in KINDS:
+        raise PeerError(f"--peer {peer}: expected {' or '.join(KINDS)}")
+
+
+def _print_ratio(unit: str, ratio: "Ratio") -> None:
+    from engine.terminal import out as console
+
+    console.print(
+        f"{ratio.ours:.1f} {unit}/s, {ratio.peer}: {ratio.theirs:.1f} {unit}/s, "
+        f"{ratio.ratio:.1f} times as fast ({ratio.low:.1f} to {ratio.high:.1f} in single rounds)"
+    )
