@@ -31,7 +31,7 @@ class Brows:
 
 @dataclass(frozen=True)
 class Mouth:
-    """`middle` 1 to 0 at the corners; `y` below the line of the lips; `open` is where the lips part, `line` how far from there."""
+    """`middle` 1 to 0 at the corners; `y` below the line of the lips; `open` is where they part, `line` how far from there."""
 
     width: float
     middle: np.ndarray

@@ -1,0 +1,78 @@
+"""Drawn people for every test, embedded once a worker; real data where it lies beside the project."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from benchmarks.drawn_faces import picture_of
+from engine.encoders import Encoder, load_encoder
+from engine.templates import Templates
+
+PEOPLE = 12
+
+
+@pytest.fixture(scope="session")
+def drawn() -> list[np.ndarray]:
+    """Picture 0 of a dozen drawn people, uint8 (250, 250, 3), RGB."""
+    return [picture_of(seed, 0, nuisance=0.6) for seed in range(PEOPLE)]
+
+
+@pytest.fixture(scope="session")
+def drawn_again() -> list[np.ndarray]:
+    """Picture 1 of the same people."""
+    return [picture_of(seed, 1, nuisance=0.6) for seed in range(PEOPLE)]
+
+
+@pytest.fixture(scope="session")
+def dlib_resnet() -> Encoder:
+    return load_encoder("dlib-resnet")
+
+
+@pytest.fixture
+def save(tmp_path: Path) -> Callable[[np.ndarray, str], Path]:
+    """Write an RGB picture below the test's folder, and give its path."""
+
+    def write(picture: np.ndarray, name: str) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        assert cv2.imwrite(str(path), picture[..., ::-1])
+        return path
+
+    return write
+
+
+@pytest.fixture
+def photos(drawn: list[np.ndarray], save: Callable[[np.ndarray, str], Path], tmp_path: Path) -> Path:
+    """A folder with one photograph of each of the dozen, called after them: person0.jpg, ..."""
+    for number, picture in enumerate(drawn):
+        save(picture, f"photos/person{number}.jpg")
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def random_templates() -> Callable[..., Templates]:
+    """Templates of random unit vectors, `each` of them for every identity, from a seed."""
+
+    def make(identities: int = 20, each: int = 2, dim: int = 16, seed: int = 0) -> Templates:
+        random = np.random.default_rng(seed)
+        centres = random.normal(size=(identities, dim))
+        vectors = np.repeat(centres, each, axis=0) + 0.1 * random.normal(size=(identities * each, dim))
+        names = [f"id{number // each}" for number in range(identities * each)]
+        return Templates.from_vectors(vectors, names, [f"t{number}" for number in range(identities * each)])
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real photographs and weights; skipped where it is absent, except in CI, where it must be there."""
+    folder = Path(os.environ.get("ONEK_DATA") or Path(__file__).parents[1] / ".." / "shared" / "data").resolve()
+    if not folder.is_dir():
+        if os.environ.get("CI"):
+            pytest.fail(f"CI needs the real data in {folder}")
+        pytest.skip(f"no real data in {folder}; set ONEK_DATA")
+    return folder
