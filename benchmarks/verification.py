@@ -42,7 +42,7 @@ def read_pairs(path: Path) -> list[Pair]:
     try:
         with path.open(newline="", encoding="utf-8") as stream:
             reader = csv.DictReader(stream)
-            if set(reader.fieldnames or ()) < {"a", "b", "same"}:
+            if not {"a", "b", "same"} <= set(reader.fieldnames or ()):
                 raise PhotographsError(f"{path}: found the columns {reader.fieldnames}, expected a, b and same")
             rows = list(reader)
     except OSError as error:

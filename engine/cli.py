@@ -232,6 +232,7 @@ def main() -> None:
     except OnekError as error:
         typer.echo(f"onek: {error}", err=True)
         sys.exit(CHANGE_SOMETHING)
-    except KeyboardInterrupt:
-        typer.echo("onek: interrupted; nothing was left under its final name", err=True)
-        sys.exit(INTERRUPTED)
+    except SystemExit as end:  # Typer turns Ctrl-C into this one, and says nothing
+        if end.code == INTERRUPTED:
+            typer.echo("onek: interrupted; nothing was left under its final name (embed goes on with --resume)", err=True)
+        raise

@@ -53,7 +53,7 @@ def test_missing_kernels_are_named(folder: Path) -> None:
 
 
 def test_what_is_there_fits_the_stored_statistics(folder: Path, real_data: Path) -> None:
-    """From the stem to block 3b, activations vary as the batch normalisations remember; only the original's L2 pooling does so."""
+    """From the stem to 3b, activations vary as the batch normalisations remember; only the original's L2 pooling does so."""
     shapes = {name: shape for name, shape in tensor_shapes().items() if (folder / f"{name}.csv").is_file()}
     tensors = {name: read_tensor(folder, name, shape) for name, shape in shapes.items()}
     pictures = [decode(path) for path in find_images(real_data / "lfw-dev")[:96]]
