@@ -1,7 +1,7 @@
 """The commands `onek demo` and `onek benchmark ...`: parse, call, print."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -57,7 +57,7 @@ def verification_command(
     photos: Photos,
     pairs: Annotated[Path, typer.Option(metavar="CSV", help="Columns a, b (paths below the folder) and same (1 or 0).")],
     encoder: Annotated[str, typer.Option(metavar="NAME|PATH")] = "dlib-resnet",
-    weights: Annotated[Optional[Path], typer.Option(metavar="FOLDER|FILE")] = None,  # noqa: UP045
+    weights: Annotated[Path | None, typer.Option(metavar="FOLDER|FILE")] = None,
     flip: Flip = True,
     faces: Annotated[str, typer.Option(metavar="largest|none")] = "largest",
 ) -> None:

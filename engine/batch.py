@@ -6,17 +6,19 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from engine.embed import problems_of
+from engine.embed import Embedder, problems_of
 from engine.errors import PhotographsError
 from engine.files import check_output
 from engine.gallery import Gallery
-from engine.labels import find_photographs
+from engine.labels import Photograph, find_photographs
 from engine.problems import Problem, problems_path, write_problems
 from engine.results import Counts, Results, results_file, writer_for
 from engine.streams import batched
 from engine.templates import is_template_file, stream_templates
 
 BATCH = 1024
+
+Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ def identify_to_file(
     encoder: str | None = None,
     weights: Path | None = None,
     overwrite: bool = False,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
 ) -> IdentifySummary:
     """Identify photographs or one template file into `.parquet`, `.csv` or `.jsonl`; arguments as in `Gallery.identify`.
 
@@ -52,41 +54,42 @@ def identify_to_file(
     check_output(out, overwrite)
     problems: list[Problem] = []
     if any(is_template_file(path) for path in probes):
-        tables = _of_templates(gallery, probes, threshold, top)
+        tables = _of_templates(gallery, probes, threshold, top, progress)
     else:
-        tables = _of_photographs(gallery, probes, threshold, top, faces, encoder, weights, problems)
+        photographs = find_photographs(probes, "none")
+        embedder = gallery.embedder(faces, encoder=encoder, weights=weights)
+        tables = _of_photographs(gallery, photographs, threshold, top, embedder, problems, progress)
     counts = Counts()
     with results_file(out) as writer:
         for table in tables:
             writer.write(table)
             counts += Results(table).counts
-            if progress:
-                progress(table.num_rows)
         write_problems(out, problems)
     return IdentifySummary(counts, problems_path(out))
 
 
-def _of_templates(gallery: Gallery, probes: Sequence[Path], threshold: float | None, top: int) -> Iterator[pa.Table]:
+def _of_templates(
+    gallery: Gallery, probes: Sequence[Path], threshold: float | None, top: int, progress: Progress | None
+) -> Iterator[pa.Table]:
     if len(probes) > 1:
         raise PhotographsError(
             f"found {len(probes)} inputs with a template file among them; expected one template file, or photographs"
         )
     for part in stream_templates(probes[0], BATCH):
         yield gallery.identify_templates(part, threshold=threshold, top=top)
+        if progress:
+            progress(len(part))
 
 
 def _of_photographs(
     gallery: Gallery,
-    probes: Sequence[Path],
+    photographs: Sequence[Photograph],
     threshold: float | None,
     top: int,
-    faces: str | None,
-    encoder: str | None,
-    weights: Path | None,
+    embedder: Embedder,
     problems: list[Problem],
+    progress: Progress | None,
 ) -> Iterator[pa.Table]:
-    photographs = find_photographs(probes, "none")
-    embedder = gallery.embedder(faces, encoder=encoder, weights=weights)
-    for outcomes in batched(embedder.stream(photographs), BATCH):
+    for outcomes in batched(embedder.stream(photographs, progress), BATCH):
         problems += problems_of(outcomes)
         yield gallery.identify_outcomes(outcomes, embedder, threshold=threshold, top=top)

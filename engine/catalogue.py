@@ -6,7 +6,7 @@ from contextlib import closing, contextmanager
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
-from engine.errors import GalleryError
+from engine.errors import GalleryError, OutputError
 from engine.provenance import Provenance
 
 NAME = "catalogue.sqlite"
@@ -44,19 +44,22 @@ class Catalogue:
 
 
 def write_catalogue(folder: Path, catalogue: Catalogue) -> None:
-    """Create the catalogue of a new gallery."""
+    """Create the catalogue of a new gallery. Raises `OutputError` where SQLite cannot write it."""
     values = {
         "format": str(FORMAT),
         "provenance": catalogue.provenance.to_metadata()["onek.provenance"],
         "created": catalogue.created,
     }
     places = ", ".join("?" for _ in fields(Segment))
-    with closing(sqlite3.connect(folder / NAME)) as database:
-        database.execute("PRAGMA synchronous = FULL")
-        database.executescript(_TABLES)
-        database.executemany("INSERT INTO gallery VALUES (?, ?)", values.items())
-        database.executemany(f"INSERT INTO segments VALUES ({places})", map(astuple, catalogue.segments))  # noqa: S608
-        database.commit()
+    try:
+        with closing(sqlite3.connect(folder / NAME)) as database:
+            database.execute("PRAGMA synchronous = FULL")
+            database.executescript(_TABLES)
+            database.executemany("INSERT INTO gallery VALUES (?, ?)", values.items())
+            database.executemany(f"INSERT INTO segments VALUES ({places})", map(astuple, catalogue.segments))  # noqa: S608
+            database.commit()
+    except sqlite3.Error as error:
+        raise OutputError(f"cannot write {folder / NAME}: {error}") from error
 
 
 def read_catalogue(folder: Path) -> Catalogue:

@@ -6,7 +6,7 @@ import sys
 from dataclasses import asdict
 from importlib.metadata import entry_points, version
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -32,7 +32,7 @@ Threshold = Annotated[
     float | None, typer.Option(metavar="DISTANCE", help="Largest distance that is accepted, 0 to 2. Default: the encoder's.")
 ]
 Faces = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option(
         metavar="largest|all|none", help="Which faces of a photograph; none: it is a face crop. Default: as the gallery was made."
     ),
@@ -65,7 +65,7 @@ def embed(
         str, typer.Option(metavar="largest|all|none", help="Which faces; none: the photographs are face crops.")
     ] = "largest",
     labels: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(metavar="folder|stem|none|FILE", help="Whose photographs they are. Default: from the shape of the folder."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run to the same output.")] = False,
@@ -131,7 +131,7 @@ def identify(
     from engine.terminal import progress, thousands
 
     opened = Gallery.open(gallery)
-    with progress("identifying", 0) as done:
+    with progress("identifying", None) as done:
         made = identify_to_file(
             opened,
             probes,
@@ -160,7 +160,7 @@ def verify(
     identity: Annotated[str, typer.Argument(metavar="IDENTITY", help="Who the photograph is said to show.")],
     gallery: GalleryOption,
     threshold: Threshold = None,
-    faces: Faces = None,
+    faces: Annotated[str | None, typer.Option(metavar="largest|none", help="none: the photograph is a face crop.")] = None,
     encoder: MovedEncoder = None,
     weights: Weights = None,
 ) -> None:

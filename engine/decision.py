@@ -35,9 +35,7 @@ def checked_threshold(threshold: float | None, default: float | None) -> float:
     """
     chosen = default if threshold is None else threshold
     if chosen is None:
-        raise GalleryError(
-            "nothing is known of this gallery's encoder, so it has no default threshold; pass --threshold DISTANCE"
-        )
+        raise GalleryError("no default threshold is known for the encoder of this gallery; pass --threshold DISTANCE")
     if not 0 <= chosen <= 2:
         raise GalleryError(f"the threshold is {chosen}; expected a distance of unit vectors, 0 to 2")
     return float(chosen)

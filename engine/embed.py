@@ -45,6 +45,7 @@ class Embedder:
 
     def __init__(self, encoder: Encoder, faces: str = "largest") -> None:
         self.encoder = encoder
+        self.faces = faces
         self.provenance: Provenance = encoder.provenance(alignment(faces))
         self._align = aligner(faces)
 

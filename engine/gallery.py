@@ -246,8 +246,10 @@ class Gallery:
 
         Raises:
             GalleryError: nobody of that name is enrolled, or there is no threshold.
-            PhotographsError: the photograph gave no template.
+            PhotographsError: the photograph gave no template, or `faces` is `all`.
         """
+        if faces == "all":
+            raise PhotographsError("--faces all: verify compares one face; expected largest or none")
         limit = checked_threshold(threshold, self.provenance.threshold)
         rows = self._rows_of(identity)
         if isinstance(probe, np.ndarray) and probe.dtype != np.uint8:

@@ -97,6 +97,7 @@ def _start(folder: Path, out: Path, photographs: Sequence[Photograph], embedder:
         "photographs": hashlib.sha256(names.encode()).hexdigest(),
         "count": len(photographs),
         "fingerprint": embedder.provenance.fingerprint,
+        "faces": embedder.faces,
     }
     notes = folder / "run.json"
     if not notes.exists():
@@ -112,6 +113,8 @@ def _start(folder: Path, out: Path, photographs: Sequence[Photograph], embedder:
         return
     if theirs["fingerprint"] != ours["fingerprint"]:
         what = f"has the fingerprint {theirs['fingerprint'][:12]}, this one {str(ours['fingerprint'])[:12]}: another encoder"
+    elif theirs["faces"] != ours["faces"]:
+        what = f"was with --faces {theirs['faces']}, this one with --faces {ours['faces']}"
     else:
         what = f"was of {theirs['count']} photographs, these are {ours['count']}, and not the same ones"
     raise OutputError(f"the interrupted run in {folder} {what}; pass --overwrite to start anew")

@@ -216,7 +216,7 @@ class _Csv(_Text):
         self._rows.writerow(SCHEMA.names)
 
     def write(self, table: pa.Table) -> None:
-        for row in table.to_pylist():
+        for row in _tidy(table.to_pylist()):
             candidates = json.dumps(row.pop("candidates"), ensure_ascii=False)
             self._rows.writerow([*("" if value is None else value for value in row.values()), candidates])
 
@@ -226,11 +226,20 @@ class _Csv(_Text):
 
 class _JsonLines(_Text):
     def write(self, table: pa.Table) -> None:
-        for row in table.to_pylist():
+        for row in _tidy(table.to_pylist()):
             self._stream.write(json.dumps(row, ensure_ascii=False) + "\n")
 
     def __enter__(self) -> "_JsonLines":
         return self
+
+
+def _tidy(value: Any) -> Any:
+    """The same with numbers to six decimals, which is what float32 distances are good for."""
+    if isinstance(value, float):
+        return round(value, 6)
+    if isinstance(value, list):
+        return [_tidy(item) for item in value]
+    return {name: _tidy(item) for name, item in value.items()} if isinstance(value, dict) else value
 
 
 def _result(row: dict[str, Any]) -> Result:

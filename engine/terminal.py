@@ -11,8 +11,8 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 @contextmanager
-def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar on standard error; the function it gives is told how many more are done."""
+def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A progress bar on standard error, `total` None if nobody knows; the function it gives is told how many more are done."""
     columns = (
         TextColumn("{task.description:<22}"),
         BarColumn(),

@@ -135,6 +135,20 @@ def test_resume_wants_the_same_run(photos: Path, pixels: Embedder, tmp_path: Pat
     assert embed_to_file(photographs, pixels, out, resume=True).templates == 12
 
 
+def test_resume_wants_the_same_faces(photos: Path, dlib_resnet: Encoder, tmp_path: Path) -> None:
+    photographs = find_photographs([photos], "none")
+    out = tmp_path / "t.parquet"
+
+    def stop(done: int) -> None:
+        if done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        embed_to_file(photographs, Embedder(dlib_resnet, "largest"), out, progress=stop)
+    with pytest.raises(OutputError, match="was with --faces largest, this one with --faces all"):
+        embed_to_file(photographs, Embedder(dlib_resnet, "all"), out, resume=True)
+
+
 RUN = """
 import json, sys
 from pathlib import Path

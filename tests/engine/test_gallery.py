@@ -216,8 +216,16 @@ def test_one_photograph_and_its_vector_agree(face_gallery: Gallery, drawn_again:
     assert verified.distance == pytest.approx(
         next(c.distance for c in photograph.candidates if c.identity == "person0"), abs=1e-5
     )
+    with pytest.raises(PhotographsError, match="expected largest or none"):
+        face_gallery.verify(drawn_again[0], "person0", faces="all")
     with pytest.raises(PhotographsError, match="no face found"):
         face_gallery.verify(np.zeros((90, 90, 3), np.uint8), "person0")
+
+
+def test_nothing_but_failures(face_gallery: Gallery) -> None:
+    results = face_gallery.identify([np.zeros((90, 90, 3), np.uint8)] * 2)
+    assert [(result.probe, result.decision) for result in results] == [("image:0", "failed"), ("image:1", "failed")]
+    assert (results.counts.failed, results.counts.probes) == (2, 2)
 
 
 def test_another_alignment_is_another_encoder(face_gallery: Gallery) -> None:
