@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.errors import EncoderMismatch, TemplatesError
-from engine.foreign import NUMPY_ENDINGS, foreign_batches
+from engine.foreign import NUMPY_ENDINGS, VECTOR_COLUMNS, foreign_batches
 from engine.provenance import Provenance, require_same
 
 ROW_GROUP = 65_536
@@ -122,12 +122,13 @@ class TemplateWriter:
 
 
 def is_template_file(path: Path) -> bool:
-    """Whether a file is meant as templates: NumPy, or a Parquet file that is no list of photographs."""
+    """Whether a file is meant as templates: NumPy, or Parquet that has vectors, or is no list of photographs either."""
     if path.suffix.lower() in NUMPY_ENDINGS:
         return True
     if path.suffix.lower() != ".parquet" or not path.is_file():
         return False
-    return "path" not in _open(path).schema_arrow.names
+    columns = _open(path).schema_arrow.names
+    return "path" not in columns or any(name in columns for name in VECTOR_COLUMNS)
 
 
 def read_provenance(path: Path) -> Provenance:

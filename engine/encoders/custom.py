@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import cv2
@@ -126,14 +127,16 @@ class Onnx(_Custom):
     def __init__(self, path: Path, card: Card, fields: dict[str, Any], flip: bool) -> None:
         super().__init__(path, card, fields, flip)
         self._net = cv2.dnn.readNetFromONNX(str(path))
+        self._alone = Lock()  # OpenCV's networks keep their input between two calls
 
     def forward(self, chips: np.ndarray) -> np.ndarray:
         planes = np.ascontiguousarray(self._prepared(chips).transpose(0, 3, 1, 2))
-        outputs = []
-        for plane in planes:
-            self._net.setInput(plane[None])
-            outputs.append(np.array(self._net.forward(), np.float32).reshape(-1))
-        return np.stack(outputs)
+        with self._alone:
+            return np.stack([self._one(plane[None]) for plane in planes])
+
+    def _one(self, plane: np.ndarray) -> np.ndarray:
+        self._net.setInput(plane)
+        return np.array(self._net.forward(), np.float32).reshape(-1)
 
 
 class Keras(_Custom):

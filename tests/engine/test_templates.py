@@ -93,6 +93,14 @@ def test_files_from_elsewhere_are_normalised(tmp_path: Path, name: str) -> None:
     assert templates.table["template_id"].to_pylist() == [f"{name}:{row}" for row in range(3)]
 
 
+def test_lists_of_photographs_are_no_templates(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"path": ["a.jpg"], "identity": ["a"]}), tmp_path / "list.parquet")
+    pq.write_table(pa.table({"path": ["a.jpg"], "embedding": [[1.0, 2.0]]}), tmp_path / "vectors.parquet")
+    assert not is_template_file(tmp_path / "list.parquet")
+    assert is_template_file(tmp_path / "vectors.parquet")
+    assert not is_template_file(tmp_path / "photo.jpg")
+
+
 def test_labels_from_elsewhere_are_kept(tmp_path: Path) -> None:
     table = pa.table({"vector": VECTORS.tolist(), "identity": ["x", "y", None], "template_id": [7, 8, 9]})
     pq.write_table(table, tmp_path / "t.parquet")

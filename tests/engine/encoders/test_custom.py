@@ -8,6 +8,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from engine.backend import tensorflow
+from engine.embed import embed_images
 from engine.encoders import load_encoder
 from engine.errors import EncoderError
 
@@ -58,6 +59,14 @@ def test_onnx_sees_what_its_description_says(tmp_path: Path) -> None:
     np.testing.assert_allclose(encoder.encode(CHIPS), unit(seen.reshape(3, -1) @ weights(512)), atol=1e-5)
     made = encoder.provenance("a")
     assert (made.dim, made.threshold, made.encoder) == (512, 0.9, str(path))
+
+
+def test_onnx_on_several_threads(tmp_path: Path) -> None:
+    """The pipeline embeds on every core at once; each photograph must get its own template."""
+    encoder = load_encoder(str(write_onnx(tmp_path)))
+    pictures = list(np.random.default_rng(2).integers(0, 255, (400, SIZE, SIZE, 3), dtype=np.uint8))
+    made = embed_images(pictures, encoder, faces="none").templates
+    np.testing.assert_allclose(made.vectors, encoder.encode(np.stack(pictures)), atol=1e-6)
 
 
 def test_keras_sees_what_its_description_says(tmp_path: Path) -> None:

@@ -1,0 +1,61 @@
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from engine.errors import OutputError
+from engine.results import SCHEMA, Candidate, Results, failed_result, make_results, results_file
+
+
+@pytest.fixture
+def table() -> pa.Table:
+    """Three probes: one identified, one unknown with one candidate, one failed. The names are nasty."""
+    found = make_results(
+        probes=pa.array(['a,"1"\n.jpg', "b.jpg"]),
+        faces=pa.array([0, 2], pa.int32()),
+        threshold=0.425,
+        accepted=np.array([True, False]),
+        scores=np.array([0.1, 0.6], np.float32),
+        offsets=np.array([0, 2, 3]),
+        identities=pa.array(["Zoë", "x", "y"]),
+        template_ids=pa.array(["t0", "t1", "t2"]),
+        distances=np.array([0.1, 0.5, 0.6], np.float32),
+    )
+    return pa.concat_tables([found, failed_result("c.jpg", 0.425)])
+
+
+def test_rows_by_hand(table: pa.Table) -> None:
+    one, two, three = Results(table)
+    assert (one.decision, one.identity, one.face) == ("identified", "Zoë", 0)
+    assert one.candidates == (Candidate("Zoë", "t0", pytest.approx(0.1)), Candidate("x", "t1", pytest.approx(0.5)))
+    assert (two.decision, two.identity, two.distance, len(two.candidates)) == ("unknown", None, pytest.approx(0.6), 1)
+    assert (three.decision, three.face, three.distance, three.score, three.candidates) == ("failed", None, None, None, ())
+    counts = Results(table).counts
+    assert (counts.identified, counts.unknown, counts.failed) == (1, 1, 1)
+
+
+def test_every_format_holds_the_same(table: pa.Table, tmp_path: Path) -> None:
+    for ending in ("parquet", "csv", "jsonl"):
+        with results_file(tmp_path / f"r.{ending}") as writer:
+            writer.write(table.slice(0, 1))
+            writer.write(table.slice(1))
+    assert pq.read_table(tmp_path / "r.parquet").equals(table)
+    rows = [json.loads(line) for line in (tmp_path / "r.jsonl").read_text().splitlines()]
+    assert [list(row) for row in rows] == [SCHEMA.names] * 3
+    assert (rows[0]["probe"], rows[0]["distance"], rows[0]["threshold"]) == ('a,"1"\n.jpg', 0.1, 0.425)
+    assert rows[2]["identity"] is None
+    with (tmp_path / "r.csv").open(newline="", encoding="utf-8") as stream:
+        lines = list(csv.DictReader(stream))
+    assert [line["probe"] for line in lines] == ['a,"1"\n.jpg', "b.jpg", "c.jpg"]
+    assert [line["identity"] for line in lines] == ["Zoë", "", ""]
+    assert [line["distance"] for line in lines] == ["0.1", "0.6", ""]
+    assert [json.loads(line["candidates"]) for line in lines] == [row["candidates"] for row in rows]
+
+
+def test_other_endings(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"'\.xlsx', expected"), results_file(tmp_path / "r.xlsx"):
+        pass
