@@ -96,6 +96,12 @@ def test_many_batches_keep_their_order(drawn: list[np.ndarray], pixels: Embedder
     assert sum(told) == 150
 
 
+def test_a_picture_has_one_template_whatever_its_batch_and_thread(drawn: list[np.ndarray], dlib_resnet: Encoder) -> None:
+    pictures = [drawn[number % 12] for number in range(100)]
+    vectors = embed_images(pictures, dlib_resnet).templates.vectors
+    np.testing.assert_allclose(vectors, vectors[np.arange(100) % 12], atol=1e-4)
+
+
 def test_outputs_that_are_refused(photos: Path, pixels: Embedder, tmp_path: Path) -> None:
     photographs = find_photographs([photos])
     out = tmp_path / "t.parquet"
