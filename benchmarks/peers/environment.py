@@ -61,7 +61,7 @@ def peer_python(kind: PeerKind) -> Path:
 def _pip(python: Path, arguments: list[str]) -> None:
     # A build looks for the environment's own cmake on the path.
     environment = {**os.environ, "PATH": f"{python.parent}{os.pathsep}{os.environ.get('PATH', '')}"}
-    command = [python, "-m", "pip", "install", "--quiet", *arguments]
+    command = [str(python), "-m", "pip", "install", "--quiet", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
         raise PeerError(f"pip install {' '.join(arguments)} failed: {done.stderr.strip()[-800:]}")
