@@ -16,6 +16,8 @@ import numpy as np
 from engine.backend import tensorflow
 
 PATCH = 48
+# Of copies in one call; the networks' activations take some 200 bytes for each.
+PIXELS_AT_ONCE = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,11 @@ def detect(pictures: Sequence[np.ndarray], side: int) -> list[list[Detection]]:
 
     A face must be 20 pixels wide on the copy. (The package's own `min_face_size` above 20 finds nothing, so the picture shrinks.)
     """
-    if not pictures:
-        return []
+    step = max(1, PIXELS_AT_ONCE // side**2)
+    return [found for first in range(0, len(pictures), step) for found in _detect(pictures[first : first + step], side)]
+
+
+def _detect(pictures: Sequence[np.ndarray], side: int) -> list[list[Detection]]:
     copies = [_shrunk(picture, side) for picture in pictures]
     # Columns: picture, x, y, width, height, confidence, and landmarks, which are finer on the whole picture.
     rows = np.asarray(_mtcnn().detect_faces(copies, fit_to_image=False, output_type="numpy"))

@@ -240,6 +240,8 @@ def _check_unit(vectors: np.ndarray, path: Path, start: int) -> None:
 
 def _existing(path: Path) -> Path:
     path = Path(path)
+    if path.is_dir():
+        raise TemplatesError(f"{path} is a folder; expected a template file, which onek embed makes of photographs")
     if not path.is_file():
         raise TemplatesError(f"{path}: no such template file")
     if path.suffix.lower() not in (".parquet", *NUMPY_ENDINGS):

@@ -132,6 +132,7 @@ def test_vectors_that_are_none(run: Run, vectors: Path, tmp_path: Path) -> None:
     refused(run("build-index", "columns.parquet", "-o", "g"), "columns.parquet", "found name, expected vector or embedding")
     refused(run("build-index", "nan.npy", "-o", "g"), "nan.npy: row 1 holds NaN")
     refused(run("build-index", "gone.parquet", "-o", "g"), "gone.parquet: no such")
+    refused(run("build-index", ".", "-o", "g"), "is a folder", "onek embed")
     assert not (tmp_path / "g").exists()
     assert run("build-index", "v.parquet", "-o", "g").returncode == 0
     refused(run("identify", "zero.npy", "-g", "g", "-o", "r.csv", "--threshold", "0.5"), "zero.npy: row 0 holds a zero vector")
