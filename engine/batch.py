@@ -54,6 +54,8 @@ def identify_to_file(
     check_output(out, overwrite)
     problems: list[Problem] = []
     if any(is_template_file(path) for path in probes):
+        if faces or encoder or weights:
+            raise PhotographsError("--faces, --encoder and --weights go with photographs; the probes are templates already")
         tables = _of_templates(gallery, probes, threshold, top, progress)
     else:
         photographs = find_photographs(probes, "none")

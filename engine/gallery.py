@@ -179,6 +179,8 @@ class Gallery:
             GalleryError: there is no threshold, or it is no distance.
         """
         if isinstance(probes, Templates) or (isinstance(probes, np.ndarray) and probes.dtype != np.uint8):
+            if faces is not None:
+                raise PhotographsError(f"faces={faces!r} goes with photographs; the probes are vectors already")
             templates = probes if isinstance(probes, Templates) else Templates.from_vectors(probes)
             return Results(self.identify_templates(templates, threshold=threshold, top=top))
         embedder = self.embedder(faces)

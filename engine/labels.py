@@ -50,7 +50,7 @@ def find_photographs(inputs: Sequence[Path], labels: str | None = None) -> list[
         if item.is_dir():
             photographs += _of_folder(item, labels if table is None else "none", several_folders)
         elif item.suffix.lower() in LIST_ENDINGS and item.is_file():
-            photographs += _of_list(item)
+            photographs += _of_list(item, labels if table is None else "none")
         elif item.exists():
             identity = {"folder": item.absolute().parent.name, "none": None}.get(labels or "stem", item.stem)
             photographs.append(_photograph(item, None if table is not None else identity))
@@ -97,12 +97,18 @@ def _rule(folder: Path, images: list[Path], labels: str | None, several: bool) -
     )
 
 
-def _of_list(path: Path) -> list[Photograph]:
-    """A list's relative paths start at the folder that the list lies in."""
+def _of_list(path: Path, labels: str | None) -> list[Photograph]:
+    """A list's relative paths start at the folder that the list lies in; its identities stand unless a rule was asked for."""
     rows = _read_list(path, ("path",))
     if not rows:
         raise PhotographsError(f"{path}: the list is empty; expected one row per photograph")
-    return [Photograph(source=row["path"], image=path.parent / row["path"], identity=row.get("identity") or None) for row in rows]
+    photographs = []
+    for row in rows:
+        image = path.parent / row["path"]
+        by_rule = {"none": None, "stem": image.stem, "folder": image.absolute().parent.name}
+        identity = by_rule[labels] if labels in by_rule else row.get("identity") or None
+        photographs.append(Photograph(source=row["path"], image=image, identity=identity))
+    return photographs
 
 
 def _read_label_file(labels: str) -> dict[str, str]:

@@ -22,7 +22,7 @@ _CHIP = Chip(96, ((26.63, 16.06), (67.79, 15.26), (47.24, 40.52), (29.48, 61.62)
 _SOURCE = "nn4.small2.v1, the published CSV files, one per tensor; pass their folder with --weights"
 
 CARD = Card("openface", 128, _CHIP, None, "not measured here", _SOURCE, "Apache-2.0")
-COURSE_CARD = Card("openface-course", 128, _CHIP, 0.7, "the course's door-entry pictures", _SOURCE, "Apache-2.0")
+COURSE_CARD = Card("openface-course", 128, _CHIP, 0.7, "the course's choice, not measured here", _SOURCE, "Apache-2.0")
 
 
 @dataclass(frozen=True)

@@ -140,6 +140,7 @@ def test_vectors_that_are_none(run: Run, vectors: Path, tmp_path: Path) -> None:
     refused(run("identify", "v.parquet", "-g", "g", "-o", "r.csv"), "no default threshold", "--threshold")
     refused(run("identify", "v.parquet", "-g", "g", "-o", "r.csv", "--threshold", "7"), "threshold is 7.0", "0 to 2")
     refused(run("identify", "v.parquet", "-g", "g", "-o", "r.doc", "--threshold", "0.5"), "'.doc'", ".jsonl")
+    refused(run("identify", "v.parquet", "-g", "g", "-o", "r.csv", "--threshold", "0.5", "--faces", "all"), "go with photographs")
     refused(run("identify", "v.parquet", "-g", "gone", "-o", "r.csv"), "gone: no such gallery")
     refused(run("info", "."), "is no gallery")
     refused(run("verify", "v.parquet", "nobody", "-g", "g", "--threshold", "0.5"), "nobody called nobody is enrolled")

@@ -68,6 +68,13 @@ def test_lists_start_at_their_own_folder(ending: str) -> None:
     ]
 
 
+def test_a_rule_overrules_a_list() -> None:
+    put("p/a.jpg")
+    Path("p/list.csv").write_text("path,identity\na.jpg,kian\n")
+    for rule, identity in (("none", None), ("stem", "a"), ("folder", "p")):
+        assert found("p/list.csv", labels=rule) == {"a.jpg": identity}
+
+
 def test_a_label_file() -> None:
     put("p/a.jpg", "p/b.jpg")
     Path("labels.csv").write_text("path,identity\np/a.jpg,kian\np/b.jpg,dan\n")
