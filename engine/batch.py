@@ -13,10 +13,11 @@ from engine.gallery import Gallery
 from engine.labels import Photograph, find_photographs
 from engine.problems import Problem, problems_path, write_problems
 from engine.results import Counts, Results, results_file, writer_for
-from engine.streams import batched
-from engine.templates import is_template_file, stream_templates
+from engine.streams import ahead, batched
+from engine.templates import count_templates, is_template_file, stream_templates
 
-BATCH = 1024
+# Photographs that are identified at a time; templates, which are many and small.
+BATCH, TEMPLATES = 1024, 4096
 
 Progress = Callable[[int], None]
 
@@ -70,6 +71,11 @@ def identify_to_file(
     return IdentifySummary(counts, problems_path(out))
 
 
+def count_probes(probes: Sequence[Path]) -> int | None:
+    """How many there will be, where that is known before they are read: in one template file."""
+    return count_templates(probes[0]) if len(probes) == 1 and is_template_file(probes[0]) else None
+
+
 def _of_templates(
     gallery: Gallery, probes: Sequence[Path], threshold: float | None, top: int, progress: Progress | None
 ) -> Iterator[pa.Table]:
@@ -77,10 +83,12 @@ def _of_templates(
         raise PhotographsError(
             f"found {len(probes)} inputs with a template file among them; expected one template file, or photographs"
         )
-    for part in stream_templates(probes[0], BATCH):
-        yield gallery.identify_templates(part, threshold=threshold, top=top)
+    # Reading, searching and the caller's writing each have a thread.
+    parts = ahead(stream_templates(probes[0], TEMPLATES))
+    for table in ahead(gallery.identify_templates(part, threshold=threshold, top=top) for part in parts):
+        yield table
         if progress:
-            progress(len(part))
+            progress(table.num_rows)
 
 
 def _of_photographs(

@@ -10,28 +10,37 @@ from engine.errors import GalleryError, OutputError
 from engine.provenance import Provenance
 
 NAME = "catalogue.sqlite"
-FORMAT = 1
+FORMAT = 2
 
 _TABLES = """
 CREATE TABLE gallery (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE segments (
-    name TEXT PRIMARY KEY, kind TEXT NOT NULL, templates INTEGER NOT NULL,
-    rows_bytes INTEGER NOT NULL, rows_sha256 TEXT NOT NULL, index_bytes INTEGER NOT NULL, index_sha256 TEXT NOT NULL
+    name TEXT PRIMARY KEY, kind TEXT NOT NULL, templates INTEGER NOT NULL, identities INTEGER NOT NULL,
+    rows_bytes INTEGER NOT NULL, rows_sha256 TEXT NOT NULL, vectors_bytes INTEGER NOT NULL, vectors_sha256 TEXT NOT NULL,
+    index_bytes INTEGER NOT NULL, index_sha256 TEXT NOT NULL, operating TEXT
 );
 """
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A sealed part of a gallery: `NAME.parquet` with the rows, `NAME.faiss` with the index of `kind`; neither ever changes."""
+    """A sealed part of a gallery, whose files never change.
+
+    `NAME.parquet` has the rows, `NAME.vectors.npy` the vectors once more, to be memory-mapped, `NAME.index` the index of `kind`.
+    `operating` is the index's operating point as JSON, None where it is exact.
+    """
 
     name: str
     kind: str
     templates: int
+    identities: int
     rows_bytes: int
     rows_sha256: str
+    vectors_bytes: int
+    vectors_sha256: str
     index_bytes: int
     index_sha256: str
+    operating: str | None
 
 
 @dataclass(frozen=True)
@@ -75,7 +84,9 @@ def read_catalogue(folder: Path) -> Catalogue:
     with _reading(folder) as database:
         values = dict(database.execute("SELECT key, value FROM gallery"))
         if (found := values.get("format")) != str(FORMAT):
-            raise GalleryError(f"{folder} is a gallery of format {found}; this onek reads format {FORMAT}, so take a newer onek")
+            older = found is not None and found.isdigit() and int(found) < FORMAT
+            way = "build it anew with onek build-index" if older else "take a newer onek"
+            raise GalleryError(f"{folder} is a gallery of format {found}; this onek reads format {FORMAT}, so {way}")
         segments = tuple(Segment(*row) for row in database.execute("SELECT * FROM segments ORDER BY name"))
         return Catalogue(Provenance.from_json(values["provenance"]), values["created"], segments)
 

@@ -2,6 +2,7 @@
 something, 4 not the same person (`verify`), 1 a defect of ours.
 """
 
+import os
 import sys
 from dataclasses import asdict
 from importlib.metadata import entry_points, version
@@ -37,6 +38,7 @@ Faces = Annotated[
         metavar="largest|all|none", help="Which faces of a photograph; none: it is a face crop. Default: as the gallery was made."
     ),
 ]
+Threads = Annotated[int | None, typer.Option(min=1, help="Threads of the search. Default: one a core.")]
 MovedEncoder = Annotated[
     str | None, typer.Option(metavar="PATH", help="Where the gallery's own encoder file lies now, if it moved.")
 ]
@@ -98,18 +100,48 @@ def build_index(
         list[Path], typer.Argument(metavar="T.parquet...", help="Template files; or Parquet/NumPy vectors from elsewhere.")
     ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="GALLERY", help="The gallery (a folder) to create.")],
+    index: Annotated[
+        str | None, typer.Option("--index", metavar="KIND", help="flat, flat-codes, ivf or ivf-sq8. Default: chosen for you.")
+    ] = None,
+    factory: Annotated[str | None, typer.Option(metavar="STRING", help="An index of FAISS's own, such as IVF1024,SQ8.")] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="What building and searching may take, such as 6GiB. Default: half the free."),
+    ] = None,
+    recall: Annotated[
+        float, typer.Option(metavar="SHARE", help="Of exact rank-1 answers, for mated probes; 1 is an exact search.")
+    ] = 0.998,
+    threads: Threads = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Build a gallery: the templates, their index and its catalogue."""
+    """Build a gallery: the templates, the index that suits their number, and its catalogue."""
+    _limit_threads(threads)
     from engine.gallery import Gallery
+    from engine.terminal import announce, bytes_of, stages, thousands
     from engine.terminal import out as console
-    from engine.terminal import thousands
 
-    info = Gallery.build(templates, out, overwrite=overwrite).info()
+    with stages() as told:
+        built = Gallery.build(
+            templates,
+            out,
+            overwrite=overwrite,
+            index=index,
+            factory=factory,
+            memory=bytes_of(memory),
+            recall=recall,
+            planned=announce,
+            progress=told,
+        )
+    info = built.info()
     console.print(
         f"{thousands(info.templates)} templates of {thousands(info.identities)} identities in {out} "
         f"({info.index} index, {info.dim} dimensions)"
     )
+    if info.operating:
+        console.print(
+            f"it finds {100 * info.operating.recall:.2f} % of the exact rank-1 answers, at {info.operating.visits} of "
+            f"{info.operating.of_visits} visits and a shortlist of {info.operating.shortlist}"
+        )
 
 
 @app.command()
@@ -122,16 +154,18 @@ def identify(
     faces: Faces = None,
     encoder: MovedEncoder = None,
     weights: Weights = None,
+    threads: Threads = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Say of each probe who it is, or that it is unknown. Photographs without a face say failed."""
-    from engine.batch import identify_to_file
+    _limit_threads(threads)
+    from engine.batch import count_probes, identify_to_file
     from engine.gallery import Gallery
     from engine.terminal import out as console
     from engine.terminal import progress, thousands
 
     opened = Gallery.open(gallery)
-    with progress("identifying", None) as done:
+    with progress("identifying", count_probes(probes)) as done:
         made = identify_to_file(
             opened,
             probes,
@@ -217,6 +251,12 @@ def encoders() -> None:
         "PATH.onnx, PATH.keras", "any", "any", "as its JSON file says", "yours", "a network of yours, with a JSON file beside it"
     )
     console.print(table)
+
+
+def _limit_threads(threads: int | None) -> None:
+    """Before NumPy and FAISS are loaded: they read these once."""
+    if threads:
+        os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = str(threads)
 
 
 def main() -> None:

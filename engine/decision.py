@@ -51,26 +51,25 @@ def nearest_identities(index: Index, codes: np.ndarray, probes: np.ndarray, top:
         top: at least 1. Fewer come back where the gallery has fewer.
     """
     wanted = min(top, int(codes.max()) + 1)
-    found: list[tuple[np.ndarray, np.ndarray] | None] = [None] * len(probes)
+    k = min(2 * top + 8, index.count)
+    parts = []
     pending = np.arange(len(probes))
-    k = 2 * top + 8
-    while len(pending):
-        k = min(k, index.count)
+    while True:
         neighbours = index.search(probes[pending], k)
         first = _first_of_each(codes[neighbours.rows])
         enough = (first.sum(axis=1) >= wanted) | (k == index.count)
-        for at in np.flatnonzero(enough):
-            keep = np.flatnonzero(first[at])[:wanted]
-            found[pending[at]] = neighbours.rows[at, keep], neighbours.distances[at, keep]
+        # Of each identity its nearest template, and of those the first ones.
+        keep = first & (np.cumsum(first, axis=1) <= wanted) & enough[:, None]
+        at, place = np.nonzero(keep)
+        parts.append((pending[at], neighbours.rows[at, place], neighbours.distances[at, place]))
         # Identities with many templates crowd the list: look deeper for those probes only.
-        pending, k = pending[~enough], 4 * k
-    whole = [pair for pair in found if pair is not None]
-    lengths = [len(rows) for rows, _ in whole]
-    return Candidates(
-        np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        np.concatenate([rows for rows, _ in whole]) if whole else np.empty(0, np.int64),
-        np.concatenate([distances for _, distances in whole]) if whole else np.empty(0, np.float32),
-    )
+        pending, k = pending[~enough], min(4 * k, index.count)
+        if not len(pending):
+            break
+    probe, rows, distances = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    order = np.argsort(probe, kind="stable")
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(probe, minlength=len(probes)))]).astype(np.int64)
+    return Candidates(offsets, rows[order], distances[order])
 
 
 def _first_of_each(codes: np.ndarray) -> np.ndarray:

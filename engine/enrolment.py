@@ -1,44 +1,78 @@
 """Templates on their way into a gallery: made alike, each with an identity, each id once."""
 
+from bisect import bisect
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from engine.errors import TemplatesError
 from engine.provenance import Provenance
-from engine.templates import Templates, read_provenance, stream_same
+from engine.templates import Templates, count_templates, read_provenance, stream_same
 
 Source = Templates | Iterable[str | Path]
 
 
-def enrolment(templates: Source) -> tuple[Provenance, Iterator[Templates]]:
-    """How the templates were made, and the templates in batches, which are checked as they pass.
+@dataclass
+class Enrolment:
+    """Templates to enrol: how they were made, how many there are, and the `parts` that they come in, each from a named input."""
+
+    made: Provenance
+    count: int
+    parts: Iterator[tuple[str, Templates]]
+    _inputs: list[str] = field(default_factory=list)
+    _ends: list[int] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[Templates]:
+        """The parts, checked as they pass.
+
+        Raises:
+            TemplatesError: a template has no identity, or there is none at all.
+            EncoderMismatch: files that were made by different encoders; names both.
+        """
+        rows = 0
+        for name, part in self.parts:
+            if part.table["identity"].null_count:
+                row = part.table["identity"].is_null().to_pylist().index(True)
+                template_id = part.table["template_id"][row].as_py()
+                raise TemplatesError(
+                    f"{name}: the template {template_id} has no identity; embed with --labels, or add an identity column"
+                )
+            rows += len(part)
+            self._inputs.append(name)
+            self._ends.append(rows)
+            yield part
+        if not rows:
+            raise TemplatesError("there is not one template in what was named; a gallery needs at least one")
+
+    def require_each_once(self, template_ids: pa.ChunkedArray) -> None:
+        """Refuse ids (n,) of all the rows that passed, in their order, if one comes twice; names it and its inputs.
+
+        Raises:
+            TemplatesError: one does.
+        """
+        if pc.count_distinct(template_ids).as_py() == len(template_ids):
+            return
+        counts = pc.value_counts(template_ids)
+        twice = counts.filter(pc.greater(counts.field("counts"), 1))[0]["values"]
+        first, again = pc.indices_nonzero(pc.equal(template_ids, twice)).to_pylist()[:2]
+        one, two = (self._inputs[bisect(self._ends, row)] for row in (first, again))
+        where = f"twice in {one}" if one == two else f"in {one} and again in {two}"
+        raise TemplatesError(f"the template id {twice} comes {where}; expected each id once")
+
+
+def enrolment(templates: Source) -> Enrolment:
+    """Templates in memory, or of template files, which are read as they are asked for.
 
     Raises:
-        TemplatesError: no file was named, a template has no identity, or an id comes twice; names the files.
-        EncoderMismatch: files that were made by different encoders; names both.
+        TemplatesError: no file was named, or one cannot be read.
     """
     if isinstance(templates, Templates):
-        return templates.provenance, _checked([("the templates", templates)])
+        return Enrolment(templates.provenance, len(templates), iter([("the templates", templates)]))
     paths = [Path(path) for path in templates]
     if not paths:
         raise TemplatesError("no template file was named; expected at least one")
-    return read_provenance(paths[0]), _checked((str(path), part) for path, part in stream_same(paths))
-
-
-def _checked(parts: Iterable[tuple[str, Templates]]) -> Iterator[Templates]:
-    seen: dict[str, str] = {}
-    for name, part in parts:
-        if part.table["identity"].null_count:
-            row = part.table["identity"].is_null().to_pylist().index(True)
-            template_id = part.table["template_id"][row].as_py()
-            raise TemplatesError(
-                f"{name}: the template {template_id} has no identity; embed with --labels, or add an identity column"
-            )
-        for template_id in part.table["template_id"].to_pylist():
-            if template_id in seen:
-                where = f"twice in {name}" if seen[template_id] == name else f"in {seen[template_id]} and again in {name}"
-                raise TemplatesError(f"the template id {template_id} comes {where}; expected each id once")
-            seen[template_id] = name
-        yield part
-    if not seen:
-        raise TemplatesError("there is not one template in what was named; a gallery needs at least one")
+    parts = ((str(path), part) for path, part in stream_same(paths))
+    return Enrolment(read_provenance(paths[0]), sum(map(count_templates, paths)), parts)

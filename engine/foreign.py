@@ -96,6 +96,11 @@ def _numpy(path: Path, rows: int) -> Iterator[ForeignBatch]:
         yield ForeignBatch(start, np.asarray(vectors[part]), text.get("template_id"), text.get("identity"), text.get("source"))
 
 
+def count_numpy(path: Path) -> int:
+    """How many vectors a NumPy file holds. Raises `TemplatesError` where it cannot be read."""
+    return len(_load_numpy(path)[0])
+
+
 def _load_numpy(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     try:
         if path.suffix.lower() == ".npy":

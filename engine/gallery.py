@@ -1,7 +1,7 @@
 """The gallery: enrolled templates, their index, and the questions that it answers."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,10 +20,12 @@ from engine.faces import CROP_ALIGNMENT
 from engine.files import check_output, whole_folder
 from engine.provenance import require_same
 from engine.results import Results, failed_result, make_results
-from engine.segments import OpenSegment, open_segment, seal
+from engine.segments import OpenSegment, open_segment, operating_point, seal
 from engine.streams import batched
 from engine.templates import Templates
-from indexes.base import exact_distances
+from indexes.base import Progress, distances_to
+from indexes.measure import OperatingPoint
+from indexes.plan import RECALL, Plan, check_disk, plan
 
 Probes = np.ndarray | Templates | str | Path | Sequence[str | Path | np.ndarray]
 
@@ -45,7 +47,11 @@ class Verification:
 
 @dataclass(frozen=True)
 class GalleryInfo:
-    """What a gallery holds, for people and scripts. `bytes` counts all its files."""
+    """What a gallery holds, for people and scripts.
+
+    `bytes` counts all its files, `index_bytes_per_template` the memory of the index; `operating` is what an approximate index
+    spends on a search and the recall that it was measured to have, None where the index is exact.
+    """
 
     path: str
     format: int
@@ -60,6 +66,8 @@ class GalleryInfo:
     threshold: float | None
     index: str
     exact: bool
+    index_bytes_per_template: float
+    operating: OperatingPoint | None
     segments: int
     bytes: int
 
@@ -74,22 +82,52 @@ class Gallery:
         self._segment = segment
 
     @classmethod
-    def build(cls, templates: Source, path: str | Path, *, overwrite: bool = False) -> "Gallery":
+    def build(
+        cls,
+        templates: Source,
+        path: str | Path,
+        *,
+        overwrite: bool = False,
+        index: str | None = None,
+        factory: str | None = None,
+        memory: int | None = None,
+        recall: float = RECALL,
+        planned: Callable[[Plan], None] | None = None,
+        progress: Progress | None = None,
+    ) -> "Gallery":
         """Build a gallery from templates in memory or from template files, and open it.
+
+        Args:
+            templates: in memory, or files, which are read in batches.
+            path: the folder to make.
+            overwrite: whether a gallery that stands there may be replaced.
+            index: the kind of index; by default `indexes.plan` chooses one.
+            factory: a FAISS string for the index, instead.
+            memory: bytes that building and searching may take; by default half of what is free.
+            recall: the share of exact rank-1 answers that mated probes must get.
+            planned: told what will be built, before any work.
+            progress: told how far the work has come.
 
         Raises:
             OutputError: `path` exists already and `overwrite` is false, or it cannot be written.
             EncoderMismatch: templates of different encoders or dimensions; names both.
             TemplatesError: a template without identity, a template id that comes twice, or an unreadable file.
+            PlanError: no index fits in the memory or on the disk, or none reaches the recall; says what would do.
+            IndexUnsupported: no such kind of index, or FAISS makes none of the string.
         """
         path = Path(path)
         check_output(path, overwrite)
         if path.exists():
             read_catalogue(path)  # only a gallery is ever replaced, never another folder
-        made, parts = enrolment(templates)
+        enrolled = enrolment(templates)
+        chosen = plan(enrolled.count, enrolled.made.dim, memory=memory, recall=recall, kind=index, factory=factory)
+        check_disk(chosen, path.absolute().parent)
+        if planned:
+            planned(chosen)
         with whole_folder(path) as folder:
-            segment = seal(folder, "segment-000001", made, parts)
-            write_catalogue(folder, Catalogue(made, datetime.now(UTC).isoformat(timespec="seconds"), (segment,)))
+            segment = seal(folder, "segment-000001", enrolled, chosen, progress)
+            created = datetime.now(UTC).isoformat(timespec="seconds")
+            write_catalogue(folder, Catalogue(enrolled.made, created, (segment,)))
         return cls.open(path)
 
     @classmethod
@@ -134,7 +172,9 @@ class Gallery:
             alignment=made.alignment,
             threshold=made.threshold,
             index=self._segment.index.kind,
-            exact=self._segment.index.exact,
+            exact=self._segment.index.traits.exact,
+            index_bytes_per_template=self._segment.index.bytes_per_vector,
+            operating=operating_point(self._catalogue.segments[0]),
             segments=len(self._catalogue.segments),
             bytes=sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file()),
         )
@@ -208,7 +248,7 @@ class Gallery:
             scores=nearest,
             offsets=found.offsets,
             identities=segment.identities.take(pa.array(segment.codes[found.rows])),
-            template_ids=segment.template_ids.take(rows),
+            template_ids=segment.template_ids.take(rows).combine_chunks(),
             distances=found.distances,
         )
 
@@ -260,8 +300,7 @@ class Gallery:
             name, vector = "vector", templates.vectors[0]
         else:
             name, vector = _one_face(probe, self.embedder(faces, encoder=encoder, weights=weights))
-        neighbours = self._segment.index.vectors(rows)[None]
-        distances = exact_distances(vector[None], neighbours)[0]
+        distances = distances_to(vector[None], self._segment.index.vectors(rows), np.arange(len(rows))[None])[0]
         best = int(np.argmin(distances))
         template_id = self._segment.template_ids[int(rows[best])].as_py()
         return Verification(name, identity, bool(accepts(distances[best], limit)), float(distances[best]), limit, template_id)

@@ -1,21 +1,36 @@
-"""Sealed segments: the rows as Parquet, the index as FAISS bytes, and what is needed of both in memory."""
+"""Sealed segments: the rows as Parquet, the vectors to be memory-mapped, the index; and what is needed of them in memory."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.catalogue import Segment
+from engine.encoders.within import stored_within
+from engine.enrolment import Enrolment
 from engine.errors import GalleryError
 from engine.files import sha256_file
-from engine.provenance import Provenance
-from engine.templates import Templates, TemplateWriter
-from indexes.base import Index
-from indexes.flat import Flat
-from indexes.kinds import KINDS
+from engine.templates import TemplateWriter
+from indexes.axes import sample_rows
+from indexes.base import Index, Progress
+from indexes.errors import IndexFileError
+from indexes.factory import Factory
+from indexes.files import VectorWriter, open_vectors
+from indexes.kinds import KINDS, load_index
+from indexes.measure import OperatingPoint, tune
+from indexes.plan import Plan
+from indexes.second import second_templates, within_covariance
+from indexes.shortlist import Shortlisted
+
+Read = TypeVar("Read")
+
+# Probes that an index's effort is found with, templates that the spread of all is taken from, and identities that of one.
+_PROBES, _SAMPLE, _IDENTITIES = 2048, 50_000, 10_000
 
 
 @dataclass(frozen=True)
@@ -25,59 +40,105 @@ class OpenSegment:
     index: Index
     codes: np.ndarray
     identities: pa.Array
-    template_ids: pa.Array
+    template_ids: pa.ChunkedArray
 
 
-def seal(folder: Path, name: str, made: Provenance, parts: Iterable[Templates]) -> Segment:
-    """Write a segment out of templates that were `made` alike, and build its index."""
-    rows_file, index_file = folder / f"{name}.parquet", folder / f"{name}.faiss"
-    vectors = []
-    with TemplateWriter(rows_file, made) as writer:
-        for part in parts:
-            vectors.append(part.vectors)
-            for rows in part.table.to_batches():
-                writer.write(rows)
-    index = Flat.build(np.concatenate(vectors))
+def seal(folder: Path, name: str, templates: Enrolment, plan: Plan, progress: Progress | None = None) -> Segment:
+    """Write a segment of templates, build the index that was planned, and find the effort that its recall takes.
+
+    Raises:
+        TemplatesError: as `Enrolment`.
+        OnekError: as `Index.build` and `indexes.measure.tune`.
+    """
+    rows_file, vectors_file, index_file = _files(folder, name)
+    said = progress or (lambda *_: None)
+    with TemplateWriter(rows_file, templates.made) as rows, VectorWriter(vectors_file, templates.made.dim) as vectors:
+        for part in templates:
+            vectors.write(part.vectors)
+            for batch in part.table.to_batches():
+                rows.write(batch)
+            said("reading", vectors.count, templates.count)
+    codes, identities, template_ids = _labels(rows_file)
+    templates.require_each_once(template_ids)
+    store = open_vectors(vectors_file)
+    index = Factory.build(store, progress, plan.factory) if plan.factory else KINDS[plan.kind].build(store, progress)
+    point = None
+    if isinstance(index, Shortlisted):
+        point = tune(index, _probes(store, codes, templates.made.encoder), plan.recall, progress)
     index.save(index_file)
     return Segment(
         name=name,
         kind=index.kind,
         templates=index.count,
+        identities=len(identities),
         rows_bytes=rows_file.stat().st_size,
         rows_sha256=sha256_file(rows_file),
+        vectors_bytes=vectors_file.stat().st_size,
+        vectors_sha256=sha256_file(vectors_file),
         index_bytes=index_file.stat().st_size,
         index_sha256=sha256_file(index_file),
+        operating=json.dumps(asdict(point)) if point else None,
     )
 
 
+def operating_point(segment: Segment) -> OperatingPoint | None:
+    """What a search of a segment's index spends, and what it was measured to find; None where it is exact."""
+    return OperatingPoint(**json.loads(segment.operating)) if segment.operating else None
+
+
 def open_segment(folder: Path, segment: Segment) -> OpenSegment:
-    """Load a segment. The index's bytes are parsed only if they are the recorded ones: FAISS's reader trusts what it reads.
+    """Open a segment: labels are read, vectors are memory-mapped, and the index is parsed only if its bytes are those written.
 
     Raises:
         GalleryError: a file is missing or is not what was sealed; names it, what was found and what was recorded.
     """
-    rows_file, index_file = folder / f"{segment.name}.parquet", folder / f"{segment.name}.faiss"
-    for path, recorded in ((rows_file, segment.rows_bytes), (index_file, segment.index_bytes)):
+    rows_file, vectors_file, index_file = _files(folder, segment.name)
+    recorded_bytes = (segment.rows_bytes, segment.vectors_bytes, segment.index_bytes)
+    for path, recorded in zip((rows_file, vectors_file, index_file), recorded_bytes, strict=True):
         if not path.is_file():
             raise GalleryError(f"{path} is missing; restore the gallery from a backup or build it anew")
         if (found := path.stat().st_size) != recorded:
             raise GalleryError(
                 f"{path} has {found} bytes, {recorded} were recorded; restore the gallery from a backup or build it anew"
             )
-    if (digest := sha256_file(index_file)) != segment.index_sha256:
+    index = _or_damaged(lambda: load_index(index_file, open_vectors(vectors_file)))
+    codes, identities, template_ids = _or_damaged(lambda: _labels(rows_file))
+    if not index.count == len(codes) == segment.templates or index.kind != segment.kind:
         raise GalleryError(
-            f"{index_file} has the SHA-256 {digest[:12]}, recorded was {segment.index_sha256[:12]}; its bytes have changed"
+            f"{folder}: found {len(codes)} rows and {index.count} vectors in an index of kind {index.kind}, "
+            f"recorded were {segment.templates} in {segment.kind}; restore the gallery from a backup or build it anew"
         )
-    if segment.kind not in KINDS:
-        raise GalleryError(f"{index_file} is an index of kind {segment.kind}; this onek knows {', '.join(KINDS)}")
+    return OpenSegment(index, codes, identities, template_ids)
+
+
+def _files(folder: Path, name: str) -> tuple[Path, Path, Path]:
+    return folder / f"{name}.parquet", folder / f"{name}.vectors.npy", folder / f"{name}.index"
+
+
+def _or_damaged(read: Callable[[], Read]) -> Read:
     try:
-        table = pq.read_table(rows_file, columns=["identity", "template_id"])
-    except (OSError, pa.ArrowException) as error:
-        raise GalleryError(f"{rows_file} is damaged: {error}; restore the gallery from a backup or build it anew") from error
-    index = KINDS[segment.kind].load(index_file)
-    if not index.count == table.num_rows == segment.templates:
-        raise GalleryError(
-            f"{folder}: the index holds {index.count} vectors, the rows are {table.num_rows}, recorded were {segment.templates}"
-        )
-    identities = table["identity"].combine_chunks().dictionary_encode()
-    return OpenSegment(index, identities.indices.to_numpy(), identities.dictionary, table["template_id"].combine_chunks())
+        return read()
+    except (OSError, pa.ArrowException, IndexFileError) as error:
+        raise GalleryError(f"{error}; restore the gallery from a backup or build it anew") from error
+
+
+def _labels(rows_file: Path) -> tuple[np.ndarray, pa.Array, pa.ChunkedArray]:
+    """The identity of each row as a number, int32 (n,), the identities' names, and the template ids; no Python strings."""
+    table = pq.read_table(rows_file, columns=["identity", "template_id"], read_dictionary=["identity"])
+    identities = table["identity"].unify_dictionaries().combine_chunks()
+    if isinstance(identities, pa.ChunkedArray):  # of no rows at all
+        identities = identities.chunk(0)
+    return identities.indices.to_numpy(), identities.dictionary, table["template_id"]
+
+
+def _probes(store: np.ndarray, codes: np.ndarray, encoder: str | None) -> np.ndarray:
+    """Mated probes (n, d) as second templates of a sample of the enrolled would be."""
+    random = np.random.default_rng(0)
+    several = np.flatnonzero(np.bincount(codes) > 1)
+    chosen = random.permutation(several)[:_IDENTITIES]
+    rows = np.flatnonzero(np.isin(codes, chosen))
+    within = within_covariance(np.asarray(store[rows], np.float64), codes[rows]) if len(rows) else None
+    if within is None:
+        within = stored_within(encoder)
+    sample = np.asarray(store[sample_rows(len(store), _SAMPLE)])
+    return second_templates(np.asarray(store[np.sort(random.integers(0, len(store), _PROBES))]), sample, within)

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from typing import TypeVar
+from typing import TypeVar, cast
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -16,6 +16,17 @@ def batched(items: Iterable[Item], size: int) -> Iterator[tuple[Item, ...]]:
     iterator = iter(items)
     while part := tuple(islice(iterator, size)):
         yield part
+
+
+def ahead(items: Iterable[Item]) -> Iterator[Item]:
+    """The same items, the next one made on a thread of its own while the reader works on this one."""
+    iterator = iter(items)
+    with ThreadPoolExecutor(1) as pool:
+        nothing = object()
+        waiting: Future[Item | object] = pool.submit(next, iterator, nothing)
+        while (item := waiting.result()) is not nothing:
+            waiting = pool.submit(next, iterator, nothing)
+            yield cast(Item, item)
 
 
 def map_ahead(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:

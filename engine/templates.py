@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.errors import EncoderMismatch, TemplatesError
-from engine.foreign import NUMPY_ENDINGS, VECTOR_COLUMNS, foreign_batches
+from engine.foreign import NUMPY_ENDINGS, VECTOR_COLUMNS, count_numpy, foreign_batches
 from engine.provenance import Provenance, require_same
 
 ROW_GROUP = 65_536
@@ -142,6 +142,12 @@ def read_provenance(path: Path) -> Provenance:
         return _first(path).provenance
     file = _open(path)
     return _provenance_of(path, file) or _first(path).provenance
+
+
+def count_templates(path: Path) -> int:
+    """How many templates a file holds, from its header where it has one. Raises `TemplatesError` as `read_provenance`."""
+    path = _existing(path)
+    return _open(path).metadata.num_rows if path.suffix.lower() == ".parquet" else count_numpy(path)
 
 
 def stream_templates(path: Path, rows: int = ROW_GROUP) -> Iterator[Templates]:

@@ -2,9 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
+import humanfriendly
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from indexes.errors import PlanError
+
+if TYPE_CHECKING:
+    from indexes.plan import Plan
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -23,6 +30,45 @@ def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, console=err, transient=not err.is_terminal) as bar:
         task = bar.add_task(what, total=total)
         yield lambda more: bar.advance(task, more)
+
+
+@contextmanager
+def stages() -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar for each stage of a build, as it begins; what it gives is told the stage, what is done, and of how much."""
+    columns = (
+        TextColumn("{task.description:<22}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, transient=not err.is_terminal) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def told(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(stage)
+            bar.update(tasks[stage], completed=done, total=total)
+
+        yield told
+
+
+def announce(plan: "Plan") -> None:
+    """Say what will be built and why, what it will take, before the work begins."""
+    memory, cached, disk = (humanfriendly.format_size(size, binary=True) for size in (plan.memory, plan.cached, plan.disk))
+    cache = f" (and {cached} of file cache, if there is room)" if plan.cached else ""
+    err.print(f"{plan.factory or plan.kind} index: {plan.why}.")
+    err.print(f"about {humanfriendly.format_timespan(round(plan.seconds))}, {memory} of memory{cache}, {disk} of disk")
+
+
+def bytes_of(size: str | None) -> int | None:
+    """6GiB, 500MB or 1.5G as a number of bytes (G is GiB). Raises `PlanError` where it is none."""
+    if size is None:
+        return None
+    try:
+        return int(humanfriendly.parse_size(size, binary=True))
+    except humanfriendly.InvalidSize as error:
+        raise PlanError(f"--memory {size}: found no size, expected one such as 6GiB") from error
 
 
 def thousands(number: int) -> str:

@@ -1,4 +1,4 @@
-"""Exact search through every vector, with FAISS's flat index."""
+"""Exact search through every vector: one probe, or a few, by FAISS's exhaustive search, batches by `indexes.bounds`."""
 
 from pathlib import Path
 from typing import Any, Self
@@ -6,89 +6,58 @@ from typing import Any, Self
 import faiss
 import numpy as np
 
-from indexes.base import Index, Neighbours, checked, exact_distances
-from indexes.errors import IndexFileError, VectorsError
+from indexes.base import Index, Neighbours, Progress, Traits, checked, checked_store, distances_to, nearest_of
+from indexes.bounds import Bounds
+from indexes.files import write_index
 
-# Neighbours whose vectors are gathered at a time for the exact distances.
-_GATHER = 1 << 18
+# Fewer probes than this do not fill a matrix product; fewer vectors are searched at once anyway; more neighbours than this
+# leave too much to measure.
+_FEW_PROBES, _FEW_VECTORS, _MANY_NEIGHBOURS = 64, 20_000, 256
 
 
 class Flat(Index):
-    """4 bytes a dimension and template, nothing approximate. Adds and removes."""
+    """Nothing approximate. Adds and removes, where the vectors are in memory."""
 
     kind = "flat"
-    exact = True
+    traits = Traits(exact=True, adds=True, removes=True, touches="all")
 
-    def __init__(self, index: Any) -> None:
-        self._index = index
+    def __init__(self, vectors: np.ndarray) -> None:
+        super().__init__(vectors)
+        self._bounds: Bounds | None = None
 
     @classmethod
-    def build(cls, vectors: np.ndarray) -> Self:
-        vectors = checked(vectors, None, "vectors")
-        if not len(vectors):
-            raise VectorsError("there are no vectors to index; expected at least one")
-        index = faiss.IndexFlatL2(vectors.shape[1])
-        index.add(vectors)
-        return cls(index)
+    def build(cls, vectors: np.ndarray, progress: Progress | None = None) -> Self:
+        vectors = checked_store(vectors, 1, cls.kind)
+        if progress:
+            progress("checking", len(vectors), len(vectors))
+        return cls(vectors)
 
     @property
-    def dim(self) -> int:
-        return int(self._index.d)
+    def bytes_per_vector(self) -> float:
+        """Of full vectors and, for batches, their bounds."""
+        return self.bytes_at_most(self.dim)
 
-    @property
-    def count(self) -> int:
-        return int(self._index.ntotal)
+    @classmethod
+    def bytes_at_most(cls, dim: int) -> float:
+        return 4 * dim + Bounds.bytes_per_vector(dim)
 
-    def search(self, probes: np.ndarray, k: int) -> Neighbours:
-        probes = checked(probes, self.dim, "probes")
-        if k < 1:
-            raise VectorsError(f"{k} neighbours were asked for; expected at least 1")
-        k = min(k, self.count)
-        if not k or not len(probes):
-            return Neighbours(np.empty((len(probes), k), np.int64), np.empty((len(probes), k), np.float32))
-        _, rows = self._index.search(probes, k)
-        return self._ordered(probes, rows)
-
-    def _ordered(self, probes: np.ndarray, rows: np.ndarray) -> Neighbours:
-        """Measure anew: FAISS takes |a|^2 + |b|^2 - 2ab over batches, off by 1e-3 near zero and another with each batch size."""
-        vectors = self._all()
-        distances = np.empty(rows.shape, np.float32)
-        step = max(1, _GATHER // rows.shape[1])
-        for start in range(0, len(rows), step):
-            part = slice(start, start + step)
-            distances[part] = exact_distances(probes[part], vectors[rows[part]])
-        order = np.lexsort((rows, distances), axis=1)
-        return Neighbours(np.take_along_axis(rows, order, 1), np.take_along_axis(distances, order, 1))
-
-    def vectors(self, rows: np.ndarray) -> np.ndarray:
-        return self._all()[self._existing(rows)]
+    def _search(self, probes: np.ndarray, k: int) -> Neighbours:
+        if len(probes) >= _FEW_PROBES and self.count >= _FEW_VECTORS and k <= _MANY_NEIGHBOURS:
+            self._bounds = self._bounds or Bounds(self._vectors)
+            if self._bounds.exclude:
+                return self._bounds.search(probes, k)
+        _, rows = faiss.knn(probes, self._vectors, k)
+        return nearest_of(rows, distances_to(probes, self._vectors, rows), k)
 
     def add(self, vectors: np.ndarray) -> None:
-        self._index.add(checked(vectors, self.dim, "vectors"))
+        self.__init__(np.concatenate([self._vectors, checked(vectors, self.dim, "vectors")]))  # type: ignore[misc]
 
     def remove(self, rows: np.ndarray) -> None:
-        self._index.remove_ids(self._existing(rows))
+        self.__init__(np.delete(self._vectors, self._existing(rows), axis=0))  # type: ignore[misc]
 
     def save(self, path: Path) -> None:
-        path.write_bytes(faiss.serialize_index(self._index).tobytes())
+        write_index(path, self.kind, {}, np.empty(0, np.uint8))
 
     @classmethod
-    def load(cls, path: Path) -> Self:
-        try:
-            index = faiss.deserialize_index(np.fromfile(path, np.uint8))
-        except (OSError, RuntimeError) as error:
-            raise IndexFileError(f"{path}: not a FAISS index: {str(error).splitlines()[0]}") from error
-        if not isinstance(index, faiss.IndexFlatL2):
-            raise IndexFileError(f"{path}: found a {type(index).__name__}, expected an IndexFlatL2")
-        return cls(index)
-
-    def _existing(self, rows: np.ndarray) -> np.ndarray:
-        rows = np.asarray(rows, np.int64)
-        if len(rows) and not 0 <= rows.min() <= rows.max() < self.count:
-            raise VectorsError(f"rows {rows.min()} to {rows.max()} were named; the index holds rows 0 to {self.count - 1}")
-        return rows
-
-    def _all(self) -> np.ndarray:
-        """A view, shape (count, dim)."""
-        codes = faiss.rev_swig_ptr(self._index.get_xb(), self.count * self.dim)
-        return np.asarray(codes).reshape(self.count, self.dim)
+    def restored(cls, settings: dict[str, Any], payload: np.ndarray, vectors: np.ndarray) -> Self:  # noqa: ARG003
+        return cls(vectors)

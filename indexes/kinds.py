@@ -1,6 +1,31 @@
-"""The kinds of index, by name."""
+"""The kinds of index, by name, and how a file becomes one again."""
+
+from pathlib import Path
+
+import numpy as np
 
 from indexes.base import Index
+from indexes.errors import IndexFileError
+from indexes.factory import Factory
+from indexes.files import read_index
 from indexes.flat import Flat
+from indexes.flat_codes import FlatCodes
+from indexes.ivf import Ivf
+from indexes.ivf_sq8 import IvfSq8
 
-KINDS: dict[str, type[Index]] = {Flat.kind: Flat}
+KINDS: dict[str, type[Index]] = {kind.kind: kind for kind in (Flat, FlatCodes, Ivf, IvfSq8, Factory)}
+
+
+def load_index(path: Path, vectors: np.ndarray) -> Index:
+    """The index that `save` wrote to `path`, over the vectors (n, d) that it was built of.
+
+    Raises:
+        IndexFileError: the file is damaged, of a newer format, of a kind that is not known, or belongs to other vectors.
+    """
+    kind, settings, payload = read_index(path)
+    if kind not in KINDS:
+        raise IndexFileError(f"{path}: an index of kind {kind}; this onek knows {', '.join(KINDS)}")
+    try:
+        return KINDS[kind].restored(settings, payload, vectors)
+    except (IndexFileError, KeyError, TypeError) as error:
+        raise IndexFileError(f"{path}: {error}") from error

@@ -1,17 +1,13 @@
-from pathlib import Path
-
+import faiss
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indexes.errors import IndexFileError, VectorsError
+from indexes import bounds, flat
+from indexes.errors import VectorsError
 from indexes.flat import Flat
-
-
-def unit(count: int, dim: int, seed: int) -> np.ndarray:
-    vectors = np.random.default_rng(seed).normal(size=(count, dim))
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+from tests.indexes.vectors import brute_force, cone, unit
 
 
 @settings(max_examples=60, deadline=None)
@@ -23,12 +19,44 @@ def test_search_agrees_with_brute_force(count: int, dim: int, probes: int, k: in
     vectors[count // 2 :] = vectors[: count - count // 2]  # ties
     searched = unit(probes, dim, seed + 1)
     found = Flat.build(vectors).search(searched, k)
-    truth = np.sort(np.linalg.norm(searched[:, None].astype(float) - vectors[None], axis=2), axis=1)[:, : min(k, count)]
     assert found.rows.shape == found.distances.shape == (probes, min(k, count))
-    np.testing.assert_allclose(found.distances, truth, atol=1e-6)
+    np.testing.assert_allclose(found.distances, brute_force(vectors, searched, k), atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(searched[:, None] - vectors[found.rows], axis=2), found.distances, atol=1e-6)
     assert found.rows.min() >= 0
     assert all(len(set(row)) == len(row) for row in found.rows.tolist())
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    count=st.integers(4200, 9000),
+    probes=st.integers(64, 200),
+    k=st.sampled_from([1, 2, 10, 200]),
+    copies=st.integers(1, 40),
+    seed=st.integers(0, 999),
+)
+def test_bounds_agree_with_faiss(count: int, probes: int, k: int, copies: int, seed: int) -> None:
+    """Ties by the dozen, probes that are enrolled, lengths that are no multiple of a block."""
+    vectors = np.repeat(cone(-(-count // copies), 32, seed), copies, axis=0)[:count]
+    searched = np.concatenate([cone(probes - 10, 32, seed + 1), vectors[:10]])
+    found = bounds.Bounds(vectors).search(searched, k)
+    exhaustive = faiss.IndexFlatL2(32)
+    exhaustive.add(vectors)
+    np.testing.assert_allclose(found.distances, np.sqrt(exhaustive.search(searched, k)[0]), atol=2e-3)  # FAISS near zero
+    np.testing.assert_allclose(found.distances, brute_force(vectors, searched, k), atol=2e-6)
+    assert all(len(set(row)) == len(row) for row in found.rows.tolist())
+
+
+def test_batches_go_by_bounds_where_they_exclude(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flat, "_FEW_VECTORS", 5000)
+    narrow, wide = cone(6000, 32, 0), unit(6000, 32, 0)
+    for vectors, exclude in ((narrow, True), (wide, False)):
+        index = Flat.build(vectors)
+        found = index.search(vectors[:100], 3)
+        assert index._bounds is not None
+        assert index._bounds.exclude is exclude
+        np.testing.assert_allclose(found.distances, brute_force(vectors, vectors[:100], 3), atol=2e-6)
+        one = index.search(vectors[:1], 3)
+        np.testing.assert_array_equal(one.distances, found.distances[:1])
 
 
 def test_an_enrolled_vector_lies_at_distance_zero_whatever_the_batch() -> None:
@@ -48,20 +76,6 @@ def test_add_and_remove_renumber_rows() -> None:
     np.testing.assert_array_equal(index.vectors(np.arange(8)), np.delete(vectors, [0, 3], axis=0))
     with pytest.raises(VectorsError, match="rows 0 to 7"):
         index.remove(np.array([8]))
-
-
-def test_save_and_load(tmp_path: Path) -> None:
-    vectors = unit(20, 8, 0)
-    Flat.build(vectors).save(tmp_path / "x.faiss")
-    loaded = Flat.load(tmp_path / "x.faiss")
-    assert (loaded.count, loaded.dim) == (20, 8)
-    np.testing.assert_array_equal(loaded.search(vectors, 1).rows[:, 0], np.arange(20))
-
-
-def test_bytes_that_are_no_index(tmp_path: Path) -> None:
-    (tmp_path / "x.faiss").write_bytes(b"no index, but some bytes")
-    with pytest.raises(IndexFileError, match=r"x\.faiss"):
-        Flat.load(tmp_path / "x.faiss")
 
 
 @pytest.mark.parametrize(

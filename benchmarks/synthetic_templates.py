@@ -1,0 +1,106 @@
+"""Realistic templates in any number, from a small table of numbers that was fitted to real ones.
+
+An identity's centre lies in one of a few groups of people who look alike, at a deviation whose length is drawn apart from its
+direction; a template is the centre plus noise with the within-identity covariance, its length drawn apart too; then it is
+normalised. `benchmarks.template_fit` measures all of that. The table that comes with onek describes `dlib-resnet` (mirror
+average) on the 6,562 templates of LFW's development split; it holds sums over people, nobody's template.
+
+Quantiles of distances, real and synthetic, as `onek benchmark fit-templates` gives them for 4,028 identities (impostor: one
+template each; genuine: one pair each):
+
+    impostor     1e-5   1e-4   1e-3   1e-2   0.1    0.5    0.9        genuine   0.05   0.25   0.5    0.75   0.95   0.99
+    real         .298   .335   .375   .421   .484   .565   .644                 .193   .250   .285   .319   .373   .414
+    synthetic    .309   .335   .367   .409   .474   .564   .658                 .224   .260   .287   .312   .357   .402
+
+The impostor tail is as thick as the real one at 1e-4 (a few real pairs nearer than that are likely one person under two names),
+and thicker from 1e-3 to 0.1; the whole of LFW reaches 0.348 at 1e-4.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from engine.errors import TemplatesError
+
+# Identities that one stream of random numbers makes: which templates an identity has does not depend on how many are asked for.
+BLOCK = 1 << 16
+
+_DEFAULT = Path(__file__).with_name("synthetic_templates.npz")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What templates of one encoder look like, all float32; G groups, d dimensions.
+
+    `weights` (G,): the share of identities in each group. `means` (G, d): the middle of each group. `centre` (d, p): a factor F
+    of the covariance F F' of identities inside their group. `centre_lengths`: quantiles, evenly spaced from 0 to 1, of the root
+    mean square of a deviation in units of `centre`. `noise` (d, q), `noise_lengths`: the same for a template about its identity.
+    """
+
+    weights: np.ndarray
+    means: np.ndarray
+    centre: np.ndarray
+    centre_lengths: np.ndarray
+    noise: np.ndarray
+    noise_lengths: np.ndarray
+
+    @property
+    def dim(self) -> int:
+        """Dimensions of a template."""
+        return int(self.means.shape[1])
+
+    def save(self, path: Path) -> None:
+        """Write it as an `.npz`, in half precision."""
+        np.savez_compressed(path, **{name: values.astype(np.float16) for name, values in asdict(self).items()})
+
+    @classmethod
+    def load(cls, path: Path = _DEFAULT) -> "Shape":
+        """Read what `save` wrote; by default the table that comes with onek.
+
+        Raises:
+            TemplatesError: the file is missing or holds something else.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                return cls(**{field.name: archive[field.name].astype(np.float32) for field in fields(cls)})
+        except (OSError, ValueError, KeyError) as error:
+            raise TemplatesError(f"{path}: no table of a fit: {error}; make one with onek benchmark fit-templates") from error
+
+
+@dataclass(frozen=True)
+class Population:
+    """Identities 0, 1, 2, ... without end, each with as many templates as are asked for; the same for the same seed."""
+
+    shape: Shape
+    seed: int = 0
+
+    def templates(self, first: int, count: int, image: int = 0) -> np.ndarray:
+        """The `image`-th template of `count` identities from number `first` on: float32 (count, d), of unit length."""
+        return np.concatenate([*self.batches(first, count, image)])
+
+    def batches(self, first: int, count: int, image: int = 0) -> Iterator[np.ndarray]:
+        """As `templates`, in parts of at most `BLOCK` rows."""
+        for block in range(first // BLOCK, -(-(first + count) // BLOCK)):
+            start, stop = max(first - block * BLOCK, 0), min(first + count - block * BLOCK, BLOCK)
+            yield self._block(block, image)[start:stop]
+
+    def _block(self, block: int, image: int) -> np.ndarray:
+        shape = self.shape
+        random = np.random.default_rng((self.seed, block))
+        edges = np.cumsum(shape.weights, dtype=np.float64)
+        groups = np.searchsorted(edges / edges[-1], random.random(BLOCK))
+        vectors = shape.means[np.minimum(groups, len(edges) - 1)]
+        vectors += _deviations(random, shape.centre, shape.centre_lengths)
+        vectors += _deviations(np.random.default_rng((self.seed, block, image)), shape.noise, shape.noise_lengths)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        return vectors
+
+
+def _deviations(random: np.random.Generator, factor: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """BLOCK deviations (BLOCK, d): a direction from the covariance of `factor`, and a length from the quantiles `lengths`."""
+    directions = random.standard_normal((BLOCK, factor.shape[1]), np.float32)
+    directions /= np.sqrt(np.einsum("np,np->n", directions, directions)[:, None] / factor.shape[1])
+    drawn = np.interp(random.random(BLOCK), np.linspace(0, 1, len(lengths)), lengths)
+    return (directions * drawn[:, None].astype(np.float32)) @ factor.T

@@ -1,0 +1,126 @@
+"""Fit the generator of synthetic templates to labelled templates, and compare what it makes with them."""
+
+from dataclasses import dataclass, replace
+
+import faiss
+import numpy as np
+
+from benchmarks.synthetic_templates import Population, Shape
+from engine.errors import TemplatesError
+from indexes.second import deviations_within, within_covariance
+
+_GROUPS = 16
+_LEVELS = np.linspace(0, 1, 65)
+# Members crowd more in the middle of a group, and less far out, than a Gaussian says: lengths are raised to the first of these
+# powers that gives an impostor tail as thick as the real one at 1e-4.
+_SPREADS = np.arange(1, 3.01, 0.125)
+TAIL = 1e-4
+
+IMPOSTOR_LEVELS = (1e-5, TAIL, 1e-3, 1e-2, 0.1, 0.5, 0.9)
+GENUINE_LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+
+
+@dataclass(frozen=True)
+class Quantiles:
+    """Quantiles of distances: impostor (one template an identity, all pairs) and genuine (one pair an identity)."""
+
+    impostor: np.ndarray
+    genuine: np.ndarray
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted table, and the quantiles of real and of synthetic templates at `IMPOSTOR_LEVELS` and `GENUINE_LEVELS`."""
+
+    shape: Shape
+    real: Quantiles
+    synthetic: Quantiles
+    spread: float
+
+
+def fit(vectors: np.ndarray, codes: np.ndarray, seed: int = 0) -> Fit:
+    """Fit to templates (n, d) of the identities `codes` (n,), numbers from 0.
+
+    Raises:
+        TemplatesError: too few identities, or too few with a second template; says how many.
+    """
+    wide = vectors.astype(np.float64)
+    counts = np.bincount(codes)
+    noise_covariance = within_covariance(wide, codes)
+    if len(counts) < 20 * _GROUPS or noise_covariance is None:
+        raise TemplatesError(
+            f"found {len(counts)} identities, {(counts > 1).sum()} of them with several templates; "
+            f"expected at least {20 * _GROUPS} and {vectors.shape[1]}"
+        )
+    real = quantiles(vectors, codes, seed)
+    first = wide[np.unique(codes, return_index=True)[1]]
+    deviations, _ = deviations_within(wide, codes)
+    noise, noise_lengths = _factor(noise_covariance, deviations)
+    groups, means = _groups(first, seed)
+    inside = first - means[groups]
+    covariance = inside.T @ inside / (len(first) - _GROUPS)
+    _, lengths = _factor(covariance, inside)
+    values, axes = np.linalg.eigh(covariance - noise_covariance)
+    keep = values > 1e-6 * values[-1]
+    table = Shape(
+        weights=np.bincount(groups, minlength=_GROUPS) / len(groups),
+        means=means,
+        centre=axes[:, keep] * np.sqrt(values[keep]),
+        centre_lengths=lengths,
+        noise=noise,
+        noise_lengths=noise_lengths,
+    )
+    for spread in _SPREADS:
+        shape = _rounded(replace(table, centre_lengths=lengths**spread))
+        made = _made(shape, len(first), seed + 1)
+        if made.impostor[IMPOSTOR_LEVELS.index(TAIL)] <= real.impostor[IMPOSTOR_LEVELS.index(TAIL)]:
+            return Fit(shape, real, made, float(spread))
+    raise TemplatesError(
+        f"no spread up to {_SPREADS[-1]:g} gives an impostor distance of {real.impostor[IMPOSTOR_LEVELS.index(TAIL)]:.3f} "
+        f"at {TAIL:g}; look for identities enrolled twice"
+    )
+
+
+def quantiles(vectors: np.ndarray, codes: np.ndarray, seed: int = 0) -> Quantiles:
+    """Quantiles of the distances of templates (n, d) of the identities `codes` (n,)."""
+    random = np.random.default_rng(seed)
+    order = random.permutation(len(codes))
+    order = order[np.argsort(codes[order], kind="stable")]
+    starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
+    first = vectors[order[starts]]
+    pairs = starts[np.diff(np.append(starts, len(order))) > 1]
+    genuine = np.linalg.norm(vectors[order[pairs]] - vectors[order[pairs + 1]], axis=1)
+    similarity = (first @ first.T)[np.triu_indices(len(first), 1)]
+    impostor = np.sqrt(np.maximum(2 - 2 * similarity, 0))
+    return Quantiles(np.quantile(impostor, IMPOSTOR_LEVELS), np.quantile(genuine, GENUINE_LEVELS))
+
+
+def _made(shape: Shape, identities: int, seed: int) -> Quantiles:
+    people = Population(shape, seed)
+    vectors = np.concatenate([people.templates(0, identities, image) for image in (0, 1)])
+    return quantiles(vectors, np.tile(np.arange(identities), 2), seed)
+
+
+def _groups(vectors: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The group of each vector (n,), and the groups' means (G, d), by k-means in the space where all directions vary alike."""
+    mean = vectors.mean(axis=0)
+    _, axes = np.linalg.eigh(np.cov(vectors.T))
+    turned = np.ascontiguousarray((vectors - mean) @ axes, np.float32)
+    clusters = faiss.Kmeans(turned.shape[1], _GROUPS, niter=30, seed=seed + 1)
+    clusters.train(turned)
+    groups = clusters.index.search(turned, 1)[1][:, 0]
+    return groups, np.stack([vectors[groups == group].mean(axis=0) for group in range(_GROUPS)])
+
+
+def _factor(covariance: np.ndarray, deviations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A factor (d, p) of a covariance, and the quantiles of the deviations' root mean squares in its units."""
+    values, axes = np.linalg.eigh(covariance)
+    keep = values > 1e-6 * values[-1]
+    factor = axes[:, keep] * np.sqrt(values[keep])
+    units = deviations @ (axes[:, keep] / np.sqrt(values[keep]))
+    return factor, np.quantile(np.sqrt(np.mean(units**2, axis=1)), _LEVELS)
+
+
+def _rounded(shape: Shape) -> Shape:
+    """As it will be read back from a file in half precision."""
+    return Shape(**{name: np.asarray(values).astype(np.float16).astype(np.float32) for name, values in vars(shape).items()})

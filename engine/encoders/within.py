@@ -1,0 +1,17 @@
+"""How templates of one identity differ, for the encoders where it was measured."""
+
+from pathlib import Path
+
+import numpy as np
+
+
+def stored_within(encoder: str | None) -> np.ndarray | None:
+    """The within-identity covariance (d, d) of an encoder's templates, None where nobody measured it.
+
+    `onek benchmark fit-templates` made it of labelled templates: `dlib-resnet` (mirror average) of LFW's development split.
+    """
+    path = Path(__file__).with_name(f"{encoder}.within.npy")
+    if encoder is None or not path.is_file():
+        return None
+    factor = np.load(path, allow_pickle=False).astype(np.float64)
+    return factor @ factor.T

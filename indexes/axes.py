@@ -1,0 +1,72 @@
+"""Where vectors lie: their mean and principal axes, and a turn of them that spends a quantiser's bits well.
+
+Face templates sit in a narrow cone and in fewer directions than they have dimensions. Distances do not change when the mean is
+taken away and the axes are turned; quantisers and bounds gain much.
+"""
+
+from dataclasses import dataclass
+
+import faiss
+import numpy as np
+
+# Directions with less than this share of the largest variance are rounding.
+_NOTHING = 1e-6
+
+
+@dataclass(frozen=True)
+class Axes:
+    """`mean` (d,), `axes` (d, d) with one direction a column, and their `variances` (d,), largest first; all float32."""
+
+    mean: np.ndarray
+    axes: np.ndarray
+    variances: np.ndarray
+
+    def needed(self, share: float) -> int:
+        """How many of the first axes hold this share of the variance: at least 1."""
+        whole = np.maximum(self.variances, 0)
+        whole = np.where(whole >= _NOTHING * whole[0], whole, 0)
+        return 1 if not whole[0] else int(np.searchsorted(np.cumsum(whole) / whole.sum(), share - 1e-9) + 1)
+
+    def turn(self, columns: np.ndarray) -> faiss.LinearTransform:
+        """`x -> (x - mean) @ columns` for columns (d, p), as a FAISS transform."""
+        turn = faiss.LinearTransform(columns.shape[0], columns.shape[1], True)
+        faiss.copy_array_to_vector(np.ascontiguousarray(columns.T, np.float32).ravel(), turn.A)
+        faiss.copy_array_to_vector((-self.mean @ columns).astype(np.float32), turn.b)
+        turn.is_trained = True
+        return turn
+
+
+def principal_axes(sample: np.ndarray) -> Axes:
+    """Mean and principal axes of a sample (n, d)."""
+    mean = sample.mean(axis=0, dtype=np.float64)
+    centred = sample - mean
+    variances, axes = np.linalg.eigh(centred.T @ centred / max(len(sample) - 1, 1))
+    return Axes(*(np.ascontiguousarray(values, np.float32) for values in (mean, axes[:, ::-1], variances[::-1])))
+
+
+def balanced(axes: Axes, parts: int, width: int) -> np.ndarray:
+    """The first `parts * width` axes as columns (d, parts * width), dealt out to the parts of a product quantiser.
+
+    Every part gets the same bits, so every part should hold the same information: the product of its variances. Largest first,
+    each axis goes to the part whose product is smallest (the eigenvalue allocation of Ge et al., Optimized Product Quantization,
+    2013). Where there are fewer axes, columns of zeros fill up.
+    """
+    logs = np.log(np.maximum(axes.variances, _NOTHING * max(float(axes.variances[0]), 1e-30)))
+    held = np.zeros(parts)
+    members: list[list[int]] = [[] for _ in range(parts)]
+    lowest = logs.min()
+    for axis in range(min(parts * width, len(logs), axes.needed(1.0))):
+        part = min((p for p in range(parts) if len(members[p]) < width), key=lambda p: held[p])
+        members[part].append(axis)
+        held[part] += logs[axis] - lowest + 1e-3
+    columns = np.zeros((len(axes.mean), parts * width), np.float32)
+    for part, chosen in enumerate(members):
+        columns[:, part * width : part * width + len(chosen)] = axes.axes[:, chosen]
+    return columns
+
+
+def sample_rows(count: int, most: int) -> np.ndarray:
+    """Up to `most` row numbers out of `count`, without repetition, in order; the same every time."""
+    if count <= most:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(0).choice(count, most, replace=False))

@@ -1,0 +1,109 @@
+"""Exact search of batches by bounds, faster than an exhaustive search and with the same answer.
+
+With the axes turned so that the first p hold most of the variance, and r the length of what is left,
+
+    d(a, b)^2  >=  |a_p - b_p|^2 + (r_a - r_b)^2
+
+so one matrix product over p + 2 columns, in blocks that stay in the cache, bounds every distance from below; only rows whose
+bound lies within the k-th nearest so far are measured. It wins where vectors lie in fewer directions than they have dimensions, as face
+templates do. `onek benchmark exact` measures it beside FAISS's `IndexFlatL2`.
+
+Tried and left, at 1,000,000 x 128: the whole product in NumPy (FAISS 1.15 comes within a fifth of it, so at most 1.2 times can be
+won); p of 24 and 32 (thousands of rows left to measure for each probe, slower than FAISS); bounds from the codes of a product
+quantiser and their error (too loose to exclude anything).
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import faiss
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from indexes.axes import principal_axes, sample_rows
+from indexes.base import BATCH, Neighbours, distances_to, nearest_of
+
+# The first axes that hold this share of the variance make the bound; more than this share of the dimensions is not worth it.
+_VARIANCE, _DIMENSIONS = 0.96, 0.6
+# Rows that are searched exhaustively for a first bound; rows in a block of the product; rows looked at at once.
+_FIRST, _BLOCK, _GROUP = 4096, 2048, 32
+# What a float32 product of such vectors may be off by.
+_ROUNDING = np.float32(1e-5)
+# The least probes that are worth a thread of their own.
+_LEAST = 64
+
+
+class Bounds:
+    """Bounds of the distances to `vectors` (n, d). `exclude` tells whether they are worth it."""
+
+    def __init__(self, vectors: np.ndarray) -> None:
+        self._vectors = vectors
+        axes = principal_axes(np.asarray(vectors[sample_rows(len(vectors), 20_000)]))
+        p = axes.needed(_VARIANCE)
+        self._mean, self._turn = axes.mean, np.ascontiguousarray(axes.axes[:, :p])
+        self.exclude = p <= _DIMENSIONS * vectors.shape[1]
+        # First coordinates, length of the rest, -|b|^2 / 2: the product with (a_p, r_a, 1) is the part of the bound that counts.
+        self._columns = np.empty((len(vectors) if self.exclude else 0, p + 2), np.float32)
+        for start in range(0, len(self._columns), BATCH):
+            first, rest, squares = self._split(vectors[start : start + BATCH])
+            self._columns[start : start + BATCH] = np.column_stack([first, rest, squares / -2])
+
+    @staticmethod
+    def bytes_per_vector(dim: int) -> int:
+        """The most memory that bounds take for each vector."""
+        return 4 * (int(_DIMENSIONS * dim) + 2)
+
+    def search(self, probes: np.ndarray, k: int) -> Neighbours:
+        """The k nearest of each probe (n, d), exactly; one thread, with products of its own, for each part of the probes."""
+        threads = max(1, min(faiss.omp_get_max_threads(), len(probes) // _LEAST))
+        with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
+            parts = list(pool.map(lambda part: self._search(part, k), np.array_split(probes, threads)))
+        return Neighbours(np.concatenate([part.rows for part in parts]), np.concatenate([part.distances for part in parts]))
+
+    def _split(self, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Coordinates (n, p) on the first axes, the length (n,) of the rest, and |x|^2 (n,), all about the mean."""
+        centred = vectors - self._mean
+        first = centred @ self._turn
+        squares = np.einsum("nd,nd->n", centred, centred)
+        return first, np.sqrt(np.maximum(squares - np.einsum("np,np->n", first, first), 0)), squares
+
+    def _search(self, probes: np.ndarray, k: int) -> Neighbours:
+        first, rest, squares = self._split(probes)
+        columns = np.ascontiguousarray(np.column_stack([first, rest, np.ones(len(probes), np.float32)]).T)
+        _, rows = faiss.knn(probes, self._vectors[:_FIRST], k)
+        best = nearest_of(rows, distances_to(probes, self._vectors, rows), k)
+        product = np.empty((_BLOCK, len(probes)), np.float32)
+        for start in range(_FIRST, len(self._vectors), _BLOCK):
+            block = self._columns[start : start + _BLOCK]
+            np.matmul(block, columns, out=product[: len(block)])
+            # d^2 >= |a|^2 - 2 product, so a row can be among the nearest only where the product reaches this.
+            least = (squares - best.distances[:, -1] ** 2) / 2 - _ROUNDING
+            rows, asked = _reaching(product[: len(block)], least)
+            if len(rows):
+                best = self._better(best, probes, start + rows, asked)
+        return best
+
+    def _better(self, best: Neighbours, probes: np.ndarray, rows: np.ndarray, asked: np.ndarray) -> Neighbours:
+        """The nearest so far, with further `rows` (m,) for the probes `asked` (m,), which are in order."""
+        distances = distances_to(probes[asked], self._vectors, rows[:, None])[:, 0]
+        which, counts = np.unique(asked, return_counts=True)
+        at = np.arange(len(asked)) - np.repeat(np.cumsum(counts) - counts, counts)
+        k, line = best.rows.shape[1], np.repeat(np.arange(len(which)), counts)
+        more_rows = np.zeros((len(which), counts.max()), np.int64)
+        more = np.full(more_rows.shape, np.inf, np.float32)
+        more_rows[line, at], more[line, at] = rows, distances
+        merged = nearest_of(np.hstack([best.rows[which], more_rows]), np.hstack([best.distances[which], more]), k)
+        best.rows[which], best.distances[which] = merged.rows, merged.distances
+        return best
+
+
+def _reaching(product: np.ndarray, least: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of a product (m, n) whose value reaches its column's `least` (n,), in order of the columns."""
+    whole = len(product) // _GROUP * _GROUP
+    groups = product[:whole].reshape(-1, _GROUP, product.shape[1])
+    group, column = np.nonzero(groups.max(axis=1) >= least)
+    inside, member = np.nonzero(groups[group, :, column] >= least[column, None])
+    tail, tail_column = np.nonzero(product[whole:] >= least)
+    rows = np.concatenate([group[inside] * _GROUP + member, whole + tail])
+    columns = np.concatenate([column[inside], tail_column])
+    order = np.argsort(columns, kind="stable")
+    return rows[order], columns[order]

@@ -1,0 +1,105 @@
+"""Any index that FAISS makes of a string, over centred vectors, with a shortlist that is measured exactly.
+
+`HNSW32` is here and no kind of its own: on templates it builds twenty times slower than inverted lists and reaches less
+(`onek benchmark search` shows both).
+"""
+
+from typing import Any, Self
+
+import faiss
+import numpy as np
+
+from indexes.axes import sample_rows
+from indexes.base import Progress, Traits, checked_store
+from indexes.codes import centred, pretransformed
+from indexes.errors import IndexUnsupported, VectorsError
+from indexes.shortlist import Effort, Shortlisted
+
+_SAMPLE = 1 << 18
+
+
+class Factory(Shortlisted):
+    """`visits` is FAISS's `nprobe` or `efSearch`, whichever there is."""
+
+    kind = "factory"
+    traits = Traits(exact=False, adds=False, removes=False, touches="the shortlist")
+    least = 1
+
+    @classmethod
+    def bytes_at_most(cls, dim: int) -> float:
+        return 8 * dim  # nobody knows; as much as a graph over full vectors
+
+    def __init__(self, index: Any, vectors: np.ndarray, effort: Effort, factory: str) -> None:
+        self.factory = factory
+        self._knob = _knob(index)
+        super().__init__(index, vectors, effort)
+
+    @classmethod
+    def build(cls, vectors: np.ndarray, progress: Progress | None = None, factory: str = "HNSW32") -> Self:
+        """As every kind's, of the index that FAISS makes of the string `factory`.
+
+        Raises:
+            IndexUnsupported: FAISS cannot make, train or fill one of it, or it searches by another distance.
+            VectorsError: as ever, or fewer vectors than lists.
+        """
+        vectors = checked_store(vectors, cls.least, cls.kind)
+        sample = np.asarray(vectors[sample_rows(len(vectors), _SAMPLE)])
+        index = made(factory, vectors.shape[1])
+        ivf = faiss.try_extract_index_ivf(index)
+        if ivf is not None and ivf.nlist > len(vectors):
+            raise VectorsError(
+                f"{factory} has {ivf.nlist} lists, but there are {len(vectors)} vectors; expected at least as many"
+            )
+        if progress:
+            progress("training", 0, len(vectors))
+        try:
+            return cls._filled(pretransformed(centred(sample), index), sample, vectors, progress, factory=factory)
+        except RuntimeError as error:
+            raise IndexUnsupported(f"FAISS cannot build {factory} of {len(vectors)} vectors: {_reason(error)}") from error
+
+    @classmethod
+    def _untrained(cls, sample: np.ndarray, count: int) -> Any:
+        raise NotImplementedError  # `build` makes its index of the string
+
+    @property
+    def most_visits(self) -> int:
+        if self._knob == "nprobe":
+            return int(faiss.extract_index_ivf(self._index).nlist)
+        return self.count if self._knob else 1
+
+    def _visit(self, visits: int) -> None:
+        if self._knob:
+            faiss.ParameterSpace().set_index_parameter(self._index, self._knob, visits)
+
+    @property
+    def bytes_per_vector(self) -> float:
+        """Of all that FAISS would write."""
+        return len(faiss.serialize_index(self._index)) / max(self.count, 1)
+
+    def _settings(self) -> dict[str, Any]:
+        return {"factory": self.factory}
+
+
+def made(factory: str, dim: int) -> Any:
+    """The empty index of a FAISS string. Raises `IndexUnsupported` where there is none, or it does not search by L2 distance."""
+    try:
+        index = faiss.index_factory(dim, factory)
+    except RuntimeError as error:
+        raise IndexUnsupported(f"{factory!r} is no FAISS string for {dim} dimensions: {_reason(error)}") from error
+    if index.metric_type != faiss.METRIC_L2:
+        raise IndexUnsupported(f"{factory!r} searches by FAISS's metric {index.metric_type}; expected L2 ({faiss.METRIC_L2})")
+    return index
+
+
+def _knob(index: Any) -> str | None:
+    if faiss.try_extract_index_ivf(index) is not None:
+        return "nprobe"
+    inner = faiss.downcast_index(index.index)
+    while isinstance(inner, faiss.IndexRefine | faiss.IndexPreTransform):
+        inner = faiss.downcast_index(inner.base_index if isinstance(inner, faiss.IndexRefine) else inner.index)
+    return "efSearch" if isinstance(inner, faiss.IndexHNSW) else None
+
+
+def _reason(error: RuntimeError) -> str:
+    """FAISS's words without its source lines."""
+    return str(error).splitlines()[0].rsplit(": ", 1)[-1][:200]

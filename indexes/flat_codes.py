@@ -1,0 +1,28 @@
+"""Every vector's short code is looked at, and a shortlist is measured exactly."""
+
+from typing import Any
+
+import faiss
+import numpy as np
+
+from indexes.base import Traits
+from indexes.codes import code_bytes, code_parts, pretransformed, trainable
+from indexes.shortlist import Shortlisted
+
+
+class FlatCodes(Shortlisted):
+    """FAISS's exhaustive fast-scan over 4-bit codes: no lists, so nothing is left out but what the codes blur."""
+
+    kind = "flat-codes"
+    traits = Traits(exact=False, adds=False, removes=False, touches="the shortlist")
+
+    @classmethod
+    def bytes_at_most(cls, dim: int) -> float:
+        return code_bytes(dim)
+
+    @classmethod
+    def _untrained(cls, sample: np.ndarray, count: int) -> Any:  # noqa: ARG003
+        transform, parts = code_parts(sample)
+        index = faiss.IndexPQFastScan(transform.d_out, parts, 4)
+        trainable(index.pq)
+        return pretransformed(transform, index)

@@ -1,0 +1,117 @@
+"""How hard an index must look to find what an exact search finds: measured after the build, and kept."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from indexes.base import Progress
+from indexes.errors import PlanError
+from indexes.flat import Flat
+from indexes.shortlist import Effort, Shortlisted
+
+_SHORTLISTS = (4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512)
+# Enough, nearly always, for the choice of visits.
+_LONG = 64
+# Vectors that are searched exactly at a time, so that their bounds take little memory.
+_PART = 1 << 20
+# Distances that differ by less are the same: what is looked for is a vector as near as the nearest.
+_SAME = 1e-6
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """What a search spends, and what that gave.
+
+    `asked` and `recall`: of the exact rank-1 answers, on `probes` probes. `per_second`: probes, in one batch, on this machine.
+    """
+
+    asked: float
+    recall: float
+    probes: int
+    visits: int
+    of_visits: int
+    shortlist: int
+    per_second: float
+
+
+def nearest_distances(vectors: np.ndarray, probes: np.ndarray) -> np.ndarray:
+    """The exact distance (n,) of each probe (n, d) to its nearest of `vectors` (m, d), which are read in parts."""
+    best = np.full(len(probes), np.inf, np.float32)
+    for start in range(0, len(vectors), _PART):
+        part = Flat(np.asarray(vectors[start : start + _PART]))
+        best = np.minimum(best, part.search(probes, 1).distances[:, 0])
+    return best
+
+
+def recall_of(index: Shortlisted, probes: np.ndarray, nearest: np.ndarray) -> float:
+    """The share of probes (n, d) for which the index gives a vector as near as the nearest, at its present effort."""
+    return float(np.mean(index.search(probes, 1).distances[:, 0] <= nearest + _SAME))
+
+
+def tune(index: Shortlisted, probes: np.ndarray, recall: float, progress: Progress | None = None) -> OperatingPoint:
+    """Set the effort of an index to the least that reaches a recall: the fewest visits, then the shortest shortlist.
+
+    Args:
+        index: what to tune.
+        probes: mated probes (n, d), as real ones would be.
+        recall: the share of exact rank-1 answers to reach, 0 to 1.
+        progress: told of each step.
+
+    Raises:
+        PlanError: it is not reached at any effort; says what was.
+    """
+    said = progress or (lambda *_: None)
+    said("measuring", 0, 3)
+    nearest = nearest_distances(index._vectors, probes)
+    said("measuring", 1, 3)
+    sizes = [size for size in _SHORTLISTS if size < index.count] or [index.count]
+
+    def reaches(visits: int, shortlist: int) -> bool:
+        index.effort = Effort(visits, shortlist)
+        return recall_of(index, probes, nearest) >= recall
+
+    long = min(_LONG, sizes[-1])
+    visits = _first(_grid(index.most_visits), lambda number: reaches(number, long))
+    if visits is None:
+        long = sizes[-1]
+        visits = _first(_grid(index.most_visits), lambda number: reaches(number, long))
+    if visits is None:
+        index.effort = Effort(index.most_visits, long)
+        best = recall_of(index, probes, nearest)
+        raise PlanError(
+            f"a recall of {recall:g} was asked for; the {index.kind} index reached {best:.4f} at most, "
+            f"with {index.most_visits} visits and a shortlist of {long}. Ask for less with --recall, or take --index flat"
+        )
+    said("measuring", 2, 3)
+    reached = visits
+    shortlist = _first(sizes, lambda size: reaches(reached, size)) or long
+    index.effort = Effort(visits, shortlist)
+    start = time.perf_counter()
+    found = recall_of(index, probes, nearest)
+    seconds = time.perf_counter() - start
+    said("measuring", 3, 3)
+    return OperatingPoint(recall, found, len(probes), visits, index.most_visits, shortlist, len(probes) / seconds)
+
+
+def _grid(most: int) -> list[int]:
+    """1, 2, 3, ... in steps of a tenth, up to `most`."""
+    grid = [1]
+    while grid[-1] < most:
+        grid.append(min(most, max(grid[-1] + 1, grid[-1] * 11 // 10)))
+    return grid
+
+
+def _first(values: Sequence[int], holds: Callable[[int], bool]) -> int | None:
+    """The first of ordered values for which something holds that holds for all behind it too."""
+    if not holds(values[-1]):
+        return None
+    low, high = 0, len(values) - 1
+    while low < high:
+        middle = (low + high) // 2
+        if holds(values[middle]):
+            high = middle
+        else:
+            low = middle + 1
+    return values[low]

@@ -1,0 +1,153 @@
+"""Which kind of index, for this many vectors, this memory, this recall."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from humanfriendly import format_size
+
+from indexes.errors import IndexUnsupported, PlanError
+from indexes.factory import made
+from indexes.kinds import KINDS
+
+RECALL = 0.998
+
+# Up to so many vectors an exact search is fast enough for anybody; up to so many, lists save less than they cost.
+_EXACT, _NO_LISTS = 50_000, 100_000
+# Memory that a build takes whatever the number of vectors: the process, batches, the sample that it learns from.
+_BASE = 400 << 20
+# Memory for each vector's labels: row ids, and the names they are checked with.
+_LABELS = 64
+# Seconds that a build takes on two cores: in any case, and for each million vectors of 128 dimensions.
+_SECONDS = {"flat": (0.1, 6), "flat-codes": (1, 25), "ivf": (3, 30), "ivf-sq8": (3, 30), "factory": (3, 300)}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be built, why, and about what it takes: `seconds`, `memory` and `disk` in bytes.
+
+    `memory` is the least that building and searching need; `cached` is what the full vectors take beside that if they are to be
+    read at memory's speed.
+    """
+
+    kind: str
+    factory: str | None
+    recall: float
+    why: str
+    seconds: float
+    memory: int
+    cached: int
+    disk: int
+
+
+def plan(
+    count: int,
+    dim: int,
+    *,
+    memory: int | None = None,
+    recall: float = RECALL,
+    kind: str | None = None,
+    factory: str | None = None,
+) -> Plan:
+    """Choose an index.
+
+    Args:
+        count: how many vectors there will be.
+        dim: their dimensions.
+        memory: bytes that building and searching may take; by default half of what is free.
+        recall: the share of exact rank-1 answers that mated probes must get, above 0, to 1.
+        kind: a kind of index, instead of a choice.
+        factory: a FAISS string, instead of a choice.
+
+    Raises:
+        PlanError: recall out of range, or no index fits in the memory; says the least that would do.
+        IndexUnsupported: no such kind, or no such FAISS string; both were given.
+    """
+    if not 0 < recall <= 1:
+        raise PlanError(f"a recall of {recall:g} was asked for; expected above 0, to 1")
+    if kind and factory:
+        raise IndexUnsupported(f"--index {kind} and --factory {factory} were both given; expected one of them")
+    if kind is not None and (kind not in KINDS or kind == "factory"):
+        known = ", ".join(name for name in KINDS if name != "factory")
+        raise IndexUnsupported(f"--index {kind}: found no such kind, expected {known} (or --factory with a FAISS string)")
+    given = memory is not None
+    budget = free_memory() // 2 if memory is None else memory
+    if factory:
+        made(factory, dim)
+        chosen, why = "factory", f"{factory} was asked for"
+    elif kind:
+        chosen, why = kind, f"{kind} was asked for"
+    else:
+        chosen, why = _choice(count, dim, budget, recall)
+    needed = needed_memory(chosen, count, dim)
+    if needed > budget:
+        source = "--memory gives" if given else "half of the free memory is"
+        raise PlanError(
+            f"{count:,} vectors of {dim} dimensions need {_size(needed)} in {'an' if chosen[0] == 'i' else 'a'} {chosen} index; "
+            f"{source} {_size(budget)}. The least that would do is --memory {_size(least_memory(count, dim))}"
+        )
+    fixed, each = _SECONDS[chosen]
+    return Plan(
+        kind=chosen,
+        factory=factory,
+        recall=1.0 if KINDS[chosen].traits.exact else recall,
+        why=why,
+        seconds=fixed + each * count * dim / 128e6,
+        memory=needed,
+        cached=0 if chosen == "flat" else 4 * dim * count,
+        disk=int(count * (2 * 4 * dim + (0 if chosen == "flat" else KINDS[chosen].bytes_at_most(dim)) + _LABELS)),
+    )
+
+
+def _choice(count: int, dim: int, budget: int, recall: float) -> tuple[str, str]:
+    fits = {kind: needed_memory(kind, count, dim) <= budget for kind in KINDS}
+    with_vectors = needed_memory("ivf", count, dim) + 4 * dim * count <= budget
+    if recall == 1:
+        return "flat", "a recall of 1 was asked for, which only an exact search promises"
+    if count <= _EXACT and fits["flat"]:
+        return "flat", f"{count:,} vectors are searched exactly in no time"
+    if count < KINDS["ivf"].least:  # type: ignore[attr-defined]
+        return "flat", f"{count:,} vectors are too few to learn codes from"
+    if not with_vectors:
+        return "ivf-sq8", (
+            f"{_size(4 * dim * count)} of full vectors do not fit in {_size(budget)} beside the rest, "
+            "so they stay on disk and a few are read for each probe"
+        )
+    if count <= _NO_LISTS:
+        return "flat-codes", f"up to {_NO_LISTS:,} vectors every code is looked at: lists would cost more than they save"
+    return "ivf", f"above {_NO_LISTS:,} vectors lists pay, and the full vectors fit in {_size(budget)}"
+
+
+def needed_memory(kind: str, count: int, dim: int) -> int:
+    """The least memory, in bytes, in which such an index is built and searched; an estimate from above."""
+    return int(_BASE * max(1.0, dim / 512) + count * (KINDS[kind].bytes_at_most(dim) + _LABELS))
+
+
+def check_disk(chosen: Plan, folder: Path) -> None:
+    """Refuse a plan whose files have no room beside `folder`.
+
+    Raises:
+        PlanError: says what is needed and what is free.
+    """
+    if folder.is_dir() and (free := shutil.disk_usage(folder).free) < chosen.disk:
+        raise PlanError(f"{folder}: {_size(free)} are free, the gallery needs about {_size(chosen.disk)}; make room")
+
+
+def least_memory(count: int, dim: int) -> int:
+    """The least memory in which any kind works."""
+    kinds = [kind for kind in KINDS if kind != "factory" and count >= getattr(KINDS[kind], "least", 1)]
+    return min(needed_memory(kind, count, dim) for kind in kinds)
+
+
+def free_memory() -> int:
+    """Bytes that this process may still take: what the machine has, or what its control group leaves."""
+    free = int(psutil.virtual_memory().available)
+    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
+    if limit.is_file() and used.is_file() and (text := limit.read_text().strip()).isdigit():
+        free = min(free, max(int(text) - int(used.read_text()), 0))
+    return free
+
+
+def _size(size: int) -> str:
+    return str(format_size(size, binary=True))

@@ -1,0 +1,125 @@
+"""What all approximate kinds share: a FAISS index finds a shortlist, the full vectors give its exact order and distances."""
+
+from abc import abstractmethod
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import faiss
+import numpy as np
+
+from indexes.axes import sample_rows
+from indexes.base import BATCH, Index, Neighbours, Progress, checked_store, distances_to, nearest_of
+from indexes.errors import IndexFileError
+from indexes.files import write_index
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard a search looks: `visits` is the number of lists (or graph nodes) looked into, 1 where there is no such choice;
+    `shortlist` the number of vectors a probe that are measured exactly.
+    """
+
+    visits: int
+    shortlist: int
+
+
+class Shortlisted(Index):
+    """An index in two steps; `effort` says how far each goes.
+
+    Distances are exact whatever the effort: what it decides is whether the nearest are found.
+    """
+
+    # Vectors to learn quantisers from, for each of their centres; fewer than this many vectors at all are not worth it.
+    least = 256
+
+    def __init__(self, index: Any, vectors: np.ndarray, effort: Effort) -> None:
+        super().__init__(vectors)
+        self._index = index
+        self.effort = effort
+
+    @classmethod
+    @abstractmethod
+    def _untrained(cls, sample: np.ndarray, count: int) -> Any:
+        """An untrained FAISS index for `count` vectors of which `sample` (m, d) is one, its transform trained."""
+
+    @classmethod
+    def build(cls, vectors: np.ndarray, progress: Progress | None = None) -> Self:
+        vectors = checked_store(vectors, cls.least, cls.kind)
+        sample = np.asarray(vectors[sample_rows(len(vectors), cls._sample(len(vectors)))])
+        if progress:
+            progress("training", 0, len(vectors))
+        return cls._filled(cls._untrained(sample, len(vectors)), sample, vectors, progress)
+
+    @classmethod
+    def _filled(cls, index: Any, sample: np.ndarray, vectors: np.ndarray, progress: Progress | None, **more: Any) -> Self:
+        index.train(sample)
+        for start in range(0, len(vectors), BATCH):
+            index.add(np.ascontiguousarray(vectors[start : start + BATCH]))
+            if progress:
+                progress("adding", min(start + BATCH, len(vectors)), len(vectors))
+        return cls(index, vectors, Effort(1, 64), **more)
+
+    @classmethod
+    def _sample(cls, count: int) -> int:
+        """How many vectors to learn from."""
+        return min(count, 1 << 16)
+
+    @property
+    def effort(self) -> Effort:
+        """What a search spends. Set it to change that; `visits` above what there is are cut."""
+        return self._effort
+
+    @effort.setter
+    def effort(self, effort: Effort) -> None:
+        self._effort = replace(effort, visits=min(effort.visits, self.most_visits))
+        self._visit(self._effort.visits)
+
+    @property
+    def most_visits(self) -> int:
+        """The `visits` at which nothing is left out."""
+        return 1
+
+    def _visit(self, visits: int) -> None:
+        """Set FAISS's own number."""
+
+    @property
+    def bytes_per_vector(self) -> float:
+        """Of codes and row numbers."""
+        return float(faiss.downcast_index(self._index.index).sa_code_size())
+
+    def shortlist(self, probes: np.ndarray, size: int) -> np.ndarray:
+        """Rows (n, size) that the first step gives for checked probes, most likely first; -1 behind the last one."""
+        return self._index.search(probes, size)[1]
+
+    def _search(self, probes: np.ndarray, k: int) -> Neighbours:
+        rows = self.shortlist(probes, min(max(k, self._effort.shortlist), self.count))
+        found = nearest_of(rows, distances_to(probes, self._vectors, rows), k)
+        short = np.flatnonzero(np.isinf(found.distances[:, -1]))
+        if len(short):
+            # The lists that were visited hold fewer than k: these probes look into all.
+            rows = faiss.knn(probes[short], self._vectors, k)[1]
+            whole = nearest_of(rows, distances_to(probes[short], self._vectors, rows), k)
+            found.rows[short], found.distances[short] = whole.rows, whole.distances
+        return found
+
+    def save(self, path: Path) -> None:
+        write_index(path, self.kind, {"effort": asdict(self._effort), **self._settings()}, faiss.serialize_index(self._index))
+
+    def _settings(self) -> dict[str, Any]:
+        """What else `restored` needs."""
+        return {}
+
+    @classmethod
+    def restored(cls, settings: dict[str, Any], payload: np.ndarray, vectors: np.ndarray) -> Self:
+        try:
+            index = faiss.deserialize_index(payload)
+        except RuntimeError as error:
+            raise IndexFileError(f"not a FAISS index that this FAISS reads: {str(error).splitlines()[0]}") from error
+        if index.ntotal != len(vectors) or index.d != vectors.shape[1]:
+            raise IndexFileError(
+                f"the index holds {index.ntotal} vectors of {index.d} dimensions, "
+                f"the file of vectors {len(vectors)} of {vectors.shape[1]}"
+            )
+        more = {name: value for name, value in settings.items() if name != "effort"}
+        return cls(index, vectors, Effort(**settings["effort"]), **more)
