@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from benchmarks.search_cli import fit_command, gallery_command, search_command
+
 if TYPE_CHECKING:
     from benchmarks.throughput import Ratio
 
@@ -151,11 +153,17 @@ def start_command(rounds: int = 7) -> None:
         console.print(f"{start.command}: {start.seconds:.3f} s (a bare Python {start.bare:.3f} s)")
 
 
+benchmark.command("search")(search_command)
+benchmark.command("gallery")(gallery_command)
+benchmark.command("fit-templates")(fit_command)
+
+
 def _known(peer: str) -> None:
     from benchmarks.peers.environment import KINDS, PeerError
 
-    if peer not in KINDS:
-        raise PeerError(f"--peer {peer}: expected {' or '.join(KINDS)}")
+    faces = [name for name in KINDS if name.startswith("dlib")]
+    if peer not in faces:
+        raise PeerError(f"--peer {peer}: expected {' or '.join(faces)}")
 
 
 def _print_ratio(unit: str, ratio: "Ratio") -> None:

@@ -15,7 +15,7 @@ FORMAT = 2
 _TABLES = """
 CREATE TABLE gallery (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE segments (
-    name TEXT PRIMARY KEY, kind TEXT NOT NULL, templates INTEGER NOT NULL, identities INTEGER NOT NULL,
+    name TEXT PRIMARY KEY, kind TEXT NOT NULL, templates INTEGER NOT NULL,
     rows_bytes INTEGER NOT NULL, rows_sha256 TEXT NOT NULL, vectors_bytes INTEGER NOT NULL, vectors_sha256 TEXT NOT NULL,
     index_bytes INTEGER NOT NULL, index_sha256 TEXT NOT NULL, operating TEXT
 );
@@ -33,7 +33,6 @@ class Segment:
     name: str
     kind: str
     templates: int
-    identities: int
     rows_bytes: int
     rows_sha256: str
     vectors_bytes: int

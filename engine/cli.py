@@ -228,8 +228,11 @@ def info(
     if as_json:
         typer.echo(json.dumps(fields, ensure_ascii=False))
         return
+    nothing = {"operating": "exact"} if fields["exact"] else {}
     for name, value in fields.items():
-        console.print(f"{name:<12} {'not known' if value is None else value}")
+        if isinstance(value, dict):
+            value = ", ".join(f"{key} {number:.6g}" for key, number in value.items())
+        console.print(f"{name:<24} {nothing.get(name, 'not known') if value is None else value}")
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """The typed errors of the engine. All of them are `OnekError`: caught at the command line, they end with exit status 2."""
 
-from indexes.errors import IndexFileError, OnekError, VectorsError
+from indexes.errors import IndexFileError, IndexUnsupported, OnekError, PlanError, VectorsError
 
 __all__ = [
     "EncoderError",
@@ -8,9 +8,11 @@ __all__ = [
     "GalleryError",
     "ImageProblem",
     "IndexFileError",
+    "IndexUnsupported",
     "OnekError",
     "OutputError",
     "PhotographsError",
+    "PlanError",
     "TemplatesError",
     "VectorsError",
 ]

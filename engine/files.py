@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 from engine.errors import OutputError
 
 
@@ -53,6 +55,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     replaced = path.with_name(f".{path.name}.{os.getpid()}.replaced")
+    _tidy_after_killed(path)
     try:
         temporary.mkdir()
         yield temporary
@@ -71,6 +74,18 @@ def whole_folder(path: Path) -> Iterator[Path]:
         for leftover in (temporary, replaced):
             if leftover.exists():
                 shutil.rmtree(leftover)
+
+
+def _tidy_after_killed(path: Path) -> None:
+    """Bring back what a killed process was about to replace at `path`, and remove what it left half made."""
+    for leftover in path.parent.glob(f".{path.name}.*"):
+        owner, kind = leftover.suffixes[-2:] if len(leftover.suffixes) > 1 else ("", "")
+        if kind not in (".partial", ".replaced") or not owner[1:].isdigit() or psutil.pid_exists(int(owner[1:])):
+            continue
+        if kind == ".replaced" and not path.exists():
+            leftover.replace(path)
+        elif leftover.is_dir():
+            shutil.rmtree(leftover)
 
 
 def sha256_file(path: Path) -> str:

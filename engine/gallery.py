@@ -23,7 +23,7 @@ from engine.results import Results, failed_result, make_results
 from engine.segments import OpenSegment, open_segment, operating_point, seal
 from engine.streams import batched
 from engine.templates import Templates
-from indexes.base import Progress, distances_to
+from indexes.base import Index, Progress, distances_to
 from indexes.measure import OperatingPoint
 from indexes.plan import RECALL, Plan, check_disk, plan
 
@@ -150,6 +150,11 @@ class Gallery:
 
     def __len__(self) -> int:
         return self._segment.index.count
+
+    @property
+    def index(self) -> Index:
+        """What searches the templates: row i is the i-th template, as it was enrolled."""
+        return self._segment.index
 
     @property
     def identities(self) -> list[str]:

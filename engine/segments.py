@@ -58,7 +58,7 @@ def seal(folder: Path, name: str, templates: Enrolment, plan: Plan, progress: Pr
             for batch in part.table.to_batches():
                 rows.write(batch)
             said("reading", vectors.count, templates.count)
-    codes, identities, template_ids = _labels(rows_file)
+    codes, _, template_ids = _labels(rows_file)
     templates.require_each_once(template_ids)
     store = open_vectors(vectors_file)
     index = Factory.build(store, progress, plan.factory) if plan.factory else KINDS[plan.kind].build(store, progress)
@@ -70,7 +70,6 @@ def seal(folder: Path, name: str, templates: Enrolment, plan: Plan, progress: Pr
         name=name,
         kind=index.kind,
         templates=index.count,
-        identities=len(identities),
         rows_bytes=rows_file.stat().st_size,
         rows_sha256=sha256_file(rows_file),
         vectors_bytes=vectors_file.stat().st_size,

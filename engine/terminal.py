@@ -17,9 +17,7 @@ out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-@contextmanager
-def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A progress bar on standard error, `total` None if nobody knows; the function it gives is told how many more are done."""
+def _bar() -> Progress:
     columns = (
         TextColumn("{task.description:<22}"),
         BarColumn(),
@@ -27,7 +25,13 @@ def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=err, transient=not err.is_terminal) as bar:
+    return Progress(*columns, console=err, transient=not err.is_terminal)
+
+
+@contextmanager
+def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A progress bar on standard error, `total` None if nobody knows; the function it gives is told how many more are done."""
+    with _bar() as bar:
         task = bar.add_task(what, total=total)
         yield lambda more: bar.advance(task, more)
 
@@ -35,14 +39,7 @@ def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
 @contextmanager
 def stages() -> Iterator[Callable[[str, int, int], None]]:
     """A progress bar for each stage of a build, as it begins; what it gives is told the stage, what is done, and of how much."""
-    columns = (
-        TextColumn("{task.description:<22}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=err, transient=not err.is_terminal) as bar:
+    with _bar() as bar:
         tasks: dict[str, TaskID] = {}
 
         def told(stage: str, done: int, total: int) -> None:

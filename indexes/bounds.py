@@ -5,8 +5,8 @@ With the axes turned so that the first p hold most of the variance, and r the le
     d(a, b)^2  >=  |a_p - b_p|^2 + (r_a - r_b)^2
 
 so one matrix product over p + 2 columns, in blocks that stay in the cache, bounds every distance from below; only rows whose
-bound lies within the k-th nearest so far are measured. It wins where vectors lie in fewer directions than they have dimensions, as face
-templates do. `onek benchmark exact` measures it beside FAISS's `IndexFlatL2`.
+bound lies within the k-th nearest so far are measured. It wins where vectors lie in fewer directions than they have dimensions,
+as face templates do. `onek benchmark search --kind flat` measures it beside FAISS's `IndexFlatL2`.
 
 Tried and left, at 1,000,000 x 128: the whole product in NumPy (FAISS 1.15 comes within a fifth of it, so at most 1.2 times can be
 won); p of 24 and 32 (thousands of rows left to measure for each probe, slower than FAISS); bounds from the codes of a product

@@ -50,10 +50,13 @@ class Flat(Index):
         return nearest_of(rows, distances_to(probes, self._vectors, rows), k)
 
     def add(self, vectors: np.ndarray) -> None:
-        self.__init__(np.concatenate([self._vectors, checked(vectors, self.dim, "vectors")]))  # type: ignore[misc]
+        self._replace(np.concatenate([self._vectors, checked(vectors, self.dim, "vectors")]))
 
     def remove(self, rows: np.ndarray) -> None:
-        self.__init__(np.delete(self._vectors, self._existing(rows), axis=0))  # type: ignore[misc]
+        self._replace(np.delete(self._vectors, self._existing(rows), axis=0))
+
+    def _replace(self, vectors: np.ndarray) -> None:
+        self._vectors, self._bounds = vectors, None
 
     def save(self, path: Path) -> None:
         write_index(path, self.kind, {}, np.empty(0, np.uint8))

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -12,8 +13,8 @@ from indexes.flat import Flat
 from indexes.shortlist import Effort, Shortlisted
 
 _SHORTLISTS = (4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512)
-# Enough, nearly always, for the choice of visits.
-_LONG = 64
+# Shortlists that visits are chosen with: the first is long enough, nearly always.
+_LONG = (64, 512)
 # Vectors that are searched exactly at a time, so that their bounds take little memory.
 _PART = 1 << 20
 # Distances that differ by less are the same: what is looked for is a vector as near as the nearest.
@@ -53,6 +54,8 @@ def recall_of(index: Shortlisted, probes: np.ndarray, nearest: np.ndarray) -> fl
 def tune(index: Shortlisted, probes: np.ndarray, recall: float, progress: Progress | None = None) -> OperatingPoint:
     """Set the effort of an index to the least that reaches a recall: the fewest visits, then the shortest shortlist.
 
+    The index is left at that effort.
+
     Args:
         index: what to tune.
         probes: mated probes (n, d), as real ones would be.
@@ -68,31 +71,42 @@ def tune(index: Shortlisted, probes: np.ndarray, recall: float, progress: Progre
     said("measuring", 1, 3)
     sizes = [size for size in _SHORTLISTS if size < index.count] or [index.count]
 
-    def reaches(visits: int, shortlist: int) -> bool:
-        index.effort = Effort(visits, shortlist)
-        return recall_of(index, probes, nearest) >= recall
-
-    long = min(_LONG, sizes[-1])
-    visits = _first(_grid(index.most_visits), lambda number: reaches(number, long))
-    if visits is None:
-        long = sizes[-1]
-        visits = _first(_grid(index.most_visits), lambda number: reaches(number, long))
-    if visits is None:
-        index.effort = Effort(index.most_visits, long)
+    # Other probes fare a little worse than the sample that the choice is made on: one standard error more is asked of it, if
+    # it can be had.
+    more = (recall * (1 - recall) / len(probes)) ** 0.5
+    effort = _least_effort(index, probes, nearest, recall + more, sizes) or _least_effort(index, probes, nearest, recall, sizes)
+    if effort is None:
         best = recall_of(index, probes, nearest)
         raise PlanError(
             f"a recall of {recall:g} was asked for; the {index.kind} index reached {best:.4f} at most, "
-            f"with {index.most_visits} visits and a shortlist of {long}. Ask for less with --recall, or take --index flat"
+            f"with {index.effort.visits} visits and a shortlist of {index.effort.shortlist}. "
+            "Ask for less with --recall, or take --index flat"
         )
     said("measuring", 2, 3)
-    reached = visits
-    shortlist = _first(sizes, lambda size: reaches(reached, size)) or long
-    index.effort = Effort(visits, shortlist)
+    index.effort = effort
     start = time.perf_counter()
     found = recall_of(index, probes, nearest)
     seconds = time.perf_counter() - start
     said("measuring", 3, 3)
-    return OperatingPoint(recall, found, len(probes), visits, index.most_visits, shortlist, len(probes) / seconds)
+    return OperatingPoint(recall, found, len(probes), effort.visits, index.most_visits, effort.shortlist, len(probes) / seconds)
+
+
+def _least_effort(
+    index: Shortlisted, probes: np.ndarray, nearest: np.ndarray, goal: float, sizes: Sequence[int]
+) -> Effort | None:
+    """The least effort that reaches a recall; None, and the index at its greatest effort, where none does."""
+
+    def reaches(visits: int, shortlist: int) -> bool:
+        index.effort = Effort(visits, shortlist)
+        return recall_of(index, probes, nearest) >= goal
+
+    for most in _LONG:
+        long = min(most, sizes[-1])
+        visits = _first(_grid(index.most_visits), partial(reaches, shortlist=long))
+        if visits is not None:
+            shortlist = _first([size for size in sizes if size <= long], partial(reaches, visits))
+            return Effort(visits, shortlist or long)
+    return None
 
 
 def _grid(most: int) -> list[int]:

@@ -4,6 +4,9 @@ import numpy as np
 
 # Where nobody knows how templates of one identity differ: the share of the covariance that this is for `dlib-resnet` on LFW.
 _WITHIN_SHARE = 0.26
+# Second photographs are some much like the first and some not at all: what the logarithm of the noise's length varies by on LFW,
+# beside a normal's own variation.
+_UNEVEN = 0.11
 # An identity's own part of a direction is never less than this, or probes would be strangers.
 _LEAST_OWN = 0.05
 
@@ -12,7 +15,8 @@ def second_templates(vectors: np.ndarray, sample: np.ndarray, within: np.ndarray
     """For each of `vectors` (n, d) another template, as the same identity might give: float32 (n, d), of unit length.
 
     With T the covariance of templates and W the one within identities, a template is its identity's centre plus noise; given one,
-    a second is normal about mean + (T - W) T^-1 (x - mean) with the covariance T - (T - W) T^-1 (T - W).
+    a second is normal about mean + (T - W) T^-1 (x - mean) with the covariance T - (T - W) T^-1 (T - W); the noise's length
+    varies more than that on real photographs, and so it does here.
 
     Args:
         vectors: of unit length.
@@ -31,7 +35,8 @@ def second_templates(vectors: np.ndarray, sample: np.ndarray, within: np.ndarray
     shares, turn = np.linalg.eigh(_WITHIN_SHARE * np.eye(keep.sum()) if within is None else whiten.T @ within @ whiten)
     own = np.clip(1 - shares, _LEAST_OWN, 1)
     known = (vectors - mean) @ whiten @ turn
-    noise = np.random.default_rng(seed).standard_normal(known.shape)
+    random = np.random.default_rng(seed)
+    noise = random.standard_normal(known.shape) * np.exp(_UNEVEN * random.standard_normal((len(known), 1)))
     drawn = mean + (known * own + noise * np.sqrt(1 - own**2)) @ turn.T @ colour.T
     return np.ascontiguousarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True), np.float32)
 

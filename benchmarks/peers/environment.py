@@ -15,7 +15,7 @@ from engine.encoders.openface_weights import cache_folder
 from engine.errors import OnekError
 
 # `face_recognition_models` imports pkg_resources, which newer setuptools lack.
-_COMMON = ("setuptools<81", "wheel", "numpy", "pillow", "click", "face_recognition_models")
+_FACES = ("setuptools<81", "wheel", "numpy", "pillow", "click", "face_recognition_models", "cmake")
 
 
 class PeerError(OnekError):
@@ -24,18 +24,22 @@ class PeerError(OnekError):
 
 @dataclass(frozen=True)
 class PeerKind:
-    """How a peer is installed: `packages` with their dependencies, then `alone` without, `options` for pip."""
+    """How a peer is installed: `first` what a build needs, `packages` with dependencies, `alone` without, `options` for pip."""
 
     name: str
     packages: tuple[str, ...]
+    first: tuple[str, ...] = ()
     alone: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
 
 
 # The wheel that most people install; and dlib built here, which finds OpenBLAS if its headers are installed (libopenblas-dev).
 KINDS = {
-    "dlib-wheel": PeerKind("dlib-wheel", ("dlib-bin",), ("face_recognition",)),
-    "dlib-built": PeerKind("dlib-built", ("dlib",), ("face_recognition",), ("--no-binary", "dlib", "--no-build-isolation")),
+    "dlib-wheel": PeerKind("dlib-wheel", ("dlib-bin",), _FACES, ("face_recognition",)),
+    "dlib-built": PeerKind(
+        "dlib-built", ("dlib",), _FACES, ("face_recognition",), ("--no-binary", "dlib", "--no-build-isolation")
+    ),
+    "graphs": PeerKind("graphs", ("numpy", "hnswlib", "usearch")),
 }
 
 
@@ -50,7 +54,8 @@ def peer_python(kind: PeerKind) -> Path:
     ready = folder / "ready"
     if not ready.exists():
         venv.create(folder, with_pip=True, clear=True)
-        _pip(python, [*_COMMON, "cmake"])
+        if kind.first:
+            _pip(python, [*kind.first])
         _pip(python, [*kind.options, *kind.packages])
         if kind.alone:
             _pip(python, ["--no-deps", *kind.alone])

@@ -191,3 +191,10 @@ def test_ctrl_c_leaves_nothing_that_looks_finished(photos: Path, tmp_path: Path)
     assert "interrupted" in said
     assert "Traceback" not in said
     assert sorted(os.listdir(tmp_path)) == ["photos", "t.parquet.partial"]
+
+
+def test_threads_reach_faiss_and_blas() -> None:
+    told = "from engine.cli import _limit_threads; _limit_threads(1); import faiss, numpy, threadpoolctl;"
+    shown = "print(faiss.omp_get_max_threads(), {pool['num_threads'] for pool in threadpoolctl.threadpool_info()})"
+    done = subprocess.run([sys.executable, "-c", told + shown], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "{1}"]

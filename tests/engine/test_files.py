@@ -66,3 +66,15 @@ def test_outputs_that_are_refused_before_work(tmp_path: Path) -> None:
     check_output(tmp_path / "there", overwrite=True)
     with pytest.raises(OutputError, match=r"no folder .*gone"):
         check_output(tmp_path / "gone" / "x", overwrite=False)
+
+
+def test_what_a_killed_process_left_is_tidied(tmp_path: Path) -> None:
+    """Killed half-way through a folder, or between the two renames that replace one."""
+    dead = 2**22 + 1  # above what Linux gives out
+    for name in (f".g.{dead}.partial", f".g.{dead}.replaced", f".g.{os.getpid()}.replaced"):
+        (tmp_path / name).mkdir()
+    (tmp_path / f".g.{dead}.replaced" / "old").write_text("precious")
+    with pytest.raises(ZeroDivisionError), whole_folder(tmp_path / "g"):
+        raise ZeroDivisionError
+    assert (tmp_path / "g" / "old").read_text() == "precious"
+    assert sorted(os.listdir(tmp_path)) == ["g"]

@@ -9,10 +9,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from engine import Gallery, Templates, embed_images
-from engine.batch import identify_to_file
+from engine.batch import count_probes, identify_to_file
 from engine.embed import Embedder
 from engine.encoders import Encoder, load_encoder
-from engine.errors import EncoderMismatch, GalleryError, OutputError, PhotographsError, TemplatesError
+from engine.errors import (
+    EncoderMismatch,
+    GalleryError,
+    IndexUnsupported,
+    OutputError,
+    PhotographsError,
+    PlanError,
+    TemplatesError,
+)
 from engine.provenance import Provenance
 from engine.results import SCHEMA
 from engine.templates import TemplateWriter
@@ -274,3 +282,71 @@ def test_results_files_that_are_refused(face_gallery: Gallery, photos: Path, tmp
     with pytest.raises(OutputError, match="--overwrite"):
         identify_to_file(face_gallery, [photos], tmp_path / "r.csv")
     assert (tmp_path / "r.csv").read_text() == "mine"
+
+
+def test_an_approximate_gallery_finds_what_an_exact_one_does(random_templates: Make, tmp_path: Path) -> None:
+    enrolled = random_templates(identities=1500, each=2, dim=24)
+    exact = Gallery.build(enrolled, tmp_path / "exact", index="flat")
+    stages: list[str] = []
+    plans: list[str] = []
+    for kind in ("flat-codes", "ivf", "ivf-sq8"):
+        gallery = Gallery.build(
+            enrolled,
+            tmp_path / kind,
+            index=kind,
+            recall=0.99,
+            planned=lambda plan: plans.append(plan.kind),
+            progress=lambda stage, _done, _total: stages.append(stage),
+        )
+        info = gallery.info()
+        assert (info.index, info.exact) == (kind, False)
+        assert info.operating is not None
+        assert (info.operating.asked, info.operating.recall >= 0.99) == (0.99, True)
+        probes = random_templates(identities=1500, each=2, dim=24)
+        ours, theirs = (g.identify(probes, threshold=0.3).table for g in (Gallery.open(gallery.path), exact))
+        assert ours["probe"].equals(theirs["probe"])
+        same = np.mean(np.asarray(ours["identity"].to_pylist()) == np.asarray(theirs["identity"].to_pylist()))
+        assert same > 0.98
+    assert plans == ["flat-codes", "ivf", "ivf-sq8"]
+    assert list(dict.fromkeys(stages)) == ["reading", "training", "adding", "measuring"]
+
+
+def test_a_build_that_fails_leaves_nothing(random_templates: Make, tmp_path: Path) -> None:
+    enrolled = random_templates(identities=600, dim=24)
+
+    def stop(stage: str, _done: int, _total: int) -> None:
+        if stage == "adding":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Gallery.build(enrolled, tmp_path / "g", index="ivf", progress=stop)
+    assert os.listdir(tmp_path) == []
+    with pytest.raises(PlanError, match="The least that would do is --memory"):
+        Gallery.build(enrolled, tmp_path / "g", memory=1000)
+    with pytest.raises(IndexUnsupported, match="expected flat, flat-codes, ivf, ivf-sq8"):
+        Gallery.build(enrolled, tmp_path / "g", index="best")
+    assert os.listdir(tmp_path) == []
+    assert len(Gallery.build(enrolled, tmp_path / "g", index="ivf")) == 1200
+
+
+def test_a_string_of_faiss_makes_a_gallery(random_templates: Make, tmp_path: Path) -> None:
+    enrolled = random_templates(identities=300, dim=24)
+    Gallery.build(enrolled, tmp_path / "g", factory="IVF16,SQ8")
+    gallery = Gallery.open(tmp_path / "g")
+    assert gallery.info().index == "factory"
+    assert gallery.identify(enrolled, threshold=0.3).counts.identified >= 595
+
+
+def test_the_probes_of_a_file_stream_in_order(random_templates: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.batch.TEMPLATES", 7)
+    enrolled = random_templates()
+    gallery = Gallery.build(enrolled, tmp_path / "g")
+    told: list[int] = []
+    probes = save(enrolled, tmp_path / "p.parquet")
+    assert count_probes([probes]) == 40
+    made = identify_to_file(gallery, [probes], tmp_path / "r.parquet", threshold=0.3, progress=told.append)
+    assert made.counts.identified == 40
+    assert told == [7, 7, 7, 7, 7, 5]
+    rows = pq.read_table(tmp_path / "r.parquet")
+    assert rows["probe"].to_pylist() == [f"t{i}" for i in range(40)]
+    assert rows["identity"].to_pylist() == enrolled.table["identity"].to_pylist()

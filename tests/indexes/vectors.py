@@ -12,6 +12,7 @@ def unit(count: int, dim: int, seed: int) -> np.ndarray:
 def cone(count: int, dim: int, seed: int, axes: int = 12) -> np.ndarray:
     """As templates lie: about a common mean, in fewer directions than dimensions, some of them much wider than others."""
     random = np.random.default_rng(seed)
+    axes = min(axes, dim - 1)
     widths = np.geomspace(1, 0.2, axes)
     turned = np.linalg.qr(np.random.default_rng(99).normal(size=(dim, dim)))[0]
     vectors = turned[0] * 2 + (random.normal(size=(count, axes)) * widths) @ turned[1 : axes + 1] * 0.5

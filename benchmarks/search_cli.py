@@ -1,0 +1,123 @@
+"""The commands `onek benchmark search`, `gallery` and `fit-templates`: parse, call, print."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Kinds = Annotated[list[str], typer.Option("--kind", help="A kind of index; give it several times.")]
+
+
+def search_command(
+    max_k: Annotated[int, typer.Option(min=1000, help="The largest number of templates.")] = 1_000_000,
+    min_k: Annotated[int, typer.Option(min=1000, help="The smallest; K grows tenfold.")] = 1_000,
+    kinds: Kinds = ["flat", "flat-codes", "ivf", "ivf-sq8"],  # noqa: B006
+    recall: Annotated[float, typer.Option(help="The share of exact rank-1 answers that approximate kinds are tuned to.")] = 0.998,
+    rounds: int = 5,
+    peers: Annotated[
+        bool, typer.Option("--peers", help="hnswlib and usearch too, at the largest K; installed on demand.")
+    ] = False,
+    peer_python: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="The Python of an environment that holds the peers already.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Results, one file each; a run resumes.")] = Path(
+        "search-benchmark"
+    ),
+) -> None:
+    """Kinds of index on synthetic templates at growing K: speed beside FAISS's IndexFlatL2, latency, memory, recall."""
+    from benchmarks.search import clear, draw, growth, measure_search
+    from engine.terminal import err
+    from engine.terminal import out as console
+    from indexes.errors import IndexUnsupported
+    from indexes.kinds import KINDS
+
+    if unknown := [name for name in kinds if name not in KINDS]:
+        raise IndexUnsupported(f"--kind {unknown[0]}: expected one of {', '.join(KINDS)}")
+    counts = [count for power in range(3, 10) if min_k <= (count := 10**power) <= max_k]
+    rows = []
+    for count in counts:
+        able = [name for name in kinds if count >= getattr(KINDS[name], "least", 1)]
+        extra = ("hnswlib", "usearch") if peers and count == counts[-1] else ()
+        rows += measure_search(
+            [count], able, out, recall=recall, rounds=rounds, peers=extra, python=peer_python, said=lambda what: err.print(what)
+        )
+        clear(out)
+    for row in rows:
+        spent = f"{row.visits} visits, shortlist {row.shortlist}; " if row.visits else ""
+        console.print(
+            f"{row.kind:<10} K = {row.count:>10,}: {row.per_second:>9,.0f} probes/s, IndexFlatL2 {row.flat_per_second:>7,.0f}/s, "
+            f"{row.ratio:.1f} times; recall {row.recall_mated:.4f} mated, {row.recall_strangers:.4f} strangers"
+        )
+        console.print(
+            f"{'':<10} {spent}built in {row.build_seconds:.1f} s, tuned in {row.tune_seconds:.1f} s; one probe "
+            f"{row.p50:.2f} ms (p99 {row.p99:.2f}); {row.ram:.0f} bytes of RAM and {row.disk:.0f} of disk a template"
+        )
+    for name in kinds:
+        own = [row for row in rows if row.kind == name and row.count >= 10_000]
+        if len(own) > 1:
+            console.print(f"{name}: cost grows with K to the power of {growth(own):.2f} from K = {own[0].count:,} on")
+    draw(rows, out / "search.png")
+    console.print(f"curves in {out / 'search.png'}, raw results beside it")
+
+
+def gallery_command(
+    count: Annotated[int, typer.Option(min=2, help="Templates to enrol.")] = 1_000_000,
+    memory: Annotated[str | None, typer.Option(metavar="SIZE", help="As of build-index.")] = None,
+    index: Annotated[str | None, typer.Option(metavar="KIND", help="As of build-index.")] = None,
+    recall: Annotated[float, typer.Option(help="As of build-index.")] = 0.998,
+    probes: Annotated[int, typer.Option(min=1, help="Probes to identify, half of them mated.")] = 50_000,
+    rounds: int = 3,
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where templates and gallery go.")] = Path(
+        "gallery-benchmark"
+    ),
+) -> None:
+    """The commands on a synthetic gallery: build time and memory, opening, and identify beside the bare index."""
+    from benchmarks.whole_gallery import measure_gallery
+    from engine.terminal import bytes_of
+    from engine.terminal import out as console
+
+    made = measure_gallery(out, count, probes, memory=bytes_of(memory), index=index, recall=recall, rounds=rounds)
+    mebibyte = 1 << 20
+    console.print(
+        f"build-index of {count:,}: {made.build_seconds:.1f} s, {made.kind} index, "
+        f"at most {made.build_memory / mebibyte:,.0f} MiB"
+    )
+    console.print(
+        f"open and answer the first probe, in a process of its own: {made.open_seconds:.2f} s "
+        f"(with imports {made.start_seconds:.2f})"
+    )
+    console.print(
+        f"identify {probes:,} from file to file: {made.identify_per_second:,.0f}/s, bare index {made.bare_per_second:,.0f}/s, "
+        f"{100 * made.ratio:.0f} % ({100 * made.low:.0f} to {100 * made.high:.0f} in single rounds); "
+        f"at most {made.identify_memory / mebibyte:,.0f} MiB"
+    )
+    console.print(
+        "Memory is that of the process itself; pages of mapped files, which the system takes back at will, are not in it."
+    )
+
+
+def fit_command(
+    templates: Annotated[list[Path], typer.Argument(metavar="T.parquet...", help="Labelled templates of one encoder.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FIT.npz", help="The table to write.")],
+) -> None:
+    """Fit the generator of synthetic templates to real ones, and say how its distances compare."""
+    import numpy as np
+
+    from benchmarks.template_fit import GENUINE_LEVELS, IMPOSTOR_LEVELS, fit
+    from engine.errors import TemplatesError
+    from engine.files import check_output
+    from engine.templates import read_templates
+    from engine.terminal import out as console
+
+    check_output(out, overwrite=False)
+    read = read_templates(*templates)
+    if read.table["identity"].null_count:
+        raise TemplatesError("templates without an identity; expected labelled ones, so embed with --labels")
+    names = np.asarray(read.table["identity"].to_pylist())
+    made = fit(read.vectors, np.unique(names, return_inverse=True)[1])
+    made.shape.save(out)
+    for what, levels in (("impostor", IMPOSTOR_LEVELS), ("genuine", GENUINE_LEVELS)):
+        console.print(f"{what:<10}" + "".join(f"{level:>9g}" for level in levels))
+        for source, values in (("real", made.real), ("synthetic", made.synthetic)):
+            console.print(f"  {source:<8}" + "".join(f"{value:>9.3f}" for value in getattr(values, what)))
+    console.print(f"spread {made.spread:g}; in {out}")
