@@ -14,9 +14,9 @@ from indexes.shortlist import Effort, Shortlisted
 
 _SHORTLISTS = (4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512)
 # Shortlists that visits are chosen with: the first is long enough, nearly always.
-_LONG = (64, 512)
+_LONG = (128, 512)
 # Vectors that are searched exactly at a time, so that their bounds take little memory.
-_PART = 1 << 20
+_PART = 1 << 18
 # Distances that differ by less are the same: what is looked for is a vector as near as the nearest.
 _SAME = 1e-6
 

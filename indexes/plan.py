@@ -16,7 +16,7 @@ RECALL = 0.998
 # Up to so many vectors an exact search is fast enough for anybody; up to so many, lists save less than they cost.
 _EXACT, _NO_LISTS = 50_000, 100_000
 # Memory that a build takes whatever the number of vectors: the process, batches, the sample that it learns from.
-_BASE = 400 << 20
+_BASE = 600 << 20
 # Memory for each vector's labels: row ids, and the names they are checked with.
 _LABELS = 64
 # Seconds that a build takes on two cores: in any case, and for each million vectors of 128 dimensions.
