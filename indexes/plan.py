@@ -17,8 +17,8 @@ RECALL = 0.998
 _EXACT, _NO_LISTS = 50_000, 100_000
 # Memory that a build takes whatever the number of vectors: the process, batches, the sample that it learns from.
 _BASE = 600 << 20
-# Memory for each vector's labels while they are read and checked, and for the index's bytes while they are written: what builds of
-# 1,000,000 and 10,000,000 templates took, from above.
+# Memory for each vector's labels while they are read and checked, and for the index's bytes while they are written: from above,
+# what builds of 1,000,000 and 10,000,000 templates took.
 _LABELS = 370
 # Bytes of a row on disk beside its vectors.
 _ROW = 64
