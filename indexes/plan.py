@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 
 import psutil
@@ -88,7 +89,7 @@ def plan(
         source = "--memory gives" if given else "half of the free memory is"
         raise PlanError(
             f"{count:,} vectors of {dim} dimensions need {_size(needed)} in {'an' if chosen[0] == 'i' else 'a'} {chosen} index; "
-            f"{source} {_size(budget)}. The least that would do is --memory {_size(least_memory(count, dim))}"
+            f"{source} {_size(budget)}. The least that would do is --memory {ceil(least_memory(count, dim) / (1 << 20))}MiB"
         )
     fixed, each = _SECONDS[chosen]
     return Plan(
@@ -113,9 +114,11 @@ def _choice(count: int, dim: int, budget: int, recall: float) -> tuple[str, str]
     if count < KINDS["ivf"].least:  # type: ignore[attr-defined]
         return "flat", f"{count:,} vectors are too few to learn codes from"
     if not with_vectors:
-        return "ivf-sq8", (
+        # The shorter codes need less still, but read more of the full vectors for each probe.
+        lean = next((kind for kind in ("ivf-sq8", "ivf", "flat-codes") if fits[kind]), "ivf-sq8")
+        return lean, (
             f"{_size(4 * dim * count)} of full vectors do not fit in {_size(budget)} beside the rest, "
-            "so they stay on disk and a few are read for each probe"
+            "so they stay on disk and some are read for each probe"
         )
     if count <= _NO_LISTS:
         return "flat-codes", f"up to {_NO_LISTS:,} vectors every code is looked at: lists would cost more than they save"

@@ -46,6 +46,11 @@ def test_too_little_memory_names_the_least_that_would_do() -> None:
     with pytest.raises(PlanError, match=r"--memory gives 1 MiB\. The least that would do is --memory ") as caught:
         plan(1_000_000, 128, memory=1 << 20)
     assert re.search(r"1,000,000 vectors of 128 dimensions need \S+ \S+ in an ivf-sq8 index", str(caught.value))
+    for count in (10, 600, 3000, 60_000, 1_000_000):
+        with pytest.raises(PlanError) as caught:
+            plan(count, 128, memory=1000)
+        would_do = int(str(caught.value).split("--memory ")[-1].removesuffix("MiB")) << 20
+        assert plan(count, 128, memory=would_do).memory <= would_do
     least = least_memory(1_000_000, 128)
     assert plan(1_000_000, 128, memory=least, kind="flat-codes").memory == needed_memory("flat-codes", 1_000_000, 128) == least
 
