@@ -1,6 +1,7 @@
 """How hard an index must look to find what an exact search finds: measured after the build, and kept."""
 
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -118,10 +119,17 @@ def _grid(most: int) -> list[int]:
 
 
 def _first(values: Sequence[int], holds: Callable[[int], bool]) -> int | None:
-    """The first of ordered values for which something holds that holds for all behind it too."""
-    if not holds(values[-1]):
-        return None
-    low, high = 0, len(values) - 1
+    """The first of ordered values for which something holds that holds for all behind it too.
+
+    Larger values cost more to try, so it goes up by doubling, and halves only the last step.
+    """
+    low = high = 0
+    while not holds(values[high]):
+        if high == len(values) - 1:
+            return None
+        low = high + 1
+        twice = bisect_left(values, 2 * values[high])
+        high = min(max(twice, low), len(values) - 1)
     while low < high:
         middle = (low + high) // 2
         if holds(values[middle]):

@@ -4,7 +4,7 @@ import pytest
 from indexes.errors import PlanError
 from indexes.flat_codes import FlatCodes
 from indexes.ivf import Ivf
-from indexes.measure import nearest_distances, recall_of, tune
+from indexes.measure import _first, nearest_distances, recall_of, tune
 from indexes.second import second_templates, within_covariance
 from indexes.shortlist import Effort
 from tests.indexes.vectors import brute_force, cone, unit
@@ -64,3 +64,17 @@ def test_within_needs_identities_with_several() -> None:
     assert within_covariance(unit(30, 8, 0).astype(float), np.arange(30)) is None
     same = second_templates(np.repeat(unit(1, 8, 0), 5, axis=0), np.repeat(unit(1, 8, 0), 5, axis=0), None)
     np.testing.assert_array_equal(same, np.repeat(unit(1, 8, 0), 5, axis=0))
+
+
+def test_the_first_value_is_found_without_trying_what_costs_much_more() -> None:
+    values = [1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144]
+    for wanted in values:
+        tried: list[int] = []
+
+        def holds(value: int, wanted: int = wanted, tried: list[int] = tried) -> bool:
+            tried.append(value)
+            return value >= wanted
+
+        assert _first(values, holds) == wanted
+        assert max(tried) <= 4 * wanted
+    assert _first(values, lambda _: False) is None
