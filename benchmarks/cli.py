@@ -34,7 +34,7 @@ def demo(
     """Draw made-up people, enrol them, and identify new pictures of them and of strangers."""
     from rich.table import Table
 
-    from benchmarks.demo import THRESHOLD, run_demo
+    from benchmarks.demo import FPIR, run_demo
     from engine.terminal import out as console
     from engine.terminal import progress
 
@@ -43,7 +43,7 @@ def demo(
     for name, tally in (("of enrolled people", outcome.mated), ("of strangers", outcome.strangers)):
         table.add_row(name, *map(str, (tally.probes, tally.right, tally.wrong_name, tally.unknown, tally.failed)))
     console.print(table)
-    console.print(f"Right: enrolled people by their name, strangers as unknown (distance above {THRESHOLD}).")
+    console.print(f"Right: enrolled people by their name, strangers as unknown (--fpir {FPIR}: so many may get a name).")
     console.print("These people are drawn: that the whole way works is shown, nothing about accuracy on real people.")
     for what, path in (
         ("pictures", outcome.folder),

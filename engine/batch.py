@@ -36,6 +36,7 @@ def identify_to_file(
     out: Path,
     *,
     threshold: float | None = None,
+    fpir: float | None = None,
     top: int = 5,
     faces: str | None = None,
     encoder: str | None = None,
@@ -53,15 +54,16 @@ def identify_to_file(
     """
     writer_for(out)
     check_output(out, overwrite)
+    limit = gallery.threshold(threshold, fpir)
     problems: list[Problem] = []
     if any(is_template_file(path) for path in probes):
         if faces or encoder or weights:
             raise PhotographsError("--faces, --encoder and --weights go with photographs; the probes are templates already")
-        tables = _of_templates(gallery, probes, threshold, top, progress)
+        tables = _of_templates(gallery, probes, limit, top, progress)
     else:
         photographs = find_photographs(probes, "none")
         embedder = gallery.embedder(faces, encoder=encoder, weights=weights)
-        tables = _of_photographs(gallery, photographs, threshold, top, embedder, problems, progress)
+        tables = _of_photographs(gallery, photographs, limit, top, embedder, problems, progress)
     counts = Counts()
     with results_file(out) as writer:
         for table in tables:
@@ -77,7 +79,7 @@ def count_probes(probes: Sequence[Path]) -> int | None:
 
 
 def _of_templates(
-    gallery: Gallery, probes: Sequence[Path], threshold: float | None, top: int, progress: Progress | None
+    gallery: Gallery, probes: Sequence[Path], limit: float, top: int, progress: Progress | None
 ) -> Iterator[pa.Table]:
     if len(probes) > 1:
         raise PhotographsError(
@@ -85,7 +87,7 @@ def _of_templates(
         )
     # Reading, searching and the caller's writing each have a thread.
     parts = ahead(stream_templates(probes[0], TEMPLATES))
-    for table in ahead(gallery.identify_templates(part, threshold=threshold, top=top) for part in parts):
+    for table in ahead(gallery.identify_templates(part, limit, top) for part in parts):
         yield table
         if progress:
             progress(table.num_rows)
@@ -94,7 +96,7 @@ def _of_templates(
 def _of_photographs(
     gallery: Gallery,
     photographs: Sequence[Photograph],
-    threshold: float | None,
+    limit: float,
     top: int,
     embedder: Embedder,
     problems: list[Problem],
@@ -102,4 +104,4 @@ def _of_photographs(
 ) -> Iterator[pa.Table]:
     for outcomes in batched(embedder.stream(photographs, progress), BATCH):
         problems += problems_of(outcomes)
-        yield gallery.identify_outcomes(outcomes, embedder, threshold=threshold, top=top)
+        yield gallery.identify_outcomes(outcomes, embedder, limit, top)

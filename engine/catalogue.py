@@ -1,23 +1,27 @@
 """The catalogue of a gallery: the one SQLite file that says which segments live, and how their templates were made."""
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import astuple, dataclass, fields
+from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 
+from engine.calibration import Calibration
 from engine.errors import GalleryError, OutputError
 from engine.provenance import Provenance
+from engine.scores import Scoring
 
 NAME = "catalogue.sqlite"
-FORMAT = 2
+FORMAT = 3
 
 _TABLES = """
 CREATE TABLE gallery (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE segments (
     name TEXT PRIMARY KEY, kind TEXT NOT NULL, templates INTEGER NOT NULL,
     rows_bytes INTEGER NOT NULL, rows_sha256 TEXT NOT NULL, vectors_bytes INTEGER NOT NULL, vectors_sha256 TEXT NOT NULL,
-    index_bytes INTEGER NOT NULL, index_sha256 TEXT NOT NULL, operating TEXT
+    index_bytes INTEGER NOT NULL, index_sha256 TEXT NOT NULL, operating TEXT,
+    density_bytes INTEGER, density_sha256 TEXT
 );
 """
 
@@ -27,7 +31,8 @@ class Segment:
     """A sealed part of a gallery, whose files never change.
 
     `NAME.parquet` has the rows, `NAME.vectors.npy` the vectors once more, to be memory-mapped, `NAME.index` the index of `kind`.
-    `operating` is the index's operating point as JSON, None where it is exact.
+    `operating` is the index's operating point as JSON, None where it is exact. `NAME.density.npy` has what the local score
+    needs of each template; there is none where scores are plain.
     """
 
     name: str
@@ -40,15 +45,19 @@ class Segment:
     index_bytes: int
     index_sha256: str
     operating: str | None
+    density_bytes: int | None
+    density_sha256: str | None
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What the catalogue holds. `created` is a UTC time in ISO 8601."""
+    """What the catalogue holds. `created` is a UTC time in ISO 8601; `calibration` is None in galleries that are too small."""
 
     provenance: Provenance
     created: str
     segments: tuple[Segment, ...]
+    scoring: Scoring
+    calibration: Calibration | None
 
 
 def write_catalogue(folder: Path, catalogue: Catalogue) -> None:
@@ -57,7 +66,10 @@ def write_catalogue(folder: Path, catalogue: Catalogue) -> None:
         "format": str(FORMAT),
         "provenance": catalogue.provenance.to_metadata()["onek.provenance"],
         "created": catalogue.created,
+        "scoring": json.dumps(asdict(catalogue.scoring)),
     }
+    if catalogue.calibration is not None:
+        values["calibration"] = catalogue.calibration.to_json()
     places = ", ".join("?" for _ in fields(Segment))
     try:
         with closing(sqlite3.connect(folder / NAME)) as database:
@@ -65,6 +77,17 @@ def write_catalogue(folder: Path, catalogue: Catalogue) -> None:
             database.executescript(_TABLES)
             database.executemany("INSERT INTO gallery VALUES (?, ?)", values.items())
             database.executemany(f"INSERT INTO segments VALUES ({places})", map(astuple, catalogue.segments))  # noqa: S608
+            database.commit()
+    except sqlite3.Error as error:
+        raise OutputError(f"cannot write {folder / NAME}: {error}") from error
+
+
+def replace_calibration(folder: Path, calibration: Calibration) -> None:
+    """Put another calibration in the place of what is there. Raises `OutputError` where SQLite cannot write it."""
+    try:
+        with closing(sqlite3.connect(folder / NAME)) as database:
+            database.execute("PRAGMA synchronous = FULL")
+            database.execute("INSERT OR REPLACE INTO gallery VALUES ('calibration', ?)", (calibration.to_json(),))
             database.commit()
     except sqlite3.Error as error:
         raise OutputError(f"cannot write {folder / NAME}: {error}") from error
@@ -87,7 +110,13 @@ def read_catalogue(folder: Path) -> Catalogue:
             way = "build it anew with onek build-index" if older else "take a newer onek"
             raise GalleryError(f"{folder} is a gallery of format {found}; this onek reads format {FORMAT}, so {way}")
         segments = tuple(Segment(*row) for row in database.execute("SELECT * FROM segments ORDER BY name"))
-        return Catalogue(Provenance.from_json(values["provenance"]), values["created"], segments)
+        return Catalogue(
+            Provenance.from_json(values["provenance"]),
+            values["created"],
+            segments,
+            Scoring(**json.loads(values["scoring"])),
+            Calibration.from_json(values["calibration"]) if "calibration" in values else None,
+        )
 
 
 @contextmanager

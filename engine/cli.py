@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from engine.cli_strangers import audit_command, calibrate_command, print_calibration
 from engine.errors import OnekError
 
 # Exit statuses.
@@ -29,8 +30,10 @@ Photos = Annotated[
 ]
 GalleryOption = Annotated[Path, typer.Option("--gallery", "-g", metavar="GALLERY", help="The gallery to search.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
-Threshold = Annotated[
-    float | None, typer.Option(metavar="DISTANCE", help="Largest distance that is accepted, 0 to 2. Default: the encoder's.")
+Score = Annotated[float | None, typer.Option("--threshold", metavar="SCORE", help="Largest score that is accepted, instead.")]
+Distance = Annotated[
+    float | None,
+    typer.Option("--threshold", metavar="DISTANCE", help="Largest distance that is accepted, 0 to 2. Default: the encoder's."),
 ]
 Faces = Annotated[
     str | None,
@@ -111,10 +114,19 @@ def build_index(
     recall: Annotated[
         float, typer.Option(metavar="SHARE", help="Of exact rank-1 answers, for mated probes; 1 is an exact search.")
     ] = 0.998,
+    score: Annotated[
+        str | None,
+        typer.Option(
+            metavar="plain|local", help="The distance, or the locally scaled one. Default: local from 50 identities on."
+        ),
+    ] = None,
+    fuse: Annotated[
+        int, typer.Option(min=1, metavar="M", help="An identity is as far as the mean of its M nearest templates.")
+    ] = 1,
     threads: Threads = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Build a gallery: the templates, the index that suits their number, and its catalogue."""
+    """Build a gallery: the templates, the index that suits their number, what it knows of strangers, and its catalogue."""
     _limit_threads(threads)
     from engine.gallery import Gallery
     from engine.terminal import announce, bytes_of, stages, thousands
@@ -129,6 +141,8 @@ def build_index(
             factory=factory,
             memory=bytes_of(memory),
             recall=recall,
+            score=score,
+            fuse=fuse,
             planned=announce,
             progress=told,
         )
@@ -142,6 +156,7 @@ def build_index(
             f"it finds {100 * info.operating.recall:.2f} % of the exact rank-1 answers, at {info.operating.visits} of "
             f"{info.operating.of_visits} visits and a shortlist of {info.operating.shortlist}"
         )
+    print_calibration(info.calibration, info.score)
 
 
 @app.command()
@@ -149,7 +164,11 @@ def identify(
     probes: Annotated[list[Path], typer.Argument(metavar="PROBES...", help="Photographs as for embed, or one template file.")],
     gallery: GalleryOption,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="R.parquet|.csv|.jsonl", help="The results file to write.")],
-    threshold: Threshold = None,
+    fpir: Annotated[
+        float | None,
+        typer.Option(metavar="RATE", help="The share of strangers' searches that may get a name. Default: 0.01."),
+    ] = None,
+    threshold: Score = None,
     top: Annotated[int, typer.Option(min=1, help="Candidates to list for each probe.")] = 5,
     faces: Faces = None,
     encoder: MovedEncoder = None,
@@ -171,6 +190,7 @@ def identify(
             probes,
             out,
             threshold=threshold,
+            fpir=fpir,
             top=top,
             faces=faces,
             encoder=encoder,
@@ -193,7 +213,11 @@ def verify(
     photo: Annotated[Path, typer.Argument(metavar="PHOTO")],
     identity: Annotated[str, typer.Argument(metavar="IDENTITY", help="Who the photograph is said to show.")],
     gallery: GalleryOption,
-    threshold: Threshold = None,
+    threshold: Distance = None,
+    fmr: Annotated[
+        float | None,
+        typer.Option(metavar="RATE", help="Instead: the share of pairs of different people that may be called the same."),
+    ] = None,
     faces: Annotated[str | None, typer.Option(metavar="largest|none", help="none: the photograph is a face crop.")] = None,
     encoder: MovedEncoder = None,
     weights: Weights = None,
@@ -203,7 +227,7 @@ def verify(
     from engine.terminal import out as console
 
     opened = Gallery.open(gallery)
-    found = opened.verify(photo, identity, threshold=threshold, faces=faces, encoder=encoder, weights=weights)
+    found = opened.verify(photo, identity, threshold=threshold, fmr=fmr, faces=faces, encoder=encoder, weights=weights)
     answer = "the same" if found.same else "not the same"
     console.print(
         f"{answer}: {found.probe} is {found.distance:.4f} from {found.identity} ({found.template_id}); "
@@ -224,15 +248,18 @@ def info(
     from engine.gallery import Gallery
     from engine.terminal import out as console
 
-    fields = asdict(Gallery.open(gallery).info())
+    described = Gallery.open(gallery).info()
+    fields = asdict(described)
     if as_json:
         typer.echo(json.dumps(fields, ensure_ascii=False))
         return
     nothing = {"operating": "exact"} if fields["exact"] else {}
+    del fields["calibration"]
     for name, value in fields.items():
         if isinstance(value, dict):
             value = ", ".join(f"{key} {number:.6g}" for key, number in value.items())
         console.print(f"{name:<24} {nothing.get(name, 'not known') if value is None else value}")
+    print_calibration(described.calibration, described.score)
 
 
 @app.command()
@@ -254,6 +281,10 @@ def encoders() -> None:
         "PATH.onnx, PATH.keras", "any", "any", "as its JSON file says", "yours", "a network of yours, with a JSON file beside it"
     )
     console.print(table)
+
+
+app.command("calibrate")(calibrate_command)
+app.command("audit")(audit_command)
 
 
 def _limit_threads(threads: int | None) -> None:

@@ -1,25 +1,12 @@
-"""Scores, the threshold rule, and the fusion of templates into identities."""
-
-from dataclasses import dataclass
+"""The rule by which somebody is accepted, and the threshold that it uses."""
 
 import numpy as np
 
+from engine.calibration import FPIR, Calibration
 from engine.errors import GalleryError
-from indexes.base import Index
+from engine.scores import PLAIN, Scoring
 
 IDENTIFIED, UNKNOWN, FAILED = "identified", "unknown", "failed"
-
-
-@dataclass(frozen=True)
-class Candidates:
-    """Identities near each probe, nearest first, as flat arrays: those of probe i lie at `offsets[i]` to `offsets[i + 1]`.
-
-    `rows` int64: the template that stands for the identity, its nearest one. `distances` float32.
-    """
-
-    offsets: np.ndarray
-    rows: np.ndarray
-    distances: np.ndarray
 
 
 def accepts(scores: np.ndarray, threshold: float) -> np.ndarray:
@@ -27,8 +14,68 @@ def accepts(scores: np.ndarray, threshold: float) -> np.ndarray:
     return np.asarray(scores) <= np.float32(threshold)
 
 
-def checked_threshold(threshold: float | None, default: float | None) -> float:
-    """The threshold to use: the one given, else the default.
+def identify_threshold(
+    threshold: float | None,
+    fpir: float | None,
+    *,
+    scoring: Scoring,
+    calibration: Calibration | None,
+    identities: int,
+    encoders: float | None,
+) -> float:
+    """The threshold of an identification: the one given; else that of a false-alarm rate; else that of a rate of 1 %, or the
+    encoder's own distance in a gallery so small that it supports no such rate.
+
+    Args:
+        threshold: a score, or None.
+        fpir: a rate, or None.
+        scoring: how the gallery scores.
+        calibration: what it knows of strangers, if it does.
+        identities: K.
+        encoders: the encoder's own threshold, a distance, or None.
+
+    Raises:
+        GalleryError: both were given, one is out of range, or there is nothing to take a threshold from.
+    """
+    if threshold is not None:
+        if fpir is not None:
+            raise GalleryError(f"--threshold {threshold:g} and --fpir {fpir:g} were both given; expected one of them")
+        return _checked_score(threshold, scoring)
+    if fpir is not None and calibration is None:
+        raise GalleryError(
+            f"--fpir {fpir:g}: this gallery of {identities} identities is not calibrated, which takes 10; pass --threshold, "
+            "or calibrate it with strangers (onek calibrate GALLERY --strangers T.parquet)"
+        )
+    if calibration is not None and (fpir is not None or calibration.tail.least_rate <= FPIR):
+        return calibration.threshold(FPIR if fpir is None else fpir, identities).score
+    if scoring.score == PLAIN and encoders is not None:
+        return checked_distance(encoders, None)
+    rate = f"--fpir {calibration.tail.least_rate:.2g} or more, or " if calibration is not None else ""
+    raise GalleryError(
+        f"no default threshold is known: {identities} identities are too few for a false-alarm rate of {FPIR:g}, "
+        f"and none is known for the encoder of this gallery; pass {rate}--threshold SCORE"
+    )
+
+
+def verify_threshold(
+    threshold: float | None, fmr: float | None, calibration: Calibration | None, encoders: float | None
+) -> float:
+    """The distance of a verification: the one given; else that of a false-match rate; else the encoder's own.
+
+    Raises:
+        GalleryError: both were given, one is out of range, or there is nothing to take a threshold from.
+    """
+    if fmr is None:
+        return checked_distance(threshold, encoders)
+    if threshold is not None:
+        raise GalleryError(f"--threshold {threshold:g} and --fmr {fmr:g} were both given; expected one of them")
+    if calibration is None:
+        raise GalleryError(f"--fmr {fmr:g}: this gallery is not calibrated, which takes 10 identities; pass --threshold")
+    return calibration.verify_threshold(fmr)
+
+
+def checked_distance(threshold: float | None, default: float | None) -> float:
+    """A threshold that is a distance: the one given, else the default.
 
     Raises:
         GalleryError: there is neither, or it is no distance.
@@ -41,43 +88,9 @@ def checked_threshold(threshold: float | None, default: float | None) -> float:
     return float(chosen)
 
 
-def nearest_identities(index: Index, codes: np.ndarray, probes: np.ndarray, top: int) -> Candidates:
-    """The `top` nearest identities of each probe; an identity is as near as its nearest template.
-
-    Args:
-        index: the enrolled templates.
-        codes: int (n,), the identity of each template as a number.
-        probes: float32 (m, d).
-        top: at least 1. Fewer come back where the gallery has fewer.
-    """
-    wanted = min(top, int(codes.max()) + 1)
-    k = min(2 * top + 8, index.count)
-    parts = []
-    pending = np.arange(len(probes))
-    while True:
-        neighbours = index.search(probes[pending], k)
-        first = _first_of_each(codes[neighbours.rows])
-        enough = (first.sum(axis=1) >= wanted) | (k == index.count)
-        # Of each identity its nearest template, and of those the first ones.
-        keep = first & (np.cumsum(first, axis=1) <= wanted) & enough[:, None]
-        at, place = np.nonzero(keep)
-        parts.append((pending[at], neighbours.rows[at, place], neighbours.distances[at, place]))
-        # Identities with many templates crowd the list: look deeper for those probes only.
-        pending, k = pending[~enough], min(4 * k, index.count)
-        if not len(pending):
-            break
-    probe, rows, distances = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-    order = np.argsort(probe, kind="stable")
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(probe, minlength=len(probes)))]).astype(np.int64)
-    return Candidates(offsets, rows[order], distances[order])
-
-
-def _first_of_each(codes: np.ndarray) -> np.ndarray:
-    """Whether each entry of (m, k) is the first of its value in its row."""
-    order = np.argsort(codes, axis=1, kind="stable")
-    ordered = np.take_along_axis(codes, order, axis=1)
-    first = np.ones_like(codes, bool)
-    first[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
-    result = np.empty_like(first)
-    np.put_along_axis(result, order, first, axis=1)
-    return result
+def _checked_score(threshold: float, scoring: Scoring) -> float:
+    if scoring.score == PLAIN:
+        return checked_distance(threshold, None)
+    if not 0 <= threshold < float("inf"):
+        raise GalleryError(f"the threshold is {threshold}; expected a local score, 0 or more (1 is as near as neighbours are)")
+    return float(threshold)

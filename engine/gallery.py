@@ -1,8 +1,7 @@
 """The gallery: enrolled templates, their index, and the questions that it answers."""
 
-import difflib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,66 +9,27 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.catalogue import FORMAT, Catalogue, read_catalogue, write_catalogue
-from engine.decision import accepts, checked_threshold, nearest_identities
+from engine.calibration import LEAST_IDENTITIES, Calibration, Names, calibrate, calibrate_on_strangers
+from engine.catalogue import Catalogue, read_catalogue, replace_calibration, write_catalogue
+from engine.decision import accepts, identify_threshold, verify_threshold
 from engine.embed import Embedder, Outcome, list_photographs, to_batch
 from engine.encoders import load_encoder
 from engine.enrolment import Source, enrolment
 from engine.errors import EncoderMismatch, GalleryError, PhotographsError
 from engine.faces import CROP_ALIGNMENT
 from engine.files import check_output, whole_folder
+from engine.info import GalleryInfo, describe
 from engine.provenance import require_same
 from engine.results import Results, failed_result, make_results
-from engine.segments import OpenSegment, open_segment, operating_point, seal
+from engine.scores import Enrolled
+from engine.segments import OpenSegment, open_segment, read_sources, seal
 from engine.streams import batched
 from engine.templates import Templates
+from engine.verification import Verification, code_of, one_face
 from indexes.base import Index, Progress, distances_to
-from indexes.measure import OperatingPoint
 from indexes.plan import RECALL, Plan, check_disk, plan
 
 Probes = np.ndarray | Templates | str | Path | Sequence[str | Path | np.ndarray]
-
-
-@dataclass(frozen=True)
-class Verification:
-    """Whether a probe shows the identity that it was said to show: `same` if and only if `distance <= threshold`.
-
-    `distance` is that of the identity's nearest template, `template_id`.
-    """
-
-    probe: str
-    identity: str
-    same: bool
-    distance: float
-    threshold: float
-    template_id: str
-
-
-@dataclass(frozen=True)
-class GalleryInfo:
-    """What a gallery holds, for people and scripts.
-
-    `bytes` counts all its files, `index_bytes_per_template` the memory of the index; `operating` is what an approximate index
-    spends on a search and the recall that it was measured to have, None where the index is exact.
-    """
-
-    path: str
-    format: int
-    created: str
-    identities: int
-    templates: int
-    dim: int
-    encoder: str | None
-    fingerprint: str | None
-    flip: bool
-    alignment: str | None
-    threshold: float | None
-    index: str
-    exact: bool
-    index_bytes_per_template: float
-    operating: OperatingPoint | None
-    segments: int
-    bytes: int
 
 
 class Gallery:
@@ -92,6 +52,8 @@ class Gallery:
         factory: str | None = None,
         memory: int | None = None,
         recall: float = RECALL,
+        score: str | None = None,
+        fuse: int = 1,
         planned: Callable[[Plan], None] | None = None,
         progress: Progress | None = None,
     ) -> "Gallery":
@@ -105,6 +67,8 @@ class Gallery:
             factory: a FAISS string for the index, instead.
             memory: bytes that building and searching may take; by default half of what is free.
             recall: the share of exact rank-1 answers that mated probes must get.
+            score: `plain`, the distance, or `local`, the locally scaled one; by default local from 50 identities on.
+            fuse: an identity is as far away as the mean of its `fuse` nearest templates.
             planned: told what will be built, before any work.
             progress: told how far the work has come.
 
@@ -114,6 +78,7 @@ class Gallery:
             TemplatesError: a template without identity, a template id that comes twice, or an unreadable file.
             PlanError: no index fits in the memory or on the disk, or none reaches the recall; says what would do.
             IndexUnsupported: no such kind of index, or FAISS makes none of the string.
+            GalleryError: no such score, or too few identities for it.
         """
         path = Path(path)
         check_output(path, overwrite)
@@ -125,9 +90,12 @@ class Gallery:
         if planned:
             planned(chosen)
         with whole_folder(path) as folder:
-            segment = seal(folder, "segment-000001", enrolled, chosen, progress)
+            segment, opened = seal(folder, "segment-000001", enrolled, chosen, progress, score=score, fuse=fuse)
             created = datetime.now(UTC).isoformat(timespec="seconds")
-            write_catalogue(folder, Catalogue(enrolled.made, created, (segment,)))
+            calibrated = None
+            if opened.enrolled.members.identities >= LEAST_IDENTITIES:
+                calibrated = calibrate(opened.enrolled, Names(opened.template_ids), progress)
+            write_catalogue(folder, Catalogue(enrolled.made, created, (segment,), opened.enrolled.scoring, calibrated))
         return cls.open(path)
 
     @classmethod
@@ -141,7 +109,7 @@ class Gallery:
         catalogue = read_catalogue(path)
         if len(catalogue.segments) != 1:
             raise GalleryError(f"{path}: its catalogue names {len(catalogue.segments)} segments, expected 1; build it anew")
-        segment = open_segment(path, catalogue.segments[0])
+        segment = open_segment(path, catalogue.segments[0], catalogue.scoring)
         if segment.index.dim != catalogue.provenance.dim:
             raise GalleryError(
                 f"{path}: the index holds {segment.index.dim} dimensions, the catalogue says {catalogue.provenance.dim}"
@@ -159,29 +127,78 @@ class Gallery:
     @property
     def identities(self) -> list[str]:
         """The enrolled identities, in order of their names."""
-        return sorted(self._segment.identities.to_pylist())
+        return sorted(self.identity_names.to_pylist())
+
+    @property
+    def enrolled(self) -> Enrolled:
+        """The enrolled templates as they are searched and scored."""
+        return self._segment.enrolled
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What the gallery knows of strangers; None where it has too few identities."""
+        return self._catalogue.calibration
+
+    @property
+    def identity_names(self) -> pa.Array:
+        """The name of each identity that `enrolled` numbers."""
+        return self._segment.identities
+
+    @property
+    def template_ids(self) -> pa.ChunkedArray:
+        """The id of each row of `enrolled`."""
+        return self._segment.template_ids
+
+    def sources(self) -> pa.ChunkedArray:
+        """Where each row of `enrolled` came from; nulls where nobody said. Read from disk."""
+        return read_sources(self.path, self._catalogue.segments[0])
 
     def info(self) -> GalleryInfo:
         """What the gallery holds."""
-        made = self.provenance
-        return GalleryInfo(
-            path=str(self.path),
-            format=FORMAT,
-            created=self._catalogue.created,
-            identities=len(self._segment.identities),
-            templates=len(self),
-            dim=made.dim,
-            encoder=made.encoder,
-            fingerprint=made.fingerprint,
-            flip=made.flip,
-            alignment=made.alignment,
-            threshold=made.threshold,
-            index=self._segment.index.kind,
-            exact=self._segment.index.traits.exact,
-            index_bytes_per_template=self._segment.index.bytes_per_vector,
-            operating=operating_point(self._catalogue.segments[0]),
-            segments=len(self._catalogue.segments),
-            bytes=sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file()),
+        return describe(self.path, self._catalogue, self._segment)
+
+    def calibrate(self, strangers: Templates | None = None, progress: Progress | None = None) -> Calibration:
+        """Learn anew how strangers score, and keep it in the gallery.
+
+        Args:
+            strangers: templates of people who are not enrolled; by default enrolled people play them, each left out exactly.
+            progress: told how far the work has come.
+
+        Raises:
+            GalleryError: too few identities or strangers, or one of these is enrolled.
+            EncoderMismatch: the strangers' templates were made by another encoder.
+        """
+        names = Names(self._segment.template_ids)
+        if strangers is None:
+            made = calibrate(self.enrolled, names, progress)
+        else:
+            require_same(self.provenance, strangers.provenance, str(self.path), "the strangers")
+            self._refuse_enrolled(strangers)
+            theirs = Names(strangers.table["template_id"])
+            made = calibrate_on_strangers(self.enrolled, strangers.vectors, names, theirs, progress)
+        replace_calibration(self.path, made)
+        self._catalogue = replace(self._catalogue, calibration=made)
+        return made
+
+    def _refuse_enrolled(self, strangers: Templates) -> None:
+        known = pc.is_in(strangers.table["identity"], value_set=self._segment.identities, skip_nulls=True)
+        if (count := pc.sum(known).as_py()) or 0:
+            name = strangers.table["identity"].filter(known)[0]
+            raise GalleryError(f"{count} templates of the strangers are of enrolled identities, such as {name}; leave them out")
+
+    def threshold(self, threshold: float | None = None, fpir: float | None = None) -> float:
+        """The largest score that is accepted: the one given, else that of a false-alarm rate, else the default.
+
+        Raises:
+            GalleryError: as `engine.decision.identify_threshold`.
+        """
+        return identify_threshold(
+            threshold,
+            fpir,
+            scoring=self.enrolled.scoring,
+            calibration=self.calibration,
+            identities=self.enrolled.members.identities,
+            encoders=self.provenance.threshold,
         )
 
     def embedder(self, faces: str | None = None, *, encoder: str | None = None, weights: str | Path | None = None) -> Embedder:
@@ -206,12 +223,22 @@ class Gallery:
         require_same(made, embedder.provenance, str(self.path), "the probe photographs")
         return embedder
 
-    def identify(self, probes: Probes, *, threshold: float | None = None, top: int = 5, faces: str | None = None) -> Results:
+    def identify(
+        self,
+        probes: Probes,
+        *,
+        threshold: float | None = None,
+        fpir: float | None = None,
+        top: int = 5,
+        faces: str | None = None,
+    ) -> Results:
         """Say of each probe who it is, or that it is nobody enrolled.
 
         Args:
             probes: vectors (n, dim); templates; or photographs: a path, paths, or RGB pictures, uint8 (height, width, 3).
-            threshold: the largest distance that is accepted, 0 to 2; by default the encoder's.
+            threshold: the largest score that is accepted, instead of a rate.
+            fpir: the share of strangers' searches that may get a name; by default 0.01, or in galleries that are too small for
+                that, the encoder's own distance decides.
             top: how many candidates to return.
             faces: for photographs, as in `embedder`.
 
@@ -221,49 +248,48 @@ class Gallery:
         Raises:
             EncoderMismatch: the probes were made by another encoder than the gallery's; names both.
             TemplatesError: a vector is zero, NaN or infinite.
-            GalleryError: there is no threshold, or it is no distance.
+            GalleryError: there is no threshold, it is out of range, or the gallery does not support the rate.
         """
         if isinstance(probes, Templates) or (isinstance(probes, np.ndarray) and probes.dtype != np.uint8):
             if faces is not None:
                 raise PhotographsError(f"faces={faces!r} goes with photographs; the probes are vectors already")
             templates = probes if isinstance(probes, Templates) else Templates.from_vectors(probes)
-            return Results(self.identify_templates(templates, threshold=threshold, top=top))
+            return Results(self.identify_templates(templates, self.threshold(threshold, fpir), top))
         embedder = self.embedder(faces)
+        limit = self.threshold(threshold, fpir)
         pictures: str | Path | Sequence[str | Path | np.ndarray] = [probes] if isinstance(probes, np.ndarray) else probes
         outcomes = embedder.stream(list_photographs(pictures, "none"))
-        tables = [self.identify_outcomes(part, embedder, threshold=threshold, top=top) for part in batched(outcomes, 1024)]
+        tables = [self.identify_outcomes(part, embedder, limit, top) for part in batched(outcomes, 1024)]
         return Results(pa.concat_tables(tables))
 
-    def identify_templates(self, probes: Templates, *, threshold: float | None = None, top: int = 5) -> pa.Table:
-        """As `identify`, for templates, as an Arrow table. A probe is called by its source, or else by its template id."""
+    def identify_templates(self, probes: Templates, limit: float, top: int) -> pa.Table:
+        """As `identify`, for templates at a threshold that `threshold` gave, as an Arrow table.
+
+        A probe is called by its source, or else by its template id.
+        """
         require_same(self.provenance, probes.provenance, str(self.path), "the probe file")
-        limit = checked_threshold(threshold, self.provenance.threshold)
         if top < 1:
             raise GalleryError(f"{top} candidates were asked for; expected at least 1")
-        segment = self._segment
-        found = nearest_identities(segment.index, segment.codes, probes.vectors, top)
-        nearest = found.distances[found.offsets[:-1]]
-        names = pc.coalesce(probes.table["source"], probes.table["template_id"])
-        rows = pa.array(found.rows)
+        segment, enrolled = self._segment, self.enrolled
+        found = enrolled.candidates(probes.vectors, top)
+        expected = None
+        if self.calibration is not None:
+            expected = self.calibration.expected_false_alarms(found.scores[:, 0], enrolled.members.identities)
+        rows = found.rows.ravel()
         return make_results(
-            probes=names,
+            probes=pc.coalesce(probes.table["source"], probes.table["template_id"]),
             faces=probes.table["face"],
             threshold=limit,
-            accepted=accepts(nearest, limit),
-            scores=nearest,
-            offsets=found.offsets,
-            identities=segment.identities.take(pa.array(segment.codes[found.rows])),
-            template_ids=segment.template_ids.take(rows).combine_chunks(),
-            distances=found.distances,
+            candidates=found,
+            identities=segment.identities.take(pa.array(enrolled.members.codes[rows])),
+            template_ids=segment.template_ids.take(pa.array(rows)).combine_chunks(),
+            expected_false_alarms=expected,
         )
 
-    def identify_outcomes(
-        self, outcomes: Sequence[Outcome], embedder: Embedder, *, threshold: float | None = None, top: int = 5
-    ) -> pa.Table:
-        """As `identify`, for photographs that were embedded: a failed one has its row where it stood."""
-        limit = checked_threshold(threshold, self.provenance.threshold)
+    def identify_outcomes(self, outcomes: Sequence[Outcome], embedder: Embedder, limit: float, top: int) -> pa.Table:
+        """As `identify_templates`, for photographs that were embedded: a failed one has its row where it stood."""
         rows = pa.Table.from_batches([to_batch(outcomes, embedder.provenance)])
-        found = self.identify_templates(Templates(rows, embedder.provenance), threshold=limit, top=top)
+        found = self.identify_templates(Templates(rows, embedder.provenance), limit, top)
         tables, at = [], 0
         for outcome in outcomes:
             faces = len(outcome.faces)
@@ -277,6 +303,7 @@ class Gallery:
         identity: str,
         *,
         threshold: float | None = None,
+        fmr: float | None = None,
         faces: str | None = None,
         encoder: str | None = None,
         weights: str | Path | None = None,
@@ -287,44 +314,27 @@ class Gallery:
             probe: a photograph's path, an RGB picture, uint8 (height, width, 3), or a vector (dim,).
             identity: as enrolled.
             threshold: the largest distance that counts as the same; by default the encoder's.
+            fmr: instead, the share of pairs of different people that may be called the same.
             faces: for a photograph, `largest` or `none`, as in `embedder`.
             encoder: for a photograph, as in `embedder`.
             weights: for a photograph, as in `embedder`.
 
         Raises:
-            GalleryError: nobody of that name is enrolled, or there is no threshold.
+            GalleryError: nobody of that name is enrolled, there is no threshold, or the gallery does not support the rate.
             PhotographsError: the photograph gave no template, or `faces` is `all`.
         """
         if faces == "all":
             raise PhotographsError("--faces all: verify compares one face; expected largest or none")
-        limit = checked_threshold(threshold, self.provenance.threshold)
-        rows = self._rows_of(identity)
+        limit = verify_threshold(threshold, fmr, self.calibration, self.provenance.threshold)
+        code = code_of(self._segment.identities, identity, self.path)
         if isinstance(probe, np.ndarray) and probe.dtype != np.uint8:
             templates = Templates.from_vectors(probe)
             require_same(self.provenance, templates.provenance, str(self.path), "the probe")
             name, vector = "vector", templates.vectors[0]
         else:
-            name, vector = _one_face(probe, self.embedder(faces, encoder=encoder, weights=weights))
-        distances = distances_to(vector[None], self._segment.index.vectors(rows), np.arange(len(rows))[None])[0]
+            name, vector = one_face(probe, self.embedder(faces, encoder=encoder, weights=weights))
+        rows = self.enrolled.members.rows(np.array([code]))[0]
+        distances = distances_to(vector[None], self.index.vectors(rows), np.arange(len(rows))[None])[0]
         best = int(np.argmin(distances))
         template_id = self._segment.template_ids[int(rows[best])].as_py()
         return Verification(name, identity, bool(accepts(distances[best], limit)), float(distances[best]), limit, template_id)
-
-    def _rows_of(self, identity: str) -> np.ndarray:
-        code = self._segment.identities.index(pa.scalar(identity, pa.string())).as_py()
-        if code < 0:
-            near = difflib.get_close_matches(identity, self._segment.identities.to_pylist(), n=1)
-            meant = f" Did you mean {near[0]}?" if near else ""
-            raise GalleryError(f"nobody called {identity} is enrolled in {self.path}.{meant}")
-        return np.flatnonzero(self._segment.codes == code)
-
-
-def _one_face(photo: np.ndarray | str | Path, embedder: Embedder) -> tuple[str, np.ndarray]:
-    """The name of a photograph, and the template (dim,) of its largest face."""
-    photographs = list_photographs([photo], "none")
-    if len(photographs) != 1:
-        raise PhotographsError(f"{photo} holds {len(photographs)} photographs; expected one")
-    (outcome,) = embedder.stream(photographs)
-    if outcome.problem is not None:
-        raise PhotographsError(f"{outcome.photograph.source}: {outcome.problem}, so there is nothing to compare")
-    return outcome.photograph.source, outcome.vectors[0]

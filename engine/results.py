@@ -14,11 +14,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from engine.decision import FAILED, IDENTIFIED, UNKNOWN
+from engine.decision import FAILED, IDENTIFIED, UNKNOWN, accepts
 from engine.errors import OutputError
 from engine.files import whole_file
+from engine.scores import Candidates
 
-_CANDIDATE = pa.struct([("identity", pa.string()), ("template_id", pa.string()), ("distance", pa.float32())])
+_CANDIDATE = pa.struct(
+    [("identity", pa.string()), ("template_id", pa.string()), ("distance", pa.float32()), ("score", pa.float32())]
+)
 SCHEMA = pa.schema(
     [
         pa.field("probe", pa.string(), nullable=False),
@@ -36,11 +39,12 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Candidate:
-    """An enrolled identity that a search returned, the template that is nearest, and its distance."""
+    """An enrolled identity that a search returned, the template that is nearest, its distance, and its score."""
 
     identity: str
     template_id: str
     distance: float
+    score: float
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,8 @@ class Result:
     """What was decided of one probe face.
 
     `decision` is `identified`, `unknown` or `failed`; `identity` is None unless identified. `distance` and `score` are those of
-    the nearest candidate, small is alike; a failed probe has neither. `expected_false_alarms` is None: nothing was calibrated.
+    the first candidate, small is alike; a failed probe has neither. `expected_false_alarms` says how many of the enrolled a
+    stranger would be expected to match at least this well; None where the gallery is not calibrated.
     """
 
     probe: str
@@ -113,12 +118,10 @@ def make_results(
     probes: pa.Array,
     faces: pa.Array,
     threshold: float,
-    accepted: np.ndarray,
-    scores: np.ndarray,
-    offsets: np.ndarray,
+    candidates: Candidates,
     identities: pa.Array,
     template_ids: pa.Array,
-    distances: np.ndarray,
+    expected_false_alarms: np.ndarray | None,
 ) -> pa.Table:
     """A table of `SCHEMA` for n probes that were searched.
 
@@ -126,28 +129,26 @@ def make_results(
         probes: names (n,).
         faces: which face in the picture (n,), or nulls.
         threshold: the one used.
-        accepted: bool (n,), whether the nearest candidate is accepted.
-        scores: float32 (n,), of the nearest candidate.
-        offsets: int (n + 1,), where each probe's candidates begin in the following three, nearest first.
-        identities: of the candidates.
-        template_ids: of the candidates.
-        distances: float32, of the candidates.
+        candidates: t of each probe, best score first.
+        identities: of the candidates (n * t,), a probe's behind each other.
+        template_ids: of the candidates (n * t,).
+        expected_false_alarms: float32 (n,), or None where nothing was calibrated.
     """
-    nearest = pa.array(offsets[:-1])
-    candidates = pa.StructArray.from_arrays(
-        [identities, template_ids, pa.array(distances, pa.float32())], fields=list(_CANDIDATE)
-    )
-    count = len(accepted)
+    count, each = candidates.rows.shape
+    accepted = accepts(candidates.scores[:, 0], threshold)
+    first = pa.array(np.arange(count) * each)
+    distances, scores = (pa.array(values.ravel(), pa.float32()) for values in (candidates.distances, candidates.scores))
+    listed = pa.StructArray.from_arrays([identities, template_ids, distances, scores], fields=list(_CANDIDATE))
     columns = [
         probes,
         faces.cast(pa.int32()),
         pa.array(np.where(accepted, IDENTIFIED, UNKNOWN).tolist(), pa.string()),
-        pc.if_else(pa.array(accepted, pa.bool_()), identities.take(nearest), pa.scalar(None, pa.string())),
-        pa.array(distances[offsets[:-1]], pa.float32()),
-        pa.array(scores, pa.float32()),
+        pc.if_else(pa.array(accepted, pa.bool_()), identities.take(first), pa.scalar(None, pa.string())),
+        pa.array(candidates.distances[:, 0], pa.float32()),
+        pa.array(candidates.scores[:, 0], pa.float32()),
         pa.array(np.full(count, threshold, np.float32)),
-        pa.nulls(count, pa.float32()),
-        pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), candidates),
+        pa.nulls(count, pa.float32()) if expected_false_alarms is None else pa.array(expected_false_alarms, pa.float32()),
+        pa.ListArray.from_arrays(pa.array(np.arange(count + 1) * each, pa.int32()), listed),
     ]
     return pa.table(columns, schema=SCHEMA)
 
@@ -234,9 +235,9 @@ class _JsonLines(_Text):
 
 
 def _tidy(value: Any) -> Any:
-    """The same with numbers to six decimals, which is what float32 distances are good for."""
+    """The same with numbers to six digits, which is what float32 is good for."""
     if isinstance(value, float):
-        return round(value, 6)
+        return float(f"{value:.6g}")
     if isinstance(value, list):
         return [_tidy(item) for item in value]
     return {name: _tidy(item) for name, item in value.items()} if isinstance(value, dict) else value

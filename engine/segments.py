@@ -10,11 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from engine.calibration import default_score
+from engine.candidates import Members
 from engine.catalogue import Segment
 from engine.encoders.within import stored_within
 from engine.enrolment import Enrolment
 from engine.errors import GalleryError
 from engine.files import sha256_file
+from engine.scores import LOCAL, Enrolled, Scoring, densities
 from engine.templates import TemplateWriter
 from indexes.axes import sample_rows
 from indexes.base import Index, Progress
@@ -35,22 +38,37 @@ _PROBES, _SAMPLE, _IDENTITIES = 2048, 50_000, 10_000
 
 @dataclass(frozen=True)
 class OpenSegment:
-    """A segment that can be searched. `codes` int32 (n,) number the `identities`; `template_ids` (n,); both are Arrow arrays."""
+    """A segment that can be searched. `enrolled` numbers the `identities`; `template_ids` (n,); both are Arrow arrays."""
 
-    index: Index
-    codes: np.ndarray
+    enrolled: Enrolled
     identities: pa.Array
     template_ids: pa.ChunkedArray
 
+    @property
+    def index(self) -> Index:
+        """What searches the vectors."""
+        return self.enrolled.index
 
-def seal(folder: Path, name: str, templates: Enrolment, plan: Plan, progress: Progress | None = None) -> Segment:
-    """Write a segment of templates, build the index that was planned, and find the effort that its recall takes.
+
+def seal(
+    folder: Path,
+    name: str,
+    templates: Enrolment,
+    plan: Plan,
+    progress: Progress | None = None,
+    *,
+    score: str | None = None,
+    fuse: int = 1,
+) -> tuple[Segment, OpenSegment]:
+    """Write a segment of templates, build the index that was planned, find the effort that its recall takes, and measure how
+    densely the templates lie if the `score` (None: the default for so many identities) needs it. The segment is open already.
 
     Raises:
         TemplatesError: as `Enrolment`.
+        GalleryError: as `Scoring.check`.
         OnekError: as `Index.build` and `indexes.measure.tune`.
     """
-    rows_file, vectors_file, index_file = _files(folder, name)
+    rows_file, vectors_file, index_file, density_file = _files(folder, name)
     said = progress or (lambda *_: None)
     with TemplateWriter(rows_file, templates.made) as rows, VectorWriter(vectors_file, templates.made.dim) as vectors:
         for part in templates:
@@ -58,15 +76,21 @@ def seal(folder: Path, name: str, templates: Enrolment, plan: Plan, progress: Pr
             for batch in part.table.to_batches():
                 rows.write(batch)
             said("reading", vectors.count, templates.count)
-    codes, _, template_ids = _labels(rows_file)
+    codes, identities, template_ids = _labels(rows_file)
     templates.require_each_once(template_ids)
+    members = Members(codes)
+    scoring = Scoring(score or default_score(members.identities), fuse=fuse)
+    scoring.check(members.identities)
     store = open_vectors(vectors_file)
     index = Factory.build(store, progress, plan.factory) if plan.factory else KINDS[plan.kind].build(store, progress)
     point = None
     if isinstance(index, Shortlisted):
         point = tune(index, _probes(store, codes, templates.made.encoder), plan.recall, progress)
     index.save(index_file)
-    return Segment(
+    density = densities(index, members, scoring.neighbours, progress) if scoring.score == LOCAL else None
+    if density is not None:
+        np.save(density_file, density, allow_pickle=False)
+    sealed = Segment(
         name=name,
         kind=index.kind,
         templates=index.count,
@@ -77,7 +101,10 @@ def seal(folder: Path, name: str, templates: Enrolment, plan: Plan, progress: Pr
         index_bytes=index_file.stat().st_size,
         index_sha256=sha256_file(index_file),
         operating=json.dumps(asdict(point)) if point else None,
+        density_bytes=None if density is None else density_file.stat().st_size,
+        density_sha256=None if density is None else sha256_file(density_file),
     )
+    return sealed, OpenSegment(Enrolled(index, members, scoring, density), identities, template_ids)
 
 
 def operating_point(segment: Segment) -> OperatingPoint | None:
@@ -85,15 +112,18 @@ def operating_point(segment: Segment) -> OperatingPoint | None:
     return OperatingPoint(**json.loads(segment.operating)) if segment.operating else None
 
 
-def open_segment(folder: Path, segment: Segment) -> OpenSegment:
-    """Open a segment: labels are read, vectors are memory-mapped, and the index is parsed only if its bytes are those written.
+def open_segment(folder: Path, segment: Segment, scoring: Scoring) -> OpenSegment:
+    """Open a segment of a gallery that scores so: labels are read, vectors are memory-mapped, and the index is parsed only if its
+    bytes are those written.
 
     Raises:
         GalleryError: a file is missing or is not what was sealed; names it, what was found and what was recorded.
     """
-    rows_file, vectors_file, index_file = _files(folder, segment.name)
-    recorded_bytes = (segment.rows_bytes, segment.vectors_bytes, segment.index_bytes)
-    for path, recorded in zip((rows_file, vectors_file, index_file), recorded_bytes, strict=True):
+    rows_file, vectors_file, index_file, density_file = _files(folder, segment.name)
+    recorded_bytes = (segment.rows_bytes, segment.vectors_bytes, segment.index_bytes, segment.density_bytes)
+    for path, recorded in zip((rows_file, vectors_file, index_file, density_file), recorded_bytes, strict=True):
+        if recorded is None:
+            continue
         if not path.is_file():
             raise GalleryError(f"{path} is missing; restore the gallery from a backup or build it anew")
         if (found := path.stat().st_size) != recorded:
@@ -107,11 +137,22 @@ def open_segment(folder: Path, segment: Segment) -> OpenSegment:
             f"{folder}: found {len(codes)} rows and {index.count} vectors in an index of kind {index.kind}, "
             f"recorded were {segment.templates} in {segment.kind}; restore the gallery from a backup or build it anew"
         )
-    return OpenSegment(index, codes, identities, template_ids)
+    density = _or_damaged(lambda: open_vectors(density_file)) if scoring.score == LOCAL else None
+    if density is not None and density.shape != (index.count, 2):
+        raise GalleryError(
+            f"{density_file} has the shape {density.shape}, expected ({index.count}, 2); restore the gallery from a backup or "
+            "build it anew"
+        )
+    return OpenSegment(Enrolled(index, Members(codes), scoring, density), identities, template_ids)
 
 
-def _files(folder: Path, name: str) -> tuple[Path, Path, Path]:
-    return folder / f"{name}.parquet", folder / f"{name}.vectors.npy", folder / f"{name}.index"
+def read_sources(folder: Path, segment: Segment) -> pa.ChunkedArray:
+    """Where each template of a segment came from, (n,); nulls where nobody said."""
+    return _or_damaged(lambda: pq.read_table(_files(folder, segment.name)[0], columns=["source"])["source"])
+
+
+def _files(folder: Path, name: str) -> tuple[Path, Path, Path, Path]:
+    return folder / f"{name}.parquet", folder / f"{name}.vectors.npy", folder / f"{name}.index", folder / f"{name}.density.npy"
 
 
 def _or_damaged(read: Callable[[], Read]) -> Read:

@@ -14,10 +14,10 @@ def no_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 def test_a_small_demo(tmp_path: Path) -> None:
-    outcome = run_demo(tmp_path / "demo", no_bar, enrolled=20, strangers=10)
-    assert (outcome.mated.probes, outcome.strangers.probes) == (20, 10)
-    assert outcome.mated.right >= 16
-    assert outcome.strangers.right >= 7
+    outcome = run_demo(tmp_path / "demo", no_bar, enrolled=60, strangers=20)
+    assert (outcome.mated.probes, outcome.strangers.probes) == (60, 20)
+    assert outcome.mated.right >= 45
+    assert outcome.strangers.right >= 16
     for tally in (outcome.mated, outcome.strangers):
         assert tally.probes == tally.wrong_name + tally.unknown + tally.failed + (tally.right if tally is outcome.mated else 0)
     assert all(path.exists() for path in (outcome.templates, outcome.gallery, outcome.results))

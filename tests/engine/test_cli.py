@@ -15,6 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from benchmarks.synthetic_templates import Population, Shape
+
 ONEK = str(Path(sys.executable).with_name("onek"))
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -55,7 +57,12 @@ def test_the_whole_way(run: Run, photos: Path, tmp_path: Path) -> None:
 
     built = run("build-index", "t.parquet", "--out", "g")
     assert built.returncode == 0, built.stderr
-    assert built.stdout == "12 templates of 12 identities in g (flat index, 128 dimensions)\n"
+    lines = built.stdout.splitlines()
+    assert lines[:2] == [
+        "12 templates of 12 identities in g (flat index, 128 dimensions)",
+        "calibrated at 12 identities by 12 searches of enrolled people, each as if never enrolled:",
+    ]
+    assert lines[2].startswith("  --fpir 0.1    plain score 0.")
 
     identified = run("identify", "photos", "--gallery", "g", "--out", "r.csv")
     assert identified.returncode == 0, identified.stderr
@@ -99,7 +106,7 @@ def test_import_engine_loads_nothing_heavy() -> None:
 def test_help_names_every_command(run: Run) -> None:
     shown = run("--help")
     assert shown.returncode == 0
-    for command in ("embed", "build-index", "identify", "verify", "info", "encoders", "benchmark", "demo"):
+    for command in ("embed", "build-index", "identify", "verify", "info", "encoders", "calibrate", "audit", "benchmark", "demo"):
         assert command in shown.stdout
     listed = run("encoders", env={**os.environ, "COLUMNS": "220"}).stdout
     for word in ("dlib-resnet (default)", "CC0-1.0", "0.425", "openface-course", "pixels", "PATH.onnx"):
@@ -198,3 +205,45 @@ def test_threads_reach_faiss_and_blas() -> None:
     shown = "print(faiss.omp_get_max_threads(), {pool['num_threads'] for pool in threadpoolctl.threadpool_info()})"
     done = subprocess.run([sys.executable, "-c", told + shown], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["1", "{1}"]
+
+
+def test_false_alarms_at_the_rate_that_was_asked_for(run: Run, tmp_path: Path) -> None:
+    people = Population(Shape.load())
+    strangers = people.templates(1 << 28, 500)
+    names = pa.array([f"id{i}" for i in range(300)])
+    pq.write_table(pa.table({"vector": people.templates(0, 300).tolist(), "identity": names}), tmp_path / "v.parquet")
+    np.save(tmp_path / "strangers.npy", strangers)
+    np.save(tmp_path / "cohort.npy", people.templates(1 << 27, 400))
+    built = run("build-index", "v.parquet", "-o", "g")
+    assert built.returncode == 0, built.stderr
+    assert "  --fpir 0.01   local score 0." in built.stdout
+    assert "(fitted tail; truly 0.00" in built.stdout
+
+    def named(*options: object) -> int:
+        done = run("identify", "strangers.npy", "-g", "g", "-o", "r.csv", "--overwrite", *options)
+        assert done.returncode == 0, done.stderr
+        return int(done.stdout.split(" identified")[0].split()[-1])
+
+    assert named("--fpir", 0.002) <= named() == named("--fpir", 0.01) < named("--fpir", 0.2) <= 200
+    assert named("--threshold", 0) == 0
+    refused(run("identify", "strangers.npy", "-g", "g", "-o", "r2.csv", "--fpir", 0), "--fpir 0", "above 0, to 1")
+    refused(run("identify", "strangers.npy", "-g", "g", "-o", "r2.csv", "--fpir", "1e-6"), "support 0.0017 at the least")
+    refused(run("identify", "strangers.npy", "-g", "g", "-o", "r2.csv", "--fpir", 0.1, "--threshold", 1), "both given")
+    refused(run("verify", "v.parquet", "id0", "-g", "g", "--fmr", 2), "--fmr 2", "above 0, to 1")
+
+    calibrated = run("calibrate", "g", "--strangers", "cohort.npy")
+    assert calibrated.returncode == 0, calibrated.stderr
+    assert calibrated.stdout.startswith("calibrated at 300 identities by 400 searches of strangers given:\n")
+    assert json.loads(run("info", "g", "--json").stdout)["calibration"]["source"] == "strangers"
+    refused(run("calibrate", "g", "--strangers", "v.parquet"), "are of enrolled identities, such as id0")
+    assert "of enrolled people, each as if never enrolled" in run("calibrate", "g").stdout
+
+    audited = run("audit", "g", "-o", "a.csv", "--most", 7)
+    assert audited.returncode == 0, audited.stderr
+    assert audited.stdout.startswith("7 pairs of identities and 0 images in a.csv, worst first; ")
+    assert len((tmp_path / "a.csv").read_text().splitlines()) == 8
+    refused(run("audit", "g", "-o", "a.csv"), "a.csv exists already")
+    plain = run("build-index", "v.parquet", "-o", "g2", "--score", "plain", "--fuse", 2)
+    assert plain.returncode == 0, plain.stderr
+    assert "plain score 0." in plain.stdout
+    refused(run("build-index", "v.parquet", "-o", "g3", "--score", "best"), "expected plain or local")

@@ -1,11 +1,9 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from engine.decision import accepts, checked_threshold, nearest_identities
+from engine.decision import accepts, checked_distance, identify_threshold, verify_threshold
 from engine.errors import GalleryError
-from indexes.flat import Flat
+from engine.scores import LOCAL, PLAIN, Scoring
 
 
 def test_the_threshold_itself_is_accepted() -> None:
@@ -13,50 +11,36 @@ def test_the_threshold_itself_is_accepted() -> None:
     assert accepts(scores, 0.425).tolist() == [True, True, True, False, False, False]
 
 
-def test_thresholds() -> None:
-    assert checked_threshold(None, 0.4) == 0.4
-    assert checked_threshold(0.0, 0.4) == 0.0
+def test_distances_as_thresholds() -> None:
+    assert checked_distance(None, 0.4) == 0.4
+    assert checked_distance(0.0, 0.4) == 0.0
     with pytest.raises(GalleryError, match="pass --threshold"):
-        checked_threshold(None, None)
+        checked_distance(None, None)
     for wrong in (-0.1, 2.1, float("nan")):
         with pytest.raises(GalleryError, match="expected a distance"):
-            checked_threshold(wrong, None)
+            checked_distance(wrong, None)
 
 
-@settings(max_examples=80, deadline=None)
-@given(
-    templates=st.integers(1, 60),
-    identities=st.integers(1, 12),
-    probes=st.integers(1, 8),
-    top=st.integers(1, 15),
-    crowd=st.booleans(),
-    seed=st.integers(0, 10_000),
-)
-def test_an_identity_is_as_near_as_its_nearest_template(
-    templates: int, identities: int, probes: int, top: int, crowd: bool, seed: int
-) -> None:
-    """Against a plain loop; with a crowd, one identity has nearly all the templates."""
-    random = np.random.default_rng(seed)
-    vectors = random.normal(size=(templates + probes, 6)).astype(np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    enrolled, searched = vectors[:templates], vectors[templates:]
-    raw = (
-        np.where(random.random(templates) < 0.9, 0, random.integers(0, identities, templates))
-        if crowd
-        else random.integers(0, identities, templates)
-    )
-    codes = np.unique(raw, return_inverse=True)[1].astype(np.int32)
-    found = nearest_identities(Flat.build(enrolled), codes, searched, top)
-    for i in range(probes):
-        distances = np.linalg.norm(searched[i] - enrolled, axis=1)
-        best = sorted((distances[codes == code].min(), code) for code in set(codes.tolist()))[:top]
-        part = slice(found.offsets[i], found.offsets[i + 1])
-        np.testing.assert_allclose(found.distances[part], [distance for distance, _ in best], atol=1e-6)
-        assert len(set(codes[found.rows[part]].tolist())) == len(best)
-        np.testing.assert_allclose(distances[found.rows[part]], found.distances[part], atol=1e-6)
+def test_a_gallery_without_calibration() -> None:
+    def threshold(given: float | None, fpir: float | None, score: str = PLAIN, encoders: float | None = 0.4) -> float:
+        return identify_threshold(given, fpir, scoring=Scoring(score), calibration=None, identities=3, encoders=encoders)
 
-
-def test_no_probes() -> None:
-    found = nearest_identities(Flat.build(np.eye(3, dtype=np.float32)), np.arange(3), np.empty((0, 3), np.float32), 2)
-    assert found.offsets.tolist() == [0]
-    assert len(found.rows) == 0
+    assert threshold(None, None) == 0.4
+    assert threshold(0.3, None) == 0.3
+    assert threshold(7.5, None, LOCAL) == 7.5
+    with pytest.raises(GalleryError, match="both given"):
+        threshold(0.3, 0.01)
+    with pytest.raises(GalleryError, match="3 identities is not calibrated"):
+        threshold(None, 0.01)
+    with pytest.raises(GalleryError, match="no default threshold"):
+        threshold(None, None, LOCAL)
+    with pytest.raises(GalleryError, match="no default threshold"):
+        threshold(None, None, PLAIN, None)
+    for wrong in (-1.0, float("inf"), float("nan")):
+        with pytest.raises(GalleryError, match="expected a local score"):
+            threshold(wrong, None, LOCAL)
+    assert verify_threshold(None, None, None, 0.4) == 0.4
+    with pytest.raises(GalleryError, match="both given"):
+        verify_threshold(0.3, 0.01, None, 0.4)
+    with pytest.raises(GalleryError, match="not calibrated"):
+        verify_threshold(None, 0.01, None, 0.4)

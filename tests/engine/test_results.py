@@ -9,21 +9,24 @@ import pytest
 
 from engine.errors import OutputError
 from engine.results import SCHEMA, Candidate, Results, failed_result, make_results, results_file
+from engine.scores import Candidates
 
 
 @pytest.fixture
 def table() -> pa.Table:
-    """Three probes: one identified, one unknown with one candidate, one failed. The names are nasty."""
+    """Three probes, two candidates each: one identified, one unknown, one failed. The names are nasty."""
     found = make_results(
         probes=pa.array(['a,"1"\n.jpg', "b.jpg"]),
         faces=pa.array([0, 2], pa.int32()),
         threshold=0.425,
-        accepted=np.array([True, False]),
-        scores=np.array([0.1, 0.6], np.float32),
-        offsets=np.array([0, 2, 3]),
-        identities=pa.array(["Zoë", "x", "y"]),
-        template_ids=pa.array(["t0", "t1", "t2"]),
-        distances=np.array([0.1, 0.5, 0.6], np.float32),
+        candidates=Candidates(
+            rows=np.array([[0, 1], [2, 0]]),
+            distances=np.array([[0.1, 0.5], [0.6, 0.7]], np.float32),
+            scores=np.array([[0.2, 1.5], [1.6, 1.7]], np.float32),
+        ),
+        identities=pa.array(["Zoë", "x", "y", "Zoë"]),
+        template_ids=pa.array(["t0", "t1", "t2", "t0"]),
+        expected_false_alarms=np.array([1.23456789e-7, 0.5], np.float32),
     )
     return pa.concat_tables([found, failed_result("c.jpg", 0.425)])
 
@@ -31,8 +34,13 @@ def table() -> pa.Table:
 def test_rows_by_hand(table: pa.Table) -> None:
     one, two, three = Results(table)
     assert (one.decision, one.identity, one.face) == ("identified", "Zoë", 0)
-    assert one.candidates == (Candidate("Zoë", "t0", pytest.approx(0.1)), Candidate("x", "t1", pytest.approx(0.5)))
-    assert (two.decision, two.identity, two.distance, len(two.candidates)) == ("unknown", None, pytest.approx(0.6), 1)
+    assert one.candidates == (
+        Candidate("Zoë", "t0", pytest.approx(0.1), pytest.approx(0.2)),
+        Candidate("x", "t1", pytest.approx(0.5), pytest.approx(1.5)),
+    )
+    assert (one.distance, one.score) == (pytest.approx(0.1), pytest.approx(0.2))
+    assert one.expected_false_alarms == pytest.approx(1.23456789e-7)
+    assert (two.decision, two.identity, two.distance, len(two.candidates)) == ("unknown", None, pytest.approx(0.6), 2)
     assert (three.decision, three.face, three.distance, three.score, three.candidates) == ("failed", None, None, None, ())
     counts = Results(table).counts
     assert (counts.identified, counts.unknown, counts.failed) == (1, 1, 1)
@@ -47,6 +55,7 @@ def test_every_format_holds_the_same(table: pa.Table, tmp_path: Path) -> None:
     rows = [json.loads(line) for line in (tmp_path / "r.jsonl").read_text().splitlines()]
     assert [list(row) for row in rows] == [SCHEMA.names] * 3
     assert (rows[0]["probe"], rows[0]["distance"], rows[0]["threshold"]) == ('a,"1"\n.jpg', 0.1, 0.425)
+    assert rows[0]["expected_false_alarms"] == 1.23457e-07
     assert rows[2]["identity"] is None
     with (tmp_path / "r.csv").open(newline="", encoding="utf-8") as stream:
         lines = list(csv.DictReader(stream))

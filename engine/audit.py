@@ -1,0 +1,168 @@
+"""Likely mistakes in a gallery's labels: one person under two names, an image that shows somebody else. Worst first.
+
+**Two names.** The mean template of each identity is searched for among the others' mean templates, by the local score. Mean
+templates of one person under two names lie much closer together than any two photographs of theirs.
+
+**Wrong images.** An image is suspect where the nearest other template of its own identity is far away. Identities with two images
+cannot say which of them is wrong: both are listed. (Tried: that distance in units of the density around it, and of the distance
+to the nearest other identity; both find fewer.)
+
+For both, a tail fitted to the gallery's own scores says how many as extreme chance alone would give.
+"""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from engine.calibration import LEAST_IDENTITIES, default_score
+from engine.candidates import Members
+from engine.errors import GalleryError
+from engine.files import whole_file
+from engine.gallery import Gallery
+from engine.scores import LOCAL, Enrolled, Scoring, densities
+from engine.strangers import left_out_searches
+from engine.tail import expected_as_small, outliers
+from indexes.base import Progress, distances_to
+from indexes.flat import Flat
+
+TWO_NAMES, WRONG_IMAGE = "two names", "wrong image"
+# Findings of which half may be chance are more likely wrong than not.
+_LIKELY = 0.5
+_BATCH = 4096
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A likely mistake. Of two names: `identity` and `other` may be one person, seen in their two nearest templates. Of a wrong
+    image: `template_id` may show somebody else than `identity`, perhaps `other`, who is nearest to it by `other_template_id`.
+
+    `distance`: between the two templates. `score`: what ranked it, small is worse: a local score of two names, for an image one
+    over the distance to its own identity. `expected_false_alarms`: how many as bad a
+    gallery without mistakes would show. `likely`: it and all that are worse are more likely wrong than not.
+    """
+
+    kind: str
+    identity: str
+    other: str
+    template_id: str
+    other_template_id: str
+    source: str | None
+    other_source: str | None
+    distance: float
+    score: float
+    expected_false_alarms: float
+    likely: bool
+
+
+def audit(gallery: Gallery, most: int = 100, progress: Progress | None = None) -> list[Finding]:
+    """The `most` worst findings of each kind, two names first.
+
+    Raises:
+        GalleryError: the gallery has fewer than 10 identities.
+    """
+    enrolled = gallery.enrolled
+    if enrolled.members.identities < LEAST_IDENTITIES:
+        raise GalleryError(
+            f"{gallery.path} has {enrolled.members.identities} identities; an audit compares at least {LEAST_IDENTITIES}"
+        )
+    described = _Described(gallery)
+    return _two_names(enrolled, described, most, progress) + _wrong_images(enrolled, described, most, progress)
+
+
+def write_audit(path: Path, findings: Sequence[Finding]) -> None:
+    """Write findings as CSV. Raises `OutputError` where that fails."""
+    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        rows = csv.DictWriter(stream, [field.name for field in fields(Finding)], lineterminator="\n")
+        rows.writeheader()
+        for finding in findings:
+            rows.writerow(
+                {name: f"{value:.6g}" if isinstance(value, float) else value for name, value in asdict(finding).items()}
+            )
+
+
+class _Described:
+    """Names of rows for findings."""
+
+    def __init__(self, gallery: Gallery) -> None:
+        self.identities: pa.Array = gallery.identity_names
+        self.template_ids, self.sources = gallery.template_ids, gallery.sources()
+        self.codes = gallery.enrolled.members.codes
+
+    def finding(self, kind: str, row: int, other: int, distance: float, score: float, expected: float, likely: bool) -> Finding:
+        identity, its = (self.identities[int(self.codes[at])].as_py() for at in (row, other))
+        one, two = (self.template_ids[int(at)].as_py() for at in (row, other))
+        source, from_ = (self.sources[int(at)].as_py() for at in (row, other))
+        return Finding(kind, identity, its, one, two, source, from_, float(distance), float(score), float(expected), bool(likely))
+
+
+def _two_names(enrolled: Enrolled, described: _Described, most: int, progress: Progress | None) -> list[Finding]:
+    members = enrolled.members
+    means = _means(enrolled)
+    index, own = Flat.build(means), Members(np.arange(len(means)))
+    scoring = Scoring(default_score(len(means)))
+    density = densities(index, own, scoring.neighbours, progress) if scoring.score == LOCAL else None
+    found = left_out_searches(Enrolled(index, own, scoring, density), most=len(means), progress=progress)
+    expected, likely = expected_as_small(found.scores), outliers(found.scores, _LIKELY)
+    findings: dict[frozenset[int], Finding] = {}
+    for at in np.argsort(found.scores, kind="stable"):
+        pair = frozenset((int(found.probes[at]), int(found.rows[at])))
+        if len(findings) == most:
+            break
+        if pair not in findings:
+            row, other, distance = _nearest_templates(enrolled, members, *sorted(pair))
+            findings[pair] = described.finding(TWO_NAMES, row, other, distance, found.scores[at], expected[at] / 2, likely[at])
+    return list(findings.values())
+
+
+def _wrong_images(enrolled: Enrolled, described: _Described, most: int, progress: Progress | None) -> list[Finding]:
+    members, index = enrolled.members, enrolled.index
+    rows = np.flatnonzero(members.counts[members.codes] > 1)
+    if len(rows) < LEAST_IDENTITIES:
+        return []
+    scores, others = np.empty(len(rows)), np.empty(len(rows), np.int64)
+    for start in range(0, len(rows), _BATCH):
+        part = slice(start, start + _BATCH)
+        vectors = index.vectors(rows[part])
+        found = enrolled.candidates(vectors, 1, without=members.codes[rows[part]])
+        others[part] = found.rows[:, 0]
+        scores[part] = 1 / np.maximum(_to_own(enrolled, vectors, rows[part]), 1e-6)
+        if progress:
+            progress("comparing", min(start + _BATCH, len(rows)), len(rows))
+    expected, likely = expected_as_small(scores), outliers(scores, _LIKELY)
+    findings = []
+    for at in np.argsort(scores, kind="stable")[:most]:
+        distance = float(np.linalg.norm(index.vectors(rows[at : at + 1]) - index.vectors(others[at : at + 1])))
+        findings.append(described.finding(WRONG_IMAGE, rows[at], others[at], distance, scores[at], expected[at], likely[at]))
+    return findings
+
+
+def _means(enrolled: Enrolled) -> np.ndarray:
+    """The normalised mean template of each identity, float32 (K, d)."""
+    members, index = enrolled.members, enrolled.index
+    sums = np.zeros((members.identities, index.dim))
+    for start in range(0, index.count, _BATCH):
+        rows = np.arange(start, min(start + _BATCH, index.count))
+        np.add.at(sums, members.codes[rows], index.vectors(rows))
+    return np.ascontiguousarray(sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12), np.float32)
+
+
+def _nearest_templates(enrolled: Enrolled, members: Members, one: int, two: int) -> tuple[int, int, float]:
+    """The nearest templates of two identities, and their distance."""
+    rows, others = members.rows(np.array([one]))[0], members.rows(np.array([two]))[0]
+    distances = np.linalg.norm(enrolled.index.vectors(rows)[:, None] - enrolled.index.vectors(others)[None], axis=2)
+    at, other = np.unravel_index(int(np.argmin(distances)), distances.shape)
+    return int(rows[at]), int(others[other]), float(distances[at, other])
+
+
+def _to_own(enrolled: Enrolled, vectors: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The distance (n,) of templates, which are those of `rows` (n,), to the nearest other template of their identity."""
+    result = np.empty(len(rows), np.float32)
+    own = enrolled.members.rows(enrolled.members.codes[rows])
+    for at, (vector, mine) in enumerate(zip(vectors, own, strict=True)):
+        theirs = mine[(mine >= 0) & (mine != rows[at])]
+        result[at] = distances_to(vector[None], enrolled.index.vectors(theirs), np.arange(len(theirs))[None]).min()
+    return result

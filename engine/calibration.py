@@ -1,0 +1,213 @@
+"""The threshold that gives a false-alarm rate at this K, and what a score is worth: learnt from the gallery itself."""
+
+import json
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from engine.errors import GalleryError
+from engine.scores import LOCAL, Enrolled, Scoring
+from engine.strangers import Searches, drift, impostor_distances, left_out_searches, search_strangers
+from engine.tail import Interval, Tail, outliers, tail_of
+from indexes.base import Progress
+
+FPIR = 0.01
+"""The false-alarm rate that is asked for where nobody says otherwise."""
+
+# Identities without which nothing can be said of strangers.
+LEAST_IDENTITIES = 10
+# Identities from which on the default false-alarm rate is supported, and so the local score is the default.
+LEAST_LOCAL = 50
+# A stranger nearer than this to an enrolled template is that template.
+_THE_SAME = 1e-3
+# Where so many times more strangers than were asked for reach a threshold, their scores are equal.
+_TIED = 1.5
+# Suspects that are kept by name.
+_MOST_NAMED = 1000
+
+
+class Names:
+    """Template ids of rows."""
+
+    def __init__(self, template_ids: pa.ChunkedArray) -> None:
+        self._template_ids = template_ids
+
+    def __call__(self, rows: np.ndarray) -> list[str]:
+        """Of some rows (n,)."""
+        return [str(self._template_ids[int(row)]) for row in rows]
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Two templates, of two identities, too much alike for strangers: they took no part in the calibration."""
+
+    template_id: str
+    other: str
+    distance: float
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """The largest score that is accepted so that a share `fpir` of strangers' searches gets a name.
+
+    `sampled`: it is a quantile of searches that were made; otherwise it comes from the fitted tail. `interval`: what the rate may
+    truly be, with 95 % confidence.
+    """
+
+    score: float
+    fpir: float
+    sampled: bool
+    interval: Interval
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """What a gallery knows of strangers.
+
+    `identities`: the K that it was made at. `source`: `gallery`, or `strangers` where a cohort was given. `tail`: of the best
+    scores of strangers' searches. `pairs`: of the distances of two people's templates. `drift`: how the logarithm of scores moves
+    with `Scoring.growth`, None where the gallery was too small to say. `left_out`: the pairs that `left_out_count` searches were
+    left out for, the worst thousand.
+    """
+
+    identities: int
+    source: str
+    scoring: Scoring
+    tail: Tail
+    pairs: Tail
+    drift: float | None
+    left_out: tuple[LeftOut, ...]
+    left_out_count: int
+
+    def threshold(self, fpir: float, identities: int) -> Threshold:
+        """The threshold that holds a false-alarm rate at a K, be it the present one or one to come.
+
+        Raises:
+            GalleryError: the rate is none, or smaller than the calibration supports; says the smallest that it does.
+        """
+        check_rate("--fpir", fpir)
+        if fpir < self.tail.least_rate:
+            raise GalleryError(
+                f"--fpir {fpir:g}: {self.tail.searches:,} searches of strangers were sampled for this gallery, which support "
+                f"{self.tail.least_rate:.2g} at the least; ask for that, or calibrate with more strangers "
+                "(onek calibrate GALLERY --strangers T.parquet)"
+            )
+        score = self.tail.score_at(fpir)
+        if (rate := float(self.tail.rate_at(np.array([score]))[0])) > _TIED * fpir:
+            raise GalleryError(
+                f"--fpir {fpir:g}: no threshold gives this rate, since {rate:.2g} of strangers' searches have one and the same "
+                f"score, {score:.4g}: these templates do not tell people apart. Look for templates enrolled many times, or pass "
+                "--threshold"
+            )
+        return Threshold(score * self._moved(identities), fpir, self.tail.is_sampled(fpir), self.tail.interval(fpir))
+
+    def expected_false_alarms(self, scores: np.ndarray, identities: int) -> np.ndarray:
+        """How many of K enrolled identities a stranger is expected to match with at most these scores (n,): float32, at most K.
+
+        The mean of a Poisson count that is 0 in a share 1 - FPIR of searches, -log(1 - FPIR); for small rates it is FPIR itself.
+        """
+        rates = self.tail.rate_at(np.asarray(scores, np.float64) / self._moved(identities))
+        with np.errstate(divide="ignore"):
+            return np.minimum(-np.log1p(-rates), identities).astype(np.float32)
+
+    def verify_threshold(self, fmr: float) -> float:
+        """The distance within which a share `fmr` of pairs of two people's templates lies.
+
+        Raises:
+            GalleryError: the rate is none, or smaller than the gallery's pairs support.
+        """
+        check_rate("--fmr", fmr)
+        if fmr < self.pairs.least_rate:
+            raise GalleryError(
+                f"--fmr {fmr:g}: {self.pairs.searches:,} pairs of this gallery's identities support {self.pairs.least_rate:.2g} "
+                "at the least; ask for that, or pass --threshold"
+            )
+        return self.pairs.score_at(fmr)
+
+    def _moved(self, identities: int) -> float:
+        """What scores are multiplied by from the K of the calibration to another."""
+        if self.drift is None or identities == self.identities:
+            return 1.0
+        return float(np.exp(self.drift * (self.scoring.growth(identities) - self.scoring.growth(self.identities))))
+
+    def to_json(self) -> str:
+        """For the catalogue."""
+        values = asdict(self)
+        return json.dumps({**values, "tail": self.tail.to_json(), "pairs": self.pairs.to_json()})
+
+    @classmethod
+    def from_json(cls, text: str) -> "Calibration":
+        """Read back what `to_json` wrote. Raises `ValueError`, `KeyError` or `TypeError` where it is something else."""
+        values = json.loads(text)
+        values["scoring"] = Scoring(**values["scoring"])
+        values["left_out"] = tuple(LeftOut(**pair) for pair in values["left_out"])
+        return cls(**{**values, "tail": Tail.from_json(values["tail"]), "pairs": Tail.from_json(values["pairs"])})
+
+
+def check_rate(name: str, rate: float) -> None:
+    """Refuse what is no rate. Raises `GalleryError`."""
+    if not 0 < rate <= 1:
+        raise GalleryError(f"{name} {rate:g}: expected a rate above 0, to 1")
+
+
+def default_score(identities: int) -> str:
+    """The score of a gallery of K identities where nobody chose: local, unless too few support the default false-alarm rate."""
+    return LOCAL if identities >= LEAST_LOCAL else "plain"
+
+
+def calibrate(enrolled: Enrolled, names: Names, progress: Progress | None = None) -> Calibration:
+    """Calibrate a gallery on itself: enrolled people are searched for as if they had never been enrolled.
+
+    Raises:
+        GalleryError: too few identities.
+    """
+    identities = enrolled.members.identities
+    if identities < max(LEAST_IDENTITIES, enrolled.scoring.least_identities + 1):
+        raise GalleryError(
+            f"a gallery of {identities} identities cannot say how strangers score; "
+            f"expected at least {max(LEAST_IDENTITIES, enrolled.scoring.least_identities + 1)}"
+        )
+    return _calibration(enrolled, left_out_searches(enrolled, progress=progress), "gallery", 2, names, names)
+
+
+def calibrate_on_strangers(
+    enrolled: Enrolled, vectors: np.ndarray, names: Names, stranger_names: Names, progress: Progress | None = None
+) -> Calibration:
+    """Calibrate a gallery on templates (n, d) of people who are not enrolled.
+
+    Raises:
+        GalleryError: too few, or one of them is enrolled: it is the very template.
+    """
+    if len(vectors) < LEAST_IDENTITIES:
+        raise GalleryError(f"{len(vectors)} templates of strangers were given; expected at least {LEAST_IDENTITIES}")
+    if enrolled.members.identities < max(2, enrolled.scoring.least_identities):
+        raise GalleryError(f"the gallery has {enrolled.members.identities} identities; expected at least 2")
+    found = search_strangers(enrolled, vectors, np.arange(len(vectors)), progress=progress)
+    same = np.flatnonzero(found.distances < _THE_SAME)
+    if len(same):
+        stranger, template = stranger_names(found.probes[same[:1]])[0], names(found.rows[same[:1]])[0]
+        raise GalleryError(
+            f"{len(same)} of the strangers are enrolled: {stranger} is {template}; expected templates of people who are not"
+        )
+    return _calibration(enrolled, found, "strangers", 1, names, stranger_names)
+
+
+def _calibration(
+    enrolled: Enrolled, found: Searches, source: str, together: int, names: Names, probe_names: Names
+) -> Calibration:
+    suspects = outliers(found.scores)
+    suspected, kept = found.only(suspects), found.only(~suspects)
+    nearest = np.argsort(suspected.scores, kind="stable")[:_MOST_NAMED]
+    ids = zip(probe_names(suspected.probes[nearest]), names(suspected.rows[nearest]), suspected.distances[nearest], strict=True)
+    pairs = {frozenset((one, other)): LeftOut(one, other, round(float(distance), 6)) for one, other, distance in ids}
+    return Calibration(
+        identities=enrolled.members.identities,
+        source=source,
+        scoring=enrolled.scoring,
+        tail=tail_of(kept.scores, together),
+        pairs=tail_of(impostor_distances(enrolled), 2),
+        drift=drift(enrolled),
+        left_out=tuple(pairs.values()),
+        left_out_count=int(suspects.sum()),
+    )

@@ -1,0 +1,122 @@
+"""From nearest templates to nearest identities: what a probe is compared with."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from indexes.base import Index, distances_to
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """The nearest identities of n probes, nearest first; every probe has the same number t of them.
+
+    `rows` int64 (n, t): the template that stands for the identity, its nearest one. `distances` float32 (n, t): its distance.
+    """
+
+    rows: np.ndarray
+    distances: np.ndarray
+
+
+class Members:
+    """Which templates belong to which identity: `codes` int (n,), numbers from 0 without gaps."""
+
+    def __init__(self, codes: np.ndarray) -> None:
+        self.codes = codes
+        self.counts = np.bincount(codes)
+        self._starts = np.concatenate([[0], np.cumsum(self.counts)[:-1]])
+
+    @cached_property
+    def _order(self) -> np.ndarray:
+        return np.argsort(self.codes, kind="stable")
+
+    @property
+    def identities(self) -> int:
+        """K."""
+        return len(self.counts)
+
+    @property
+    def most(self) -> int:
+        """Templates of the identity that has most."""
+        return int(self.counts.max())
+
+    def rows(self, identities: np.ndarray) -> np.ndarray:
+        """The templates of some identities (...), int64 (..., most); -1 behind the last one of each."""
+        at = np.arange(self.counts[identities].max(initial=0))
+        inside = at < self.counts[identities][..., None]
+        return np.where(inside, self._order[np.where(inside, self._starts[identities][..., None] + at, 0)], -1)
+
+
+def nearest_identities(index: Index, members: Members, probes: np.ndarray, top: int) -> Nearest:
+    """The `top` nearest identities of each probe; an identity is as near as its nearest template.
+
+    Args:
+        index: the enrolled templates.
+        members: whose they are.
+        probes: float32 (n, d).
+        top: at least 1. Fewer come back where the gallery has fewer.
+    """
+    wanted = min(top, members.identities)
+    rows, distances = np.empty((len(probes), wanted), np.int64), np.empty((len(probes), wanted), np.float32)
+    k = wanted if index.count == members.identities else int(1.5 * wanted * index.count / members.identities) + 4
+    pending = np.arange(len(probes))
+    while len(pending):
+        k = min(k, index.count)
+        found = index.search(probes[pending], k)
+        first = _first_of_each(members.codes[found.rows])
+        enough = first.sum(axis=1) >= wanted
+        # Of each identity its nearest template, and of those the first ones.
+        keep = first[enough] & (np.cumsum(first[enough], axis=1) <= wanted)
+        rows[pending[enough]] = found.rows[enough][keep].reshape(-1, wanted)
+        distances[pending[enough]] = found.distances[enough][keep].reshape(-1, wanted)
+        # Identities with many templates crowd the list: look deeper for those probes only.
+        pending, k = pending[~enough], 4 * k
+    return Nearest(rows, distances)
+
+
+def without_identity(found: Nearest, members: Members, identities: np.ndarray) -> Nearest:
+    """The same but for one identity of each probe, (n,): one candidate fewer each, that identity's or else the last."""
+    own = members.codes[found.rows] == identities[:, None]
+    order = np.argsort(own, axis=1, kind="stable")[:, :-1]
+    return Nearest(np.take_along_axis(found.rows, order, 1), np.take_along_axis(found.distances, order, 1))
+
+
+def fused_distances(index: Index, members: Members, probes: np.ndarray, found: Nearest, nearest: int) -> np.ndarray:
+    """How far each candidate identity is from its probe, float32 (n, t): the mean over its `nearest` templates, or all it has."""
+    if nearest == 1 or members.most == 1:
+        return found.distances
+    fused = np.empty_like(found.distances)
+    for column, identities in enumerate(members.codes[found.rows].T):
+        fused[:, column] = _mean_nearest(index, members, probes, identities, nearest)
+    return fused
+
+
+def nearest_of_identity(index: Index, members: Members, identities: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """The distance of vector i (n, d) to the nearest template of identity i (n,): float32 (n,)."""
+    return _mean_nearest(index, members, vectors, identities, 1)
+
+
+def _mean_nearest(index: Index, members: Members, probes: np.ndarray, identities: np.ndarray, nearest: int) -> np.ndarray:
+    result = np.empty(len(probes), np.float32)
+    counts = members.counts[identities]
+    # Identities of like size together: one with a thousand templates must not make the others' rows as long.
+    for size in np.unique(counts):
+        at = np.flatnonzero(counts == size)
+        rows = members.rows(identities[at])
+        own = distances_to(
+            np.repeat(probes[at], size, axis=0), index.vectors(rows.ravel()), np.arange(rows.size)[:, None]
+        ).reshape(rows.shape)
+        result[at] = np.sort(own, axis=1)[:, :nearest].mean(axis=1)
+    return result
+
+
+def _first_of_each(codes: np.ndarray) -> np.ndarray:
+    """Whether each entry of (m, k) is the first of its value in its row."""
+    order = np.argsort(codes, axis=1, kind="stable")
+    ordered = np.take_along_axis(codes, order, axis=1)
+    first = np.ones_like(codes, bool)
+    first[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    result = np.empty_like(first)
+    np.put_along_axis(result, order, first, axis=1)
+    return result

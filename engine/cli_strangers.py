@@ -1,0 +1,78 @@
+"""The commands `onek calibrate` and `onek audit`, and what is printed of a calibration: parse, call, print."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from engine.info import CalibrationInfo
+
+
+def calibrate_command(
+    gallery: Annotated[Path, typer.Argument(metavar="GALLERY")],
+    strangers: Annotated[
+        Path | None,
+        typer.Option(metavar="T.parquet", help="Templates of people who are not enrolled. Default: enrolled people play them."),
+    ] = None,
+) -> None:
+    """Learn anew how strangers score in a gallery, and keep it there."""
+    from engine.gallery import Gallery
+    from engine.templates import read_templates
+    from engine.terminal import stages
+
+    opened = Gallery.open(gallery)
+    with stages() as told:
+        opened.calibrate(None if strangers is None else read_templates(strangers), told)
+    info = opened.info()
+    print_calibration(info.calibration, info.score)
+
+
+def audit_command(
+    gallery: Annotated[Path, typer.Argument(metavar="GALLERY")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="AUDIT.csv", help="The list to write, worst first.")],
+    most: Annotated[int, typer.Option(min=1, help="How many of each kind to list.")] = 100,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")] = False,
+) -> None:
+    """List who is likely enrolled under two names, and images that likely show somebody else than they say."""
+    from engine.audit import WRONG_IMAGE, audit, write_audit
+    from engine.files import check_output
+    from engine.gallery import Gallery
+    from engine.terminal import out as console
+    from engine.terminal import stages
+
+    check_output(out, overwrite)
+    with stages() as told:
+        findings = audit(Gallery.open(gallery), most, told)
+    write_audit(out, findings)
+    wrong = sum(finding.kind == WRONG_IMAGE for finding in findings)
+    likely = sum(finding.likely for finding in findings)
+    console.print(
+        f"{len(findings) - wrong} pairs of identities and {wrong} images in {out}, worst first; "
+        f"{likely} are more likely wrong than not"
+    )
+
+
+def print_calibration(info: "CalibrationInfo | None", score: str) -> None:
+    """Thresholds for the usual rates, how sure they are, and whom they were learnt without."""
+    from engine.terminal import out as console
+
+    if info is None:
+        console.print(
+            "not calibrated: with fewer than 10 identities nothing can be said of strangers; the encoder's threshold decides"
+        )
+        return
+    who = "strangers given" if info.source == "strangers" else "enrolled people, each as if never enrolled"
+    console.print(f"calibrated at {info.identities:,} identities by {info.searches:,} searches of {who}:")
+    for rate in info.rates:
+        how = "sampled" if rate.from_sample else "fitted tail"
+        console.print(
+            f"  --fpir {rate.fpir:<6g} {score} score {rate.threshold:.4f}  "
+            f"({how}; truly {rate.interval.low:.2g} to {rate.interval.high:.2g})"
+        )
+    if info.left_out:
+        worst = info.left_out[0]
+        console.print(
+            f"left out: {len(info.left_out)} pairs that may be one person under two names, the worst {worst.template_id} and "
+            f"{worst.other} ({worst.distance:.3f} apart); see onek audit"
+        )

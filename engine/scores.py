@@ -1,0 +1,162 @@
+"""Scores of a probe and an enrolled identity, small is alike. `plain` is the distance, `local` the locally scaled one.
+
+False alarms pile up where templates lie close together. The local score measures a distance d in units of the distances that
+are usual around the probe and around the template (local scaling, after Zelnik-Manor and Perona 2004):
+
+    score = d^2 / sqrt(D(probe) * D(template))
+
+D is the mean squared distance to the nearest templates of the R nearest *other* identities: for a probe the candidate's own
+identity is left out, for a template its own. 1 is "as near as its neighbours are".
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.candidates import Members, Nearest, fused_distances, nearest_identities, nearest_of_identity, without_identity
+from engine.errors import GalleryError
+from indexes.base import Index, Progress
+
+PLAIN, LOCAL = "plain", "local"
+
+# Neighbouring identities that a density is taken over.
+NEIGHBOURS = 5
+# Squared distances below this are rounding: nothing is denser.
+_DENSEST = np.float32(1e-8)
+# Templates that are searched for at a time.
+_BATCH = 4096
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How a gallery scores: `score` is plain or local, `neighbours` the R of local, `fuse` the m of "mean of the m nearest
+    templates of an identity" (1: the nearest alone).
+    """
+
+    score: str
+    neighbours: int = NEIGHBOURS
+    fuse: int = 1
+
+    @property
+    def shortlist(self) -> int:
+        """Identities that must be found for each probe."""
+        return self.neighbours + 1 if self.score == LOCAL else 1
+
+    @property
+    def least_identities(self) -> int:
+        """Identities without which it is not defined."""
+        return self.neighbours + 2 if self.score == LOCAL else 1
+
+    def growth(self, identities: int) -> float:
+        """What the logarithm of strangers' scores is linear in as K grows.
+
+        log K for the plain score, as for the nearest of ever more points; -1 / sqrt(K) for the local one, which tends to a limit.
+        Both as LFW shows them from K = 60 to 4,000 (`onek benchmark accuracy`).
+        """
+        return float(np.log(identities) if self.score == PLAIN else -1 / np.sqrt(identities))
+
+    def check(self, identities: int) -> None:
+        """Refuse a scoring that does not exist or that so few identities do not support.
+
+        Raises:
+            GalleryError: says what was found and what would do.
+        """
+        if self.score not in (PLAIN, LOCAL):
+            raise GalleryError(f"the score {self.score!r} was asked for; expected {PLAIN} or {LOCAL}")
+        if self.fuse < 1 or self.neighbours < 1:
+            raise GalleryError(f"{self.fuse} templates and {self.neighbours} neighbours were asked for; expected at least 1")
+        if identities < self.least_identities:
+            raise GalleryError(
+                f"the local score needs {self.least_identities} identities, this gallery has {identities}; take --score plain"
+            )
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The enrolled identities that are most alike to n probes, best score first; every probe has the same number t of them.
+
+    `rows` int64 (n, t): an identity's nearest template. `distances` float32 (n, t): that of the identity, fused. `scores` float32
+    (n, t).
+    """
+
+    rows: np.ndarray
+    distances: np.ndarray
+    scores: np.ndarray
+
+
+@dataclass(frozen=True)
+class Enrolled:
+    """Templates that can be searched and scored. `density` float32 (n, 2) is what `densities` gave, None for plain scores."""
+
+    index: Index
+    members: Members
+    scoring: Scoring
+    density: np.ndarray | None = None
+
+    def candidates(self, probes: np.ndarray, top: int, without: np.ndarray | None = None) -> Candidates:
+        """The `top` candidates of each probe.
+
+        Args:
+            probes: float32 (n, d), of unit length.
+            top: at least 1. Fewer come back where the gallery has fewer identities.
+            without: identities (n,), one for each probe, that are left out as if they had never been enrolled: their templates
+                are no candidates, and the densities of the others are what they would be.
+        """
+        scoring = self.scoring
+        wanted = max(top, scoring.shortlist) + (without is not None)
+        found = nearest_identities(self.index, self.members, probes, wanted)
+        if without is not None:
+            found = without_identity(found, self.members, without)
+        distances = fused_distances(self.index, self.members, probes, found, scoring.fuse)
+        if scoring.score == PLAIN:
+            scores = distances
+        else:
+            around_probe = _around_probe(found.distances, scoring.neighbours)
+            around_template = self._around_template(found, without)
+            scores = distances**2 / np.sqrt(np.maximum(around_probe, _DENSEST) * np.maximum(around_template, _DENSEST))
+        order = np.argsort(scores, axis=1, kind="stable")[:, :top]
+        return Candidates(*(np.take_along_axis(values, order, 1) for values in (found.rows, distances, scores)))
+
+    def _around_template(self, found: Nearest, without: np.ndarray | None) -> np.ndarray:
+        """D of each candidate (n, t)."""
+        if self.density is None:
+            raise GalleryError("the local score needs the densities of the enrolled templates; build the gallery anew")
+        mean, following = np.moveaxis(self.density[found.rows], 2, 0)
+        if without is None:
+            return mean
+        left_out = np.repeat(without, found.rows.shape[1])
+        vectors = self.index.vectors(found.rows.ravel())
+        squares = nearest_of_identity(self.index, self.members, left_out, vectors).reshape(mean.shape) ** 2
+        # Who was among the R nearest leaves, and the next one takes the place.
+        return np.where(squares < following, mean + (following - squares) / self.scoring.neighbours, mean)
+
+
+def densities(index: Index, members: Members, neighbours: int = NEIGHBOURS, progress: Progress | None = None) -> np.ndarray:
+    """What the local score needs of each enrolled template, by one search of them all: float32 (n, 2).
+
+    The first column is D, the mean squared distance to the R nearest other identities; the second the squared distance to the
+    next one, which takes the place of an identity that is left out. Needs R + 2 identities.
+    """
+    result = np.empty((index.count, 2), np.float32)
+    for rows in _batches(index.count):
+        found = nearest_identities(index, members, index.vectors(rows), neighbours + 2)
+        squares = without_identity(found, members, members.codes[rows]).distances ** 2
+        result[rows] = np.column_stack([squares[:, :neighbours].mean(axis=1), squares[:, neighbours]])
+        if progress:
+            progress("densities", int(rows[-1]) + 1, index.count)
+    return result
+
+
+def _batches(count: int) -> Iterator[np.ndarray]:
+    for start in range(0, count, _BATCH):
+        yield np.arange(start, min(start + _BATCH, count))
+
+
+def _around_probe(distances: np.ndarray, neighbours: int) -> np.ndarray:
+    """D of the probe for each candidate (n, t): the mean over the R nearest of the other ones."""
+    squares = distances**2
+    near = squares[:, : neighbours + 1]
+    whole = np.repeat(near[:, :neighbours].mean(axis=1, keepdims=True), squares.shape[1], axis=1)
+    whole[:, : neighbours + 1] = (near.sum(axis=1, keepdims=True) - near) / neighbours
+    return whole

@@ -1,0 +1,103 @@
+"""Searches for enrolled people as if they had never been enrolled: what a gallery does with strangers, from the gallery alone."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from engine.candidates import Members
+from engine.scores import LOCAL, Enrolled, densities
+from indexes.base import Progress
+from indexes.flat import Flat
+
+# Identities that are searched for, at most; identities of the subsamples that show how scores move with K, at most.
+MOST_SEARCHES, MOST_NESTED = 20_000, 20_000
+# Halvings of K, and the least identities that are worth a subsample; the rate at which scores are compared.
+_HALVINGS, _LEAST_NESTED, _COMPARED = 3, 100, 0.1
+# Identities whose templates are compared in pairs.
+_MOST_PAIRED = 2000
+
+
+@dataclass(frozen=True)
+class Searches:
+    """Searches (n,) of strangers. `probes`: the template searched for, an enrolled one or row of a cohort; `rows`: the enrolled
+    template that has the best score; `distances`, `scores`: of that.
+    """
+
+    probes: np.ndarray
+    rows: np.ndarray
+    distances: np.ndarray
+    scores: np.ndarray
+
+    def only(self, which: np.ndarray) -> "Searches":
+        """Those that a bool (n,) picks."""
+        return Searches(self.probes[which], self.rows[which], self.distances[which], self.scores[which])
+
+
+def left_out_searches(enrolled: Enrolled, most: int = MOST_SEARCHES, seed: int = 0, progress: Progress | None = None) -> Searches:
+    """Search for one template of each of up to `most` identities, that identity left out exactly: densities included.
+
+    Needs one identity more than the score needs, and at least 2.
+    """
+    members = enrolled.members
+    random = np.random.default_rng(seed)
+    chosen = np.sort(random.permutation(members.identities)[:most])
+    own = members.rows(chosen)
+    rows = own[np.arange(len(chosen)), random.integers(0, members.counts[chosen])]
+    return search_strangers(enrolled, enrolled.index.vectors(rows), rows, without=chosen, progress=progress)
+
+
+def search_strangers(
+    enrolled: Enrolled,
+    vectors: np.ndarray,
+    probes: np.ndarray,
+    without: np.ndarray | None = None,
+    progress: Progress | None = None,
+) -> Searches:
+    """Search for vectors (n, d) of strangers, who are called `probes` (n,); of `without` (n,) see `Enrolled.candidates`."""
+    parts = []
+    for start in range(0, len(vectors), 4096):
+        part = slice(start, start + 4096)
+        parts.append(enrolled.candidates(vectors[part], 1, None if without is None else without[part]))
+        if progress:
+            progress("calibrating", min(start + 4096, len(vectors)), len(vectors))
+    columns = (np.concatenate([getattr(part, name)[:, 0] for part in parts]) for name in ("rows", "distances", "scores"))
+    return Searches(probes, *columns)
+
+
+def subsample(enrolled: Enrolled, identities: np.ndarray) -> Enrolled:
+    """The gallery that some of the identities, int (m,), would be: searched exactly, its densities its own."""
+    rows = enrolled.members.rows(identities)
+    kept = rows >= 0
+    codes = np.broadcast_to(np.arange(len(identities))[:, None], rows.shape)[kept]
+    index, members = Flat.build(enrolled.index.vectors(rows[kept])), Members(codes)
+    density = densities(index, members, enrolled.scoring.neighbours) if enrolled.scoring.score == LOCAL else None
+    return replace(enrolled, index=index, members=members, density=density)
+
+
+def drift(enrolled: Enrolled, seed: int = 0) -> float | None:
+    """How fast scores of strangers move with K, in units of `Scoring.growth`, from nested subsamples of the gallery.
+
+    K is halved up to three times, all identities taking part at each K in galleries beside each other; the logarithm of the
+    score that a tenth of strangers reaches is fitted by least squares. None where the gallery is too small to say.
+    """
+    whole = np.random.default_rng(seed).permutation(enrolled.members.identities)[:MOST_NESTED]
+    sizes = [size for halving in range(_HALVINGS + 1) if (size := len(whole) >> halving) >= _LEAST_NESTED]
+    if len(sizes) < 2:
+        return None
+    levels = []
+    for size in sizes:
+        groups = [whole[start : start + size] for start in range(0, len(whole) - size + 1, size)]
+        scores = [left_out_searches(subsample(enrolled, group)).scores for group in groups]
+        levels.append(max(float(np.quantile(np.concatenate(scores), _COMPARED)), 1e-6))
+    return float(np.polyfit([enrolled.scoring.growth(size) for size in sizes], np.log(levels), 1)[0])
+
+
+def impostor_distances(enrolled: Enrolled, seed: int = 0) -> np.ndarray:
+    """Distances (n,) of all pairs of one template of each of up to 2,000 identities."""
+    random = np.random.default_rng(seed)
+    members = enrolled.members
+    chosen = random.permutation(members.identities)[:_MOST_PAIRED]
+    rows = members.rows(chosen)[np.arange(len(chosen)), random.integers(0, members.counts[chosen])]
+    vectors = enrolled.index.vectors(rows).astype(np.float64)
+    similarity = (vectors @ vectors.T)[np.triu_indices(len(vectors), 1)]
+    return np.sqrt(np.maximum(2 - 2 * similarity, 0))

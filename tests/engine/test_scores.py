@@ -1,0 +1,118 @@
+"""Scores and leave-one-identity-out, against plain loops and against galleries in which the identity really never was."""
+
+import numpy as np
+import pytest
+
+from engine.candidates import Members
+from engine.errors import GalleryError
+from engine.scores import LOCAL, PLAIN, Enrolled, Scoring, densities
+from engine.strangers import drift, left_out_searches, subsample
+from indexes.flat import Flat
+
+
+def enrol(vectors: np.ndarray, codes: np.ndarray, scoring: Scoring) -> Enrolled:
+    index, members = Flat.build(vectors), Members(codes)
+    density = densities(index, members, scoring.neighbours) if scoring.score == LOCAL else None
+    return Enrolled(index, members, scoring, density)
+
+
+def people(identities: int, most: int, dim: int = 8, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Templates of identities that have 1 to `most` each, in no order."""
+    random = np.random.default_rng(seed)
+    codes = random.permutation(np.repeat(np.arange(identities), random.integers(1, most + 1, identities)))
+    vectors = random.normal(size=(identities, dim))[codes] + 0.3 * random.normal(size=(len(codes), dim))
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32), codes
+
+
+def local_by_hand(vectors: np.ndarray, codes: np.ndarray, probe: np.ndarray, r: int, fuse: int = 1) -> dict[int, float]:
+    """The local score of every identity, in loops and double precision."""
+    wide = vectors.astype(float)
+
+    def to_identities(point: np.ndarray, but: int) -> np.ndarray:
+        squares = ((wide - point) ** 2).sum(axis=1)
+        return np.sort([squares[codes == code].min() for code in set(codes.tolist()) - {but}])
+
+    scores = {}
+    for code in sorted(set(codes.tolist())):
+        squares = np.where(codes == code, ((wide - probe) ** 2).sum(axis=1), np.inf)
+        distance = np.sqrt(np.sort(squares)[: min(fuse, (codes == code).sum())]).mean()
+        around_probe = to_identities(probe, code)[:r].mean()
+        around_template = to_identities(wide[np.argmin(squares)], code)[:r].mean()
+        scores[code] = distance**2 / np.sqrt(around_probe * around_template)
+    return scores
+
+
+@pytest.mark.parametrize(("most", "fuse", "r"), [(1, 1, 5), (4, 1, 3), (4, 2, 5)])
+def test_the_local_score_is_its_formula(most: int, fuse: int, r: int) -> None:
+    vectors, codes = people(30, most)
+    enrolled = enrol(vectors, codes, Scoring(LOCAL, r, fuse))
+    probes = people(20, 1, seed=1)[0]
+    found = enrolled.candidates(probes, 4)
+    assert found.scores.shape == (20, 4)
+    for probe, rows, scores in zip(probes, found.rows, found.scores, strict=True):
+        by_hand = local_by_hand(vectors, codes, probe, r, fuse)
+        np.testing.assert_allclose(scores, [by_hand[code] for code in codes[rows]], rtol=1e-4)
+        assert (np.diff(scores) >= 0).all()
+        # No candidate that was searched for is better than the first.
+        assert scores[0] <= by_hand[codes[np.argmin(((vectors - probe) ** 2).sum(axis=1))]] * 1.0001
+
+
+def test_plain_scores_are_distances() -> None:
+    vectors, codes = people(30, 3)
+    found = enrol(vectors, codes, Scoring(PLAIN)).candidates(vectors[:5], 2)
+    np.testing.assert_array_equal(found.scores, found.distances)
+    assert codes[found.rows[:, 0]].tolist() == codes[:5].tolist()
+
+
+@pytest.mark.parametrize("score", [LOCAL, PLAIN])
+@pytest.mark.parametrize("most", [1, 4])
+def test_left_out_is_as_if_never_enrolled(score: str, most: int) -> None:
+    """Densities included: the gallery is built anew without each identity, and says the same."""
+    vectors, codes = people(40, most)
+    enrolled = enrol(vectors, codes, Scoring(score, 4))
+    searches = left_out_searches(enrolled)
+    assert sorted(codes[searches.probes].tolist()) == list(range(40))
+    for row, nearest, found in zip(searches.probes, searches.rows, searches.scores, strict=True):
+        others = codes != codes[row]
+        without = enrol(vectors[others], np.unique(codes[others], return_inverse=True)[1], Scoring(score, 4))
+        expected = without.candidates(vectors[row : row + 1], 1)
+        assert found == pytest.approx(expected.scores[0, 0], rel=1e-4)
+        assert nearest == np.flatnonzero(others)[expected.rows[0, 0]]
+
+
+def test_identical_templates_have_scores() -> None:
+    vectors = np.repeat(np.eye(1, 8, dtype=np.float32), 20, axis=0)
+    found = enrol(vectors, np.arange(20), Scoring(LOCAL)).candidates(vectors[:3], 5)
+    assert (found.scores == 0).all()
+
+
+def test_what_cannot_be_scored() -> None:
+    with pytest.raises(GalleryError, match="needs 7 identities, this gallery has 6"):
+        Scoring(LOCAL).check(6)
+    Scoring(LOCAL).check(7)
+    Scoring(PLAIN).check(1)
+    with pytest.raises(GalleryError, match="expected plain or local"):
+        Scoring("best").check(10)
+    with pytest.raises(GalleryError, match="at least 1"):
+        Scoring(PLAIN, fuse=0).check(10)
+    vectors, codes = people(10, 1)
+    with pytest.raises(GalleryError, match="needs the densities"):
+        Enrolled(Flat.build(vectors), Members(codes), Scoring(LOCAL)).candidates(vectors, 1)
+
+
+def test_scores_fall_as_galleries_grow() -> None:
+    vectors, codes = people(800, 1, dim=6)
+    law = drift(enrol(vectors, codes, Scoring(PLAIN)))
+    assert law is not None
+    # Nearest of K points in 5 dimensions: K^(-1/5).
+    assert law == pytest.approx(-1 / 5, abs=0.06)
+    assert drift(enrol(vectors[:60], np.arange(60), Scoring(PLAIN))) is None
+
+
+def test_a_subsample_is_the_gallery_of_some() -> None:
+    vectors, codes = people(30, 3)
+    some = subsample(enrol(vectors, codes, Scoring(LOCAL)), np.array([4, 17, 2, 9, 11, 25, 8]))
+    assert some.members.identities == 7
+    assert some.index.count == np.isin(codes, [4, 17, 2, 9, 11, 25, 8]).sum()
+    assert some.density is not None
+    assert some.density.shape == (some.index.count, 2)

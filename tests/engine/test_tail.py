@@ -1,0 +1,84 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.tail import Tail, expected_as_small, outliers, tail_of
+
+
+def powers(n: int, seed: int, exponent: float = 16) -> np.ndarray:
+    """Scores whose chance of being at most s is s^exponent: what distances to the nearest of many points look like."""
+    return np.random.default_rng(seed).random(n) ** (1 / exponent)
+
+
+def test_quantiles_by_hand() -> None:
+    tail = tail_of(np.arange(1, 100) / 100)
+    # 99 searches: the r-th smallest is reached by r in 100.
+    assert tail.score_at(0.5) == pytest.approx(0.5)
+    assert tail.score_at(0.3) == pytest.approx(0.3)
+    assert tail.rate_at(np.array([0.4, 0.455, 2.0])).tolist() == pytest.approx([0.4, 0.455, 0.99])
+    assert (tail.is_sampled(0.31), tail.is_sampled(0.29)) == (True, False)
+    assert tail.least_rate == pytest.approx(0.5 / 99)
+
+
+@pytest.mark.parametrize("rate", [0.003, 0.01, 0.03, 0.1])
+def test_the_rate_asked_for_is_obtained_on_average(rate: float) -> None:
+    """Over many small samples, thresholds beyond what each of them saw give the rate on average, not at best."""
+    obtained = [tail_of(powers(300, seed)).score_at(rate) ** 16 for seed in range(200)]
+    assert np.mean(obtained) == pytest.approx(rate, rel=0.15)
+
+
+def test_intervals_hold_the_truth() -> None:
+    for rate in (0.003, 0.2):
+        held = 0
+        for seed in range(100):
+            tail = tail_of(powers(300, seed))
+            interval, truth = tail.interval(rate), tail.score_at(rate) ** 16
+            held += interval.low <= truth <= interval.high
+            assert interval.low < rate < interval.high
+        assert held >= 88
+
+
+def test_searches_in_twos_count_half() -> None:
+    one, two = tail_of(powers(400, 0)), tail_of(powers(400, 0), together=2)
+    assert two.interval(0.2).high > one.interval(0.2).high
+    assert two.score_at(0.2) == one.score_at(0.2)
+    assert two.score_at(0.002) < one.score_at(0.002)
+
+
+@settings(max_examples=50, deadline=None)
+@given(n=st.integers(2, 3000), seed=st.integers(0, 1000), rate=st.floats(1e-5, 1), zeros=st.integers(0, 50))
+def test_rate_and_score_are_each_others_inverse(n: int, seed: int, rate: float, zeros: int) -> None:
+    scores = powers(n, seed)
+    scores[: min(zeros, n - 1)] = 0
+    tail = tail_of(scores)
+    again = Tail.from_json(json.loads(json.dumps(tail.to_json())))
+    levels = np.linspace(0, 1.2, 200)
+    rates = again.rate_at(levels)
+    assert (np.diff(rates) >= 0).all()
+    assert ((rates >= 0) & (rates <= 1)).all()
+    if not zeros and tail.least_rate <= rate <= n / (n + 1):
+        assert again.rate_at(np.array([tail.score_at(rate)]))[0] == pytest.approx(rate, rel=1e-6)
+
+
+@pytest.mark.parametrize("scores", [[], [0.1], [0.1, float("nan")], [-0.1, 0.3], [0.1, float("inf")]])
+def test_scores_that_are_none(scores: list[float]) -> None:
+    with pytest.raises(ValueError, match="expected at least 2, finite and not negative"):
+        tail_of(np.array(scores))
+
+
+def test_outliers_are_found_and_nobody_else() -> None:
+    clean = powers(2000, 0)
+    assert outliers(clean).sum() <= 2
+    planted = clean.copy()
+    planted[:40] *= 0.5
+    found = outliers(planted)
+    assert found[:40].sum() >= 38
+    assert found[40:].sum() <= 8
+    expected = expected_as_small(planted)
+    assert expected[:40].max() < 1
+    # Of scores that are nothing special, chance makes as many as there are.
+    assert expected_as_small(clean)[np.argsort(clean)[1000]] == 1001
+    assert expected_as_small(clean)[np.argsort(clean)[100]] == pytest.approx(101, rel=0.3)
