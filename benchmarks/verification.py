@@ -1,7 +1,7 @@
 """1:1 verification of labelled pairs of photographs, in folds: LFW's protocol on any list of pairs."""
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +10,9 @@ import numpy as np
 from engine.embed import Embedder
 from engine.encoders import load_encoder
 from engine.errors import PhotographsError
+from engine.folds import PairAccuracy, pair_accuracy
 from engine.labels import Photograph
-from engine.metrics import PairAccuracy, pair_accuracy
+from engine.templates import Templates
 
 
 @dataclass(frozen=True)
@@ -75,10 +76,22 @@ def verification(
     embedder = Embedder(load_encoder(encoder, flip=flip, weights=weights), faces)
     outcomes = list(embedder.stream([Photograph(name, photos / name, None) for name in names], progress))
     vectors = {outcome.photograph.source: outcome.vectors[0] for outcome in outcomes if outcome.problem is None}
-    distances = np.array([_distance(vectors.get(pair.a), vectors.get(pair.b)) for pair in pairs])
-    accuracy = pair_accuracy(distances, np.array([pair.same for pair in pairs]))
+    accuracy = _accuracy(pairs, vectors)
     failed = tuple(outcome.photograph.source for outcome in outcomes if outcome.problem is not None)
     return Verified(accuracy, len(pairs), len(names), failed)
+
+
+def of_vectors(photos: Path, pairs: Sequence[Pair], templates: Templates) -> PairAccuracy:
+    """The accuracy on pairs of photographs below a folder, whose templates are there already; a missing one is the farthest."""
+    rows = {source: row for row, source in enumerate(templates.table["source"].to_pylist())}
+    names = {name for pair in pairs for name in (pair.a, pair.b)}
+    places = {name: rows[str(photos / name)] for name in names if str(photos / name) in rows}
+    return _accuracy(pairs, {name: templates.vectors[row] for name, row in places.items()})
+
+
+def _accuracy(pairs: Sequence[Pair], vectors: Mapping[str, np.ndarray]) -> PairAccuracy:
+    distances = np.array([_distance(vectors.get(pair.a), vectors.get(pair.b)) for pair in pairs])
+    return pair_accuracy(distances, np.array([pair.same for pair in pairs]))
 
 
 def _distance(a: np.ndarray | None, b: np.ndarray | None) -> float:

@@ -67,7 +67,7 @@ class Calibration:
 
     `identities`: the K that it was made at. `source`: `gallery`, or `strangers` where a cohort was given. `tail`: of the best
     scores of strangers' searches. `pairs`: of the distances of two people's templates. `drift`: how the logarithm of scores moves
-    with `Scoring.growth`, None where the gallery was too small to say. `left_out`: the pairs that `left_out_count` searches were
+    with `Scoring.growth`. `left_out`: the pairs that `left_out_count` searches were
     left out for, the worst thousand.
     """
 
@@ -76,7 +76,7 @@ class Calibration:
     scoring: Scoring
     tail: Tail
     pairs: Tail
-    drift: float | None
+    drift: float
     left_out: tuple[LeftOut, ...]
     left_out_count: int
 
@@ -127,8 +127,6 @@ class Calibration:
 
     def _moved(self, identities: int) -> float:
         """What scores are multiplied by from the K of the calibration to another."""
-        if self.drift is None or identities == self.identities:
-            return 1.0
         return float(np.exp(self.drift * (self.scoring.growth(identities) - self.scoring.growth(self.identities))))
 
     def to_json(self) -> str:

@@ -9,6 +9,7 @@ __all__ = [
     "ImageProblem",
     "IndexFileError",
     "IndexUnsupported",
+    "MetricsError",
     "OnekError",
     "OutputError",
     "PhotographsError",
@@ -40,6 +41,10 @@ class TemplatesError(OnekError):
 
 class GalleryError(OnekError):
     """A folder that is no gallery, a damaged gallery, or a question that it cannot answer."""
+
+
+class MetricsError(OnekError):
+    """A metric that does not exist, or data that lack what it needs."""
 
 
 class OutputError(OnekError):

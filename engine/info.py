@@ -32,7 +32,7 @@ class CalibrationInfo:
     identities: int
     searches: int
     smallest_fpir: float
-    drift: float | None
+    drift: float
     rates: tuple[RateInfo, ...]
     left_out: tuple[LeftOut, ...]
 

@@ -49,7 +49,7 @@ def test_a_threshold_is_foretold_for_a_gallery_five_times_as_large(score: str, p
     foretold = calibration.threshold(0.1, 2000)
     counts = large.identify(population.templates(STRANGERS, 4000), threshold=foretold.score).counts
     assert counts.identified / 4000 == pytest.approx(0.1, rel=0.6)
-    unmoved = replace(calibration, drift=None).threshold(0.1, 2000)
+    unmoved = replace(calibration, drift=0.0).threshold(0.1, 2000)
     off = large.identify(population.templates(STRANGERS, 4000), threshold=unmoved.score).counts
     assert abs(off.identified / 4000 - 0.1) > abs(counts.identified / 4000 - 0.1)
 

@@ -1,0 +1,236 @@
+"""How accuracy changes as K grows: nested galleries, disjoint strangers, repeated splits. Raw scores first, figures later."""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from scipy.stats import t as student
+
+from benchmarks.open_set import RATES, Split, calibrated, enrol, search, split, thresholds
+from engine.errors import TemplatesError
+from engine.metrics import Searches, fpir, measure, tpir
+from engine.scores import LOCAL, Scoring
+from engine.templates import Templates
+
+_FIRST = 10
+_METADATA = b"onek.trial"
+
+
+@dataclass(frozen=True)
+class People:
+    """Labelled templates of one encoder: `vectors` (n, d), identities as numbers `codes` (n,), and its 1:1 threshold."""
+
+    encoder: str
+    vectors: np.ndarray
+    codes: np.ndarray
+    threshold: float | None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A figure over splits: its mean, and where that mean lies with 95 % confidence (Student's t over splits)."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was measured for one encoder, score and K, by name: `rank1`, `rank5`, `tpir@fpir=F` (the threshold taken from the
+    strangers), `obtained@fpir=F` and `tpir@asked=F` (the gallery's own threshold), `foretold@fpir=F` (that of a gallery about a
+    tenth as large), `fixed` (FPIR of the encoder's 1:1 threshold), `law` (1 - (1 - FMR)^K at that threshold).
+    """
+
+    encoder: str
+    score: str
+    identities: int
+    splits: int
+    figures: dict[str, Summary]
+
+
+def people_of(templates: Templates, without: "Without | None" = None) -> People:
+    """Labelled templates, but for mistakes that an audit found.
+
+    Raises:
+        TemplatesError: a template has no identity, or hardly anybody is left.
+    """
+    table = templates.table
+    if table["identity"].null_count:
+        raise TemplatesError(f"{table['identity'].null_count} templates have no identity; expected labelled ones")
+    names, ids = np.asarray(table["identity"].to_pylist()), np.asarray(table["template_id"].to_pylist())
+    keep = np.ones(len(names), bool) if without is None else without.keeps(names, ids)
+    codes = np.unique(names[keep], return_inverse=True)[1]
+    if codes.max(initial=0) < 4 * _FIRST:
+        raise TemplatesError(f"{codes.max(initial=-1) + 1} identities; accuracy is measured from {4 * _FIRST} on")
+    made = templates.provenance
+    return People(made.encoder or "vectors", np.ascontiguousarray(templates.vectors[keep]), codes, made.threshold)
+
+
+@dataclass(frozen=True)
+class Without:
+    """Identities and templates that are left out."""
+
+    identities: frozenset[str]
+    templates: frozenset[str]
+
+    @classmethod
+    def read(cls, path: Path) -> "Without":
+        """What `onek audit` calls more likely wrong than not: the second name of each pair, and single images."""
+        import csv
+
+        with path.open(newline="", encoding="utf-8") as stream:
+            rows = [row for row in csv.DictReader(stream) if row["likely"] == "True"]
+        names = frozenset(row["other"] for row in rows if row["kind"] == "two names")
+        return cls(names, frozenset(row["template_id"] for row in rows if row["kind"] == "wrong image"))
+
+    def keeps(self, names: np.ndarray, ids: np.ndarray) -> np.ndarray:
+        """Which of the templates stay, bool (n,)."""
+        return ~(np.isin(names, list(self.identities)) | np.isin(ids, list(self.templates)))
+
+
+def sizes(most: int) -> list[int]:
+    """10, 30, 100, 300, ... and `most`, which takes the place of a size that is nearly as large."""
+    steps = [size for power in range(1, 9) for size in (10**power, 3 * 10**power)]
+    return [size for size in steps if size * 1.5 < most] + [most]
+
+
+def sweep(
+    people: People,
+    scores: Sequence[str],
+    out: Path,
+    *,
+    splits: int = 10,
+    distractors: np.ndarray | None = None,
+    said: Callable[[str], None] | None = None,
+) -> float:
+    """Measure every K in nested galleries; raw scores go to `out/encoder=E/score=S/k=K/split=N.parquet`, and what is there stays.
+
+    `distractors` (p, d): templates of further identities, enrolled behind all others, in the first split only.
+
+    Returns:
+        What the whole sweep took, in units of its largest K; NaN where everything was there already.
+    """
+    spent: dict[int, float] = {}
+    for score in scores:
+        for number in range(splits):
+            parts = split(people.codes, number)
+            extra = distractors if number == 0 and distractors is not None else people.vectors[:0]
+            own, whole = sizes(len(parts.enrolled)), sizes(len(parts.enrolled) + len(extra))
+            foretold: dict[int, dict[str, dict[str, float]]] = {}
+            for size in sorted({*own, *whole}):
+                if score == LOCAL and size <= Scoring(LOCAL).least_identities:
+                    continue
+                path = out / f"encoder={people.encoder}" / f"score={score}" / f"k={size}" / f"split={number:02d}.parquet"
+                if said:
+                    said(f"{people.encoder}, {score}, split {number + 1} of {splits}, K = {size:,}")
+                if not path.exists():
+                    start = time.perf_counter()
+                    # What a gallery about a tenth as large foretold: sizes step by about three.
+                    before = [later[str(size)] for smaller, later in foretold.items() if smaller * 9 <= size]
+                    _write(path, *_trial(people, parts, extra, size, Scoring(score), before[-1] if before else {}, whole))
+                    spent[size] = spent.get(size, 0) + time.perf_counter() - start
+                foretold[size] = json.loads(pq.read_schema(path).metadata[_METADATA])["later"]
+    return sum(spent.values()) / spent[max(spent)] if spent else float("nan")
+
+
+def _trial(
+    people: People,
+    parts: Split,
+    extra: np.ndarray,
+    size: int,
+    scoring: Scoring,
+    foretold: dict[str, float],
+    larger: Sequence[int],
+) -> tuple[pa.Table, dict[str, object]]:
+    """Raw scores of one K, and what was known without strangers: thresholds, and those for `larger` K."""
+    own = parts.enrolled[:size]
+    vectors = np.concatenate([people.vectors[own], extra[: size - len(own)]])
+    enrolled = enrol(np.ascontiguousarray(vectors), np.arange(len(vectors)), scoring)
+    calibration = calibrated(enrolled)
+    place = np.full(people.codes.max() + 1, -1)
+    place[people.codes[own]] = np.arange(len(own))
+    mated = parts.mated[place[people.codes[parts.mated]] >= 0]
+    who = (people.codes[mated], people.codes[parts.strangers])
+    table = search(enrolled, people.vectors[mated], place[who[0]], people.vectors[parts.strangers], who)
+    fixed = people.threshold
+    return table, {
+        "identities": size,
+        "thresholds": thresholds(calibration, size),
+        "foretold": foretold,
+        "fixed": fixed,
+        "fmr": None if calibration is None or fixed is None else float(calibration.pairs.rate_at(np.array([fixed]))[0]),
+        "later": {grown: thresholds(calibration, grown) for grown in larger if grown > size},
+    }
+
+
+def _write(path: Path, table: pa.Table, about: dict[str, object]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    pq.write_table(table.replace_schema_metadata({_METADATA: json.dumps(about).encode()}), partial)
+    partial.replace(path)
+
+
+def rows_of(out: Path) -> list[Row]:
+    """Figures of all raw scores below a folder, by encoder, score and K."""
+    found: dict[tuple[str, str, int], list[dict[str, float]]] = {}
+    for path in sorted(out.glob("encoder=*/score=*/k=*/split=*.parquet")):
+        encoder, score, size = (part.split("=", 1)[1] for part in path.parts[-4:-1])
+        found.setdefault((encoder, score, int(size)), []).append(figures_of(pq.read_table(path)))
+    rows = []
+    for (encoder, score, identities), splits in sorted(found.items()):
+        names = dict.fromkeys(name for figures in splits for name in figures)
+        summaries = {name: summary([figures[name] for figures in splits if name in figures]) for name in names}
+        rows.append(Row(encoder, score, identities, len(splits), summaries))
+    return rows
+
+
+def figures_of(table: pa.Table) -> dict[str, float]:
+    """The figures of one split at one K, from its raw scores."""
+    about = json.loads(table.schema.metadata[_METADATA])
+    mated = np.asarray(table["mated"])
+    ranks, scores, distances = (np.asarray(table[name]) for name in ("rank", "score", "distance"))
+    searches = Searches(ranks[mated], scores[mated], scores[~mated])
+    figures = {}
+    if mated.any():
+        figures.update({name: measure(name, searches) for name in ("rank1", "rank5")})
+        # A rate is shown where strangers are enough to see it.
+        seen = [rate for rate in RATES if rate * (~mated).sum() >= 1]
+        figures.update({f"tpir@fpir={rate:g}": measure(f"tpir@fpir={rate:g}", searches) for rate in seen})
+    for kind, name in (("thresholds", "obtained"), ("foretold", "foretold")):
+        for rate, threshold in about[kind].items():
+            figures[f"{name}@fpir={float(rate):g}"] = fpir(searches.non_mated, float(np.float32(threshold)))
+            if kind == "thresholds" and mated.any():
+                figures[f"tpir@asked={float(rate):g}"] = tpir(searches.ranks, searches.mated, float(np.float32(threshold)))
+    if about["fmr"] is not None:
+        figures["fixed"] = fpir(distances[~mated], about["fixed"])
+        figures["law"] = 1 - (1 - about["fmr"]) ** about["identities"]
+    return figures
+
+
+def summary(values: Sequence[float]) -> Summary:
+    """The mean of figures of several splits, and its interval."""
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return Summary(mean, float("nan"), float("nan"))
+    half = float(student.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
+    return Summary(mean, mean - half, mean + half)
+
+
+def line(rows: Sequence[Row], name: str) -> tuple[float, float] | None:
+    """Slope of a figure for each tenfold of K, and the share of its variance that a straight line in log K explains (R^2).
+
+    The line that arXiv 1906.06272 fits to identification rates. None where fewer than three K have the figure.
+    """
+    own = [(np.log10(row.identities), row.figures[name].mean) for row in rows if name in row.figures and row.identities >= 30]
+    if len(own) < 3:
+        return None
+    x, y = np.array(own).T
+    slope, start = np.polyfit(x, y, 1)
+    rest = np.sum((y - slope * x - start) ** 2)
+    return float(slope), float(1 - rest / max(np.sum((y - y.mean()) ** 2), 1e-12))

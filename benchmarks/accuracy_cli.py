@@ -1,0 +1,162 @@
+"""The commands `onek benchmark accuracy`, `shift` and `lfw`: parse, call, print."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Photos = Annotated[Path | None, typer.Option("--photos", metavar="FOLDER", help="Labelled photographs, such as LFW.")]
+TemplateFiles = Annotated[
+    list[Path], typer.Option("--templates", metavar="T.parquet", help="Labelled templates instead; give it several times.")
+]
+Encoders = Annotated[list[str], typer.Option("--encoder", help="For photographs; give it several times.")]
+Scores = Annotated[list[str], typer.Option("--score", metavar="plain|local", help="Give it several times.")]
+WithoutOption = Annotated[
+    Path | None,
+    typer.Option("--without", metavar="AUDIT.csv", help="Leave out what onek audit calls more likely wrong than not."),
+]
+
+
+def accuracy_command(
+    photos: Photos = None,
+    templates: TemplateFiles = [],  # noqa: B006
+    encoders: Encoders = ["dlib-resnet"],  # noqa: B006
+    scores: Scores = ["plain", "local"],  # noqa: B006
+    splits: Annotated[int, typer.Option(min=1, help="How often people are split into enrolled and strangers.")] = 10,
+    without: WithoutOption = None,
+    distractors: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|T.parquet", help="Enrol further people behind all others: N synthetic ones, or templates. In one split."
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Raw scores and curves; a run resumes.")] = Path(
+        "accuracy-benchmark"
+    ),
+) -> None:
+    """How accuracy changes as the gallery grows: rank-1, TPIR at FPIR, and the FPIR that is really obtained."""
+    from benchmarks.accuracy import Without, line, people_of, rows_of, sweep
+    from benchmarks.curves import accuracy_table, alarms_table, draw, fixed_table
+    from benchmarks.embedded import labelled
+    from engine.terminal import err
+    from engine.terminal import out as console
+
+    left_out = None if without is None else Without.read(without)
+    for made in labelled(photos, templates, encoders, out):
+        people = people_of(made, left_out)
+        times = sweep(
+            people,
+            scores,
+            out,
+            splits=splits,
+            distractors=_distractors(distractors, people.vectors.shape[1]),
+            said=lambda what: err.print(what),
+        )
+        console.print(f"{people.encoder}: the whole sweep took {times:.2f} times its largest K")
+    rows = rows_of(out)
+    console.print(accuracy_table(rows))
+    console.print(alarms_table(rows, "obtained", "FPIR obtained / asked for, the gallery's own threshold"))
+    console.print(alarms_table(rows, "foretold", "The same with the threshold that a gallery a tenth as large foretold"))
+    console.print(fixed_table(rows))
+    for encoder, score in dict.fromkeys((row.encoder, row.score) for row in rows):
+        own = [row for row in rows if (row.encoder, row.score) == (encoder, score)]
+        for name in ("rank1", "tpir@fpir=0.01"):
+            if fitted := line(own, name):
+                console.print(
+                    f"{encoder}, {score}: {name} moves by {100 * fitted[0]:.1f} points a tenfold of K (R2 {fitted[1]:.3f})"
+                )
+    console.print(f"curves in {', '.join(map(str, draw(rows, out / 'accuracy')))}, raw scores beside them")
+
+
+def _distractors(given: str | None, dim: int) -> "np.ndarray | None":
+    from benchmarks.synthetic_templates import Population, Shape
+    from engine.errors import TemplatesError
+    from engine.templates import read_templates
+
+    if given is None:
+        return None
+    vectors = Population(Shape.load(), seed=1).templates(0, int(given)) if given.isdigit() else read_templates(given).vectors
+    if vectors.shape[1] != dim:
+        raise TemplatesError(f"the distractors have {vectors.shape[1]} dimensions, the templates {dim}")
+    return vectors
+
+
+def shift_command(
+    photos: Annotated[Path, typer.Option("--photos", metavar="FOLDER", help="Labelled photographs, such as LFW.")],
+    encoder: Annotated[str, typer.Option(metavar="NAME|PATH")] = "dlib-resnet",
+    scores: Scores = ["plain", "local"],  # noqa: B006
+    identities: Annotated[int, typer.Option(min=50, help="To enrol; the others are strangers.")] = 1000,
+    splits: Annotated[int, typer.Option(min=1)] = 10,
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Templates are kept here.")] = Path("shift-benchmark"),
+) -> None:
+    """False alarms when probes are blurred, small, recompressed or dark and the enrolled pictures are not, and the reverse."""
+    from rich.table import Table
+
+    from benchmarks.degraded import DEGRADATIONS
+    from benchmarks.embedded import embedded
+    from benchmarks.shift import CLEAN, measure_shifts
+    from engine.labels import find_photographs
+    from engine.terminal import out as console
+
+    photographs = find_photographs([photos], "folder")
+    kinds = {CLEAN: embedded(photographs, encoder, out / f"{encoder}-clean.parquet")}
+    for kind, degrade in DEGRADATIONS.items():
+        kinds[kind] = embedded(photographs, encoder, out / f"{encoder}-{kind}.parquet", degrade)
+    for score in scores:
+        table = Table("enrolled", "probes", "0.3%", "1%", "3%", "10%", "cohort 1%", "3%", "10%", "found at 1%")
+        table.title = f"FPIR obtained / asked for: {score} score, K = {identities:,}"
+        for row in measure_shifts(kinds, score, identities=identities, splits=splits):
+            own = [f"{row.obtained[rate].mean:.2f}" if rate in row.obtained else "" for rate in (0.003, 0.01, 0.03, 0.1)]
+            given = [f"{row.cohort[rate].mean:.2f}" if rate in row.cohort else "" for rate in (0.01, 0.03, 0.1)]
+            table.add_row(row.enrolled, row.probes, *own, *given, f"{100 * row.found.mean:.1f}%")
+        console.print(table)
+
+
+def lfw_command(
+    photos: Annotated[Path, typer.Option("--photos", metavar="LFW", help="LFW's folder: one folder for each identity.")],
+    pairs: Annotated[
+        Path | None, typer.Option(metavar="pairs.txt", help="A list as LFW ships it. Default: the one beside the photographs.")
+    ] = None,
+    encoder: Annotated[str, typer.Option(metavar="NAME|PATH")] = "dlib-resnet",
+    scores: Scores = ["plain", "local"],  # noqa: B006
+    fuse: Annotated[list[int], typer.Option(help="Nearest templates of an identity that are averaged; several times.")] = [1, 3],  # noqa: B006
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Templates are kept here.")] = Path("lfw-benchmark"),
+) -> None:
+    """LFW's protocols: verification in ten folds, and open-set identification O1, O2, O3."""
+    from rich.table import Table
+
+    from benchmarks.embedded import embedded
+    from benchmarks.lfw import ENROLLED, RATES, find_list, known_pairs, open_set, read_lfw_pairs
+    from benchmarks.verification import of_vectors
+    from engine.labels import find_photographs
+    from engine.terminal import err
+    from engine.terminal import out as console
+
+    templates = embedded(find_photographs([photos], "folder"), encoder, out / f"templates-{encoder}.parquet")
+    listed = pairs or find_list(photos)
+    if listed is None:
+        console.print(f"verification: no pairs.txt in {photos} or beside it, and no --pairs, so it was left out")
+    else:
+        wanted = read_lfw_pairs(listed)
+        there = known_pairs(photos, wanted)
+        accuracy = of_vectors(photos, there, templates)
+        console.print(
+            f"verification, {len(there):,} of the {len(wanted):,} pairs of {listed.name}: {100 * accuracy.mean:.2f} % "
+            f"+- {100 * accuracy.standard_error:.2f}, threshold {accuracy.threshold:.3f}"
+        )
+    names = ["rank1", *(f"tpir@fpir={rate:g}" for rate in RATES)]
+    title = ""
+    table = Table("", "score", "fused", "rank-1", *(f"TPIR {rate:.1%}" for rate in RATES), *(f"got {rate:.1%}" for rate in RATES))
+    for score in scores:
+        for nearest in fuse:
+            for row in open_set(templates, score, nearest, said=lambda what: err.print(what)):
+                figures = [row.figures[name] for name in names]
+                shown = [f"{100 * one.mean:.1f} ({100 * one.low:.1f}-{100 * one.high:.1f})" for one in figures]
+                got = [row.figures.get(f"obtained@fpir={rate:g}") for rate in RATES]
+                table.add_row(row.protocol, score, str(nearest), *shown, *(f"{one.mean:.2%}" if one else "" for one in got))
+                title = f"{row.identities:,} identities, {ENROLLED} images each; {row.mated:,} mated probes (95 % by identity)"
+    table.title = title
+    console.print(table)

@@ -1,0 +1,86 @@
+"""Tables and curves of how accuracy changes with K, drawn from rows of figures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from benchmarks.accuracy import Row, Summary
+from benchmarks.open_set import RATES
+
+_SHARES = [f"{rate:.1%}".replace(".0%", "%") for rate in RATES]
+
+
+def accuracy_table(rows: Sequence[Row]) -> Table:
+    """Rank-1, rank-5, and TPIR at FPIRs that were set on the strangers, in percent."""
+    names = ["rank1", "rank5", *(f"tpir@fpir={rate:g}" for rate in RATES)]
+    return _table("Found: rank-1, rank-5, TPIR at FPIR ... (in %)", rows, names, ["r-1", "r-5", *_SHARES], _percent)
+
+
+def alarms_table(rows: Sequence[Row], name: str, title: str) -> Table:
+    """The FPIR that was obtained, in units of the one asked for."""
+    names = {f"{name}@fpir={rate:g}": rate for rate in RATES}
+    return _table(title, rows, [*names], _SHARES, lambda figure, of: _shown(figure, 1 / names[of], 2))
+
+
+def fixed_table(rows: Sequence[Row]) -> Table:
+    """The FPIR of one fixed 1:1 threshold, and what independence of searches would make of its FMR, in percent."""
+    own = [row for row in rows if row.score == rows[0].score]
+    title = "FPIR of the encoder's 1:1 threshold (in %)"
+    return _table(title, own, ["fixed", "law"], ["obtained", "1 - (1 - FMR)^K"], _percent)
+
+
+def draw(rows: Sequence[Row], path: Path) -> list[Path]:
+    """Accuracy, false alarms and the fixed threshold against K, as PNG and SVG."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(15, 4.5), layout="constrained")
+    accuracy, alarms, fixed = figure.subplots(1, 3)
+    for encoder, score in dict.fromkeys((row.encoder, row.score) for row in rows):
+        own = [row for row in rows if (row.encoder, row.score) == (encoder, score)]
+        _line(accuracy, own, "tpir@fpir=0.01", f"{encoder}, {score}, TPIR", "o-")
+        _line(accuracy, own, "rank1", f"{encoder}, {score}, rank-1", "x:")
+        for rate, mark in ((0.01, "o-"), (0.1, "s--")):
+            _line(alarms, own, f"obtained@fpir={rate:g}", f"{encoder}, {score}, asked {rate:.0%}", mark)
+        if score == own[0].score:
+            _line(fixed, own, "fixed", f"{encoder}, {score}, obtained", "o-")
+            _line(fixed, own, "law", f"{encoder}, {score}, 1 - (1 - FMR)^K", "--")
+    accuracy.set(ylabel="share of mated searches", title="found at FPIR 1 %")
+    alarms.set(yscale="log", ylabel="share of strangers who get a name", title="own thresholds")
+    fixed.set(ylabel="share of strangers who get a name", title="a fixed 1:1 threshold")
+    for axes in (accuracy, alarms, fixed):
+        axes.set(xscale="log", xlabel="identities enrolled")
+        axes.legend(fontsize=7)
+    paths = [path.with_suffix(ending) for ending in (".png", ".svg")]
+    for each in paths:
+        figure.savefig(each, dpi=120)
+    return paths
+
+
+def _line(axes: Any, rows: Sequence[Row], name: str, label: str, style: str) -> None:
+    own = [(row.identities, row.figures[name]) for row in rows if name in row.figures]
+    if own:
+        means = np.array([figure.mean for _, figure in own])
+        reach = np.nan_to_num([[figure.mean - figure.low, figure.high - figure.mean] for _, figure in own]).T
+        reach[0] = np.minimum(reach[0], means)
+        axes.errorbar([size for size, _ in own], means, yerr=reach, fmt=style, label=label)
+
+
+def _table(title: str, rows: Sequence[Row], names: Sequence[str], heads: Sequence[str], shown: Any) -> Table:
+    table = Table("encoder, score", "K", *heads, title=title)
+    for row in rows:
+        cells = [shown(row.figures[name], name) if name in row.figures else "" for name in names]
+        if any(cells):
+            table.add_row(f"{row.encoder}, {row.score}", f"{row.identities:,}", *cells)
+    return table
+
+
+def _percent(figure: Summary, _: str) -> str:
+    return _shown(figure, 100, 1)
+
+
+def _shown(figure: Summary, times: float, digits: int) -> str:
+    half = (figure.high - figure.mean) * times
+    return f"{figure.mean * times:.{digits}f}" + ("" if np.isnan(half) else f" ±{half:.{digits}f}")
