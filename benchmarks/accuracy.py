@@ -9,15 +9,18 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from scipy.spatial.distance import pdist
 from scipy.stats import t as student
 
 from benchmarks.open_set import RATES, Split, calibrated, enrol, search, split, thresholds
 from engine.errors import TemplatesError
-from engine.metrics import Searches, fpir, measure, tpir
+from engine.metrics import Searches, fmr, fpir, measure, tpir
 from engine.scores import LOCAL, Scoring
 from engine.templates import Templates
 
 _FIRST = 10
+# People whose templates are compared in pairs for the false-match rate.
+_PAIRED = 3000
 _METADATA = b"onek.trial"
 
 
@@ -121,6 +124,7 @@ def sweep(
         for number in range(splits):
             parts = split(people.codes, number)
             extra = distractors if number == 0 and distractors is not None else people.vectors[:0]
+            rate = _false_match_rate(people, parts)
             own, whole = sizes(len(parts.enrolled)), sizes(len(parts.enrolled) + len(extra))
             foretold: dict[int, dict[str, dict[str, float]]] = {}
             for size in sorted({*own, *whole}):
@@ -133,7 +137,8 @@ def sweep(
                     start = time.perf_counter()
                     # What a gallery about a tenth as large foretold: sizes step by about three.
                     before = [later[str(size)] for smaller, later in foretold.items() if smaller * 9 <= size]
-                    _write(path, *_trial(people, parts, extra, size, Scoring(score), before[-1] if before else {}, whole))
+                    table, about = _trial(people, parts, extra, size, Scoring(score), whole)
+                    _write(path, table, {**about, "foretold": before[-1] if before else {}, "fmr": rate})
                     spent[size] = spent.get(size, 0) + time.perf_counter() - start
                 foretold[size] = json.loads(pq.read_schema(path).metadata[_METADATA])["later"]
     return sum(spent.values()) / spent[max(spent)] if spent else float("nan")
@@ -145,7 +150,6 @@ def _trial(
     extra: np.ndarray,
     size: int,
     scoring: Scoring,
-    foretold: dict[str, float],
     larger: Sequence[int],
 ) -> tuple[pa.Table, dict[str, object]]:
     """Raw scores of one K, and what was known without strangers: thresholds, and those for `larger` K."""
@@ -158,15 +162,20 @@ def _trial(
     mated = parts.mated[place[people.codes[parts.mated]] >= 0]
     who = (people.codes[mated], people.codes[parts.strangers])
     table = search(enrolled, people.vectors[mated], place[who[0]], people.vectors[parts.strangers], who)
-    fixed = people.threshold
     return table, {
         "identities": size,
         "thresholds": thresholds(calibration, size),
-        "foretold": foretold,
-        "fixed": fixed,
-        "fmr": None if calibration is None or fixed is None else float(calibration.pairs.rate_at(np.array([fixed]))[0]),
+        "fixed": people.threshold,
         "later": {grown: thresholds(calibration, grown) for grown in larger if grown > size},
     }
+
+
+def _false_match_rate(people: People, parts: Split) -> float | None:
+    """The share of pairs of two people's templates within the encoder's 1:1 threshold, of up to 3,000 who are enrolled."""
+    if people.threshold is None:
+        return None
+    some = people.vectors[parts.enrolled[:_PAIRED]]
+    return fmr(pdist(some), people.threshold)
 
 
 def _write(path: Path, table: pa.Table, about: dict[str, object]) -> None:

@@ -44,9 +44,9 @@ def draw(rows: Sequence[Row], path: Path) -> list[Path]:
         _line(accuracy, own, "rank1", f"{encoder}, {score}, rank-1", "x:")
         for rate, mark in ((0.01, "o-"), (0.1, "s--")):
             _line(alarms, own, f"obtained@fpir={rate:g}", f"{encoder}, {score}, asked {rate:.0%}", mark)
-        if score == own[0].score:
-            _line(fixed, own, "fixed", f"{encoder}, {score}, obtained", "o-")
-            _line(fixed, own, "law", f"{encoder}, {score}, 1 - (1 - FMR)^K", "--")
+        if score == rows[0].score:
+            _line(fixed, own, "fixed", f"{encoder}, obtained", "o-")
+            _line(fixed, own, "law", f"{encoder}, 1 - (1 - FMR)^K", "--")
     accuracy.set(ylabel="share of mated searches", title="found at FPIR 1 %")
     alarms.set(yscale="log", ylabel="share of strangers who get a name", title="own thresholds")
     fixed.set(ylabel="share of strangers who get a name", title="a fixed 1:1 threshold")

@@ -91,6 +91,7 @@ def gallery_command(
         f"{100 * made.ratio:.0f} % ({100 * made.low:.0f} to {100 * made.high:.0f} in single rounds); "
         f"at most {made.identify_memory / mebibyte:,.0f} MiB"
     )
+    console.print(f"local scores cost {100 * made.local_cost:.1f} % of identify's rate, plain ones beside them")
     console.print(
         "Memory is that of the process itself; pages of mapped files, which the system takes back at will, are not in it."
     )

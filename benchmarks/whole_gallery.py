@@ -47,23 +47,30 @@ elif job["what"] == "open":
     Gallery.open(job["gallery"]).identify(probe, threshold=0.3)
     answer = {"first": time.perf_counter() - opened}
 else:
+    from dataclasses import replace
     import numpy as np
     from engine.batch import TEMPLATES, identify_to_file
+    from engine.scores import Scoring
     from engine.templates import read_templates
-    gallery = Gallery.open(job["gallery"])
+    gallery, plain = Gallery.open(job["gallery"]), Gallery.open(job["gallery"])
+    # The same gallery with plain scores: what the local ones cost.
+    plain._segment = replace(plain._segment, enrolled=replace(plain.enrolled, scoring=Scoring("plain")))
     probes = read_templates(job["probes"]).vectors
-    out, index = Path(job["out"]), gallery.index
-    bare, files = [], []
-    index.search(probes[:TEMPLATES], 18)
+    out, index, wanted = Path(job["out"]), gallery.index, gallery.enrolled.scoring.shortlist
+    bare, files, plain_files = [], [], []
+    index.search(probes[:TEMPLATES], wanted)
     for _ in range(job["rounds"]):
         began = time.perf_counter()
         for at in range(0, len(probes), TEMPLATES):
-            index.search(probes[at:at + TEMPLATES], 18)
+            index.search(probes[at:at + TEMPLATES], wanted)
         bare.append(time.perf_counter() - began)
         began = time.perf_counter()
         identify_to_file(gallery, [Path(job["probes"])], out, threshold=0.3, overwrite=True)
         files.append(time.perf_counter() - began)
-    answer = {"bare": bare, "files": files}
+        began = time.perf_counter()
+        identify_to_file(plain, [Path(job["probes"])], out, threshold=0.3, overwrite=True)
+        plain_files.append(time.perf_counter() - began)
+    answer = {"bare": bare, "files": files, "plain": plain_files}
 over.set()
 print(json.dumps({**answer, "seconds": time.perf_counter() - start, "peak": peak}))
 """
@@ -71,7 +78,9 @@ print(json.dumps({**answer, "seconds": time.perf_counter() - start, "peak": peak
 
 @dataclass(frozen=True)
 class WholeGallery:
-    """Seconds, probes a second, bytes of memory at most; `ratio` is identify's rate over the bare index's, a median of rounds."""
+    """Seconds, probes a second, bytes of memory at most; `ratio` is identify's rate over the bare index's, a median of
+    rounds; `local_cost` the share of identify's rate that local scores cost, beside plain ones.
+    """
 
     kind: str
     build_seconds: float
@@ -83,6 +92,7 @@ class WholeGallery:
     ratio: float
     low: float
     high: float
+    local_cost: float
     identify_memory: int
 
 
@@ -115,6 +125,7 @@ def measure_gallery(
         ratio=median(ratios),
         low=min(ratios),
         high=max(ratios),
+        local_cost=1 - median(plain / file for plain, file in zip(searched["plain"], searched["files"], strict=True)),
         identify_memory=searched["peak"],
     )
 

@@ -5,6 +5,7 @@ something, 4 not the same person (`verify`), 1 a defect of ours.
 import os
 import sys
 from dataclasses import asdict
+from functools import partial
 from importlib.metadata import entry_points, version
 from pathlib import Path
 from typing import Annotated
@@ -143,7 +144,7 @@ def build_index(
             recall=recall,
             score=score,
             fuse=fuse,
-            planned=announce,
+            planned=partial(announce, local=score != "plain"),
             progress=told,
         )
     info = built.info()

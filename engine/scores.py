@@ -17,6 +17,7 @@ import numpy as np
 from engine.candidates import Members, Nearest, fused_distances, nearest_identities, nearest_of_identity, without_identity
 from engine.errors import GalleryError
 from indexes.base import Index, Progress
+from indexes.flat import Flat
 
 PLAIN, LOCAL = "plain", "local"
 
@@ -26,6 +27,8 @@ NEIGHBOURS = 5
 _DENSEST = np.float32(1e-8)
 # Templates that are searched for at a time.
 _BATCH = 4096
+# Up to so many templates are searched for among all; of more, among so many, but never fewer identities than this.
+_MOST_SEARCHED, _REFERENCE, _LEAST = 200_000, 50_000, 1000
 
 
 @dataclass(frozen=True)
@@ -129,23 +132,47 @@ class Enrolled:
         vectors = self.index.vectors(found.rows.ravel())
         squares = nearest_of_identity(self.index, self.members, left_out, vectors).reshape(mean.shape) ** 2
         # Who was among the R nearest leaves, and the next one takes the place.
-        return np.where(squares < following, mean + (following - squares) / self.scoring.neighbours, mean)
+        counted = reference(self.members)[without][:, None]
+        return np.where(counted & (squares < following), mean + (following - squares) / self.scoring.neighbours, mean)
 
 
 def densities(index: Index, members: Members, neighbours: int = NEIGHBOURS, progress: Progress | None = None) -> np.ndarray:
     """What the local score needs of each enrolled template, by one search of them all: float32 (n, 2).
 
     The first column is D, the mean squared distance to the R nearest other identities; the second the squared distance to the
-    next one, which takes the place of an identity that is left out. Needs R + 2 identities.
+    next one, which takes the place of an identity that is left out. Needs R + 2 identities. In a large gallery the neighbours are
+    looked for among a sample of the identities, `reference`: where templates lie densely shows there as well, at a scale that is
+    the same for all of them, and the search costs little.
     """
+    among = reference(members)
+    if among.all():
+        known, theirs, codes = index, members, members.codes
+    else:
+        rows = members.rows(np.flatnonzero(among))
+        kept = rows >= 0
+        place = np.where(among, np.cumsum(among) - 1, -1)
+        known, theirs, codes = (
+            Flat.build(index.vectors(rows[kept])),
+            Members(place[members.codes[rows[kept]]]),
+            place[members.codes],
+        )
     result = np.empty((index.count, 2), np.float32)
     for rows in _batches(index.count):
-        found = nearest_identities(index, members, index.vectors(rows), neighbours + 2)
-        squares = without_identity(found, members, members.codes[rows]).distances ** 2
+        found = nearest_identities(known, theirs, index.vectors(rows), neighbours + 2)
+        squares = without_identity(found, theirs, codes[rows]).distances ** 2
         result[rows] = np.column_stack([squares[:, :neighbours].mean(axis=1), squares[:, neighbours]])
         if progress:
             progress("densities", int(rows[-1]) + 1, index.count)
     return result
+
+
+def reference(members: Members) -> np.ndarray:
+    """Among which identities densities are measured, bool (K,): all, or in a large gallery a sample, always the same one."""
+    among = np.ones(members.identities, bool)
+    if len(members.codes) > _MOST_SEARCHED:
+        share = _REFERENCE / len(members.codes)
+        among[np.random.default_rng(0).permutation(members.identities)[max(_LEAST, int(share * members.identities)) :]] = False
+    return among
 
 
 def _batches(count: int) -> Iterator[np.ndarray]:

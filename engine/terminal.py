@@ -50,12 +50,14 @@ def stages() -> Iterator[Callable[[str, int, int], None]]:
         yield told
 
 
-def announce(plan: "Plan") -> None:
-    """Say what will be built and why, what it will take, before the work begins."""
+def announce(plan: "Plan", local: bool) -> None:
+    """Say what will be built and why, what it will take, before the work begins; `local`: whether local scores may follow."""
     memory, cached, disk = (humanfriendly.format_size(size, binary=True) for size in (plan.memory, plan.cached, plan.disk))
     cache = f" (and {cached} of file cache, if there is room)" if plan.cached else ""
     err.print(f"{plan.factory or plan.kind} index: {plan.why}.")
     err.print(f"about {humanfriendly.format_timespan(round(plan.seconds))}, {memory} of memory{cache}, {disk} of disk")
+    if local:
+        err.print("then each template is searched for once, for the local score (--score plain does without)")
 
 
 def bytes_of(size: str | None) -> int | None:

@@ -5,7 +5,7 @@ import pytest
 
 from engine.candidates import Members
 from engine.errors import GalleryError
-from engine.scores import LOCAL, PLAIN, Enrolled, Scoring, densities
+from engine.scores import LOCAL, PLAIN, Enrolled, Scoring, densities, reference
 from engine.strangers import drift, left_out_searches, subsample
 from indexes.flat import Flat
 
@@ -78,6 +78,34 @@ def test_left_out_is_as_if_never_enrolled(score: str, most: int) -> None:
         expected = without.candidates(vectors[row : row + 1], 1)
         assert found == pytest.approx(expected.scores[0, 0], rel=1e-4)
         assert nearest == np.flatnonzero(others)[expected.rows[0, 0]]
+
+
+def test_large_galleries_measure_densities_among_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against loops; and who is left out leaves the densities only if it was in the sample."""
+    monkeypatch.setattr("engine.scores._MOST_SEARCHED", 50)
+    monkeypatch.setattr("engine.scores._REFERENCE", 60)
+    monkeypatch.setattr("engine.scores._LEAST", 10)
+    vectors, codes = people(60, 4)
+    enrolled = enrol(vectors, codes, Scoring(LOCAL, 3))
+    assert enrolled.density is not None
+    among = np.flatnonzero(reference(enrolled.members))
+    assert 10 <= len(among) < 40
+
+    def by_hand(row: int, but: set[int]) -> float:
+        squares = ((vectors.astype(float) - vectors[row]) ** 2).sum(axis=1)
+        return float(np.sort([squares[codes == code].min() for code in among if code not in but | {codes[row]}])[:3].mean())
+
+    np.testing.assert_allclose(enrolled.density[:, 0], [by_hand(row, set()) for row in range(len(codes))], rtol=1e-4)
+    probes, without = vectors[:40], codes[:40]
+    assert {bool(np.isin(code, among)) for code in without} == {True, False}
+    found = enrolled.candidates(probes, 2, without=without)
+    for probe, own, rows, scores in zip(probes, without, found.rows, found.scores, strict=True):
+        squares = ((vectors.astype(float) - probe) ** 2).sum(axis=1)
+        near = {code: squares[codes == code].min() for code in set(codes.tolist()) - {own}}
+        for row, score in zip(rows, scores, strict=True):
+            around = np.sort([value for code, value in near.items() if code != codes[row]])[:3].mean()
+            expected = near[codes[row]] / np.sqrt(around * by_hand(int(row), {own}))
+            assert score == pytest.approx(expected, rel=1e-3)
 
 
 def test_identical_templates_have_scores() -> None:
