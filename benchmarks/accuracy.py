@@ -125,9 +125,9 @@ def sweep(
             parts = split(people.codes, number)
             extra = distractors if number == 0 and distractors is not None else people.vectors[:0]
             rate = _false_match_rate(people, parts)
-            own, whole = sizes(len(parts.enrolled)), sizes(len(parts.enrolled) + len(extra))
+            steps = sorted({*sizes(len(parts.enrolled)), *sizes(len(parts.enrolled) + len(extra))})
             foretold: dict[int, dict[str, dict[str, float]]] = {}
-            for size in sorted({*own, *whole}):
+            for size in steps:
                 if score == LOCAL and size <= Scoring(LOCAL).least_identities:
                     continue
                 path = out / f"encoder={people.encoder}" / f"score={score}" / f"k={size}" / f"split={number:02d}.parquet"
@@ -137,7 +137,7 @@ def sweep(
                     start = time.perf_counter()
                     # What a gallery about a tenth as large foretold: sizes step by about three.
                     before = [later[str(size)] for smaller, later in foretold.items() if smaller * 9 <= size]
-                    table, about = _trial(people, parts, extra, size, Scoring(score), whole)
+                    table, about = _trial(people, parts, extra, size, Scoring(score), steps)
                     _write(path, table, {**about, "foretold": before[-1] if before else {}, "fmr": rate})
                     spent[size] = spent.get(size, 0) + time.perf_counter() - start
                 foretold[size] = json.loads(pq.read_schema(path).metadata[_METADATA])["later"]

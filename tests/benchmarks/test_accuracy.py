@@ -7,8 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 from benchmarks.accuracy import Row, Summary, Without, line, people_of, rows_of, sizes, summary, sweep
+from benchmarks.cli import benchmark
 from benchmarks.curves import accuracy_table, alarms_table, draw, fixed_table
 from benchmarks.degraded import DEGRADATIONS
 from benchmarks.lfw import find_list, known_pairs, open_set, read_lfw_pairs
@@ -19,7 +21,7 @@ from benchmarks.verification import Pair, of_vectors
 from engine import Templates
 from engine.errors import PhotographsError, TemplatesError
 from engine.provenance import Provenance
-from engine.templates import batch, schema
+from engine.templates import TemplateWriter, batch, schema
 
 
 def labelled(images: int = 2, identities: int = 400) -> Templates:
@@ -195,3 +197,30 @@ def test_open_set_protocols() -> None:
         assert 0 <= row.figures["obtained@fpir=0.1"].mean < 0.35
     with pytest.raises(PhotographsError, match="0 identities with 4 images or more"):
         open_set(labelled(), "plain")
+
+
+def test_the_command_prints_figures_and_keeps_curves(tmp_path: Path) -> None:
+    templates = labelled(identities=120)
+    with TemplateWriter(tmp_path / "t.parquet", templates.provenance) as writer:
+        for rows in templates.table.to_batches():
+            writer.write(rows)
+    arguments = [
+        "--templates",
+        str(tmp_path / "t.parquet"),
+        "--splits",
+        "2",
+        "--out",
+        str(tmp_path / "out"),
+        "--distractors",
+        "100",
+    ]
+    done = CliRunner().invoke(benchmark, ["accuracy", *arguments])
+    assert done.exit_code == 0, done.output
+    for words in ("FPIR obtained / asked for", "synthetic, local", "times its largest K", "rank1 moves by"):
+        assert words in done.output
+    assert {path.name for path in (tmp_path / "out").glob("accuracy.*")} == {"accuracy.png", "accuracy.svg"}
+    refused = CliRunner().invoke(benchmark, ["accuracy", "--out", str(tmp_path / "out")])
+    assert isinstance(refused.exception, PhotographsError)
+    np.save(tmp_path / "wide.npy", np.eye(7))
+    wrong = CliRunner().invoke(benchmark, ["accuracy", *arguments[:-1], str(tmp_path / "wide.npy")])
+    assert "the distractors have 7 dimensions, the templates 128" in str(wrong.exception)
