@@ -160,3 +160,24 @@ def lfw_command(
                 title = f"{row.identities:,} identities, {ENROLLED} images each; {row.mated:,} mated probes (95 % by identity)"
     table.title = title
     console.print(table)
+
+
+def audit_command(
+    templates: Annotated[Path, typer.Option("--templates", metavar="T.parquet", help="Labelled templates, such as LFW's.")],
+    rounds: Annotated[int, typer.Option(min=1)] = 3,
+) -> None:
+    """Plant 50 mistakes of each kind, and see how many `onek audit` lists among its 100 worst."""
+    import tempfile
+
+    from benchmarks.planted import measure_audit
+    from engine.templates import read_templates
+    from engine.terminal import out as console
+
+    read = read_templates(templates)
+    for seed in range(rounds):
+        with tempfile.TemporaryDirectory() as folder:
+            made = measure_audit(read, Path(folder, "gallery"), seed)
+        console.print(
+            f"of {made.planted} people under two names {made.names} are among the {made.listed} worst "
+            f"(the last at {made.last_name}), of {made.planted} wrong images {made.images} (the last at {made.last_image})"
+        )

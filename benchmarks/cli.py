@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmarks.accuracy_cli import accuracy_command, lfw_command, shift_command
+from benchmarks.accuracy_cli import accuracy_command, audit_command, lfw_command, shift_command
 from benchmarks.search_cli import fit_command, gallery_command, search_command
 
 if TYPE_CHECKING:
@@ -156,6 +156,7 @@ def start_command(rounds: int = 7) -> None:
 
 benchmark.command("accuracy")(accuracy_command)
 benchmark.command("shift")(shift_command)
+benchmark.command("audit")(audit_command)
 benchmark.command("lfw")(lfw_command)
 benchmark.command("search")(search_command)
 benchmark.command("gallery")(gallery_command)

@@ -15,6 +15,7 @@ from benchmarks.curves import accuracy_table, alarms_table, draw, fixed_table
 from benchmarks.degraded import DEGRADATIONS
 from benchmarks.lfw import find_list, known_pairs, open_set, read_lfw_pairs
 from benchmarks.open_set import split
+from benchmarks.planted import measure_audit
 from benchmarks.shift import CLEAN, measure_shifts
 from benchmarks.synthetic_templates import Population, Shape
 from benchmarks.verification import Pair, of_vectors
@@ -224,3 +225,12 @@ def test_the_command_prints_figures_and_keeps_curves(tmp_path: Path) -> None:
     np.save(tmp_path / "wide.npy", np.eye(7))
     wrong = CliRunner().invoke(benchmark, ["accuracy", *arguments[:-1], str(tmp_path / "wide.npy")])
     assert "the distractors have 7 dimensions, the templates 128" in str(wrong.exception)
+
+
+def test_planted_mistakes_are_counted(tmp_path: Path) -> None:
+    made = measure_audit(labelled(images=4, identities=120), tmp_path / "g", seed=0, count=8, most=20)
+    assert (made.planted, made.listed, made.names) == (8, 20, 8)
+    assert made.images >= 7
+    assert 8 <= made.last_name <= 20
+    with pytest.raises(TemplatesError, match="0 identities have 4 templates"):
+        measure_audit(labelled(images=2, identities=60), tmp_path / "g", seed=0)
