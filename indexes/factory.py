@@ -22,7 +22,7 @@ class Factory(Shortlisted):
     """`visits` is FAISS's `nprobe` or `efSearch`, whichever there is."""
 
     kind = "factory"
-    traits = Traits(exact=False, adds=False, removes=False, touches="the shortlist")
+    traits = Traits(exact=False, adds=True, removes=False, touches="the shortlist")
     least = 1
 
     @classmethod

@@ -14,7 +14,7 @@ class FlatCodes(Shortlisted):
     """FAISS's exhaustive fast-scan over 4-bit codes: no lists, so nothing is left out but what the codes blur."""
 
     kind = "flat-codes"
-    traits = Traits(exact=False, adds=False, removes=False, touches="the shortlist")
+    traits = Traits(exact=False, adds=True, removes=False, touches="the shortlist")
 
     @classmethod
     def bytes_at_most(cls, dim: int) -> float:

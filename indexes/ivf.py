@@ -45,7 +45,7 @@ class Ivf(Lists):
     """Lists of fast-scan codes, and a shortlist that is measured exactly."""
 
     kind = "ivf"
-    traits = Traits(exact=False, adds=False, removes=False, touches="the shortlist")
+    traits = Traits(exact=False, adds=True, removes=False, touches="the shortlist")
 
     @classmethod
     def bytes_at_most(cls, dim: int) -> float:

@@ -23,7 +23,7 @@ class IvfSq8(Lists):
     """The full vectors stay on disk, and a search reads a few of them for each probe."""
 
     kind = "ivf-sq8"
-    traits = Traits(exact=False, adds=False, removes=False, touches="a few a probe")
+    traits = Traits(exact=False, adds=True, removes=False, touches="a few a probe")
 
     @classmethod
     def bytes_at_most(cls, dim: int) -> float:

@@ -9,8 +9,8 @@ import faiss
 import numpy as np
 
 from indexes.axes import sample_rows
-from indexes.base import BATCH, Index, Neighbours, Progress, checked_store, distances_to, nearest_of
-from indexes.errors import IndexFileError
+from indexes.base import BATCH, Index, Neighbours, Progress, checked, checked_store, distances_to, nearest_of
+from indexes.errors import IndexFileError, IndexUnsupported
 from indexes.files import write_index
 
 
@@ -35,6 +35,7 @@ class Shortlisted(Index):
 
     def __init__(self, index: Any, vectors: np.ndarray, effort: Effort) -> None:
         super().__init__(vectors)
+        self._added = np.empty((0, self.dim), np.float32)
         self._index = index
         self.effort = effort
 
@@ -92,18 +93,51 @@ class Shortlisted(Index):
         """Rows (n, size) that the first step gives for checked probes, most likely first; -1 behind the last one."""
         return self._index.search(probes, size)[1]
 
+    @property
+    def count(self) -> int:
+        return len(self._vectors) + len(self._added)
+
+    def add(self, vectors: np.ndarray) -> None:
+        """Append vectors (n, d), kept in memory; codes and lists stay those that were learnt. `save` is for what was built."""
+        vectors = checked(vectors, self.dim, "vectors")
+        self._index.add(vectors)
+        self._added = np.concatenate([self._added, vectors])
+
+    def vectors(self, rows: np.ndarray) -> np.ndarray:
+        rows = self._existing(rows)
+        built = len(self._vectors)
+        if not len(self._added) or not len(rows) or rows.max() < built:
+            return np.asarray(self._vectors[rows])
+        result = np.empty((len(rows), self.dim), np.float32)
+        result[rows < built] = self._vectors[rows[rows < built]]
+        result[rows >= built] = self._added[rows[rows >= built] - built]
+        return result
+
+    def _distances(self, probes: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """As `distances_to`, of vectors that were built or added."""
+        if not len(self._added):
+            return distances_to(probes, self._vectors, rows)
+        built = len(self._vectors)
+        return np.minimum(
+            distances_to(probes, self._vectors, np.where(rows < built, rows, -1)),
+            distances_to(probes, self._added, np.where(rows >= built, rows - built, -1)),
+        )
+
     def _search(self, probes: np.ndarray, k: int) -> Neighbours:
         rows = self.shortlist(probes, min(max(k, self._effort.shortlist), self.count))
-        found = nearest_of(rows, distances_to(probes, self._vectors, rows), k)
+        found = nearest_of(rows, self._distances(probes, rows), k)
         short = np.flatnonzero(np.isinf(found.distances[:, -1]))
         if len(short):
             # The lists that were visited hold fewer than k: these probes look into all.
-            rows = faiss.knn(probes[short], self._vectors, k)[1]
-            whole = nearest_of(rows, distances_to(probes[short], self._vectors, rows), k)
+            parts = [(start, each) for start, each in ((0, self._vectors), (len(self._vectors), self._added)) if len(each)]
+            rows = np.hstack([start + faiss.knn(probes[short], each, min(k, len(each)))[1] for start, each in parts])
+            whole = nearest_of(rows, self._distances(probes[short], rows), k)
             found.rows[short], found.distances[short] = whole.rows, whole.distances
         return found
 
     def save(self, path: Path) -> None:
+        if len(self._added):
+            raise IndexUnsupported(f"{path}: {len(self._added)} vectors were added since the index was built; build it anew")
         write_index(path, self.kind, {"effort": asdict(self._effort), **self._settings()}, faiss.serialize_index(self._index))
 
     def _settings(self) -> dict[str, Any]:

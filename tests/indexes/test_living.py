@@ -1,0 +1,90 @@
+"""Vectors that join and leave an index after it was built."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from indexes.base import Index
+from indexes.errors import IndexUnsupported, VectorsError
+from indexes.factory import Factory
+from indexes.flat import Flat
+from indexes.flat_codes import FlatCodes
+from indexes.ivf import Ivf
+from indexes.ivf_sq8 import IvfSq8
+from indexes.joined import Joined
+from indexes.shortlist import Effort, Shortlisted
+from indexes.without import Without
+from tests.indexes.vectors import brute_force, cone
+
+OLD, NEW, PROBES = cone(1500, 24, 0), cone(200, 24, 1), cone(40, 24, 2)
+
+
+def check(index: Index, vectors: np.ndarray, k: int = 7) -> None:
+    """Searches exactly what `vectors` (n, d) are, and gives them back."""
+    assert index.count == len(vectors)
+    found = index.search(np.concatenate([PROBES, vectors[-5:]]), k)
+    probes = np.concatenate([PROBES, vectors[-5:]])
+    np.testing.assert_allclose(found.distances, brute_force(vectors, probes, k), atol=2e-6)
+    np.testing.assert_allclose(np.linalg.norm(probes[:, None] - vectors[found.rows], axis=2), found.distances, atol=1e-6)
+    rows = np.random.default_rng(0).permutation(len(vectors))[:300]
+    np.testing.assert_array_equal(index.vectors(rows), vectors[rows])
+
+
+@pytest.mark.parametrize("kind", [FlatCodes, Ivf, IvfSq8])
+def test_added_vectors_are_found_like_those_that_were_built(kind: type[Shortlisted], tmp_path: Path) -> None:
+    index = kind.build(OLD)
+    index.effort = Effort(index.most_visits, 1700)
+    for start in (0, 1, 100):
+        index.add(NEW[start : {0: 1, 1: 100, 100: 200}[start]])
+    check(index, np.concatenate([OLD, NEW]))
+    index.effort = Effort(1, 1)
+    assert sorted(index.search(PROBES, 1700).rows[0].tolist()) == list(range(1700))
+    with pytest.raises(IndexUnsupported, match="200 vectors were added"):
+        index.save(tmp_path / "index")
+    with pytest.raises(VectorsError, match="holds 24 dimensions"):
+        index.add(cone(3, 20, 0))
+
+
+def test_a_graph_takes_vectors_too() -> None:
+    index = Factory.build(OLD, factory="HNSW16")
+    index.effort = Effort(200, 100)
+    index.add(NEW)
+    found = index.search(NEW, 1)
+    assert (found.distances[:, 0] < 1e-6).mean() > 0.95
+
+
+def test_joined_indexes_search_as_one() -> None:
+    codes = FlatCodes.build(OLD)
+    codes.effort = Effort(1, 1500)
+    joined = Joined([Flat.build(NEW[:3]), codes, Flat.build(NEW[3:])])
+    check(joined, np.concatenate([NEW[:3], OLD, NEW[3:]]))
+    assert not joined.traits.exact
+    assert joined.search(PROBES, 10_000).rows.shape == (40, 1700)
+    with pytest.raises(VectorsError, match=r"\[20, 24\]"):
+        Joined([Flat.build(NEW), Flat.build(cone(3, 20, 0))])
+
+
+@pytest.mark.parametrize("left", [1700, 1699, 1000, 30, 7])
+def test_what_is_gone_is_never_found(left: int) -> None:
+    vectors = np.concatenate([OLD, NEW])
+    gone = np.ones(1700, bool)
+    gone[np.random.default_rng(left).permutation(1700)[:left]] = False
+    without = Without(Joined([Flat.build(OLD), Flat.build(NEW)]), gone)
+    check(without, vectors[~gone])
+    assert without.search(PROBES, 2000).rows.shape == (40, left)
+
+
+def test_all_that_is_near_may_be_gone() -> None:
+    crowd = np.repeat(PROBES[:1], 500, axis=0)
+    gone = np.arange(700) < 500
+    without = Without(Flat.build(np.concatenate([crowd, NEW])), gone)
+    np.testing.assert_allclose(without.search(PROBES, 3).distances, brute_force(NEW, PROBES, 3), atol=2e-6)
+
+
+def test_an_index_with_nothing_left_finds_nothing() -> None:
+    without = Without(Flat.build(NEW), np.ones(200, bool))
+    assert without.count == 0
+    assert without.search(PROBES, 3).rows.shape == (40, 0)
+    with pytest.raises(VectorsError, match="expected bool"):
+        Without(Flat.build(NEW), np.ones(3, bool))
