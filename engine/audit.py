@@ -24,6 +24,7 @@ from engine.errors import GalleryError
 from engine.files import whole_file
 from engine.gallery import Gallery
 from engine.scores import LOCAL, Enrolled, Scoring, densities
+from engine.sheets import harmless
 from engine.strangers import left_out_searches
 from engine.tail import expected_as_small, outliers
 from indexes.base import Progress, distances_to
@@ -80,7 +81,7 @@ def write_audit(path: Path, findings: Sequence[Finding]) -> None:
         rows.writeheader()
         for finding in findings:
             rows.writerow(
-                {name: f"{value:.6g}" if isinstance(value, float) else value for name, value in asdict(finding).items()}
+                {name: f"{value:.6g}" if isinstance(value, float) else harmless(value) for name, value in asdict(finding).items()}
             )
 
 

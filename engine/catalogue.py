@@ -1,4 +1,6 @@
-"""The catalogue of a gallery: the one SQLite file that says which segments live, and how their templates were made."""
+"""The catalogue of a gallery: the one SQLite file that says which segments live, what joined and left since they were sealed, and
+how their templates were made.
+"""
 
 import json
 import sqlite3
@@ -6,14 +8,22 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
+from uuid import uuid4
 
+import numpy as np
+
+from engine import recent
 from engine.calibration import Calibration
 from engine.errors import GalleryError, OutputError
 from engine.provenance import Provenance
 from engine.scores import Scoring
+from engine.templates import schema
+from indexes.plan import RECALL
 
 NAME = "catalogue.sqlite"
-FORMAT = 3
+FORMAT = 4
+# Formats that are read; the first writing call makes the present one of them.
+_READ = (3, FORMAT)
 
 _TABLES = """
 CREATE TABLE gallery (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -23,6 +33,13 @@ CREATE TABLE segments (
     index_bytes INTEGER NOT NULL, index_sha256 TEXT NOT NULL, operating TEXT,
     density_bytes INTEGER, density_sha256 TEXT
 );
+"""
+# Beside `recent.TABLE`: rows of segments that no search returns, and what identities of segments are called now.
+_CHANGES = """
+CREATE TABLE IF NOT EXISTS removed (segment TEXT, row INTEGER, PRIMARY KEY (segment, row)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS renamed (
+    segment TEXT, identity TEXT, name TEXT NOT NULL, PRIMARY KEY (segment, identity)
+) WITHOUT ROWID;
 """
 
 
@@ -50,51 +67,114 @@ class Segment:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What the user asked of `build-index`, for when segments are sealed anew; None where the choice was left to onek."""
+
+    index: str | None = None
+    factory: str | None = None
+    recall: float = RECALL
+    score: str | None = None
+    fuse: int = 1
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What happened since the last sealing.
+
+    `version` grows with every change. `numbers` int64 (m,): of all recent templates; `recent`: those of them that were asked for.
+    `removed` int64, ascending: rows of the segment that are gone. `renamed`: what identities of the segment are called now.
+    `erasable`: recent templates that were removed, whose bytes may still be in the catalogue's files.
+    """
+
+    version: int
+    numbers: np.ndarray
+    recent: recent.Recent
+    removed: np.ndarray
+    renamed: dict[str, str]
+    erasable: int
+
+
+@dataclass(frozen=True)
 class Catalogue:
-    """What the catalogue holds. `created` is a UTC time in ISO 8601; `calibration` is None in galleries that are too small."""
+    """What the catalogue holds. `created` is a UTC time in ISO 8601; `calibration` is None in galleries that are too small; `id`
+    tells a gallery from one that took its place.
+    """
 
     provenance: Provenance
     created: str
     segments: tuple[Segment, ...]
     scoring: Scoring
     calibration: Calibration | None
+    id: str = ""
+    asked: Asked = Asked()
+    changes: Changes | None = None
 
 
 def write_catalogue(folder: Path, catalogue: Catalogue) -> None:
     """Create the catalogue of a new gallery. Raises `OutputError` where SQLite cannot write it."""
-    values = {
-        "format": str(FORMAT),
-        "provenance": catalogue.provenance.to_metadata()["onek.provenance"],
-        "created": catalogue.created,
-        "scoring": json.dumps(asdict(catalogue.scoring)),
-    }
-    if catalogue.calibration is not None:
-        values["calibration"] = catalogue.calibration.to_json()
+    with writing(folder) as database:
+        database.executescript(_TABLES + _CHANGES + recent.TABLE)
+        database.execute("BEGIN")
+        put(database, "format", str(FORMAT))
+        put(database, "id", uuid4().hex)
+        put(database, "version", "1")
+        put(database, "provenance", catalogue.provenance.to_metadata()["onek.provenance"])
+        put(database, "created", catalogue.created)
+        put(database, "asked", json.dumps(asdict(catalogue.asked)))
+        put_measured(database, catalogue.segments, catalogue.scoring, catalogue.calibration)
+        database.execute("COMMIT")
+
+
+def put(database: sqlite3.Connection, key: str, value: str) -> None:
+    """Set one value of the gallery's."""
+    database.execute("INSERT OR REPLACE INTO gallery VALUES (?, ?)", (key, value))
+
+
+def put_measured(
+    database: sqlite3.Connection, segments: tuple[Segment, ...], scoring: Scoring, calibration: Calibration | None
+) -> None:
+    """Let these segments take the place of all others, scored and calibrated so."""
     places = ", ".join("?" for _ in fields(Segment))
+    database.execute("DELETE FROM segments")
+    database.execute("DELETE FROM removed")
+    database.execute("DELETE FROM renamed")
+    database.executemany(f"INSERT INTO segments VALUES ({places})", map(astuple, segments))  # noqa: S608
+    put(database, "scoring", json.dumps(asdict(scoring)))
+    database.execute("DELETE FROM gallery WHERE key = 'calibration'")
+    if calibration is not None:
+        put(database, "calibration", calibration.to_json())
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[sqlite3.Connection]:
+    """A connection to write a catalogue with: durable, deleted content overwritten, transactions begun by hand.
+
+    Closed, it leaves no write-ahead log behind, unless somebody is reading just then.
+
+    Raises:
+        OutputError: SQLite cannot write.
+    """
     try:
-        with closing(sqlite3.connect(folder / NAME)) as database:
+        with closing(sqlite3.connect(folder / NAME, isolation_level=None)) as database:
+            database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = FULL")
-            database.executescript(_TABLES)
-            database.executemany("INSERT INTO gallery VALUES (?, ?)", values.items())
-            database.executemany(f"INSERT INTO segments VALUES ({places})", map(astuple, catalogue.segments))  # noqa: S608
-            database.commit()
+            database.execute("PRAGMA secure_delete = ON")
+            yield database
     except sqlite3.Error as error:
         raise OutputError(f"cannot write {folder / NAME}: {error}") from error
 
 
-def replace_calibration(folder: Path, calibration: Calibration) -> None:
-    """Put another calibration in the place of what is there. Raises `OutputError` where SQLite cannot write it."""
-    try:
-        with closing(sqlite3.connect(folder / NAME)) as database:
-            database.execute("PRAGMA synchronous = FULL")
-            database.execute("INSERT OR REPLACE INTO gallery VALUES ('calibration', ?)", (calibration.to_json(),))
-            database.commit()
-    except sqlite3.Error as error:
-        raise OutputError(f"cannot write {folder / NAME}: {error}") from error
+def upgrade(database: sqlite3.Connection) -> None:
+    """Inside a transaction: make the present format of an older one that is read."""
+    for statement in f"{_CHANGES}{recent.TABLE}".split(";"):
+        database.execute(statement)
+    for key, value in (("format", str(FORMAT)), ("id", uuid4().hex), ("version", "1"), ("asked", json.dumps(asdict(Asked())))):
+        if key == "format" or not database.execute("SELECT 1 FROM gallery WHERE key = ?", (key,)).fetchone():
+            put(database, key, value)
 
 
-def read_catalogue(folder: Path) -> Catalogue:
-    """Read the catalogue of a gallery.
+def read_catalogue(folder: Path, after: int = 0) -> Catalogue:
+    """Read the catalogue of a gallery; of the recent templates those whose number is above `after`.
 
     Raises:
         GalleryError: the folder is no gallery, its catalogue is damaged, or of a newer format (names both).
@@ -104,25 +184,66 @@ def read_catalogue(folder: Path) -> Catalogue:
     if not (folder / NAME).is_file():
         raise GalleryError(f"{folder} is no gallery: it holds no {NAME}; build one with onek build-index")
     with _reading(folder) as database:
+        database.execute("BEGIN")
         values = dict(database.execute("SELECT key, value FROM gallery"))
-        if (found := values.get("format")) != str(FORMAT):
+        found = values.get("format")
+        if found not in [str(known) for known in _READ]:
             older = found is not None and found.isdigit() and int(found) < FORMAT
             way = "build it anew with onek build-index" if older else "take a newer onek"
             raise GalleryError(f"{folder} is a gallery of format {found}; this onek reads format {FORMAT}, so {way}")
-        segments = tuple(Segment(*row) for row in database.execute("SELECT * FROM segments ORDER BY name"))
+        made = Provenance.from_json(values["provenance"])
         return Catalogue(
-            Provenance.from_json(values["provenance"]),
+            made,
             values["created"],
-            segments,
+            tuple(Segment(*row) for row in database.execute("SELECT * FROM segments ORDER BY name")),
             Scoring(**json.loads(values["scoring"])),
             Calibration.from_json(values["calibration"]) if "calibration" in values else None,
+            values.get("id", ""),
+            Asked(**json.loads(values.get("asked", "{}"))),
+            _changes(database, values, made, after),
         )
+
+
+def _changes(database: sqlite3.Connection, values: dict[str, str], made: Provenance, after: int) -> Changes:
+    if values["format"] != str(FORMAT):
+        nothing = np.empty(0, np.int64)
+        return Changes(0, nothing, recent.Recent(nothing, schema(made).empty_table()), nothing, {}, 0)
+    return Changes(
+        int(values["version"]),
+        recent.numbers(database),
+        recent.read(database, made, after),
+        np.array([row for (row,) in database.execute("SELECT row FROM removed ORDER BY row")], np.int64),
+        dict(database.execute("SELECT identity, name FROM renamed")),
+        int(values.get("erasable", "0")),
+    )
+
+
+def read_version(folder: Path) -> tuple[str, int]:
+    """The gallery's id and the version of its last change: what tells whether anything happened. Raises as `read_catalogue`."""
+    with _reading(folder) as database:
+        values = dict(database.execute("SELECT key, value FROM gallery WHERE key IN ('id', 'version')"))
+        return values.get("id", ""), int(values.get("version", "0"))
+
+
+def _read_only(folder: Path) -> sqlite3.Connection:
+    address = f"{(folder / NAME).absolute().as_uri()}?mode=ro"
+    database = sqlite3.connect(address, uri=True)
+    try:
+        database.execute("SELECT 1 FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError:
+        # A reader of a log writes a few bytes beside it; where none can be, on a full disk or a read-only one, no log may be.
+        log = folder / f"{NAME}-wal"
+        database.close()
+        if log.exists() and log.stat().st_size:
+            raise
+        database = sqlite3.connect(f"{address}&immutable=1", uri=True)
+    return database
 
 
 @contextmanager
 def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
     try:
-        with closing(sqlite3.connect(f"{(folder / NAME).absolute().as_uri()}?mode=ro", uri=True)) as database:
+        with closing(_read_only(folder)) as database:
             yield database
     except (sqlite3.Error, KeyError, ValueError, TypeError) as error:
         raise GalleryError(

@@ -5,6 +5,7 @@ from indexes.errors import IndexFileError, IndexUnsupported, OnekError, PlanErro
 __all__ = [
     "EncoderError",
     "EncoderMismatch",
+    "GalleryBusy",
     "GalleryError",
     "ImageProblem",
     "IndexFileError",
@@ -41,6 +42,10 @@ class TemplatesError(OnekError):
 
 class GalleryError(OnekError):
     """A folder that is no gallery, a damaged gallery, or a question that it cannot answer."""
+
+
+class GalleryBusy(GalleryError):
+    """Another process was writing to the gallery for as long as this one was willing to wait."""
 
 
 class MetricsError(OnekError):

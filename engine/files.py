@@ -37,9 +37,9 @@ def whole_file(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         yield temporary
-        _sync(temporary)
+        sync_file(temporary)
         temporary.replace(path)
-        _sync(path.parent)
+        sync_file(path.parent)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
@@ -48,7 +48,8 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """As `whole_file`, for a folder: what stood at `path` before is replaced only once the new folder is complete.
+    """As `whole_file`, for a folder, which only its owner may enter: what stood at `path` before is replaced only once the new
+    folder is complete.
 
     Raises:
         OutputError: the system refused a write.
@@ -57,15 +58,15 @@ def whole_folder(path: Path) -> Iterator[Path]:
     replaced = path.with_name(f".{path.name}.{os.getpid()}.replaced")
     _tidy_after_killed(path)
     try:
-        temporary.mkdir()
+        temporary.mkdir(0o700)
         yield temporary
         for file in temporary.rglob("*"):
-            _sync(file)
-        _sync(temporary)
+            sync_file(file)
+        sync_file(temporary)
         if path.exists():
             path.replace(replaced)
         temporary.replace(path)
-        _sync(path.parent)
+        sync_file(path.parent)
     except OSError as error:
         if replaced.exists() and not path.exists():
             replaced.replace(path)
@@ -94,7 +95,8 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _sync(path: Path) -> None:
+def sync_file(path: Path) -> None:
+    """Have the system put a file, or a folder's list of files, on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,45 +1,58 @@
 """The gallery: enrolled templates, their index, and the questions that it answers."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
+from threading import Lock
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.calibration import LEAST_IDENTITIES, Calibration, Names, calibrate, calibrate_on_strangers
-from engine.catalogue import Catalogue, read_catalogue, replace_calibration, write_catalogue
+from engine.catalogue import Asked, Catalogue, put, read_catalogue, write_catalogue
+from engine.changes import Enrolled as Enrolment
+from engine.changes import due, enroll, remove, removed_vectors, rename, reseal
 from engine.decision import accepts, identify_threshold, verify_threshold
-from engine.embed import Embedder, Outcome, list_photographs, to_batch
+from engine.embed import Embedder, Outcome, list_photographs, problems_of, to_batch
 from engine.encoders import load_encoder
 from engine.enrolment import Source, enrolment
+from engine.erasure import erase
 from engine.errors import EncoderMismatch, GalleryError, PhotographsError
 from engine.faces import CROP_ALIGNMENT
 from engine.files import check_output, whole_folder
 from engine.info import GalleryInfo, describe
+from engine.lookup import Lookup
+from engine.problems import Problem
 from engine.provenance import require_same
 from engine.results import Results, failed_result, make_results
 from engine.scores import Enrolled
-from engine.segments import OpenSegment, open_segment, read_sources, seal
+from engine.segments import seal
 from engine.streams import batched
 from engine.templates import Templates
 from engine.verification import Verification, code_of, one_face
+from engine.view import View, open_view, sources_of
+from engine.writer import WAIT, changing, locked
 from indexes.base import Index, Progress, distances_to
 from indexes.plan import RECALL, Plan, check_disk, plan
 
+Done = TypeVar("Done")
 Probes = np.ndarray | Templates | str | Path | Sequence[str | Path | np.ndarray]
 
 
 class Gallery:
     """The enrolled templates of K identities. Make one with `Gallery.build`, or open one with `Gallery.open`."""
 
-    def __init__(self, path: Path, catalogue: Catalogue, segment: OpenSegment) -> None:
+    def __init__(self, path: Path, view: View) -> None:
         self.path = path
-        self.provenance = catalogue.provenance
-        self._catalogue = catalogue
-        self._segment = segment
+        self.provenance = view.catalogue.provenance
+        self._view = view
+        # A search must not see rows join an index half-way.
+        self._searching = Lock()
 
     @classmethod
     def build(
@@ -89,13 +102,15 @@ class Gallery:
         check_disk(chosen, path.absolute().parent)
         if planned:
             planned(chosen)
-        with whole_folder(path) as folder:
+        with locked(path) if path.exists() else nullcontext(), whole_folder(path) as folder:
             segment, opened = seal(folder, "segment-000001", enrolled, chosen, progress, score=score, fuse=fuse)
             created = datetime.now(UTC).isoformat(timespec="seconds")
             calibrated = None
             if opened.enrolled.members.identities >= LEAST_IDENTITIES:
                 calibrated = calibrate(opened.enrolled, Names(opened.template_ids), progress)
-            write_catalogue(folder, Catalogue(enrolled.made, created, (segment,), opened.enrolled.scoring, calibrated))
+            asked = Asked(index, factory, recall, score, fuse)
+            scoring = opened.enrolled.scoring
+            write_catalogue(folder, Catalogue(enrolled.made, created, (segment,), scoring, calibrated, asked=asked))
         return cls.open(path)
 
     @classmethod
@@ -106,23 +121,26 @@ class Gallery:
             GalleryError: it is none, is damaged, or was written by a newer onek.
         """
         path = Path(path)
-        catalogue = read_catalogue(path)
-        if len(catalogue.segments) != 1:
-            raise GalleryError(f"{path}: its catalogue names {len(catalogue.segments)} segments, expected 1; build it anew")
-        segment = open_segment(path, catalogue.segments[0], catalogue.scoring)
-        if segment.index.dim != catalogue.provenance.dim:
-            raise GalleryError(
-                f"{path}: the index holds {segment.index.dim} dimensions, the catalogue says {catalogue.provenance.dim}"
-            )
-        return cls(path, catalogue, segment)
+        return cls(path, open_view(path))
+
+    def refresh(self) -> bool:
+        """See what was enrolled and removed since, by any process; whether there was anything.
+
+        Raises:
+            GalleryError: as `open`.
+        """
+        with self._searching:
+            before = self._view
+            self._view = open_view(self.path, before)
+            return self._view is not before
 
     def __len__(self) -> int:
-        return self._segment.index.count
+        return self.enrolled.index.count
 
     @property
     def index(self) -> Index:
-        """What searches the templates: row i is the i-th template, as it was enrolled."""
-        return self._segment.index
+        """What searches the templates."""
+        return self.enrolled.index
 
     @property
     def identities(self) -> list[str]:
@@ -132,30 +150,30 @@ class Gallery:
     @property
     def enrolled(self) -> Enrolled:
         """The enrolled templates as they are searched and scored."""
-        return self._segment.enrolled
+        return self._view.enrolled
 
     @property
     def calibration(self) -> Calibration | None:
         """What the gallery knows of strangers; None where it has too few identities."""
-        return self._catalogue.calibration
+        return self._view.catalogue.calibration
 
     @property
     def identity_names(self) -> pa.Array:
         """The name of each identity that `enrolled` numbers."""
-        return self._segment.identities
+        return self._view.identities
 
     @property
     def template_ids(self) -> pa.ChunkedArray:
         """The id of each row of `enrolled`."""
-        return self._segment.template_ids
+        return self._view.template_ids
 
     def sources(self) -> pa.ChunkedArray:
         """Where each row of `enrolled` came from; nulls where nobody said. Read from disk."""
-        return read_sources(self.path, self._catalogue.segments[0])
+        return sources_of(self._view, self.path)
 
     def info(self) -> GalleryInfo:
         """What the gallery holds."""
-        return describe(self.path, self._catalogue, self._segment)
+        return describe(self.path, self._view)
 
     def calibrate(self, strangers: Templates | None = None, progress: Progress | None = None) -> Calibration:
         """Learn anew how strangers score, and keep it in the gallery.
@@ -168,7 +186,7 @@ class Gallery:
             GalleryError: too few identities or strangers, or one of these is enrolled.
             EncoderMismatch: the strangers' templates were made by another encoder.
         """
-        names = Names(self._segment.template_ids)
+        names = Names(self.template_ids)
         if strangers is None:
             made = calibrate(self.enrolled, names, progress)
         else:
@@ -176,12 +194,104 @@ class Gallery:
             self._refuse_enrolled(strangers)
             theirs = Names(strangers.table["template_id"])
             made = calibrate_on_strangers(self.enrolled, strangers.vectors, names, theirs, progress)
-        replace_calibration(self.path, made)
-        self._catalogue = replace(self._catalogue, calibration=made)
+        with locked(self.path), changing(self.path) as database:
+            put(database, "calibration", made.to_json())
+        self.refresh()
         return made
 
+    def enroll(
+        self,
+        people: Templates | str | Path | Sequence[str | Path | np.ndarray],
+        *,
+        identity: str | None = None,
+        faces: str | None = None,
+        on_duplicate: str = "replace",
+        wait: float = WAIT,
+    ) -> Enrolment:
+        """Enrol templates or photographs: durable when it returns, and seen by every process that opens the gallery from then on.
+
+        Args:
+            people: templates with identities, or photographs as for `embed_images`.
+            identity: whose they all are; by default as the photographs' names say.
+            faces: for photographs, as in `embedder`.
+            on_duplicate: what becomes of a template id that is enrolled: `replace`, `skip` or `error`.
+            wait: seconds to wait for another writer.
+
+        Raises:
+            GalleryBusy: somebody else was writing all the while.
+            OnekError: as `engine.changes.enroll`; nothing was enrolled.
+        """
+        templates, problems = (people, []) if isinstance(people, Templates) else self._embed(people, identity, faces)
+        if identity is not None:
+            templates = templates.of(identity)
+        if problems and not len(templates):
+            return Enrolment(0, 0, 0, tuple(problems))
+        done = self._change(lambda: enroll(self._view, self._ids, self.path, templates, on_duplicate), wait)
+        return replace(done, problems=tuple(problems))
+
+    def remove(self, identities: Sequence[str] = (), *, templates: Sequence[str] = (), wait: float = WAIT) -> int:
+        """Remove identities, and templates by their ids: no search returns them from then on. How many templates that were.
+
+        Their bytes stay in the gallery's files until `compact`.
+
+        Raises:
+            GalleryBusy: somebody else was writing all the while.
+            GalleryError: one is not enrolled, or nobody would be left; nothing was removed.
+        """
+        return self._change(lambda: remove(self._view, self._ids, self.path, list(identities), list(templates)), wait)
+
+    def rename(self, old: str, new: str, *, merge: bool = False, wait: float = WAIT) -> int:
+        """Call an identity otherwise; `merge` makes one identity of it and one that is called `new` already. How many templates.
+
+        Raises:
+            GalleryBusy: somebody else was writing all the while.
+            GalleryError: nobody is called `old`, or somebody is called `new` and `merge` is false.
+        """
+        return self._change(lambda: rename(self._view, self.path, old, new, merge), wait)
+
+    def compact(self, progress: Progress | None = None, *, wait: float = WAIT) -> None:
+        """Seal all that is enrolled anew, calibrate, and erase what was removed from every file; verified.
+
+        Raises:
+            GalleryBusy: somebody else was writing, or reading, all the while.
+            OnekError: as `Gallery.build`.
+        """
+        with locked(self.path, wait):
+            self.refresh()
+            removed = removed_vectors(self._view)
+            reseal(self._view, self.path, progress)
+            erase(self.path, removed)
+        self.refresh()
+
+    @cached_property
+    def _ids(self) -> Lookup:
+        return Lookup(self._view.segment.template_ids)
+
+    def _change(self, change: Callable[[], Done], wait: float) -> Done:
+        with locked(self.path, wait):
+            self._look_again()
+            done = change()
+            self._look_again()
+            if due(self._view):
+                reseal(self._view, self.path)
+                self._look_again()
+        return done
+
+    def _look_again(self) -> None:
+        segment = self._view.segment
+        if self.refresh() and self._view.segment is not segment:
+            self.__dict__.pop("_ids", None)
+
+    def _embed(
+        self, people: str | Path | Sequence[str | Path | np.ndarray], identity: str | None, faces: str | None
+    ) -> tuple[Templates, list[Problem]]:
+        embedder = self.embedder(faces)
+        outcomes = list(embedder.stream(list_photographs(people, "none" if identity is not None else None)))
+        rows = pa.Table.from_batches([to_batch(outcomes, embedder.provenance)])
+        return Templates(rows, embedder.provenance), problems_of(outcomes)
+
     def _refuse_enrolled(self, strangers: Templates) -> None:
-        known = pc.is_in(strangers.table["identity"], value_set=self._segment.identities, skip_nulls=True)
+        known = pc.is_in(strangers.table["identity"], value_set=self.identity_names, skip_nulls=True)
         if (count := pc.sum(known).as_py()) or 0:
             name = strangers.table["identity"].filter(known)[0]
             raise GalleryError(f"{count} templates of the strangers are of enrolled identities, such as {name}; leave them out")
@@ -270,8 +380,10 @@ class Gallery:
         require_same(self.provenance, probes.provenance, str(self.path), "the probe file")
         if top < 1:
             raise GalleryError(f"{top} candidates were asked for; expected at least 1")
-        segment, enrolled = self._segment, self.enrolled
-        found = enrolled.candidates(probes.vectors, top)
+        with self._searching:
+            view = self._view
+            found = view.enrolled.candidates(probes.vectors, top)
+        enrolled = view.enrolled
         expected = None
         if self.calibration is not None:
             expected = self.calibration.expected_false_alarms(found.scores[:, 0], enrolled.members.identities)
@@ -281,8 +393,8 @@ class Gallery:
             faces=probes.table["face"],
             threshold=limit,
             candidates=found,
-            identities=segment.identities.take(pa.array(enrolled.members.codes[rows])),
-            template_ids=segment.template_ids.take(pa.array(rows)).combine_chunks(),
+            identities=view.identities.take(pa.array(enrolled.members.codes[rows])),
+            template_ids=view.template_ids.take(pa.array(rows)).combine_chunks(),
             expected_false_alarms=expected,
         )
 
@@ -326,7 +438,7 @@ class Gallery:
         if faces == "all":
             raise PhotographsError("--faces all: verify compares one face; expected largest or none")
         limit = verify_threshold(threshold, fmr, self.calibration, self.provenance.threshold)
-        code = code_of(self._segment.identities, identity, self.path)
+        code = code_of(self.identity_names, identity, self.path)
         if isinstance(probe, np.ndarray) and probe.dtype != np.uint8:
             templates = Templates.from_vectors(probe)
             require_same(self.provenance, templates.provenance, str(self.path), "the probe")
@@ -336,5 +448,5 @@ class Gallery:
         rows = self.enrolled.members.rows(np.array([code]))[0]
         distances = distances_to(vector[None], self.index.vectors(rows), np.arange(len(rows))[None])[0]
         best = int(np.argmin(distances))
-        template_id = self._segment.template_ids[int(rows[best])].as_py()
+        template_id = self.template_ids[int(rows[best])].as_py()
         return Verification(name, identity, bool(accepts(distances[best], limit)), float(distances[best]), limit, template_id)

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.calibration import Calibration, LeftOut
-from engine.catalogue import FORMAT, Catalogue
-from engine.segments import OpenSegment, operating_point
+from engine.catalogue import FORMAT
+from engine.segments import operating_point
 from engine.tail import Interval
+from engine.view import View
 from indexes.measure import OperatingPoint
 
 _RATES = (0.001, 0.003, 0.01, 0.03, 0.1)
@@ -43,7 +44,8 @@ class GalleryInfo:
 
     `bytes` counts all its files, `index_bytes_per_template` the memory of the index; `operating` is what an approximate index
     spends on a search and the recall that it was measured to have, None where the index is exact. `calibration` says what is
-    known of strangers, None where the gallery is too small.
+    known of strangers, None where the gallery is too small. `recent` templates joined since the last sealing; `awaiting_erasure`
+    were removed, and `onek compact` takes their bytes out of the files.
     """
 
     path: str
@@ -65,12 +67,15 @@ class GalleryInfo:
     fuse: int
     calibration: CalibrationInfo | None
     segments: int
+    recent: int
+    awaiting_erasure: int
     bytes: int
 
 
-def describe(path: Path, catalogue: Catalogue, segment: OpenSegment) -> GalleryInfo:
+def describe(path: Path, view: View) -> GalleryInfo:
     """What a gallery that lies at `path` holds."""
-    made, enrolled = catalogue.provenance, segment.enrolled
+    catalogue, enrolled = view.catalogue, view.enrolled
+    made, sealed, changes = catalogue.provenance, view.segment.index, catalogue.changes
     calibration = catalogue.calibration
     return GalleryInfo(
         path=str(path),
@@ -84,14 +89,16 @@ def describe(path: Path, catalogue: Catalogue, segment: OpenSegment) -> GalleryI
         flip=made.flip,
         alignment=made.alignment,
         threshold=made.threshold,
-        index=enrolled.index.kind,
-        exact=enrolled.index.traits.exact,
-        index_bytes_per_template=enrolled.index.bytes_per_vector,
+        index=sealed.kind,
+        exact=sealed.traits.exact,
+        index_bytes_per_template=sealed.bytes_per_vector,
         operating=operating_point(catalogue.segments[0]),
         score=enrolled.scoring.score,
         fuse=enrolled.scoring.fuse,
         calibration=None if calibration is None else describe_calibration(calibration, enrolled.members.identities),
         segments=len(catalogue.segments),
+        recent=len(changes.numbers) if changes else 0,
+        awaiting_erasure=len(changes.removed) + changes.erasable if changes else 0,
         bytes=sum(file.stat().st_size for file in path.rglob("*") if file.is_file()),
     )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.files import whole_file
+from engine.sheets import harmless
 
 
 @dataclass(frozen=True)
@@ -31,5 +32,5 @@ def write_problems(out: Path, problems: Iterable[Problem]) -> Path:
     with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         rows = csv.writer(stream, lineterminator="\n")
         rows.writerow(["source", "reason"])
-        rows.writerows((problem.source, problem.reason) for problem in problems)
+        rows.writerows((harmless(problem.source), harmless(problem.reason)) for problem in problems)
     return path

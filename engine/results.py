@@ -18,6 +18,7 @@ from engine.decision import FAILED, IDENTIFIED, UNKNOWN, accepts
 from engine.errors import OutputError
 from engine.files import whole_file
 from engine.scores import Candidates
+from engine.sheets import harmless
 
 _CANDIDATE = pa.struct(
     [("identity", pa.string()), ("template_id", pa.string()), ("distance", pa.float32()), ("score", pa.float32())]
@@ -219,7 +220,7 @@ class _Csv(_Text):
     def write(self, table: pa.Table) -> None:
         for row in _tidy(table.to_pylist()):
             candidates = json.dumps(row.pop("candidates"), ensure_ascii=False)
-            self._rows.writerow([*("" if value is None else value for value in row.values()), candidates])
+            self._rows.writerow([*("" if value is None else harmless(value) for value in row.values()), candidates])
 
     def __enter__(self) -> "_Csv":
         return self

@@ -11,6 +11,7 @@ identity is left out, for a template its own. 1 is "as near as its neighbours ar
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -90,12 +91,30 @@ class Candidates:
 
 @dataclass(frozen=True)
 class Enrolled:
-    """Templates that can be searched and scored. `density` float32 (n, 2) is what `densities` gave, None for plain scores."""
+    """Templates that can be searched and scored.
+
+    `density` float32 (n, 2) is what `densities` gave, None for plain scores; NaN where nobody measured yet, which is made up for
+    when such a template is a candidate. `among` bool (K,): the identities that densities were measured among; None: `reference`.
+    """
 
     index: Index
     members: Members
     scoring: Scoring
     density: np.ndarray | None = None
+    among: np.ndarray | None = None
+
+    @cached_property
+    def _counted(self) -> np.ndarray:
+        return reference(self.members) if self.among is None else self.among
+
+    @cached_property
+    def _surroundings(self) -> tuple[Index, Members, np.ndarray]:
+        return _known(self.index, self.members, self._counted)
+
+    def _measure(self, density: np.ndarray, rows: np.ndarray) -> None:
+        density[rows] = _densities_of(
+            *self._surroundings, self.index.vectors(rows), self.members.codes[rows], self.scoring.neighbours
+        )
 
     def candidates(self, probes: np.ndarray, top: int, without: np.ndarray | None = None) -> Candidates:
         """The `top` candidates of each probe.
@@ -125,14 +144,18 @@ class Enrolled:
         """D of each candidate (n, t)."""
         if self.density is None:
             raise GalleryError("the local score needs the densities of the enrolled templates; build the gallery anew")
-        mean, following = np.moveaxis(self.density[found.rows], 2, 0)
+        values = self.density[found.rows]
+        if len(unknown := np.unique(found.rows[np.isnan(values[..., 0])])):
+            self._measure(self.density, unknown)
+            values = self.density[found.rows]
+        mean, following = np.moveaxis(values, 2, 0)
         if without is None:
             return mean
         left_out = np.repeat(without, found.rows.shape[1])
         vectors = self.index.vectors(found.rows.ravel())
         squares = nearest_of_identity(self.index, self.members, left_out, vectors).reshape(mean.shape) ** 2
         # Who was among the R nearest leaves, and the next one takes the place.
-        counted = reference(self.members)[without][:, None]
+        counted = self._counted[without][:, None]
         return np.where(counted & (squares < following), mean + (following - squares) / self.scoring.neighbours, mean)
 
 
@@ -144,26 +167,32 @@ def densities(index: Index, members: Members, neighbours: int = NEIGHBOURS, prog
     looked for among a sample of the identities, `reference`: where templates lie densely shows there as well, at a scale that is
     the same for all of them, and the search costs little.
     """
-    among = reference(members)
-    if among.all():
-        known, theirs, codes = index, members, members.codes
-    else:
-        rows = members.rows(np.flatnonzero(among))
-        kept = rows >= 0
-        place = np.where(among, np.cumsum(among) - 1, -1)
-        known, theirs, codes = (
-            Flat.build(index.vectors(rows[kept])),
-            Members(place[members.codes[rows[kept]]]),
-            place[members.codes],
-        )
+    known, theirs, codes = _known(index, members, reference(members))
     result = np.empty((index.count, 2), np.float32)
     for rows in _batches(index.count):
-        found = nearest_identities(known, theirs, index.vectors(rows), neighbours + 2)
-        squares = without_identity(found, theirs, codes[rows]).distances ** 2
-        result[rows] = np.column_stack([squares[:, :neighbours].mean(axis=1), squares[:, neighbours]])
+        result[rows] = _densities_of(known, theirs, codes, index.vectors(rows), members.codes[rows], neighbours)
         if progress:
             progress("densities", int(rows[-1]) + 1, index.count)
     return result
+
+
+def _known(index: Index, members: Members, among: np.ndarray) -> tuple[Index, Members, np.ndarray]:
+    """The templates of some identities, whose they are, and the number that each identity has there: -1 for the others."""
+    if among.all():
+        return index, members, np.arange(members.identities)
+    rows = members.rows(np.flatnonzero(among))
+    kept = rows >= 0
+    place = np.where(among, np.cumsum(among) - 1, -1)
+    return Flat.build(index.vectors(rows[kept])), Members(place[members.codes[rows[kept]]]), place
+
+
+def _densities_of(
+    known: Index, theirs: Members, place: np.ndarray, vectors: np.ndarray, codes: np.ndarray, neighbours: int
+) -> np.ndarray:
+    """As `densities`, of vectors (n, d) of the identities `codes` (n,)."""
+    found = nearest_identities(known, theirs, vectors, neighbours + 2)
+    squares = without_identity(found, theirs, place[codes]).distances ** 2
+    return np.column_stack([squares[:, :neighbours].mean(axis=1), squares[:, min(neighbours, squares.shape[1] - 1)]])
 
 
 def reference(members: Members) -> np.ndarray:

@@ -68,7 +68,7 @@ def seal(
         GalleryError: as `Scoring.check`.
         OnekError: as `Index.build` and `indexes.measure.tune`.
     """
-    rows_file, vectors_file, index_file, density_file = _files(folder, name)
+    rows_file, vectors_file, index_file, density_file = segment_files(folder, name)
     said = progress or (lambda *_: None)
     with TemplateWriter(rows_file, templates.made) as rows, VectorWriter(vectors_file, templates.made.dim) as vectors:
         for part in templates:
@@ -119,7 +119,7 @@ def open_segment(folder: Path, segment: Segment, scoring: Scoring) -> OpenSegmen
     Raises:
         GalleryError: a file is missing or is not what was sealed; names it, what was found and what was recorded.
     """
-    rows_file, vectors_file, index_file, density_file = _files(folder, segment.name)
+    rows_file, vectors_file, index_file, density_file = segment_files(folder, segment.name)
     recorded_bytes = (segment.rows_bytes, segment.vectors_bytes, segment.index_bytes, segment.density_bytes)
     for path, recorded in zip((rows_file, vectors_file, index_file, density_file), recorded_bytes, strict=True):
         if recorded is None:
@@ -148,10 +148,11 @@ def open_segment(folder: Path, segment: Segment, scoring: Scoring) -> OpenSegmen
 
 def read_sources(folder: Path, segment: Segment) -> pa.ChunkedArray:
     """Where each template of a segment came from, (n,); nulls where nobody said."""
-    return _or_damaged(lambda: pq.read_table(_files(folder, segment.name)[0], columns=["source"])["source"])
+    return _or_damaged(lambda: pq.read_table(segment_files(folder, segment.name)[0], columns=["source"])["source"])
 
 
-def _files(folder: Path, name: str) -> tuple[Path, Path, Path, Path]:
+def segment_files(folder: Path, name: str) -> tuple[Path, Path, Path, Path]:
+    """Where a segment's rows, vectors, index and densities lie."""
     return folder / f"{name}.parquet", folder / f"{name}.vectors.npy", folder / f"{name}.index", folder / f"{name}.density.npy"
 
 

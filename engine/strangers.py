@@ -73,7 +73,7 @@ def subsample(enrolled: Enrolled, identities: np.ndarray) -> Enrolled:
     codes = np.broadcast_to(np.arange(len(identities))[:, None], rows.shape)[kept]
     index, members = Flat.build(enrolled.index.vectors(rows[kept])), Members(codes)
     density = densities(index, members, enrolled.scoring.neighbours) if enrolled.scoring.score == LOCAL else None
-    return replace(enrolled, index=index, members=members, density=density)
+    return replace(enrolled, index=index, members=members, density=density, among=None)
 
 
 def drift(enrolled: Enrolled, seed: int = 0) -> float:

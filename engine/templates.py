@@ -46,6 +46,12 @@ class Templates:
         """float32, shape (n, dim), L2-normalised, C-contiguous."""
         return vectors_of(self.table)
 
+    def of(self, identity: str) -> "Templates":
+        """The same templates, all of one identity."""
+        column = self.table.schema.get_field_index("identity")
+        named = pa.array([identity] * len(self), pa.string())
+        return Templates(self.table.set_column(column, self.table.schema.field(column), named), self.provenance)
+
     @classmethod
     def from_vectors(
         cls,

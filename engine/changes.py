@@ -1,0 +1,240 @@
+"""Changes of a living gallery: enrol, remove, rename, and sealing what joined since. Each is durable when it returns."""
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from engine.calibration import LEAST_IDENTITIES, Names, calibrate
+from engine.catalogue import put, put_measured
+from engine.enrolment import Enrolment
+from engine.errors import GalleryError, TemplatesError
+from engine.files import sync_file
+from engine.lookup import Lookup
+from engine.problems import Problem
+from engine.provenance import require_same
+from engine.recent import insert, relabel
+from engine.segments import seal, segment_files
+from engine.templates import ROW_GROUP, Templates, vectors_of
+from engine.view import View
+from engine.writer import changing
+from indexes.base import Progress
+from indexes.plan import check_disk, plan
+
+DUPLICATES = ("replace", "skip", "error")
+# Recent templates that are sealed; and the part of the gallery that they, or the change of K since the calibration, may be.
+SEAL_AT, _PART = 50_000, 0.25
+# Up to so many templates all is sealed anew when K has changed by that part: it takes seconds.
+_SMALL = 200_000
+
+
+@dataclass(frozen=True)
+class Enrolled:
+    """What an enrolment did: templates that joined, and of those named, how many took another's place or were there already;
+    photographs that gave no template, and why.
+    """
+
+    templates: int
+    replaced: int
+    skipped: int
+    problems: tuple[Problem, ...] = ()
+
+
+def enroll(view: View, ids: Lookup, folder: Path, templates: Templates, on_duplicate: str) -> Enrolled:
+    """Enrol templates in a gallery that is seen as `view`, whose segment has the template `ids`.
+
+    Raises:
+        EncoderMismatch: another encoder made them.
+        TemplatesError: one has no identity, an id comes twice among them, or, where `on_duplicate` is `error`, is enrolled.
+        GalleryError: no such `on_duplicate`.
+        OutputError: nothing was enrolled, since the catalogue cannot be written.
+    """
+    if on_duplicate not in DUPLICATES:
+        raise GalleryError(f"--on-duplicate {on_duplicate}: expected {', '.join(DUPLICATES)}")
+    require_same(view.catalogue.provenance, templates.provenance, str(folder), "the templates to enrol")
+    incoming = Enrolment(templates.provenance, len(templates), iter([("the templates", templates)]))
+    for _ in incoming:
+        pass
+    incoming.require_each_once(pa.chunked_array(templates.table["template_id"]))
+    rows = _rows_of(view, ids, templates.table["template_id"].to_pylist())
+    known = rows >= 0
+    if known.any() and on_duplicate == "error":
+        first = templates.table["template_id"].filter(pa.array(known))[0]
+        raise TemplatesError(f"{known.sum()} template ids are enrolled already, such as {first}; say --on-duplicate")
+    table = templates.table.filter(pa.array(~known)) if on_duplicate == "skip" else templates.table
+    if not len(table):
+        return Enrolled(0, 0, int(known.sum()))
+    with changing(folder) as database:
+        replaced = np.empty(0, np.int64) if on_duplicate == "skip" else rows[known]
+        _remove_rows(database, view, replaced)
+        insert(database, table)
+    return Enrolled(len(table), len(replaced), int(known.sum()) - len(replaced))
+
+
+def remove(view: View, ids: Lookup, folder: Path, identities: list[str], templates: list[str]) -> int:
+    """Remove identities and templates, all or none; how many templates that were.
+
+    Raises:
+        GalleryError: one is not enrolled, or nobody would be left.
+    """
+    names = _live_names(view)
+    unknown = sorted(set(identities) - set(view.identities.to_pylist())) if identities else []
+    rows = _rows_of(view, ids, templates)
+    unknown += [name for name, row in zip(templates, rows, strict=True) if row < 0]
+    if unknown:
+        more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
+        raise GalleryError(f"{unknown[0]} is not enrolled in {folder}{more}; nothing was removed")
+    named = np.zeros(len(view.gone), bool)
+    named[rows] = True
+    if identities:
+        named |= pc.is_in(names, value_set=pa.array(identities, pa.string())).to_numpy(zero_copy_only=False)
+    leaving = np.flatnonzero(named & ~view.gone)
+    if len(leaving) == (~view.gone).sum():
+        raise GalleryError(f"nobody would be left in {folder}; delete the folder instead")
+    if len(leaving):
+        with changing(folder) as database:
+            _remove_rows(database, view, leaving)
+    return len(leaving)
+
+
+def rename(view: View, folder: Path, old: str, new: str, merge: bool) -> int:
+    """Call an identity otherwise; how many templates it has.
+
+    Raises:
+        GalleryError: nobody is called `old`, or somebody is called `new` already and `merge` is false.
+    """
+    names = _live_names(view)
+    live = pa.array(~view.gone)
+    mine = pc.and_(pc.equal(names, old), live).to_numpy(zero_copy_only=False)
+    if not mine.any():
+        raise GalleryError(f"nobody called {old} is enrolled in {folder}")
+    if not new:
+        raise GalleryError("an identity cannot have an empty name")
+    if old == new:
+        return int(mine.sum())
+    if not merge and pc.any(pc.and_(pc.equal(names, new), live)).as_py():
+        raise GalleryError(f"{new} is enrolled in {folder} already; pass --merge to make one identity of both")
+    sealed = view.segment.enrolled.members.codes
+    own = view.segment.identities.take(pa.array(np.unique(sealed[mine[: len(sealed)]]))).to_pylist()
+    with changing(folder) as database:
+        segment = view.catalogue.segments[0].name
+        database.executemany("INSERT OR REPLACE INTO renamed VALUES (?, ?, ?)", [(segment, name, new) for name in own])
+        numbers = view.recent.numbers[mine[len(sealed) :]].tolist()
+        relabel(database, numbers, new)
+    return int(mine.sum())
+
+
+def due(view: View) -> bool:
+    """Whether enough has changed since the last sealing."""
+    assert view.catalogue.changes is not None  # noqa: S101 - of an opened gallery
+    sealed, recent = len(view.segment.enrolled.members.codes), len(view.catalogue.changes.numbers)
+    if recent >= max(SEAL_AT, _PART * sealed):
+        return True
+    calibration, now = view.catalogue.calibration, view.enrolled.members.identities
+    before = calibration.identities if calibration else view.segment.enrolled.members.identities
+    changed = abs(now - before) >= max(1, _PART * before) and now >= LEAST_IDENTITIES
+    return changed and view.enrolled.index.count <= _SMALL and bool(recent or view.gone.any())
+
+
+def reseal(view: View, folder: Path, progress: Progress | None = None) -> None:
+    """Make one segment of all that is enrolled, its densities and its calibration anew, and drop what was removed.
+
+    A calibration on a cohort of strangers is kept: the cohort is not.
+    """
+    catalogue = view.catalogue
+    asked, old = catalogue.asked, catalogue.segments[0]
+    count = view.enrolled.index.count
+    chosen = plan(count, catalogue.provenance.dim, recall=asked.recall, kind=asked.index, factory=asked.factory)
+    check_disk(chosen, folder)
+    name = f"segment-{int(old.name.split('-')[1]) + 1:06d}"
+    everybody = Enrolment(catalogue.provenance, count, (("the gallery", part) for part in stored(view, folder)))
+    made, opened = seal(folder, name, everybody, chosen, progress, score=asked.score, fuse=catalogue.scoring.fuse)
+    for file in segment_files(folder, name):
+        if file.exists():
+            sync_file(file)
+    sync_file(folder)
+    calibration = catalogue.calibration
+    if opened.enrolled.members.identities < LEAST_IDENTITIES:
+        calibration = None
+    elif calibration is None or calibration.source == "gallery" or calibration.scoring != opened.enrolled.scoring:
+        calibration = calibrate(opened.enrolled, Names(opened.template_ids), progress)
+    if calibration is not None and calibration is catalogue.calibration:
+        calibration = replace(calibration, left_out=())  # it may name people who were removed
+    with changing(folder) as database:
+        put_measured(database, (made,), opened.enrolled.scoring, calibration)
+        database.execute("DELETE FROM recent")
+        put(database, "erasable", str(_erasable(database) + len(view.recent.numbers)))
+    for file in segment_files(folder, old.name):
+        file.unlink(missing_ok=True)
+
+
+def stored(view: View, folder: Path) -> Iterator[Templates]:
+    """All that is enrolled, as templates in parts of the contract's schema, called as they are called now."""
+    made, sealed = view.catalogue.provenance, len(view.segment.enrolled.members.codes)
+    renamed = view.catalogue.changes.renamed if view.catalogue.changes else {}
+    start = 0
+    for part in pq.ParquetFile(segment_files(folder, view.catalogue.segments[0].name)[0]).iter_batches(batch_size=ROW_GROUP):
+        table = pa.Table.from_batches([part])
+        kept = pa.array(~view.gone[start : start + len(table)])
+        start += len(table)
+        yield Templates(_called(table.filter(kept), renamed), made)
+    yield Templates(view.recent.table.filter(pa.array(~view.gone[sealed:])), made)
+
+
+def removed_vectors(view: View) -> np.ndarray:
+    """Vectors (m, d) that were removed and that the view still knows."""
+    index, sealed = view.segment.index, len(view.segment.enrolled.members.codes)
+    recent = vectors_of(view.recent.table.filter(pa.array(view.gone[sealed:])))
+    return np.concatenate([index.vectors(np.flatnonzero(view.gone[:sealed])), recent])
+
+
+def _called(table: pa.Table, renamed: dict[str, str]) -> pa.Table:
+    if not renamed:
+        return table
+    at = pc.index_in(table["identity"], value_set=pa.array(renamed, pa.string()))
+    names = pc.coalesce(pa.array(renamed.values(), pa.string()).take(at.combine_chunks()), table["identity"].combine_chunks())
+    column = table.schema.get_field_index("identity")
+    return table.set_column(column, table.schema.field(column), names)
+
+
+def _live_names(view: View) -> pa.Array:
+    """The identity of each row, those that are gone too, as it is called now."""
+    renamed = view.catalogue.changes.renamed if view.catalogue.changes else {}
+    dictionary = view.segment.identities
+    if renamed:
+        dictionary = pa.array([renamed.get(name, name) for name in dictionary.to_pylist()], pa.string())
+    sealed = dictionary.take(pa.array(view.segment.enrolled.members.codes))
+    return pa.concat_arrays([sealed, *view.recent.table["identity"].chunks])
+
+
+def _rows_of(view: View, ids: Lookup, template_ids: list[str]) -> np.ndarray:
+    """The row of each template id, among the segment's rows and the recent ones behind them; -1 where it is not enrolled."""
+    sealed = len(view.segment.enrolled.members.codes)
+    rows = ids.rows(template_ids)
+    rows[(rows >= 0) & view.gone[np.maximum(rows, 0)]] = -1
+    live = np.flatnonzero(~view.gone[sealed:])
+    if len(live):
+        recent = view.recent.table["template_id"].take(pa.array(live))
+        at = pc.index_in(pa.array(template_ids, pa.string()), value_set=recent).to_numpy(zero_copy_only=False)
+        found = ~np.isnan(at.astype(float))
+        rows[found] = sealed + live[at[found].astype(np.int64)]
+    return rows
+
+
+def _remove_rows(database: sqlite3.Connection, view: View, rows: np.ndarray) -> None:
+    sealed, segment = len(view.segment.enrolled.members.codes), view.catalogue.segments[0].name
+    database.executemany("INSERT INTO removed VALUES (?, ?)", [(segment, int(row)) for row in rows[rows < sealed]])
+    numbers = view.recent.numbers[rows[rows >= sealed] - sealed].tolist()
+    if numbers:
+        database.executemany("DELETE FROM recent WHERE number = ?", [(number,) for number in numbers])
+        put(database, "erasable", str(_erasable(database) + len(numbers)))
+
+
+def _erasable(database: sqlite3.Connection) -> int:
+    found = database.execute("SELECT value FROM gallery WHERE key = 'erasable'").fetchone()
+    return int(found[0]) if found else 0

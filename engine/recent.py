@@ -1,0 +1,88 @@
+"""Templates enrolled since the last sealing: rows of the catalogue, each with a checksum."""
+
+import sqlite3
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from engine.errors import GalleryError
+from engine.provenance import Provenance
+from engine.templates import batch, schema
+
+TABLE = """
+CREATE TABLE IF NOT EXISTS recent (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, template_id TEXT NOT NULL UNIQUE, identity TEXT NOT NULL,
+    source TEXT, face INTEGER, box BLOB, quality REAL, vector BLOB NOT NULL, checksum INTEGER NOT NULL
+);
+"""
+_COLUMNS = "template_id, identity, source, face, box, quality, vector"
+_INSERT = f"INSERT INTO recent ({_COLUMNS}, checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+
+
+@dataclass(frozen=True)
+class Recent:
+    """Recent templates, in the order of their enrolment: `numbers` int64 (m,), ascending, never used twice; `table` (m rows)."""
+
+    numbers: np.ndarray
+    table: pa.Table
+
+
+def insert(database: sqlite3.Connection, rows: pa.Table) -> None:
+    """Add rows of the template contract, whose ids are not there yet."""
+    for part in rows.to_batches():
+        database.executemany(_INSERT, _records(part))
+
+
+def read(database: sqlite3.Connection, made: Provenance, after: int = 0) -> Recent:
+    """The rows whose number is above `after`.
+
+    Raises:
+        GalleryError: one is not what was written.
+    """
+    found = database.execute(
+        f"SELECT number, {_COLUMNS}, checksum FROM recent WHERE number > ? ORDER BY number",  # noqa: S608
+        (after,),
+    ).fetchall()
+    for row in found:
+        if _checksum(*row[1:8]) != row[8] or len(row[7]) != 4 * made.dim:
+            raise GalleryError(f"the template {row[1]!r}, enrolled lately, is not what was written; restore a backup")
+    if not found:
+        return Recent(np.empty(0, np.int64), schema(made).empty_table())
+    numbers, ids, identities, sources, faces, boxes, qualities, vectors, _ = zip(*found, strict=True)
+    unit = np.frombuffer(b"".join(vectors), "<f4").reshape(-1, made.dim)
+    places = [None if box is None else np.frombuffer(box, "<f4").tolist() for box in boxes]
+    rows = batch(made, list(ids), list(identities), unit, list(sources), list(faces), places, list(qualities))
+    return Recent(np.array(numbers, np.int64), pa.Table.from_batches([rows]))
+
+
+def relabel(database: sqlite3.Connection, numbers: list[int], identity: str) -> None:
+    """Give the rows of these numbers another identity, and new numbers: who knows a number has read its row already."""
+    for number in numbers:
+        row = database.execute(f"SELECT {_COLUMNS} FROM recent WHERE number = ?", (number,)).fetchone()  # noqa: S608
+        values = (row[0], identity, *row[2:])
+        database.execute("DELETE FROM recent WHERE number = ?", (number,))
+        database.execute(_INSERT, (*values, _checksum(*values)))
+
+
+def numbers(database: sqlite3.Connection) -> np.ndarray:
+    """The numbers of all rows, int64 (m,), ascending."""
+    return np.array([number for (number,) in database.execute("SELECT number FROM recent ORDER BY number")], np.int64)
+
+
+def _records(part: pa.RecordBatch) -> Iterator[tuple[object, ...]]:
+    dim = part.schema.field("vector").type.list_size
+    flat = np.ascontiguousarray(part["vector"].flatten().to_numpy(), "<f4").tobytes()
+    columns = [part[name].to_pylist() for name in ("template_id", "identity", "source", "face", "box", "quality")]
+    for at, (template_id, identity, source, face, box, quality) in enumerate(zip(*columns, strict=True)):
+        place = None if box is None else np.array(box, "<f4").tobytes()
+        values = (template_id, identity, source, face, place, quality, flat[4 * dim * at : 4 * dim * (at + 1)])
+        yield (*values, _checksum(*values))
+
+
+def _checksum(*values: object) -> int:
+    vector = values[-1]
+    said = zlib.crc32(repr(values[:-1]).encode("utf-8", "surrogatepass"))
+    return zlib.crc32(vector if isinstance(vector, bytes) else repr(vector).encode(), said)

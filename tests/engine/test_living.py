@@ -1,0 +1,380 @@
+"""Galleries that people join and leave: against galleries that were built so, and across processes and kills."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from engine.changes import due
+from engine.cli import app
+from engine.embed import embed_images
+from engine.errors import EncoderMismatch, GalleryBusy, GalleryError, TemplatesError
+from engine.gallery import Gallery
+from engine.recent import Recent
+from engine.templates import Templates
+from engine.writer import locked
+
+Make = Callable[..., Templates]
+
+
+def people(first: int, last: int, each: int = 2, prefix: str = "id", noise: int = 0, dim: int = 16) -> Templates:
+    """Templates of the identities `first` to `last`, always the same ones."""
+    vectors, names, ids = [], [], []
+    for number in range(first, last):
+        random = np.random.default_rng(number)
+        centre = random.normal(size=dim)
+        for copy in range(each):
+            vectors.append(centre + 0.1 * np.random.default_rng([number, copy, noise]).normal(size=dim))
+            names.append(f"{prefix}{number}")
+            ids.append(f"{prefix}{number}#{copy}")
+    return Templates.from_vectors(np.array(vectors), names, ids)
+
+
+@pytest.fixture
+def gallery(tmp_path: Path) -> Gallery:
+    return Gallery.build(people(0, 30), tmp_path / "g")
+
+
+def names(gallery: Gallery, first: int, last: int) -> list[str | None]:
+    """Who the gallery takes new templates of these identities for."""
+    probes = people(first, last, each=1, noise=1)
+    return [
+        result.identity for result in gallery.identify(probes, threshold=0.6 if "plain" in str(gallery.info().score) else 0.5)
+    ]
+
+
+def same_answers(one: Gallery, other: Gallery, score: bool = True) -> None:
+    probes = people(0, 60, each=1, noise=2)
+    ours, theirs = (gallery.identify(probes, threshold=0.5).table for gallery in (one, other))
+    assert ours["identity"].to_pylist() == theirs["identity"].to_pylist()
+    for column in ("distance", "score") if score else ("distance",):
+        np.testing.assert_allclose(ours[column].to_numpy(), theirs[column].to_numpy(), atol=1e-5)
+
+
+def test_who_joined_is_found_by_every_gallery_that_looks_again(gallery: Gallery) -> None:
+    reader = Gallery.open(gallery.path)
+    assert names(gallery, 30, 33) == [None] * 3
+    done = gallery.enroll(people(30, 33))
+    assert (done.templates, done.replaced, done.skipped) == (6, 0, 0)
+    for seen in (gallery, Gallery.open(gallery.path)):
+        assert names(seen, 30, 33) == ["id30", "id31", "id32"]
+    assert names(reader, 30, 33) == [None] * 3
+    assert reader.refresh()
+    assert not reader.refresh()
+    assert names(reader, 30, 33) == ["id30", "id31", "id32"]
+    assert reader.info().recent == 6
+    assert reader.verify(people(31, 32).vectors[0], "id31", threshold=0.5).same
+
+
+@pytest.mark.parametrize("kind", ["flat", "flat-codes", "ivf"])
+def test_a_gallery_that_grew_and_shrank_is_the_one_built_so(kind: str, tmp_path: Path) -> None:
+    start = people(0, 700, each=2)
+    grown = Gallery.build(start, tmp_path / "grown", index=kind, recall=0.999, score="plain")
+    grown.enroll(people(700, 740))
+    grown.remove([f"id{number}" for number in range(650, 700)])
+    grown.remove(templates=["id0#0", "id739#1"])
+    everybody = start.table.slice(2).to_pylist()
+    kept = [row for row in everybody if not 650 <= int(row["identity"][2:]) < 700] + [start.table.slice(1, 1).to_pylist()[0]]
+    kept += [row for row in people(700, 740).table.to_pylist() if row["template_id"] != "id739#1"]
+    built = Gallery.build(
+        Templates.from_vectors(
+            np.array([row["vector"] for row in kept]), [row["identity"] for row in kept], [row["template_id"] for row in kept]
+        ),
+        tmp_path / "built",
+        score="plain",
+    )
+    assert len(grown) == len(built) == len(kept)
+    assert grown.identities == built.identities
+    assert grown.info().awaiting_erasure == 102
+    same_answers(Gallery.open(grown.path), built)
+    grown.compact()
+    assert (grown.info().recent, grown.info().awaiting_erasure) == (0, 0)
+    same_answers(Gallery.open(grown.path), built)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["enroll", "remove", "rename", "compact", "refresh"]), st.integers(0, 20), st.integers(0, 20)),
+        max_size=12,
+    )
+)
+def test_any_order_of_changes_leaves_what_a_dictionary_would(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int, int]]
+) -> None:
+    gallery = Gallery.build(people(100, 140, each=1), tmp_path_factory.mktemp("steps") / "g", score="plain")
+    expected = {f"id{number}#0": f"id{number}" for number in range(100, 140)}
+    reader = Gallery.open(gallery.path)
+    for what, one, other in steps:
+        name, called = f"id{one}", f"id{other}"
+        present = set(expected.values())
+        if what == "enroll":
+            gallery.enroll(people(one, one + 1))
+            expected |= {f"{name}#0": name, f"{name}#1": name}
+        elif what == "remove" and name in present:
+            gallery.remove([name])
+            expected = {key: value for key, value in expected.items() if value != name}
+        elif what == "rename" and name in present:
+            gallery.rename(name, called, merge=True)
+            expected = {key: called if value == name else value for key, value in expected.items()}
+        elif what == "compact":
+            gallery.compact()
+        else:
+            reader.refresh()
+    reader.refresh()
+    for seen in (gallery, reader, Gallery.open(gallery.path)):
+        codes = seen.enrolled.members.codes
+        owners = dict(zip(seen.template_ids.to_pylist(), seen.identity_names.take(codes).to_pylist(), strict=True))
+        assert owners == expected
+        assert sorted(set(expected.values())) == seen.identities
+        vectors = seen.index.vectors(np.arange(len(seen)))
+        assert (np.linalg.norm(vectors[:, None] - vectors[None], axis=2) + 9 * np.eye(len(vectors))).min() > 1e-3
+
+
+def test_enrolling_an_id_again(gallery: Gallery) -> None:
+    moved = people(500, 501, each=1)
+    again = Templates.from_vectors(moved.vectors, ["id500"], ["id3#0"])
+    assert gallery.enroll(again, on_duplicate="skip").skipped == 1
+    with pytest.raises(TemplatesError, match="1 template ids are enrolled already, such as id3#0"):
+        gallery.enroll(again, on_duplicate="error")
+    for _ in range(2):  # one of the segment, then one of the recent
+        assert gallery.enroll(again).replaced == 1
+        assert len(gallery) == 60
+        assert gallery.template_ids.to_pylist().count("id3#0") == 1
+        assert names(gallery, 500, 501) == ["id500"]
+    with pytest.raises(GalleryError, match="on-duplicate sometimes"):
+        gallery.enroll(again, on_duplicate="sometimes")
+
+
+def test_densities_and_calibration_follow_a_gallery_that_grows_tenfold(tmp_path: Path) -> None:
+    """People who join one after the other end in the gallery that would have been built of them all."""
+    grown = Gallery.build(people(0, 60, each=1, dim=24), tmp_path / "grown")
+    for first in range(60, 600, 9):
+        grown.enroll(people(first, first + 9, each=1, dim=24))
+    built = Gallery.build(people(0, 600, each=1, dim=24), tmp_path / "built")
+    assert grown.calibration is not None
+    assert grown.calibration.identities > 480
+    assert grown.threshold(fpir=0.05) == pytest.approx(built.threshold(fpir=0.05), rel=0.15)
+    probes = people(0, 600, each=1, dim=24, noise=3)
+    ours, theirs = (gallery.identify(probes, fpir=0.05).table for gallery in (grown, built))
+    assert ours["identity"].to_pylist() == theirs["identity"].to_pylist()
+    np.testing.assert_allclose(ours["score"].to_numpy(), theirs["score"].to_numpy(), rtol=0.35)
+    grown.compact()
+    assert grown.threshold(fpir=0.05) == pytest.approx(built.threshold(fpir=0.05), rel=0.05)
+
+
+def test_a_small_gallery_becomes_one_with_local_scores(tmp_path: Path) -> None:
+    gallery = Gallery.build(people(0, 20), tmp_path / "g")
+    assert gallery.info().score == "plain"
+    gallery.enroll(people(20, 80))
+    assert (gallery.info().score, gallery.info().recent) == ("local", 0)
+    assert names(gallery, 0, 80) == [f"id{number}" for number in range(80)]
+
+
+def test_no_byte_of_who_was_removed_is_left(gallery: Gallery) -> None:
+    gallery.enroll(people(40, 44, prefix="secret"))
+    leaving = np.concatenate([people(40, 42).vectors, people(3, 4).vectors])
+    gallery.remove(["secret40", "secret41", "id3"])
+
+    def held() -> set[str]:
+        needles = [vector.astype("<f4").tobytes() for vector in leaving] + [b"secret40", b"id3#0"]
+        files = [file for file in gallery.path.iterdir() if file.is_file()]
+        return {file.name for file in files for needle in needles if needle in file.read_bytes()}
+
+    assert held()
+    gallery.compact()
+    assert held() == set()
+    assert names(gallery, 42, 44) == [f"secret{number}" for number in (42, 43)]
+
+
+def test_only_its_owner_may_look_into_a_gallery(gallery: Gallery) -> None:
+    assert gallery.path.stat().st_mode & 0o077 == 0
+
+
+def test_renaming(gallery: Gallery) -> None:
+    assert gallery.rename("id1", "kian") == 2
+    assert names(gallery, 1, 2) == ["kian"]
+    gallery.enroll(people(200, 201, each=1).of("id1"))  # another id1
+    assert names(gallery, 200, 201) == ["id1"]
+    assert names(gallery, 1, 2) == ["kian"]
+    with pytest.raises(GalleryError, match="id2 is enrolled .* already; pass --merge"):
+        gallery.rename("kian", "id2")
+    gallery.rename("kian", "id2", merge=True)
+    assert names(Gallery.open(gallery.path), 1, 3) == ["id2", "id2"]
+    with pytest.raises(GalleryError, match="nobody called kian"):
+        gallery.rename("kian", "x")
+
+
+def test_what_is_refused_changes_nothing(gallery: Gallery) -> None:
+    with pytest.raises(EncoderMismatch):
+        gallery.enroll(people(0, 1, dim=24))
+    with pytest.raises(TemplatesError, match="has no identity"):
+        gallery.enroll(Templates.from_vectors(people(50, 51).vectors))
+    twice = Templates.from_vectors(people(50, 51).vectors, ["a", "a"], ["t", "t"])
+    with pytest.raises(TemplatesError, match="id t comes twice"):
+        gallery.enroll(twice)
+    with pytest.raises(GalleryError, match="nobody is not enrolled"):
+        gallery.remove(["id1", "nobody"])
+    with pytest.raises(GalleryError, match="nobody would be left"):
+        gallery.remove([f"id{number}" for number in range(30)])
+    assert not Gallery.open(gallery.path)._view.gone.any()
+    assert len(Gallery.open(gallery.path)) == 60
+
+
+def test_a_second_writer_waits_and_then_says_who_writes(gallery: Gallery) -> None:
+    holding = subprocess.Popen([sys.executable, "-c", _HOLD, str(gallery.path)], stdout=subprocess.PIPE, text=True)
+    assert holding.stdout is not None
+    holding.stdout.readline()
+    try:
+        with pytest.raises(GalleryBusy, match=f"process {holding.pid} .* waited 0.2 s"):
+            gallery.enroll(people(50, 51), wait=0.2)
+        assert len(Gallery.open(gallery.path)) == 60  # readers do not wait
+    finally:
+        holding.send_signal(signal.SIGKILL)
+        holding.wait()
+    gallery.enroll(people(50, 51), wait=5)
+    with locked(gallery.path):
+        pass
+
+
+_HOLD = """
+import sys, time
+from pathlib import Path
+from engine.writer import locked
+with locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+# Enrols, removes and compacts without end; says what was acknowledged.
+_CHURN = """
+import sys
+from engine.gallery import Gallery
+from tests.engine.test_living import people
+gallery, start = Gallery.open(sys.argv[1]), int(sys.argv[2])
+for number in range(start, start + 1000):
+    gallery.enroll(people(number, number + 1, each=1))
+    print("+", number, flush=True)
+    if number % 3 == 0:
+        gallery.remove([f"id{number}"])
+        print("-", number, flush=True)
+    if number % 5 == 0:
+        gallery.compact()
+"""
+
+
+def survive(folder: Path, kills: int, seed: int) -> int:
+    """Kill a process that changes a gallery again and again; how many changes it acknowledged. Asserts that none is lost."""
+    gallery = Gallery.build(people(0, 12, each=1), folder / "g", score="plain")
+    random, expected, start = np.random.default_rng(seed), {f"id{number}" for number in range(12)}, 1000
+    acknowledged = 0
+    for _ in range(kills):
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+        writer = subprocess.Popen(
+            [sys.executable, "-c", _CHURN, str(gallery.path), str(start)], stdout=subprocess.PIPE, text=True, env=environment
+        )
+        assert writer.stdout is not None
+        lines = [writer.stdout.readline()]
+        time.sleep(float(random.uniform(0, 0.25)))
+        writer.send_signal(signal.SIGKILL)
+        lines += writer.stdout.readlines()
+        writer.wait()
+        assert lines[0], "the writer ended by itself"
+        last = start
+        for line in lines:
+            sign, number = line.split() if line.endswith("\n") else ("", "")
+            if sign:
+                (expected.add if sign == "+" else expected.discard)(f"id{number}")
+                last, acknowledged = int(number), acknowledged + 1
+        found = set(Gallery.open(gallery.path).identities)
+        # What was under way may have happened or not.
+        assert found ^ expected <= {f"id{last}", f"id{last + 1}"}
+        expected, start = found, last + 2
+    return acknowledged
+
+
+def test_no_acknowledged_change_is_lost_to_a_kill(tmp_path: Path) -> None:
+    assert survive(tmp_path, kills=8, seed=0) > 8
+
+
+@pytest.mark.slow
+def test_nor_to_two_hundred(tmp_path: Path) -> None:
+    assert survive(tmp_path, kills=200, seed=1) > 200
+
+
+def test_a_large_part_that_joined_is_sealed(gallery: Gallery) -> None:
+    view = gallery._view
+    assert not due(view)
+    changes = view.catalogue.changes
+    assert changes is not None
+    from dataclasses import replace
+
+    many = replace(changes, numbers=np.arange(50_000), recent=Recent(np.arange(0), changes.recent.table))
+    assert due(replace(view, catalogue=replace(view.catalogue, changes=many)))
+
+
+def _first(templates: Templates, count: int) -> Templates:
+    rows = [row for row, name in enumerate(templates.table["identity"].to_pylist()) if int(name[6:]) < count]
+    return Templates(templates.table.take(rows), templates.provenance)
+
+
+def test_a_photograph_enrols_somebody(
+    drawn: list[np.ndarray], drawn_again: list[np.ndarray], photos: Path, tmp_path: Path
+) -> None:
+    gallery = Gallery.build(_first(embed_images(photos).templates, 10), tmp_path / "g")
+    (photos / "nobody.png").write_bytes(b"no picture")
+    done = gallery.enroll([photos / "person10.jpg", photos / "nobody.png"])
+    assert (done.templates, [Path(problem.source).name for problem in done.problems]) == (1, ["nobody.png"])
+    assert gallery.enroll([drawn[11]], identity="eleven").templates == 1
+    assert [result.identity for result in gallery.identify(drawn_again[10:12])] == ["person10", "eleven"]
+    result = CliRunner().invoke(app, ["enroll", str(photos / "nobody.png"), "-g", str(gallery.path)])
+    assert result.exit_code == 3
+    assert "nobody.png" in (tmp_path / "g.problems.csv").read_text()
+
+
+def test_a_gallery_of_format_3_opens_and_becomes_one_of_the_present(gallery: Gallery) -> None:
+    with sqlite3.connect(gallery.path / "catalogue.sqlite") as database:
+        for table in ("recent", "removed", "renamed"):
+            database.execute(f"DROP TABLE {table}")
+        database.execute("DELETE FROM gallery WHERE key IN ('id', 'version', 'asked')")
+        database.execute("UPDATE gallery SET value = '3' WHERE key = 'format'")
+    database.close()
+    old = Gallery.open(gallery.path)
+    assert names(old, 0, 3) == ["id0", "id1", "id2"]
+    old.enroll(people(30, 31))
+    assert names(Gallery.open(gallery.path), 29, 32) == ["id29", "id30", None]
+
+
+def test_the_commands(gallery: Gallery, tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    def say(*arguments: object) -> str:
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+        assert result.exit_code == 0, result
+        return result.output
+
+    pq.write_table(people(70, 72).table, tmp_path / "new.parquet")
+    assert "4 templates enrolled (0 in the place of others), 0 skipped" in say(
+        "enroll", tmp_path / "new.parquet", "-g", gallery.path
+    )
+    assert "2 templates removed" in say("remove", "id4", "-g", gallery.path)
+    (tmp_path / "leaving.txt").write_text("id5\nid6\n")
+    assert "5 templates removed" in say("remove", "--from", tmp_path / "leaving.txt", "--template", "id7#0", "-g", gallery.path)
+    assert "2 templates of id8" in say("rename", "id8", "=cmd()", "-g", gallery.path)
+    listed = say("list", gallery.path).splitlines()
+    assert listed[0] == "identity,templates"
+    assert "'=cmd(),2" in listed
+    assert "id7,1" in listed
+    assert not any(line.startswith(("id4,", "id5,", "id6,", "id8,")) for line in listed)
+    assert "removed ones erased" in say("compact", gallery.path)
+    assert len(Gallery.open(gallery.path)) == 57
