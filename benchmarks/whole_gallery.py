@@ -54,7 +54,7 @@ else:
     from engine.templates import read_templates
     gallery, plain = Gallery.open(job["gallery"]), Gallery.open(job["gallery"])
     # The same gallery with plain scores: what the local ones cost.
-    plain._segment = replace(plain._segment, enrolled=replace(plain.enrolled, scoring=Scoring("plain")))
+    plain._seen = replace(plain._seen, enrolled=replace(plain.enrolled, scoring=Scoring("plain")))
     probes = read_templates(job["probes"]).vectors
     out, index, wanted = Path(job["out"]), gallery.index, gallery.enrolled.scoring.shortlist
     bare, files, plain_files = [], [], []

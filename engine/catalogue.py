@@ -14,6 +14,7 @@ import numpy as np
 
 from engine import recent
 from engine.calibration import Calibration
+from engine.digest import write_digest
 from engine.errors import GalleryError, OutputError
 from engine.provenance import Provenance
 from engine.scores import Scoring
@@ -112,7 +113,7 @@ class Catalogue:
 
 def write_catalogue(folder: Path, catalogue: Catalogue) -> None:
     """Create the catalogue of a new gallery. Raises `OutputError` where SQLite cannot write it."""
-    with writing(folder) as database:
+    with refusing(folder), closing(connect(folder)) as database:
         database.executescript(_TABLES + _CHANGES + recent.TABLE)
         database.execute("BEGIN")
         put(database, "format", str(FORMAT))
@@ -123,6 +124,7 @@ def write_catalogue(folder: Path, catalogue: Catalogue) -> None:
         put(database, "asked", json.dumps(asdict(catalogue.asked)))
         put_measured(database, catalogue.segments, catalogue.scoring, catalogue.calibration)
         database.execute("COMMIT")
+        write_digest(folder, database)
 
 
 def put(database: sqlite3.Connection, key: str, value: str) -> None:
@@ -145,27 +147,34 @@ def put_measured(
         put(database, "calibration", calibration.to_json())
 
 
-@contextmanager
-def writing(folder: Path) -> Iterator[sqlite3.Connection]:
-    """A connection to write a catalogue with: durable, deleted content overwritten, transactions begun by hand.
+def connect(folder: Path) -> sqlite3.Connection:
+    """A connection to write a catalogue with: durable, deleted content overwritten, transactions begun by hand; for any thread,
+    one at a time. Closed, it leaves no write-ahead log behind, unless somebody reads or writes just then.
+    """
+    database = sqlite3.connect(folder / NAME, isolation_level=None, check_same_thread=False)
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = FULL")
+    database.execute("PRAGMA secure_delete = ON")
+    return database
 
-    Closed, it leaves no write-ahead log behind, unless somebody is reading just then.
+
+@contextmanager
+def refusing(folder: Path) -> Iterator[None]:
+    """SQLite's errors while writing as ours.
 
     Raises:
         OutputError: SQLite cannot write.
     """
     try:
-        with closing(sqlite3.connect(folder / NAME, isolation_level=None)) as database:
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute("PRAGMA synchronous = FULL")
-            database.execute("PRAGMA secure_delete = ON")
-            yield database
+        yield
     except sqlite3.Error as error:
         raise OutputError(f"cannot write {folder / NAME}: {error}") from error
 
 
 def upgrade(database: sqlite3.Connection) -> None:
     """Inside a transaction: make the present format of an older one that is read."""
+    if database.execute("SELECT 1 FROM gallery WHERE key = 'format' AND value = ?", (str(FORMAT),)).fetchone():
+        return
     for statement in f"{_CHANGES}{recent.TABLE}".split(";"):
         database.execute(statement)
     for key, value in (("format", str(FORMAT)), ("id", uuid4().hex), ("version", "1"), ("asked", json.dumps(asdict(Asked())))):

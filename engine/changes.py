@@ -18,11 +18,11 @@ from engine.files import sync_file
 from engine.lookup import Lookup
 from engine.problems import Problem
 from engine.provenance import require_same
-from engine.recent import insert, relabel
+from engine.recent import insert, numbers_of, relabel
 from engine.segments import seal, segment_files
 from engine.templates import ROW_GROUP, Templates, vectors_of
 from engine.view import View
-from engine.writer import changing
+from engine.writer import Writer
 from indexes.base import Progress
 from indexes.plan import check_disk, plan
 
@@ -45,8 +45,8 @@ class Enrolled:
     problems: tuple[Problem, ...] = ()
 
 
-def enroll(view: View, ids: Lookup, folder: Path, templates: Templates, on_duplicate: str) -> Enrolled:
-    """Enrol templates in a gallery that is seen as `view`, whose segment has the template `ids`.
+def enroll(view: View, ids: Lookup, writer: Writer, templates: Templates, on_duplicate: str) -> Enrolled:
+    """Enrol templates in a gallery whose segment is that of `view` and has the template `ids`; more of the view is not looked at.
 
     Raises:
         EncoderMismatch: another encoder made them.
@@ -56,27 +56,33 @@ def enroll(view: View, ids: Lookup, folder: Path, templates: Templates, on_dupli
     """
     if on_duplicate not in DUPLICATES:
         raise GalleryError(f"--on-duplicate {on_duplicate}: expected {', '.join(DUPLICATES)}")
-    require_same(view.catalogue.provenance, templates.provenance, str(folder), "the templates to enrol")
+    require_same(view.catalogue.provenance, templates.provenance, str(writer.folder), "the templates to enrol")
     incoming = Enrolment(templates.provenance, len(templates), iter([("the templates", templates)]))
     for _ in incoming:
         pass
-    incoming.require_each_once(pa.chunked_array(templates.table["template_id"]))
-    rows = _rows_of(view, ids, templates.table["template_id"].to_pylist())
-    known = rows >= 0
-    if known.any() and on_duplicate == "error":
-        first = templates.table["template_id"].filter(pa.array(known))[0]
-        raise TemplatesError(f"{known.sum()} template ids are enrolled already, such as {first}; say --on-duplicate")
-    table = templates.table.filter(pa.array(~known)) if on_duplicate == "skip" else templates.table
-    if not len(table):
-        return Enrolled(0, 0, int(known.sum()))
-    with changing(folder) as database:
-        replaced = np.empty(0, np.int64) if on_duplicate == "skip" else rows[known]
-        _remove_rows(database, view, replaced)
+    template_ids = templates.table["template_id"]
+    incoming.require_each_once(pa.chunked_array(template_ids))
+    segment = view.catalogue.segments[0].name
+    named = template_ids.to_pylist()
+    with writer.changing() as database:
+        rows, recent = ids.rows(named), numbers_of(database, named)
+        rows = np.array([-1 if row >= 0 and _is_removed(database, segment, row) else row for row in rows.tolist()])
+        known = (rows >= 0) | np.array([number is not None for number in recent])
+        if known.any() and on_duplicate == "error":
+            first = template_ids.filter(pa.array(known))[0]
+            raise TemplatesError(f"{known.sum()} template ids are enrolled already, such as {first}; say --on-duplicate")
+        table = templates.table
+        if on_duplicate == "skip":
+            table = table.filter(pa.array(~known))
+        else:
+            _remove_sealed(database, segment, rows[rows >= 0])
+            _remove_recent(database, [number for number in recent if number is not None])
         insert(database, table)
-    return Enrolled(len(table), len(replaced), int(known.sum()) - len(replaced))
+    skipped = len(templates) - len(table)
+    return Enrolled(len(table), int(known.sum()) - skipped, skipped)
 
 
-def remove(view: View, ids: Lookup, folder: Path, identities: list[str], templates: list[str]) -> int:
+def remove(view: View, ids: Lookup, writer: Writer, identities: list[str], templates: list[str]) -> int:
     """Remove identities and templates, all or none; how many templates that were.
 
     Raises:
@@ -88,21 +94,23 @@ def remove(view: View, ids: Lookup, folder: Path, identities: list[str], templat
     unknown += [name for name, row in zip(templates, rows, strict=True) if row < 0]
     if unknown:
         more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
-        raise GalleryError(f"{unknown[0]} is not enrolled in {folder}{more}; nothing was removed")
+        raise GalleryError(f"{unknown[0]} is not enrolled in {writer.folder}{more}; nothing was removed")
     named = np.zeros(len(view.gone), bool)
     named[rows] = True
     if identities:
         named |= pc.is_in(names, value_set=pa.array(identities, pa.string())).to_numpy(zero_copy_only=False)
     leaving = np.flatnonzero(named & ~view.gone)
     if len(leaving) == (~view.gone).sum():
-        raise GalleryError(f"nobody would be left in {folder}; delete the folder instead")
+        raise GalleryError(f"nobody would be left in {writer.folder}; delete the folder instead")
     if len(leaving):
-        with changing(folder) as database:
-            _remove_rows(database, view, leaving)
+        sealed, segment = len(view.segment.enrolled.members.codes), view.catalogue.segments[0].name
+        with writer.changing() as database:
+            _remove_sealed(database, segment, leaving[leaving < sealed])
+            _remove_recent(database, view.recent.numbers[leaving[leaving >= sealed] - sealed].tolist())
     return len(leaving)
 
 
-def rename(view: View, folder: Path, old: str, new: str, merge: bool) -> int:
+def rename(view: View, writer: Writer, old: str, new: str, merge: bool) -> int:
     """Call an identity otherwise; how many templates it has.
 
     Raises:
@@ -112,16 +120,16 @@ def rename(view: View, folder: Path, old: str, new: str, merge: bool) -> int:
     live = pa.array(~view.gone)
     mine = pc.and_(pc.equal(names, old), live).to_numpy(zero_copy_only=False)
     if not mine.any():
-        raise GalleryError(f"nobody called {old} is enrolled in {folder}")
+        raise GalleryError(f"nobody called {old} is enrolled in {writer.folder}")
     if not new:
         raise GalleryError("an identity cannot have an empty name")
     if old == new:
         return int(mine.sum())
     if not merge and pc.any(pc.and_(pc.equal(names, new), live)).as_py():
-        raise GalleryError(f"{new} is enrolled in {folder} already; pass --merge to make one identity of both")
+        raise GalleryError(f"{new} is enrolled in {writer.folder} already; pass --merge to make one identity of both")
     sealed = view.segment.enrolled.members.codes
     own = view.segment.identities.take(pa.array(np.unique(sealed[mine[: len(sealed)]]))).to_pylist()
-    with changing(folder) as database:
+    with writer.changing() as database:
         segment = view.catalogue.segments[0].name
         database.executemany("INSERT OR REPLACE INTO renamed VALUES (?, ?, ?)", [(segment, name, new) for name in own])
         numbers = view.recent.numbers[mine[len(sealed) :]].tolist()
@@ -129,24 +137,24 @@ def rename(view: View, folder: Path, old: str, new: str, merge: bool) -> int:
     return int(mine.sum())
 
 
-def due(view: View) -> bool:
-    """Whether enough has changed since the last sealing."""
+def due(view: View, since: int = 0) -> bool:
+    """Whether enough has changed since the last sealing; or may have, if up to `since` templates changed since the view."""
     assert view.catalogue.changes is not None  # noqa: S101 - of an opened gallery
     sealed, recent = len(view.segment.enrolled.members.codes), len(view.catalogue.changes.numbers)
-    if recent >= max(SEAL_AT, _PART * sealed):
+    if recent + since >= max(SEAL_AT, _PART * sealed):
         return True
     calibration, now = view.catalogue.calibration, view.enrolled.members.identities
     before = calibration.identities if calibration else view.segment.enrolled.members.identities
-    changed = abs(now - before) >= max(1, _PART * before) and now >= LEAST_IDENTITIES
-    return changed and view.enrolled.index.count <= _SMALL and bool(recent or view.gone.any())
+    changed = abs(now - before) + since >= max(1, _PART * before) and now + since >= LEAST_IDENTITIES
+    return changed and view.enrolled.index.count <= _SMALL and bool(since or recent or view.gone.any())
 
 
-def reseal(view: View, folder: Path, progress: Progress | None = None) -> None:
+def reseal(view: View, writer: Writer, progress: Progress | None = None) -> None:
     """Make one segment of all that is enrolled, its densities and its calibration anew, and drop what was removed.
 
     A calibration on a cohort of strangers is kept: the cohort is not.
     """
-    catalogue = view.catalogue
+    catalogue, folder = view.catalogue, writer.folder
     asked, old = catalogue.asked, catalogue.segments[0]
     count = view.enrolled.index.count
     chosen = plan(count, catalogue.provenance.dim, recall=asked.recall, kind=asked.index, factory=asked.factory)
@@ -165,7 +173,7 @@ def reseal(view: View, folder: Path, progress: Progress | None = None) -> None:
         calibration = calibrate(opened.enrolled, Names(opened.template_ids), progress)
     if calibration is not None and calibration is catalogue.calibration:
         calibration = replace(calibration, left_out=())  # it may name people who were removed
-    with changing(folder) as database:
+    with writer.changing() as database:
         put_measured(database, (made,), opened.enrolled.scoring, calibration)
         database.execute("DELETE FROM recent")
         put(database, "erasable", str(_erasable(database) + len(view.recent.numbers)))
@@ -226,10 +234,16 @@ def _rows_of(view: View, ids: Lookup, template_ids: list[str]) -> np.ndarray:
     return rows
 
 
-def _remove_rows(database: sqlite3.Connection, view: View, rows: np.ndarray) -> None:
-    sealed, segment = len(view.segment.enrolled.members.codes), view.catalogue.segments[0].name
-    database.executemany("INSERT INTO removed VALUES (?, ?)", [(segment, int(row)) for row in rows[rows < sealed]])
-    numbers = view.recent.numbers[rows[rows >= sealed] - sealed].tolist()
+def _is_removed(database: sqlite3.Connection, segment: str, row: int) -> bool:
+    found = database.execute("SELECT 1 FROM removed WHERE segment = ? AND row = ?", (segment, row))
+    return found.fetchone() is not None
+
+
+def _remove_sealed(database: sqlite3.Connection, segment: str, rows: np.ndarray) -> None:
+    database.executemany("INSERT INTO removed VALUES (?, ?)", [(segment, row) for row in rows.tolist()])
+
+
+def _remove_recent(database: sqlite3.Connection, numbers: list[int]) -> None:
     if numbers:
         database.executemany("DELETE FROM recent WHERE number = ?", [(number,) for number in numbers])
         put(database, "erasable", str(_erasable(database) + len(numbers)))

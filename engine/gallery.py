@@ -1,13 +1,12 @@
 """The gallery: enrolled templates, their index, and the questions that it answers."""
 
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from threading import Lock
-from typing import TypeVar
+from threading import RLock
 
 import numpy as np
 import pyarrow as pa
@@ -36,11 +35,10 @@ from engine.streams import batched
 from engine.templates import Templates
 from engine.verification import Verification, code_of, one_face
 from engine.view import View, open_view, sources_of
-from engine.writer import WAIT, changing, locked
+from engine.writer import WAIT, Writer, locked
 from indexes.base import Index, Progress, distances_to
 from indexes.plan import RECALL, Plan, check_disk, plan
 
-Done = TypeVar("Done")
 Probes = np.ndarray | Templates | str | Path | Sequence[str | Path | np.ndarray]
 
 
@@ -50,9 +48,13 @@ class Gallery:
     def __init__(self, path: Path, view: View) -> None:
         self.path = path
         self.provenance = view.catalogue.provenance
-        self._view = view
+        self._writer = Writer(path)
+        self._seen = view
+        # How many this object has changed since: what it sees is made anew when somebody looks.
+        self._ahead = 0
+        self._written = view.version
         # A search must not see rows join an index half-way.
-        self._searching = Lock()
+        self._searching = RLock()
 
     @classmethod
     def build(
@@ -130,9 +132,18 @@ class Gallery:
             GalleryError: as `open`.
         """
         with self._searching:
-            before = self._view
-            self._view = open_view(self.path, before)
-            return self._view is not before
+            before, self._ahead = self._seen, 0
+            self._seen = open_view(self.path, before)
+            self._written = self._seen.version
+            if self._seen.segment is not before.segment:
+                self.__dict__.pop("_ids", None)
+            return self._seen is not before
+
+    @property
+    def _view(self) -> View:
+        if self._ahead:
+            self.refresh()
+        return self._seen
 
     def __len__(self) -> int:
         return self.enrolled.index.count
@@ -194,7 +205,7 @@ class Gallery:
             self._refuse_enrolled(strangers)
             theirs = Names(strangers.table["template_id"])
             made = calibrate_on_strangers(self.enrolled, strangers.vectors, names, theirs, progress)
-        with locked(self.path), changing(self.path) as database:
+        with self._writer.holding(), self._writer.changing() as database:
             put(database, "calibration", made.to_json())
         self.refresh()
         return made
@@ -226,7 +237,8 @@ class Gallery:
             templates = templates.of(identity)
         if problems and not len(templates):
             return Enrolment(0, 0, 0, tuple(problems))
-        done = self._change(lambda: enroll(self._view, self._ids, self.path, templates, on_duplicate), wait)
+        with self._changing(len(templates), wait):
+            done = enroll(self._seen, self._ids, self._writer, templates, on_duplicate)
         return replace(done, problems=tuple(problems))
 
     def remove(self, identities: Sequence[str] = (), *, templates: Sequence[str] = (), wait: float = WAIT) -> int:
@@ -238,7 +250,8 @@ class Gallery:
             GalleryBusy: somebody else was writing all the while.
             GalleryError: one is not enrolled, or nobody would be left; nothing was removed.
         """
-        return self._change(lambda: remove(self._view, self._ids, self.path, list(identities), list(templates)), wait)
+        with self._changing(len(identities) + len(templates), wait):
+            return remove(self._view, self._ids, self._writer, list(identities), list(templates))
 
     def rename(self, old: str, new: str, *, merge: bool = False, wait: float = WAIT) -> int:
         """Call an identity otherwise; `merge` makes one identity of it and one that is called `new` already. How many templates.
@@ -247,7 +260,8 @@ class Gallery:
             GalleryBusy: somebody else was writing all the while.
             GalleryError: nobody is called `old`, or somebody is called `new` and `merge` is false.
         """
-        return self._change(lambda: rename(self._view, self.path, old, new, merge), wait)
+        with self._changing(1, wait):
+            return rename(self._view, self._writer, old, new, merge)
 
     def compact(self, progress: Progress | None = None, *, wait: float = WAIT) -> None:
         """Seal all that is enrolled anew, calibrate, and erase what was removed from every file; verified.
@@ -256,31 +270,33 @@ class Gallery:
             GalleryBusy: somebody else was writing, or reading, all the while.
             OnekError: as `Gallery.build`.
         """
-        with locked(self.path, wait):
+        with self._writer.holding(wait):
             self.refresh()
             removed = removed_vectors(self._view)
-            reseal(self._view, self.path, progress)
-            erase(self.path, removed)
+            reseal(self._view, self._writer, progress)
+            erase(self._writer, removed)
         self.refresh()
+
+    def close(self) -> None:
+        """Let go of the catalogue after changes; the gallery may be used on. The end of the process does it at the latest."""
+        self._writer.close()
 
     @cached_property
     def _ids(self) -> Lookup:
-        return Lookup(self._view.segment.template_ids)
+        return Lookup(self._seen.segment.template_ids)
 
-    def _change(self, change: Callable[[], Done], wait: float) -> Done:
-        with locked(self.path, wait):
-            self._look_again()
-            done = change()
-            self._look_again()
-            if due(self._view):
-                reseal(self._view, self.path)
-                self._look_again()
-        return done
-
-    def _look_again(self) -> None:
-        segment = self._view.segment
-        if self.refresh() and self._view.segment is not segment:
-            self.__dict__.pop("_ids", None)
+    @contextmanager
+    def _changing(self, identities: int, wait: float) -> Iterator[None]:
+        """A change that brings or takes up to so many identities; sealed after it, if that is due."""
+        with self._writer.holding(wait):
+            if self._writer.version() != self._written:
+                self.refresh()
+            yield
+            self._written = self._writer.version()
+            self._ahead += identities
+            if due(self._seen, self._ahead) and due(self._view):
+                reseal(self._view, self._writer)
+                self.refresh()
 
     def _embed(
         self, people: str | Path | Sequence[str | Path | np.ndarray], identity: str | None, faces: str | None

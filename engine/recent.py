@@ -67,6 +67,12 @@ def relabel(database: sqlite3.Connection, numbers: list[int], identity: str) -> 
         database.execute(_INSERT, (*values, _checksum(*values)))
 
 
+def numbers_of(database: sqlite3.Connection, template_ids: list[str]) -> list[int | None]:
+    """The number of the row that has each of these ids, None where none has."""
+    found = (database.execute("SELECT number FROM recent WHERE template_id = ?", (each,)).fetchone() for each in template_ids)
+    return [None if row is None else row[0] for row in found]
+
+
 def numbers(database: sqlite3.Connection) -> np.ndarray:
     """The numbers of all rows, int64 (m,), ascending."""
     return np.array([number for (number,) in database.execute("SELECT number FROM recent ORDER BY number")], np.int64)

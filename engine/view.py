@@ -42,6 +42,11 @@ class View:
     identities: pa.Array
     template_ids: pa.ChunkedArray
 
+    @property
+    def version(self) -> tuple[str, int]:
+        """As `engine.catalogue.read_version`."""
+        return _version(self.catalogue)
+
 
 def open_view(path: Path, before: View | None = None) -> View:
     """Look at a gallery, or look again: what has not changed since `before` is not read again; `before` is of no use then.
@@ -49,7 +54,7 @@ def open_view(path: Path, before: View | None = None) -> View:
     Raises:
         GalleryError: it is none, is damaged, or was written by a newer onek.
     """
-    if before is not None and read_version(path) == _version(before.catalogue):
+    if before is not None and read_version(path) == before.version:
         return before
     for look in range(_LOOKS):
         catalogue = read_catalogue(path, _last(before))

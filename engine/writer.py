@@ -1,10 +1,11 @@
-"""One writer at a time: the lock, and who holds it."""
+"""One writer at a time: the lock, who holds it, and the connection that changes go through."""
 
 import json
 import logging
 import os
 import sqlite3
 import sys
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,7 +13,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from engine.catalogue import put, read_catalogue, upgrade, writing
+from engine.catalogue import NAME, connect, read_catalogue, refusing, upgrade
+from engine.digest import drop_digest, write_digest
 from engine.errors import GalleryBusy, OutputError
 
 WAIT = 10.0
@@ -23,16 +25,112 @@ LOCK, HOLDER = "writer.lock", "writer.json"
 _log = logging.getLogger(__name__)
 
 
+class Writer:
+    """Writes to a gallery, whenever it holds the lock.
+
+    It keeps its connection between changes, since opening one takes longer than a change, and closes it at the end of the process
+    at the latest. Closed, it leaves the digest, and no write-ahead log unless somebody else reads or writes just then.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._kept: _Kept | None = None
+
+    @contextmanager
+    def holding(self, wait: float = WAIT) -> Iterator[None]:
+        """Be the one writer of the gallery.
+
+        Raises:
+            GalleryBusy: somebody else was, for `wait` seconds; says who.
+            GalleryError: there is no gallery, or it is damaged.
+            OutputError: the folder cannot be written to.
+        """
+        with locked(self.folder, wait):
+            if self._kept is not None and not self._kept.current(self.folder):
+                self._kept = None
+            if self._kept is None:
+                _tidy(self.folder)
+            yield
+
+    @contextmanager
+    def changing(self) -> Iterator[sqlite3.Connection]:
+        """One change of the catalogue, by whoever holds the lock: all of it is durable when the block ends, or none of it
+        happened.
+
+        Raises:
+            OutputError: SQLite cannot write.
+        """
+        with refusing(self.folder), self.connection() as database:
+            database.execute("BEGIN IMMEDIATE")
+            try:
+                upgrade(database)
+                yield database
+                database.execute("UPDATE gallery SET value = value + 1 WHERE key = 'version'")
+            except BaseException:
+                if database.in_transaction:
+                    database.execute("ROLLBACK")
+                raise
+            database.execute("COMMIT")
+
+    @contextmanager
+    def connection(self) -> Iterator[sqlite3.Connection]:
+        """The connection to write with, for whoever holds the lock; no transaction is begun.
+
+        Raises:
+            OutputError: SQLite cannot write.
+        """
+        with refusing(self.folder):
+            if self._kept is None:
+                self._kept = _Kept(self.folder)
+            drop_digest(self.folder)
+            yield self._kept.database
+
+    def version(self) -> tuple[str, int]:
+        """As `engine.catalogue.read_version`, for whoever holds the lock."""
+        with refusing(self.folder):
+            if self._kept is None:
+                self._kept = _Kept(self.folder)
+            values = dict(self._kept.database.execute("SELECT key, value FROM gallery WHERE key IN ('id', 'version')"))
+        return values.get("id", ""), int(values.get("version", "0"))
+
+    def close(self) -> None:
+        """Close the connection; the next change opens another."""
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
+
+
+class _Kept:
+    """A connection, of the process and to the file that it was made for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.database = connect(folder)
+        self._inode, self._process = (folder / NAME).stat().st_ino, os.getpid()
+        self.close = weakref.finalize(self, _close, self.database, folder, self._inode, self._process)
+
+    def current(self, folder: Path) -> bool:
+        """Whether it still is: a gallery may have been replaced, a process forked."""
+        return self._process == os.getpid() and (folder / NAME).stat().st_ino == self._inode
+
+
+def _close(database: sqlite3.Connection, folder: Path, inode: int, process: int) -> None:
+    if process != os.getpid():
+        return
+    try:
+        if (folder / NAME).stat().st_ino == inode:
+            with locked(folder, wait=0):
+                write_digest(folder, database)
+    except (GalleryBusy, OutputError, OSError, sqlite3.Error) as error:
+        # Whoever else writes will; without one it is as good, but for bytes that mean nothing to SQLite.
+        _log.info("%s gets no digest: %s", folder, error)
+    database.close()
+
+
 @contextmanager
 def locked(folder: Path, wait: float = WAIT) -> Iterator[None]:
-    """Be the one writer of a gallery.
-
-    Raises:
-        GalleryBusy: somebody else was, for `wait` seconds; says who.
-        GalleryError: there is no gallery.
-        OutputError: the folder cannot be written to.
-    """
-    read_catalogue(folder)
+    """Hold a gallery's lock. Raises as `Writer.holding`."""
+    if not (folder / NAME).is_file():
+        read_catalogue(folder)
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"cannot write {folder}: no permission to write in it")
     lock = FileLock(folder / LOCK, timeout=wait, mode=0o600)
@@ -42,35 +140,30 @@ def locked(folder: Path, wait: float = WAIT) -> Iterator[None]:
         raise GalleryBusy(
             f"{folder} is being written to by {_holder(folder)}; waited {wait:g} s, so try again or --wait longer"
         ) from error
+    except OSError as error:
+        raise OutputError(f"cannot write {folder / LOCK}: {error.strerror or error}") from error
     try:
-        said = {"pid": os.getpid(), "command": " ".join(sys.argv[:2]), "since": datetime.now(UTC).isoformat(timespec="seconds")}
-        (folder / HOLDER).write_text(json.dumps(said), encoding="utf-8")
-        _tidy(folder)
+        _say_who(folder)
         yield
     finally:
         (folder / HOLDER).unlink(missing_ok=True)
         lock.release()
 
 
-@contextmanager
-def changing(folder: Path) -> Iterator[sqlite3.Connection]:
-    """One change of the catalogue, by whoever holds the lock: all of it is durable when the block ends, or none of it happened.
+def _say_who(folder: Path) -> None:
+    said = {"pid": os.getpid(), "command": " ".join(sys.argv[:2]), "since": datetime.now(UTC).isoformat(timespec="seconds")}
+    try:
+        (folder / HOLDER).write_text(json.dumps(said), encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"cannot write {folder / HOLDER}: {error.strerror or error}") from error
 
-    Raises:
-        OutputError: SQLite cannot write.
-    """
-    with writing(folder) as database:
-        database.execute("BEGIN IMMEDIATE")
-        try:
-            upgrade(database)
-            yield database
-            (version,) = database.execute("SELECT value FROM gallery WHERE key = 'version'").fetchone()
-            put(database, "version", str(int(version) + 1))
-        except BaseException:
-            if database.in_transaction:
-                database.execute("ROLLBACK")
-            raise
-        database.execute("COMMIT")
+
+def _holder(folder: Path) -> str:
+    try:
+        said = json.loads((folder / HOLDER).read_text(encoding="utf-8"))
+        return f"process {said['pid']} ({said['command']}) since {said['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"
 
 
 def _tidy(folder: Path) -> None:
@@ -80,11 +173,3 @@ def _tidy(folder: Path) -> None:
         if file.name.split(".")[0] not in names:
             _log.info("removing %s, which an interrupted change left", file)
             file.unlink()
-
-
-def _holder(folder: Path) -> str:
-    try:
-        said = json.loads((folder / HOLDER).read_text(encoding="utf-8"))
-        return f"process {said['pid']} ({said['command']}) since {said['since']}"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "another process"

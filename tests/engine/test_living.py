@@ -156,6 +156,13 @@ def test_enrolling_an_id_again(gallery: Gallery) -> None:
         gallery.enroll(again, on_duplicate="sometimes")
 
 
+def test_an_id_of_the_former_segment_is_known_in_the_next(gallery: Gallery) -> None:
+    gallery.enroll(people(100, 101))
+    gallery.compact()
+    assert gallery.enroll(people(100, 101)).replaced == 2
+    assert len(gallery) == 62
+
+
 def test_densities_and_calibration_follow_a_gallery_that_grows_tenfold(tmp_path: Path) -> None:
     """People who join one after the other end in the gallery that would have been built of them all."""
     grown = Gallery.build(people(0, 60, each=1, dim=24), tmp_path / "grown")

@@ -1,0 +1,46 @@
+"""The digest of a catalogue: the SHA-256 of its pages while nobody writes, in a file beside it.
+
+SQLite's own checks do not see a byte that changed where a page holds nothing. Whoever writes takes the digest away first, and
+puts a new one there when closing. A killed writer leaves none.
+
+The pages are read through SQLite, never through a file handle of our own: closing one would take the locks from every connection
+that this process has to the file (https://www.sqlite.org/howtocorrupt.html, 2.2).
+"""
+
+import hashlib
+import sqlite3
+from pathlib import Path
+
+from engine.files import sync_file, whole_file
+
+DIGEST = "catalogue.sha256"
+
+
+def drop_digest(folder: Path) -> None:
+    """Before a write, by whoever holds the lock."""
+    file = folder / DIGEST
+    if file.exists():
+        file.unlink()
+        sync_file(folder)
+
+
+def write_digest(folder: Path, database: sqlite3.Connection) -> None:
+    """After the last write, by whoever holds the lock.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with whole_file(folder / DIGEST) as temporary:
+        temporary.write_text(_of(database), encoding="ascii")
+
+
+def matches_digest(folder: Path, database: sqlite3.Connection) -> bool | None:
+    """Whether the catalogue is what its digest says; None where there is no digest."""
+    try:
+        return (folder / DIGEST).read_bytes() == _of(database).encode("ascii")
+    except FileNotFoundError:
+        return None
+
+
+def _of(database: sqlite3.Connection) -> str:
+    return f"{hashlib.sha256(database.serialize()).hexdigest()}\n"
