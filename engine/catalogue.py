@@ -147,6 +147,15 @@ def put_measured(
         put(database, "calibration", calibration.to_json())
 
 
+def put_segment(database: sqlite3.Connection, old: Segment, new: Segment) -> None:
+    """Let a segment take the place of one that has the same rows."""
+    places = ", ".join("?" for _ in fields(Segment))
+    database.execute("DELETE FROM segments WHERE name = ?", (old.name,))
+    database.execute(f"INSERT INTO segments VALUES ({places})", astuple(new))  # noqa: S608
+    for table in ("removed", "renamed"):
+        database.execute(f"UPDATE {table} SET segment = ? WHERE segment = ?", (new.name, old.name))  # noqa: S608
+
+
 def connect(folder: Path) -> sqlite3.Connection:
     """A connection to write a catalogue with: durable, deleted content overwritten, transactions begun by hand; for any thread,
     one at a time. Closed, it leaves no write-ahead log behind, unless somebody reads or writes just then.
@@ -234,7 +243,8 @@ def read_version(folder: Path) -> tuple[str, int]:
         return values.get("id", ""), int(values.get("version", "0"))
 
 
-def _read_only(folder: Path) -> sqlite3.Connection:
+def read_only(folder: Path) -> sqlite3.Connection:
+    """A connection to read a catalogue with. Raises `sqlite3.Error` where there is none."""
     address = f"{(folder / NAME).absolute().as_uri()}?mode=ro"
     database = sqlite3.connect(address, uri=True)
     try:
@@ -252,7 +262,7 @@ def _read_only(folder: Path) -> sqlite3.Connection:
 @contextmanager
 def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
     try:
-        with closing(_read_only(folder)) as database:
+        with closing(read_only(folder)) as database:
             yield database
     except (sqlite3.Error, KeyError, ValueError, TypeError) as error:
         raise GalleryError(

@@ -14,12 +14,11 @@ from engine.calibration import LEAST_IDENTITIES, Names, calibrate
 from engine.catalogue import put, put_measured
 from engine.enrolment import Enrolment
 from engine.errors import GalleryError, TemplatesError
-from engine.files import sync_file
 from engine.lookup import Lookup
 from engine.problems import Problem
 from engine.provenance import require_same
 from engine.recent import insert, numbers_of, relabel
-from engine.segments import seal, segment_files
+from engine.segments import following, seal, segment_files, sync_segment
 from engine.templates import ROW_GROUP, Templates, vectors_of
 from engine.view import View
 from engine.writer import Writer
@@ -159,13 +158,10 @@ def reseal(view: View, writer: Writer, progress: Progress | None = None) -> None
     count = view.enrolled.index.count
     chosen = plan(count, catalogue.provenance.dim, recall=asked.recall, kind=asked.index, factory=asked.factory)
     check_disk(chosen, folder)
-    name = f"segment-{int(old.name.split('-')[1]) + 1:06d}"
+    name = following(old.name)
     everybody = Enrolment(catalogue.provenance, count, (("the gallery", part) for part in stored(view, folder)))
     made, opened = seal(folder, name, everybody, chosen, progress, score=asked.score, fuse=catalogue.scoring.fuse)
-    for file in segment_files(folder, name):
-        if file.exists():
-            sync_file(file)
-    sync_file(folder)
+    sync_segment(folder, name)
     calibration = catalogue.calibration
     if opened.enrolled.members.identities < LEAST_IDENTITIES:
         calibration = None

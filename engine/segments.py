@@ -16,7 +16,7 @@ from engine.catalogue import Segment
 from engine.encoders.within import stored_within
 from engine.enrolment import Enrolment
 from engine.errors import GalleryError
-from engine.files import sha256_file
+from engine.files import sha256_file, sync_file
 from engine.scores import LOCAL, Enrolled, Scoring, densities
 from engine.templates import TemplateWriter
 from indexes.axes import sample_rows
@@ -154,6 +154,19 @@ def read_sources(folder: Path, segment: Segment) -> pa.ChunkedArray:
 def segment_files(folder: Path, name: str) -> tuple[Path, Path, Path, Path]:
     """Where a segment's rows, vectors, index and densities lie."""
     return folder / f"{name}.parquet", folder / f"{name}.vectors.npy", folder / f"{name}.index", folder / f"{name}.density.npy"
+
+
+def following(name: str) -> str:
+    """What the segment after one is called."""
+    return f"segment-{int(name.split('-')[1]) + 1:06d}"
+
+
+def sync_segment(folder: Path, name: str) -> None:
+    """Have the system put a segment's files on the disk."""
+    for file in segment_files(folder, name):
+        if file.exists():
+            sync_file(file)
+    sync_file(folder)
 
 
 def _or_damaged(read: Callable[[], Read]) -> Read:

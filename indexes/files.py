@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,6 +16,11 @@ from indexes.errors import IndexFileError, VectorsError
 _MAGIC = b"onek index "
 FORMAT = 1
 _LONGEST_HEADER = 1 << 20
+# A header as NumPy writes it for our arrays. NumPy would read it as Python, which is more than a changed byte should reach.
+_NPY_HEADER = 128
+_NPY = re.compile(
+    rb"\x93NUMPY\x01\x00\x76\x00\{'descr': '<f4', 'fortran_order': False, 'shape': \((\d{1,15}), (\d{1,6})\), \} *\n\Z"
+)
 
 
 class VectorWriter:
@@ -55,12 +61,18 @@ def open_vectors(path: Path) -> np.ndarray:
         IndexFileError: the file is missing, cut off, or holds something else.
     """
     try:
-        vectors = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise IndexFileError(f"{path}: no array of vectors: {str(error).splitlines()[0]}") from error
-    if not isinstance(vectors, np.memmap) or vectors.ndim != 2 or vectors.dtype != np.float32:
-        raise IndexFileError(f"{path}: found an array of shape {vectors.shape} and type {vectors.dtype}, expected float32 (n, d)")
-    return vectors
+        with path.open("rb") as stream:
+            found = _NPY.match(stream.read(_NPY_HEADER))
+        if not found:
+            raise ValueError("its header is not that of an array float32 (n, d)")
+        count, dim = int(found[1]), int(found[2])
+        if (size := path.stat().st_size) != _NPY_HEADER + 4 * count * dim:
+            raise ValueError(f"its header says {count} vectors of {dim} dimensions, but it has {size} bytes")
+        if not count * dim:
+            return np.empty((count, dim), np.float32)
+        return np.memmap(path, np.dtype("<f4"), "r", _NPY_HEADER, (count, dim))
+    except (OSError, ValueError) as error:
+        raise IndexFileError(f"{path}: no array of vectors: {error}") from error
 
 
 def write_index(path: Path, kind: str, settings: dict[str, Any], payload: np.ndarray) -> None:

@@ -96,7 +96,13 @@ def test_a_gallery_opens_as_it_was_built(gallery: Gallery, random_templates: Mak
 
 def test_the_layout_of_the_design(gallery: Gallery) -> None:
     files = sorted(name for name in os.listdir(gallery.path) if not name.endswith(("-wal", "-shm")))
-    assert files == ["catalogue.sqlite", "segment-000001.index", "segment-000001.parquet", "segment-000001.vectors.npy"]
+    assert files == [
+        "catalogue.sha256",
+        "catalogue.sqlite",
+        "segment-000001.index",
+        "segment-000001.parquet",
+        "segment-000001.vectors.npy",
+    ]
     rows = pq.read_table(gallery.path / "segment-000001.parquet")
     assert rows.num_rows == 40
 

@@ -30,7 +30,7 @@ def test_vectors_that_are_none(tmp_path: Path) -> None:
         open_vectors(path)
     for content in (np.zeros((3, 4)), np.zeros(4, np.float32)):
         np.save(path, content)
-        with pytest.raises(IndexFileError, match=r"expected float32 \(n, d\)"):
+        with pytest.raises(IndexFileError, match=r"not that of an array float32 \(n, d\)"):
             open_vectors(path)
     np.save(path, np.zeros((100, 4), np.float32))
     path.write_bytes(path.read_bytes()[:-7])

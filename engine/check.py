@@ -1,0 +1,225 @@
+"""Whether a gallery is whole: every byte, every count, every vector, and whether its index finds what its rows say."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from engine.catalogue import NAME, Catalogue, Segment, read_catalogue, read_only, read_version
+from engine.digest import DIGEST, matches_digest
+from engine.errors import GalleryError, IndexFileError, OnekError
+from engine.files import sha256_file
+from engine.segments import segment_files
+from engine.templates import ROW_GROUP, schema, vectors_of
+from engine.writer import HOLDER, LOCK
+from indexes.base import Progress
+from indexes.files import open_vectors
+from indexes.kinds import load_index
+
+# How far a unit vector's length may be from 1; rows that the index is asked for, and the share of them that it must find.
+_NORM, _PROBES, _FOUND = 1e-3, 512, 0.98
+# Looks at a gallery that changes meanwhile.
+_LOOKS = 3
+ROWS, VECTORS, INDEX, DENSITY = range(4)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with a file of a gallery."""
+
+    file: Path
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.what}"
+
+
+def check(folder: Path, progress: Progress | None = None) -> list[Fault]:
+    """Everything that is wrong with a gallery; readers and writers go on meanwhile.
+
+    Raises:
+        GalleryError: there is no gallery.
+    """
+    if not (folder / NAME).is_file():
+        read_catalogue(folder)
+    for _ in range(_LOOKS):
+        before = _version(folder)
+        faults = list(_faults(folder, progress))
+        if not faults or before is None or before == _version(folder):
+            break
+    return faults
+
+
+def _version(folder: Path) -> tuple[str, int] | None:
+    """None where the catalogue cannot be read at all."""
+    try:
+        return read_version(folder)
+    except GalleryError:
+        return None
+
+
+def _faults(folder: Path, progress: Progress | None) -> Iterator[Fault]:
+    try:
+        catalogue = read_catalogue(folder)
+    except OnekError as error:
+        yield Fault(folder / NAME, str(error))
+        return
+    yield from _catalogue_faults(folder)
+    if len(catalogue.segments) != 1:
+        yield Fault(folder / NAME, f"it names {len(catalogue.segments)} segments, expected 1")
+        return
+    (segment,) = catalogue.segments
+    yield from _strays(folder, segment)
+    yield from _byte_faults(folder, segment)
+    ids = pa.chunked_array([], pa.string())
+    try:
+        rows = _Rows(segment_files(folder, segment.name)[ROWS], catalogue, progress)
+        yield from rows.faults(segment_files(folder, segment.name)[VECTORS])
+        ids = rows.template_ids
+    except (OSError, pa.ArrowException, IndexFileError) as error:
+        yield Fault(segment_files(folder, segment.name)[ROWS], f"cannot be read: {error}")
+    yield from _guarded(folder / NAME, lambda: _change_faults(folder / NAME, catalogue, ids))
+    yield from _guarded(segment_files(folder, segment.name)[INDEX], lambda: _index_faults(folder, segment, progress))
+    if segment.density_sha256 is not None:
+        yield from _guarded(segment_files(folder, segment.name)[DENSITY], lambda: _density_faults(folder, segment))
+
+
+def _guarded(file: Path, faults: Callable[[], Iterator[Fault]]) -> Iterator[Fault]:
+    try:
+        yield from faults()
+    except (OSError, OnekError) as error:
+        yield Fault(file, str(error))
+
+
+def _catalogue_faults(folder: Path) -> Iterator[Fault]:
+    with closing(read_only(folder)) as database:
+        for (said,) in database.execute("PRAGMA integrity_check(10)"):
+            if said != "ok":
+                yield Fault(folder / NAME, f"SQLite finds: {said}")
+        if matches_digest(folder, database) is False:
+            yield Fault(folder / NAME, f"its bytes are not those that {DIGEST} was made of")
+
+
+def _strays(folder: Path, segment: Segment) -> Iterator[Fault]:
+    """Parts of other segments are none: an interrupted change leaves them, and the next takes them away."""
+    known = {NAME, f"{NAME}-wal", f"{NAME}-shm", DIGEST, LOCK, HOLDER}
+    known |= {file.name for file in segment_files(folder, segment.name)}
+    for file in sorted(folder.iterdir()):
+        if file.name not in known and not file.name.startswith(("segment-", f".{DIGEST}.")):
+            yield Fault(file, "it is no file of the gallery's")
+
+
+def _byte_faults(folder: Path, segment: Segment) -> Iterator[Fault]:
+    recorded = (
+        (segment.rows_bytes, segment.rows_sha256),
+        (segment.vectors_bytes, segment.vectors_sha256),
+        (segment.index_bytes, segment.index_sha256),
+        (segment.density_bytes, segment.density_sha256),
+    )
+    for file, (size, digest) in zip(segment_files(folder, segment.name), recorded, strict=True):
+        if size is None:
+            continue
+        if not file.is_file():
+            yield Fault(file, "it is missing")
+        elif (found := file.stat().st_size) != size:
+            yield Fault(file, f"it has {found} bytes, {size} were recorded")
+        elif (now := sha256_file(file)) != digest:
+            yield Fault(file, f"its bytes have the SHA-256 {now[:12]}, {str(digest)[:12]} was recorded")
+
+
+class _Rows:
+    """A segment's rows, read once from beginning to end."""
+
+    def __init__(self, file: Path, catalogue: Catalogue, progress: Progress | None) -> None:
+        self._file, self._progress = file, progress
+        self._made, self._segment = catalogue.provenance, catalogue.segments[0]
+        self.template_ids = pa.chunked_array([], pa.string())
+
+    def faults(self, vectors_file: Path) -> Iterator[Fault]:
+        parquet = pq.ParquetFile(self._file)
+        if not parquet.schema_arrow.equals(schema(self._made)):
+            yield Fault(self._file, "its columns are not those of a template file")
+            return
+        try:
+            vectors = open_vectors(vectors_file)
+        except IndexFileError as error:
+            yield Fault(vectors_file, str(error))
+            vectors = np.empty((0, self._made.dim), np.float32)
+        start, nameless, long, other = 0, 0, 0, 0
+        ids = []
+        for part in parquet.iter_batches(batch_size=ROW_GROUP):
+            table = pa.Table.from_batches([part])
+            ours = vectors_of(table)
+            theirs = vectors[start : start + len(ours)]
+            nameless += table["identity"].null_count
+            long += _not_unit(ours)
+            other += len(theirs) if theirs.shape != ours.shape else int((theirs != ours).any(axis=1).sum())
+            ids.append(part["template_id"])
+            start += len(ours)
+            if self._progress:
+                self._progress("rows", start, self._segment.templates)
+        self.template_ids = pa.chunked_array(ids, pa.string())
+        if start != self._segment.templates:
+            yield Fault(self._file, f"it has {start} rows, {self._segment.templates} were recorded")
+        if (count := pc.count_distinct(self.template_ids).as_py()) != start:
+            yield Fault(self._file, f"{start - count} template ids come twice")
+        if nameless:
+            yield Fault(self._file, f"{nameless} templates have no identity")
+        if long:
+            yield Fault(self._file, f"{long} vectors have not the norm 1")
+        if other or len(vectors) != start:
+            yield Fault(vectors_file, f"{max(other, abs(len(vectors) - start))} vectors are not those of {self._file.name}")
+
+
+def _not_unit(vectors: np.ndarray) -> int:
+    return int((~(np.abs(np.linalg.norm(vectors, axis=1) - 1) < _NORM)).sum())
+
+
+def _change_faults(file: Path, catalogue: Catalogue, sealed_ids: pa.ChunkedArray) -> Iterator[Fault]:
+    changes = catalogue.changes
+    if changes is None:
+        return
+    rows, recent = changes.removed, changes.recent.table
+    outside = (rows < 0) | (rows >= catalogue.segments[0].templates)
+    if outside.any():
+        yield Fault(file, f"{outside.sum()} removed rows do not exist")
+    elif len(sealed_ids):
+        live = np.ones(len(sealed_ids), bool)
+        live[rows] = False
+        again = pc.is_in(recent["template_id"], value_set=sealed_ids.filter(pa.array(live)))
+        if count := pc.sum(again).as_py() or 0:
+            yield Fault(file, f"{count} template ids of recent templates are those of sealed ones")
+    if count := _not_unit(vectors_of(recent)):
+        yield Fault(file, f"{count} recent vectors have not the norm 1")
+
+
+def _index_faults(folder: Path, segment: Segment, progress: Progress | None) -> Iterator[Fault]:
+    """Searched for themselves, rows must be found: at no distance, though perhaps as another row that is the same."""
+    _, vectors_file, index_file, _ = segment_files(folder, segment.name)
+    vectors = open_vectors(vectors_file)
+    index = load_index(index_file, vectors)
+    if (index.kind, index.count) != (segment.kind, segment.templates):
+        yield Fault(
+            index_file, f"it is {index.kind} of {index.count}, recorded were {segment.kind} and {segment.templates} templates"
+        )
+        return
+    rows = np.unique(np.random.default_rng(0).integers(0, index.count, _PROBES))
+    found = index.search(np.asarray(vectors[rows]), 1).distances[:, 0] < _NORM
+    if progress:
+        progress("searching", len(rows), len(rows))
+    if found.mean() < (1 if index.traits.exact else _FOUND):
+        yield Fault(index_file, f"it finds {found.sum()} of {len(rows)} templates that were searched for themselves")
+
+
+def _density_faults(folder: Path, segment: Segment) -> Iterator[Fault]:
+    file = segment_files(folder, segment.name)[DENSITY]
+    density = open_vectors(file)
+    if density.shape != (segment.templates, 2):
+        yield Fault(file, f"it has the shape {density.shape}, expected ({segment.templates}, 2)")
+    elif not (np.isfinite(density).all() and (density >= 0).all() and (density[:, 0] <= density[:, 1] + _NORM).all()):
+        yield Fault(file, "some densities are impossible")
