@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from engine import recent
+from engine import files, recent
 from engine.calibration import Calibration
 from engine.digest import write_digest
 from engine.errors import GalleryError, OutputError
@@ -169,13 +169,14 @@ def connect(folder: Path) -> sqlite3.Connection:
 
 @contextmanager
 def refusing(folder: Path) -> Iterator[None]:
-    """SQLite's errors while writing as ours.
+    """SQLite's errors, and the system's, while writing as ours.
 
     Raises:
-        OutputError: SQLite cannot write.
+        OutputError: one of them refused a write.
     """
     try:
-        yield
+        with files.refusing(folder):
+            yield
     except sqlite3.Error as error:
         raise OutputError(f"cannot write {folder / NAME}: {error}") from error
 
@@ -198,10 +199,13 @@ def read_catalogue(folder: Path, after: int = 0) -> Catalogue:
         GalleryError: the folder is no gallery, its catalogue is damaged, or of a newer format (names both).
     """
     if not folder.exists():
+        with files.refusing(folder):
+            files.bring_back(folder)
+    if not folder.exists():
         raise GalleryError(f"{folder}: no such gallery; build one with onek build-index")
     if not (folder / NAME).is_file():
         raise GalleryError(f"{folder} is no gallery: it holds no {NAME}; build one with onek build-index")
-    with _reading(folder) as database:
+    with reading(folder) as database:
         database.execute("BEGIN")
         values = dict(database.execute("SELECT key, value FROM gallery"))
         found = values.get("format")
@@ -238,7 +242,7 @@ def _changes(database: sqlite3.Connection, values: dict[str, str], made: Provena
 
 def read_version(folder: Path) -> tuple[str, int]:
     """The gallery's id and the version of its last change: what tells whether anything happened. Raises as `read_catalogue`."""
-    with _reading(folder) as database:
+    with reading(folder) as database:
         values = dict(database.execute("SELECT key, value FROM gallery WHERE key IN ('id', 'version')"))
         return values.get("id", ""), int(values.get("version", "0"))
 
@@ -260,7 +264,12 @@ def read_only(folder: Path) -> sqlite3.Connection:
 
 
 @contextmanager
-def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
+def reading(folder: Path) -> Iterator[sqlite3.Connection]:
+    """A connection to read a catalogue with.
+
+    Raises:
+        GalleryError: it is damaged.
+    """
     try:
         with closing(read_only(folder)) as database:
             yield database

@@ -18,7 +18,7 @@ from engine.lookup import Lookup
 from engine.problems import Problem
 from engine.provenance import require_same
 from engine.recent import insert, numbers_of, relabel
-from engine.segments import following, seal, segment_files, sync_segment
+from engine.segments import added_segment, drop_segment, following, seal, segment_files
 from engine.templates import ROW_GROUP, Templates, vectors_of
 from engine.view import View
 from engine.writer import Writer
@@ -160,8 +160,8 @@ def reseal(view: View, writer: Writer, progress: Progress | None = None) -> None
     check_disk(chosen, folder)
     name = following(old.name)
     everybody = Enrolment(catalogue.provenance, count, (("the gallery", part) for part in stored(view, folder)))
-    made, opened = seal(folder, name, everybody, chosen, progress, score=asked.score, fuse=catalogue.scoring.fuse)
-    sync_segment(folder, name)
+    with added_segment(folder, name):
+        made, opened = seal(folder, name, everybody, chosen, progress, score=asked.score, fuse=catalogue.scoring.fuse)
     calibration = catalogue.calibration
     if opened.enrolled.members.identities < LEAST_IDENTITIES:
         calibration = None
@@ -173,8 +173,7 @@ def reseal(view: View, writer: Writer, progress: Progress | None = None) -> None
         put_measured(database, (made,), opened.enrolled.scoring, calibration)
         database.execute("DELETE FROM recent")
         put(database, "erasable", str(_erasable(database) + len(view.recent.numbers)))
-    for file in segment_files(folder, old.name):
-        file.unlink(missing_ok=True)
+    drop_segment(folder, old.name)
 
 
 def stored(view: View, folder: Path) -> Iterator[Templates]:

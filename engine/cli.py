@@ -12,7 +12,8 @@ from typing import Annotated
 
 import typer
 
-from engine.cli_living import check_command, compact_command, enroll_command, list_command, remove_command, rename_command
+from engine.cli_care import backup_command, check_command, merge_command
+from engine.cli_living import compact_command, enroll_command, list_command, remove_command, rename_command
 from engine.cli_strangers import audit_command, calibrate_command, print_calibration
 from engine.errors import OnekError
 
@@ -290,6 +291,8 @@ app.command("remove")(remove_command)
 app.command("rename")(rename_command)
 app.command("list")(list_command)
 app.command("compact")(compact_command)
+app.command("backup")(backup_command)
+app.command("merge")(merge_command)
 app.command("check")(check_command)
 app.command("calibrate")(calibrate_command)
 app.command("audit")(audit_command)

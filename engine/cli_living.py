@@ -1,4 +1,4 @@
-"""The commands of a living gallery: `enroll`, `remove`, `rename`, `list`, `compact`, `check`. Parse, call, print."""
+"""The commands of a living gallery: `enroll`, `remove`, `rename`, `list`, `compact`. Parse, call, print."""
 
 import csv
 import sys
@@ -120,26 +120,3 @@ def compact_command(gallery: Annotated[Path, typer.Argument(metavar="GALLERY")],
     console.print(
         f"{thousands(len(opened))} templates in {gallery}; {thousands(before)} removed ones erased and looked for in vain"
     )
-
-
-def check_command(
-    gallery: Annotated[Path, typer.Argument(metavar="GALLERY")],
-    mend: Annotated[bool, typer.Option("--repair", help="Make vectors, index and densities anew if the rows are whole.")] = False,
-    wait: Wait = 10.0,
-) -> None:
-    """Look at every byte, count and vector of a gallery. Exit status 3 if something is wrong, which is listed."""
-    from engine.check import check
-    from engine.repair import repair
-    from engine.terminal import out as console
-    from engine.terminal import stages
-
-    with stages() as told:
-        faults = repair(gallery, told, wait=wait) if mend else check(gallery, told)
-    for fault in faults:
-        console.print(str(fault), markup=False)
-    if faults and mend:
-        console.print(f"{gallery}: mended from its rows")
-    elif faults:
-        raise typer.Exit(PROBLEMS)
-    else:
-        console.print(f"{gallery} is whole")

@@ -12,8 +12,6 @@ from engine.errors import TemplatesError
 from engine.provenance import Provenance
 from engine.templates import Templates, count_templates, read_provenance, stream_same
 
-Source = Templates | Iterable[str | Path]
-
 
 @dataclass
 class Enrolment:
@@ -63,12 +61,17 @@ class Enrolment:
         raise TemplatesError(f"the template id {twice} comes {where}; expected each id once")
 
 
+Source = Templates | Enrolment | Iterable[str | Path]
+
+
 def enrolment(templates: Source) -> Enrolment:
     """Templates in memory, or of template files, which are read as they are asked for.
 
     Raises:
         TemplatesError: no file was named, or one cannot be read.
     """
+    if isinstance(templates, Enrolment):
+        return templates
     if isinstance(templates, Templates):
         return Enrolment(templates.provenance, len(templates), iter([("the templates", templates)]))
     paths = [Path(path) for path in templates]

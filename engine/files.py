@@ -28,6 +28,19 @@ def check_output(path: Path, overwrite: bool) -> None:
 
 
 @contextmanager
+def refusing(path: Path) -> Iterator[None]:
+    """The system's errors while writing as ours.
+
+    Raises:
+        OutputError: the system refused a write (disk full, no permission); names the path and the system's reason.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+@contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Give a temporary name beside `path`; rename it to `path` when the block ends well, remove it when it does not.
 
@@ -35,15 +48,14 @@ def whole_file(path: Path) -> Iterator[Path]:
         OutputError: the system refused a write (disk full, no permission); names the file and the system's reason.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        yield temporary
-        sync_file(temporary)
-        temporary.replace(path)
-        sync_file(path.parent)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with refusing(path):
+        try:
+            yield temporary
+            sync_file(temporary)
+            temporary.replace(path)
+            sync_file(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -56,37 +68,49 @@ def whole_folder(path: Path) -> Iterator[Path]:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     replaced = path.with_name(f".{path.name}.{os.getpid()}.replaced")
-    _tidy_after_killed(path)
-    try:
-        temporary.mkdir(0o700)
-        yield temporary
-        for file in temporary.rglob("*"):
-            sync_file(file)
-        sync_file(temporary)
-        if path.exists():
-            path.replace(replaced)
-        temporary.replace(path)
-        sync_file(path.parent)
-    except OSError as error:
-        if replaced.exists() and not path.exists():
-            replaced.replace(path)
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        for leftover in (temporary, replaced):
-            if leftover.exists():
-                shutil.rmtree(leftover)
+    with refusing(path):
+        _tidy_after_killed(path)
+        try:
+            temporary.mkdir(0o700)
+            yield temporary
+            for file in temporary.rglob("*"):
+                sync_file(file)
+            sync_file(temporary)
+            if path.exists():
+                path.replace(replaced)
+            temporary.replace(path)
+            sync_file(path.parent)
+        finally:
+            if replaced.exists() and not path.exists():
+                replaced.replace(path)
+            for leftover in (temporary, replaced):
+                if leftover.exists():
+                    shutil.rmtree(leftover)
+
+
+def bring_back(path: Path) -> None:
+    """Where a killed process was about to replace the folder `path`, and neither is there: have the old one there again."""
+    if not path.exists():
+        for leftover in _of_killed(path, ".replaced"):
+            leftover.replace(path)
+            return
 
 
 def _tidy_after_killed(path: Path) -> None:
     """Bring back what a killed process was about to replace at `path`, and remove what it left half made."""
-    for leftover in path.parent.glob(f".{path.name}.*"):
-        owner, kind = leftover.suffixes[-2:] if len(leftover.suffixes) > 1 else ("", "")
-        if kind not in (".partial", ".replaced") or not owner[1:].isdigit() or psutil.pid_exists(int(owner[1:])):
-            continue
-        if kind == ".replaced" and not path.exists():
-            leftover.replace(path)
-        elif leftover.is_dir():
+    bring_back(path)
+    for leftover in (*_of_killed(path, ".replaced"), *_of_killed(path, ".partial")):
+        if leftover.is_dir():
             shutil.rmtree(leftover)
+
+
+def _of_killed(path: Path, ending: str) -> list[Path]:
+    found = []
+    for leftover in path.parent.glob(f".{path.name}.*{ending}"):
+        owner = leftover.suffixes[-2][1:] if len(leftover.suffixes) > 1 else ""
+        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+            found.append(leftover)
+    return found
 
 
 def sha256_file(path: Path) -> str:

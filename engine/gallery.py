@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from engine.backup import backup, merged
 from engine.calibration import LEAST_IDENTITIES, Calibration, Names, calibrate, calibrate_on_strangers
 from engine.catalogue import Asked, Catalogue, put, read_catalogue, write_catalogue
 from engine.changes import Enrolled as Enrolment
@@ -276,6 +277,43 @@ class Gallery:
             reseal(self._view, self._writer, progress)
             erase(self._writer, removed)
         self.refresh()
+
+    def backup(self, out: str | Path, *, overwrite: bool = False) -> None:
+        """Copy the gallery as it is at one moment, while others read and write.
+
+        Raises:
+            OutputError: `out` exists and `overwrite` is false, or cannot be written.
+            GalleryError: the gallery is damaged, or `out` is no gallery that might be replaced.
+        """
+        backup(self.path, Path(out), overwrite=overwrite)
+
+    @classmethod
+    def merge(
+        cls,
+        galleries: Sequence[str | Path],
+        out: str | Path,
+        *,
+        on_duplicate: str = "error",
+        overwrite: bool = False,
+        progress: Progress | None = None,
+    ) -> "Gallery":
+        """Build one gallery of several, with an index and scores as the first one was asked for, and open it.
+
+        Args:
+            galleries: their folders. An identity of the same name is the same person.
+            out: the folder to make.
+            on_duplicate: what becomes of a template id that comes in two: `error`, or `skip`, so that the first gallery's stays.
+            overwrite: whether a gallery that stands there may be replaced.
+            progress: told how far the work has come.
+
+        Raises:
+            EncoderMismatch: different encoders made their templates; names both.
+            OnekError: as `build`.
+        """
+        folders = [Path(folder) for folder in galleries]
+        people = merged(folders, on_duplicate)
+        asked = asdict(read_catalogue(folders[0]).asked)
+        return cls.build(people, out, overwrite=overwrite, progress=progress, **asked)
 
     def close(self) -> None:
         """Let go of the catalogue after changes; the gallery may be used on. The end of the process does it at the latest."""

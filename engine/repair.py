@@ -9,7 +9,7 @@ from engine.catalogue import Catalogue, put_segment, read_catalogue
 from engine.check import Fault, check
 from engine.enrolment import Enrolment
 from engine.errors import GalleryError
-from engine.segments import following, seal, segment_files, sync_segment
+from engine.segments import added_segment, drop_segment, following, seal, segment_files
 from engine.templates import ROW_GROUP, Templates
 from engine.writer import WAIT, Writer
 from indexes.base import Progress
@@ -47,17 +47,9 @@ def _rebuild(writer: Writer, rows: Path, catalogue: Catalogue, progress: Progres
     parts = pq.ParquetFile(rows).iter_batches(batch_size=ROW_GROUP)
     stored = (("the gallery", Templates(pa.Table.from_batches([part]), made)) for part in parts)
     scoring = catalogue.scoring
-    new, _ = seal(
-        writer.folder,
-        following(old.name),
-        Enrolment(made, old.templates, stored),
-        chosen,
-        progress,
-        score=scoring.score,
-        fuse=scoring.fuse,
-    )
-    sync_segment(writer.folder, new.name)
+    name, everybody = following(old.name), Enrolment(made, old.templates, stored)
+    with added_segment(writer.folder, name):
+        new, _ = seal(writer.folder, name, everybody, chosen, progress, score=scoring.score, fuse=scoring.fuse)
     with writer.changing() as database:
         put_segment(database, old, new)
-    for file in segment_files(writer.folder, old.name):
-        file.unlink(missing_ok=True)
+    drop_segment(writer.folder, old.name)

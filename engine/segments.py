@@ -1,7 +1,9 @@
 """Sealed segments: the rows as Parquet, the vectors to be memory-mapped, the index; and what is needed of them in memory."""
 
 import json
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -16,7 +18,7 @@ from engine.catalogue import Segment
 from engine.encoders.within import stored_within
 from engine.enrolment import Enrolment
 from engine.errors import GalleryError
-from engine.files import sha256_file, sync_file
+from engine.files import refusing, sha256_file, sync_file
 from engine.scores import LOCAL, Enrolled, Scoring, densities
 from engine.templates import TemplateWriter
 from indexes.axes import sample_rows
@@ -31,6 +33,7 @@ from indexes.second import second_templates, within_covariance
 from indexes.shortlist import Shortlisted
 
 Read = TypeVar("Read")
+_log = logging.getLogger(__name__)
 
 # Probes that an index's effort is found with, templates that the spread of all is taken from, and identities that of one.
 _PROBES, _SAMPLE, _IDENTITIES = 2048, 50_000, 10_000
@@ -161,12 +164,32 @@ def following(name: str) -> str:
     return f"segment-{int(name.split('-')[1]) + 1:06d}"
 
 
-def sync_segment(folder: Path, name: str) -> None:
-    """Have the system put a segment's files on the disk."""
+@contextmanager
+def added_segment(folder: Path, name: str) -> Iterator[None]:
+    """Around `seal` in a gallery that lives: what it writes is on the disk when the block ends; of a failed one nothing stays.
+
+    Raises:
+        OutputError: the system refused a write.
+    """
+    with refusing(folder):
+        try:
+            yield
+            for file in segment_files(folder, name):
+                if file.exists():
+                    sync_file(file)
+            sync_file(folder)
+        except BaseException:
+            drop_segment(folder, name)
+            raise
+
+
+def drop_segment(folder: Path, name: str) -> None:
+    """Remove the files of a segment that no catalogue names; what cannot be removed, the next writer removes."""
     for file in segment_files(folder, name):
-        if file.exists():
-            sync_file(file)
-    sync_file(folder)
+        try:
+            file.unlink(missing_ok=True)
+        except OSError as error:
+            _log.info("%s stays: %s", file, error)
 
 
 def _or_damaged(read: Callable[[], Read]) -> Read:

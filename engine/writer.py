@@ -49,7 +49,8 @@ class Writer:
             if self._kept is not None and not self._kept.current(self.folder):
                 self._kept = None
             if self._kept is None:
-                _tidy(self.folder)
+                with refusing(self.folder):
+                    _tidy(self.folder)
             yield
 
     @contextmanager
@@ -134,28 +135,28 @@ def locked(folder: Path, wait: float = WAIT) -> Iterator[None]:
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"cannot write {folder}: no permission to write in it")
     lock = FileLock(folder / LOCK, timeout=wait, mode=0o600)
+    with refusing(folder):
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise GalleryBusy(
+                f"{folder} is being written to by {_holder(folder)}; waited {wait:g} s, so try again or --wait longer"
+            ) from error
     try:
-        lock.acquire()
-    except Timeout as error:
-        raise GalleryBusy(
-            f"{folder} is being written to by {_holder(folder)}; waited {wait:g} s, so try again or --wait longer"
-        ) from error
-    except OSError as error:
-        raise OutputError(f"cannot write {folder / LOCK}: {error.strerror or error}") from error
-    try:
-        _say_who(folder)
+        with refusing(folder):
+            _say_who(folder)
         yield
     finally:
-        (folder / HOLDER).unlink(missing_ok=True)
+        try:
+            (folder / HOLDER).unlink(missing_ok=True)
+        except OSError as error:  # whoever holds the lock next writes it anew, and nobody reads it before
+            _log.info("%s stays: %s", folder / HOLDER, error)
         lock.release()
 
 
 def _say_who(folder: Path) -> None:
     said = {"pid": os.getpid(), "command": " ".join(sys.argv[:2]), "since": datetime.now(UTC).isoformat(timespec="seconds")}
-    try:
-        (folder / HOLDER).write_text(json.dumps(said), encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"cannot write {folder / HOLDER}: {error.strerror or error}") from error
+    (folder / HOLDER).write_text(json.dumps(said), encoding="utf-8")
 
 
 def _holder(folder: Path) -> str:

@@ -1,11 +1,9 @@
 """Galleries that people join and leave: against galleries that were built so, and across processes and kills."""
 
-import os
 import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -262,61 +260,6 @@ with locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """
-
-# Enrols, removes and compacts without end; says what was acknowledged.
-_CHURN = """
-import sys
-from engine.gallery import Gallery
-from tests.engine.test_living import people
-gallery, start = Gallery.open(sys.argv[1]), int(sys.argv[2])
-for number in range(start, start + 1000):
-    gallery.enroll(people(number, number + 1, each=1))
-    print("+", number, flush=True)
-    if number % 3 == 0:
-        gallery.remove([f"id{number}"])
-        print("-", number, flush=True)
-    if number % 5 == 0:
-        gallery.compact()
-"""
-
-
-def survive(folder: Path, kills: int, seed: int) -> int:
-    """Kill a process that changes a gallery again and again; how many changes it acknowledged. Asserts that none is lost."""
-    gallery = Gallery.build(people(0, 12, each=1), folder / "g", score="plain")
-    random, expected, start = np.random.default_rng(seed), {f"id{number}" for number in range(12)}, 1000
-    acknowledged = 0
-    for _ in range(kills):
-        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
-        writer = subprocess.Popen(
-            [sys.executable, "-c", _CHURN, str(gallery.path), str(start)], stdout=subprocess.PIPE, text=True, env=environment
-        )
-        assert writer.stdout is not None
-        lines = [writer.stdout.readline()]
-        time.sleep(float(random.uniform(0, 0.25)))
-        writer.send_signal(signal.SIGKILL)
-        lines += writer.stdout.readlines()
-        writer.wait()
-        assert lines[0], "the writer ended by itself"
-        last = start
-        for line in lines:
-            sign, number = line.split() if line.endswith("\n") else ("", "")
-            if sign:
-                (expected.add if sign == "+" else expected.discard)(f"id{number}")
-                last, acknowledged = int(number), acknowledged + 1
-        found = set(Gallery.open(gallery.path).identities)
-        # What was under way may have happened or not.
-        assert found ^ expected <= {f"id{last}", f"id{last + 1}"}
-        expected, start = found, last + 2
-    return acknowledged
-
-
-def test_no_acknowledged_change_is_lost_to_a_kill(tmp_path: Path) -> None:
-    assert survive(tmp_path, kills=8, seed=0) > 8
-
-
-@pytest.mark.slow
-def test_nor_to_two_hundred(tmp_path: Path) -> None:
-    assert survive(tmp_path, kills=200, seed=1) > 200
 
 
 def test_a_large_part_that_joined_is_sealed(gallery: Gallery) -> None:

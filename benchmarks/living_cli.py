@@ -1,0 +1,67 @@
+"""The commands `onek benchmark living`, `kills` and `readers`: parse, call, print."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Out = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where the gallery goes; it stays there.")]
+
+
+def living_command(
+    count: Annotated[int, typer.Option(min=1000, help="Templates of the gallery that is changed.")] = 1_000_000,
+    rounds: int = 5,
+    out: Out = Path("living-benchmark"),
+) -> None:
+    """What change costs: enrolling singly and in batches, removing, searching beside recent templates."""
+    from benchmarks.living import measure_living
+    from engine.terminal import out as console
+    from engine.terminal import stages
+
+    with stages() as told:
+        made = measure_living(out, count, rounds, told)
+    console.print(f"one by one: {made.singles_per_second:,.0f} durable enrolments/s; in batches {made.batches_per_second:,.0f}/s")
+    console.print(f"{made.removed:,} identities removed in {made.remove_seconds:.2f} s")
+    console.print(
+        f"identify takes {100 * made.slower:.1f} % longer beside {made.recent:,} recent templates "
+        f"({100 * made.slower_low:.1f} to {100 * made.slower_high:.1f} in single rounds)"
+    )
+    console.print(f"opened with these, and the first probe answered, in {made.reopen_seconds:.2f} s")
+
+
+def kills_command(
+    count: Annotated[int, typer.Option(min=1, help="Writers to kill.")] = 2000,
+    seed: int = 0,
+) -> None:
+    """Kill writers at random moments: nothing acknowledged may be lost, and the gallery must be whole."""
+    import tempfile
+
+    from benchmarks.kills import survive
+    from engine.terminal import out as console
+    from engine.terminal import stages
+
+    with tempfile.TemporaryDirectory() as folder, stages() as told:
+        made = survive(Path(folder), count, seed, told)
+    console.print(
+        f"{made.kills:,} kills, {made.acknowledged:,} acknowledged changes: {made.lost} lost; {made.unopened} galleries that did "
+        f"not open, {made.damaged} that were not whole; cut off: "
+        + ", ".join(f"{what} {number}" for what, number in made.cut_off.items())
+    )
+
+
+def readers_command(
+    readers: Annotated[int, typer.Option(min=1, help="Reading processes.")] = 8,
+    seconds: Annotated[float, typer.Option(min=1, help="How long.")] = 60,
+) -> None:
+    """Processes that read a gallery while one writes: no error, and nothing stale after a refresh."""
+    import tempfile
+
+    from benchmarks.readers import measure_readers
+    from engine.terminal import out as console
+
+    with tempfile.TemporaryDirectory() as folder:
+        made = measure_readers(Path(folder), readers, seconds)
+    console.print(
+        f"{readers} readers, 1 writer, {seconds:g} s: {made.looks:,} refreshes and searches ({made.looks / seconds:,.0f}/s), "
+        f"{made.changes:,} changes ({made.changes / seconds:,.0f}/s); {made.errors} errors, {made.stale} stale reads"
+    )

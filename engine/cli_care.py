@@ -1,0 +1,64 @@
+"""The commands that take care of galleries: `check`, `backup`, `merge`. Parse, call, print."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine.cli_living import PROBLEMS, Wait
+
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
+
+
+def check_command(
+    gallery: Annotated[Path, typer.Argument(metavar="GALLERY")],
+    mend: Annotated[bool, typer.Option("--repair", help="Make vectors, index and densities anew if the rows are whole.")] = False,
+    wait: Wait = 10.0,
+) -> None:
+    """Look at every byte, count and vector of a gallery. Exit status 3 if something is wrong, which is listed."""
+    from engine.check import check
+    from engine.repair import repair
+    from engine.terminal import out as console
+    from engine.terminal import stages
+
+    with stages() as told:
+        faults = repair(gallery, told, wait=wait) if mend else check(gallery, told)
+    for fault in faults:
+        console.print(str(fault), markup=False)
+    if faults and mend:
+        console.print(f"{gallery}: mended from its rows")
+    elif faults:
+        raise typer.Exit(PROBLEMS)
+    else:
+        console.print(f"{gallery} is whole")
+
+
+def backup_command(
+    gallery: Annotated[Path, typer.Argument(metavar="GALLERY")],
+    out: Annotated[Path, typer.Argument(metavar="DEST", help="The gallery (a folder) to create.")],
+    overwrite: Overwrite = False,
+) -> None:
+    """Copy a gallery while others read and write; what never changes is linked where it can be."""
+    from engine.backup import backup
+    from engine.terminal import out as console
+
+    backup(gallery, out, overwrite=overwrite)
+    console.print(f"{gallery} copied to {out}")
+
+
+def merge_command(
+    galleries: Annotated[list[Path], typer.Argument(metavar="GALLERY...", help="Galleries whose templates one encoder made.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="GALLERY", help="The gallery (a folder) to create.")],
+    on_duplicate: Annotated[
+        str, typer.Option(metavar="error|skip", help="A template id that comes in two: skip keeps the first gallery's.")
+    ] = "error",
+    overwrite: Overwrite = False,
+) -> None:
+    """Build one gallery of several; an identity of the same name is the same person."""
+    from engine.gallery import Gallery
+    from engine.terminal import out as console
+    from engine.terminal import stages, thousands
+
+    with stages() as told:
+        made = Gallery.merge(galleries, out, on_duplicate=on_duplicate, overwrite=overwrite, progress=told)
+    console.print(f"{thousands(len(made))} templates of {thousands(len(made.identity_names))} identities in {out}")
