@@ -18,7 +18,7 @@ from engine.enrolment import Enrolment
 from engine.errors import GalleryError
 from engine.files import check_output, whole_folder
 from engine.provenance import require_same
-from engine.segments import segment_files
+from engine.segments import recorded_files
 from engine.templates import Templates
 from engine.view import View, open_view
 
@@ -42,9 +42,8 @@ def backup(folder: Path, out: Path, *, overwrite: bool = False) -> None:
             _copy_catalogue(folder, copy)
             try:
                 for segment in read_catalogue(copy).segments:
-                    for file in segment_files(folder, segment.name):
-                        if file.exists() or not file.name.endswith(".density.npy"):
-                            _link(file, copy / file.name)
+                    for file, _, _ in recorded_files(folder, segment):
+                        _link(file, copy / file.name)
                 break
             except FileNotFoundError as error:
                 for file in copy.iterdir():

@@ -17,17 +17,20 @@ from engine.calibration import Calibration
 from engine.digest import write_digest
 from engine.errors import GalleryError, OutputError
 from engine.provenance import Provenance
-from engine.scores import Scoring
+from engine.scores import PLAIN, Scoring
 from engine.templates import schema
 from indexes.plan import RECALL
 
 NAME = "catalogue.sqlite"
 FORMAT = 4
-# Formats that are read; the first writing call makes the present one of them.
-_READ = (3, FORMAT)
+# Formats 1 and 2 knew no scores: only their rows are read, and a change seals them anew first. Format 3 lacks the tables of
+# changes alone, which the first change adds.
+_ROWS_ONLY, _UNCHANGEABLE = (1, 2), (1, 2, 3)
 
 _TABLES = """
 CREATE TABLE gallery (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+"""
+_SEGMENTS = """
 CREATE TABLE segments (
     name TEXT PRIMARY KEY, kind TEXT NOT NULL, templates INTEGER NOT NULL,
     rows_bytes INTEGER NOT NULL, rows_sha256 TEXT NOT NULL, vectors_bytes INTEGER NOT NULL, vectors_sha256 TEXT NOT NULL,
@@ -50,7 +53,8 @@ class Segment:
 
     `NAME.parquet` has the rows, `NAME.vectors.npy` the vectors once more, to be memory-mapped, `NAME.index` the index of `kind`.
     `operating` is the index's operating point as JSON, None where it is exact. `NAME.density.npy` has what the local score
-    needs of each template; there is none where scores are plain.
+    needs of each template; there is none where scores are plain. Of a gallery of a former format that is `rows_only` the rows are
+    all that is read.
     """
 
     name: str
@@ -65,6 +69,11 @@ class Segment:
     operating: str | None
     density_bytes: int | None
     density_sha256: str | None
+
+    @property
+    def rows_only(self) -> bool:
+        """Whether its vectors are those in its rows, and its index is made of them when it is opened."""
+        return not self.vectors_sha256
 
 
 @dataclass(frozen=True)
@@ -109,12 +118,13 @@ class Catalogue:
     id: str = ""
     asked: Asked = Asked()
     changes: Changes | None = None
+    format: int = FORMAT
 
 
 def write_catalogue(folder: Path, catalogue: Catalogue) -> None:
     """Create the catalogue of a new gallery. Raises `OutputError` where SQLite cannot write it."""
     with refusing(folder), closing(connect(folder)) as database:
-        database.executescript(_TABLES + _CHANGES + recent.TABLE)
+        database.executescript(_TABLES + _SEGMENTS + _CHANGES + recent.TABLE)
         database.execute("BEGIN")
         put(database, "format", str(FORMAT))
         put(database, "id", uuid4().hex)
@@ -185,7 +195,12 @@ def upgrade(database: sqlite3.Connection) -> None:
     """Inside a transaction: make the present format of an older one that is read."""
     if database.execute("SELECT 1 FROM gallery WHERE key = 'format' AND value = ?", (str(FORMAT),)).fetchone():
         return
-    for statement in f"{_CHANGES}{recent.TABLE}".split(";"):
+    (former,) = database.execute("SELECT value FROM gallery WHERE key = 'format'").fetchone()
+    tables = f"{_CHANGES}{recent.TABLE}"
+    if int(former) in _ROWS_ONLY:
+        database.execute("DROP TABLE segments")
+        tables += _SEGMENTS
+    for statement in tables.split(";"):
         database.execute(statement)
     for key, value in (("format", str(FORMAT)), ("id", uuid4().hex), ("version", "1"), ("asked", json.dumps(asdict(Asked())))):
         if key == "format" or not database.execute("SELECT 1 FROM gallery WHERE key = ?", (key,)).fetchone():
@@ -208,26 +223,36 @@ def read_catalogue(folder: Path, after: int = 0) -> Catalogue:
     with reading(folder) as database:
         database.execute("BEGIN")
         values = dict(database.execute("SELECT key, value FROM gallery"))
-        found = values.get("format")
-        if found not in [str(known) for known in _READ]:
-            older = found is not None and found.isdigit() and int(found) < FORMAT
-            way = "build it anew with onek build-index" if older else "take a newer onek"
-            raise GalleryError(f"{folder} is a gallery of format {found}; this onek reads format {FORMAT}, so {way}")
+        found = int(values["format"])
+        if not 0 < found <= FORMAT:
+            raise GalleryError(
+                f"{folder} is a gallery of format {found}; this onek reads formats 1 to {FORMAT}, so take a newer onek"
+            )
         made = Provenance.from_json(values["provenance"])
         return Catalogue(
             made,
             values["created"],
-            tuple(Segment(*row) for row in database.execute("SELECT * FROM segments ORDER BY name")),
-            Scoring(**json.loads(values["scoring"])),
+            tuple(_segments(database, found)),
+            Scoring(**json.loads(values["scoring"])) if found not in _ROWS_ONLY else Scoring(PLAIN),
             Calibration.from_json(values["calibration"]) if "calibration" in values else None,
             values.get("id", ""),
             Asked(**json.loads(values.get("asked", "{}"))),
             _changes(database, values, made, after),
+            found,
         )
 
 
+def _segments(database: sqlite3.Connection, found: int) -> Iterator[Segment]:
+    if found not in _ROWS_ONLY:
+        yield from (Segment(*row) for row in database.execute("SELECT * FROM segments ORDER BY name"))
+        return
+    for row in database.execute("SELECT name, templates, rows_bytes, rows_sha256 FROM segments ORDER BY name"):
+        name, templates, rows_bytes, rows_sha256 = row
+        yield Segment(name, "flat", templates, rows_bytes, rows_sha256, 0, "", 0, "", None, None, None)
+
+
 def _changes(database: sqlite3.Connection, values: dict[str, str], made: Provenance, after: int) -> Changes:
-    if values["format"] != str(FORMAT):
+    if int(values["format"]) in _UNCHANGEABLE:
         nothing = np.empty(0, np.int64)
         return Changes(0, nothing, recent.Recent(nothing, schema(made).empty_table()), nothing, {}, 0)
     return Changes(

@@ -14,7 +14,7 @@ from engine.catalogue import NAME, Catalogue, Segment, read_catalogue, read_only
 from engine.digest import DIGEST, matches_digest
 from engine.errors import GalleryError, IndexFileError, OnekError
 from engine.files import sha256_file
-from engine.segments import segment_files
+from engine.segments import recorded_files, segment_files
 from engine.templates import ROW_GROUP, schema, vectors_of
 from engine.writer import HOLDER, LOCK
 from indexes.base import Progress
@@ -84,6 +84,8 @@ def _faults(folder: Path, progress: Progress | None) -> Iterator[Fault]:
     except (OSError, pa.ArrowException, IndexFileError) as error:
         yield Fault(segment_files(folder, segment.name)[ROWS], f"cannot be read: {error}")
     yield from _guarded(folder / NAME, lambda: _change_faults(folder / NAME, catalogue, ids))
+    if segment.rows_only:
+        return
     yield from _guarded(segment_files(folder, segment.name)[INDEX], lambda: _index_faults(folder, segment, progress))
     if segment.density_sha256 is not None:
         yield from _guarded(segment_files(folder, segment.name)[DENSITY], lambda: _density_faults(folder, segment))
@@ -110,26 +112,20 @@ def _strays(folder: Path, segment: Segment) -> Iterator[Fault]:
     known = {NAME, f"{NAME}-wal", f"{NAME}-shm", DIGEST, LOCK, HOLDER}
     known |= {file.name for file in segment_files(folder, segment.name)}
     for file in sorted(folder.iterdir()):
+        if segment.rows_only and file.name == f"{segment.name}.faiss":
+            continue
         if file.name not in known and not file.name.startswith(("segment-", f".{DIGEST}.")):
             yield Fault(file, "it is no file of the gallery's")
 
 
 def _byte_faults(folder: Path, segment: Segment) -> Iterator[Fault]:
-    recorded = (
-        (segment.rows_bytes, segment.rows_sha256),
-        (segment.vectors_bytes, segment.vectors_sha256),
-        (segment.index_bytes, segment.index_sha256),
-        (segment.density_bytes, segment.density_sha256),
-    )
-    for file, (size, digest) in zip(segment_files(folder, segment.name), recorded, strict=True):
-        if size is None:
-            continue
+    for file, size, digest in recorded_files(folder, segment):
         if not file.is_file():
             yield Fault(file, "it is missing")
         elif (found := file.stat().st_size) != size:
             yield Fault(file, f"it has {found} bytes, {size} were recorded")
         elif (now := sha256_file(file)) != digest:
-            yield Fault(file, f"its bytes have the SHA-256 {now[:12]}, {str(digest)[:12]} was recorded")
+            yield Fault(file, f"its bytes have the SHA-256 {now[:12]}, {digest[:12]} was recorded")
 
 
 class _Rows:
@@ -145,11 +141,12 @@ class _Rows:
         if not parquet.schema_arrow.equals(schema(self._made)):
             yield Fault(self._file, "its columns are not those of a template file")
             return
-        try:
-            vectors = open_vectors(vectors_file)
-        except IndexFileError as error:
-            yield Fault(vectors_file, str(error))
-            vectors = np.empty((0, self._made.dim), np.float32)
+        vectors = np.empty((0, self._made.dim), np.float32)
+        if not self._segment.rows_only:
+            try:
+                vectors = open_vectors(vectors_file)
+            except IndexFileError as error:
+                yield Fault(vectors_file, str(error))
         start, nameless, long, other = 0, 0, 0, 0
         ids = []
         for part in parquet.iter_batches(batch_size=ROW_GROUP):
@@ -172,7 +169,7 @@ class _Rows:
             yield Fault(self._file, f"{nameless} templates have no identity")
         if long:
             yield Fault(self._file, f"{long} vectors have not the norm 1")
-        if other or len(vectors) != start:
+        if not self._segment.rows_only and (other or len(vectors) != start):
             yield Fault(vectors_file, f"{max(other, abs(len(vectors) - start))} vectors are not those of {self._file.name}")
 
 

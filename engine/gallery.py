@@ -206,7 +206,7 @@ class Gallery:
             self._refuse_enrolled(strangers)
             theirs = Names(strangers.table["template_id"])
             made = calibrate_on_strangers(self.enrolled, strangers.vectors, names, theirs, progress)
-        with self._writer.holding(), self._writer.changing() as database:
+        with self._holding(WAIT), self._writer.changing() as database:
             put(database, "calibration", made.to_json())
         self.refresh()
         return made
@@ -271,7 +271,7 @@ class Gallery:
             GalleryBusy: somebody else was writing, or reading, all the while.
             OnekError: as `Gallery.build`.
         """
-        with self._writer.holding(wait):
+        with self._holding(wait):
             self.refresh()
             removed = removed_vectors(self._view)
             reseal(self._view, self._writer, progress)
@@ -324,11 +324,20 @@ class Gallery:
         return Lookup(self._seen.segment.template_ids)
 
     @contextmanager
-    def _changing(self, identities: int, wait: float) -> Iterator[None]:
-        """A change that brings or takes up to so many identities; sealed after it, if that is due."""
+    def _holding(self, wait: float) -> Iterator[None]:
+        """The lock, what others changed seen, and a gallery in whose format changes can be written."""
         with self._writer.holding(wait):
             if self._writer.version() != self._written:
                 self.refresh()
+            if self._seen.catalogue.segments[0].rows_only:
+                reseal(self._seen, self._writer)
+                self.refresh()
+            yield
+
+    @contextmanager
+    def _changing(self, identities: int, wait: float) -> Iterator[None]:
+        """A change that brings or takes up to so many identities; sealed after it, if that is due."""
+        with self._holding(wait):
             yield
             self._written = self._writer.version()
             self._ahead += identities

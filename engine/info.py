@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.calibration import Calibration, LeftOut
-from engine.catalogue import FORMAT
 from engine.segments import operating_point
 from engine.tail import Interval
 from engine.view import View
@@ -79,7 +78,7 @@ def describe(path: Path, view: View) -> GalleryInfo:
     calibration = catalogue.calibration
     return GalleryInfo(
         path=str(path),
-        format=FORMAT,
+        format=catalogue.format,
         created=catalogue.created,
         identities=enrolled.members.identities,
         templates=enrolled.index.count,

@@ -20,12 +20,13 @@ from engine.enrolment import Enrolment
 from engine.errors import GalleryError
 from engine.files import refusing, sha256_file, sync_file
 from engine.scores import LOCAL, Enrolled, Scoring, densities
-from engine.templates import TemplateWriter
+from engine.templates import TemplateWriter, vectors_of
 from indexes.axes import sample_rows
 from indexes.base import Index, Progress
 from indexes.errors import IndexFileError
 from indexes.factory import Factory
 from indexes.files import VectorWriter, open_vectors
+from indexes.flat import Flat
 from indexes.kinds import KINDS, load_index
 from indexes.measure import OperatingPoint, tune
 from indexes.plan import Plan
@@ -123,10 +124,9 @@ def open_segment(folder: Path, segment: Segment, scoring: Scoring) -> OpenSegmen
         GalleryError: a file is missing or is not what was sealed; names it, what was found and what was recorded.
     """
     rows_file, vectors_file, index_file, density_file = segment_files(folder, segment.name)
-    recorded_bytes = (segment.rows_bytes, segment.vectors_bytes, segment.index_bytes, segment.density_bytes)
-    for path, recorded in zip((rows_file, vectors_file, index_file, density_file), recorded_bytes, strict=True):
-        if recorded is None:
-            continue
+    if segment.rows_only:
+        return _or_damaged(lambda: _open_rows(rows_file, segment, scoring))
+    for path, recorded, _ in recorded_files(folder, segment):
         if not path.is_file():
             raise GalleryError(f"{path} is missing; restore the gallery from a backup or build it anew")
         if (found := path.stat().st_size) != recorded:
@@ -149,6 +149,14 @@ def open_segment(folder: Path, segment: Segment, scoring: Scoring) -> OpenSegmen
     return OpenSegment(Enrolled(index, Members(codes), scoring, density), identities, template_ids)
 
 
+def _open_rows(rows_file: Path, segment: Segment, scoring: Scoring) -> OpenSegment:
+    if not rows_file.is_file() or sha256_file(rows_file) != segment.rows_sha256:
+        raise GalleryError(f"{rows_file} is not what was sealed; restore the gallery from a backup or build it anew")
+    codes, identities, template_ids = _labels(rows_file)
+    index = Flat.build(vectors_of(pq.read_table(rows_file, columns=["vector"])))
+    return OpenSegment(Enrolled(index, Members(codes), scoring), identities, template_ids)
+
+
 def read_sources(folder: Path, segment: Segment) -> pa.ChunkedArray:
     """Where each template of a segment came from, (n,); nulls where nobody said."""
     return _or_damaged(lambda: pq.read_table(segment_files(folder, segment.name)[0], columns=["source"])["source"])
@@ -157,6 +165,18 @@ def read_sources(folder: Path, segment: Segment) -> pa.ChunkedArray:
 def segment_files(folder: Path, name: str) -> tuple[Path, Path, Path, Path]:
     """Where a segment's rows, vectors, index and densities lie."""
     return folder / f"{name}.parquet", folder / f"{name}.vectors.npy", folder / f"{name}.index", folder / f"{name}.density.npy"
+
+
+def recorded_files(folder: Path, segment: Segment) -> list[tuple[Path, int, str]]:
+    """The files that a segment has, with the size and the SHA-256 that were recorded of each."""
+    recorded = (
+        (segment.rows_bytes, segment.rows_sha256),
+        (segment.vectors_bytes, segment.vectors_sha256),
+        (segment.index_bytes, segment.index_sha256),
+        (segment.density_bytes, segment.density_sha256),
+    )
+    files = zip(segment_files(folder, segment.name), recorded, strict=True)
+    return [(path, size, digest) for path, (size, digest) in files if size and digest]
 
 
 def following(name: str) -> str:

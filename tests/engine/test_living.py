@@ -1,7 +1,7 @@
 """Galleries that people join and leave: against galleries that were built so, and across processes and kills."""
 
+import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from engine.changes import due
+from engine.check import check
 from engine.cli import app
 from engine.embed import embed_images
 from engine.errors import EncoderMismatch, GalleryBusy, GalleryError, TemplatesError
@@ -292,17 +293,30 @@ def test_a_photograph_enrols_somebody(
     assert "nobody.png" in (tmp_path / "g.problems.csv").read_text()
 
 
-def test_a_gallery_of_format_3_opens_and_becomes_one_of_the_present(gallery: Gallery) -> None:
-    with sqlite3.connect(gallery.path / "catalogue.sqlite") as database:
-        for table in ("recent", "removed", "renamed"):
-            database.execute(f"DROP TABLE {table}")
-        database.execute("DELETE FROM gallery WHERE key IN ('id', 'version', 'asked')")
-        database.execute("UPDATE gallery SET value = '3' WHERE key = 'format'")
-    database.close()
-    old = Gallery.open(gallery.path)
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_gallery_of_a_former_format_opens_and_becomes_one_of_the_present(tmp_path: Path, number: int) -> None:
+    """Of `people(0, 60)`, written by the onek of that time."""
+    path = tmp_path / "g"
+    shutil.copytree(Path(__file__).parents[1] / "fixtures" / "galleries" / f"format-{number}", path)
+    assert check(path) == []
+    old = Gallery.open(path)
+    assert (old.info().format, old.info().templates, old.info().score) == (number, 120, "plain" if number < 3 else "local")
     assert names(old, 0, 3) == ["id0", "id1", "id2"]
-    old.enroll(people(30, 31))
-    assert names(Gallery.open(gallery.path), 29, 32) == ["id29", "id30", None]
+    old.backup(tmp_path / "copy")
+    assert check(tmp_path / "copy") == []
+    assert names(Gallery.open(tmp_path / "copy"), 0, 3) == ["id0", "id1", "id2"]
+    old.enroll(people(60, 61))
+    old.remove(["id0"])
+    old.close()
+    new = Gallery.open(path)
+    assert names(new, 0, 2) + names(new, 59, 62) == [None, "id1", "id59", "id60", None]
+    assert (new.info().format, new.info().score) == (4, "local")
+    assert check(path) == []
+    new.compact()
+    assert {file.name for file in path.iterdir() if "segment" in file.name} == {
+        f"segment-{'000002' if number == 3 else '000003'}.{ending}"
+        for ending in ("parquet", "vectors.npy", "index", "density.npy")
+    }
 
 
 def test_the_commands(gallery: Gallery, tmp_path: Path) -> None:
