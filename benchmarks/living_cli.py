@@ -1,4 +1,4 @@
-"""The commands `onek benchmark living`, `kills` and `readers`: parse, call, print."""
+"""The commands `onek benchmark living`, `kills`, `readers` and `fuzz`: parse, call, print."""
 
 from pathlib import Path
 from typing import Annotated
@@ -65,3 +65,26 @@ def readers_command(
         f"{readers} readers, 1 writer, {seconds:g} s: {made.looks:,} refreshes and searches ({made.looks / seconds:,.0f}/s), "
         f"{made.changes:,} changes ({made.changes / seconds:,.0f}/s); {made.errors} errors, {made.stale} stale reads"
     )
+
+
+def fuzz_command(
+    count: Annotated[int, typer.Option(min=9, help="Damaged files, shared among the readers.")] = 20_000,
+    seed: int = 0,
+) -> None:
+    """Damaged images, templates, lists, indexes, segments and catalogues: an answer or an error of ours, never anything else."""
+    import tempfile
+
+    from benchmarks.fuzz import READERS, fuzz_apart
+    from engine.terminal import out as console
+    from engine.terminal import progress
+
+    each = -(-count // len(READERS))
+    with progress("readers", len(READERS)) as done:
+        for name in READERS:
+            with tempfile.TemporaryDirectory() as folder:
+                made = fuzz_apart(name, each, Path(folder) / name, seed)
+            console.print(
+                f"{name:<10} {made.files:,} damaged files: {made.refused:,} refused, {made.files - made.refused:,} read; "
+                f"{made.memory / (1 << 20):.0f} MiB more memory at most"
+            )
+            done(1)

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from engine.errors import GalleryError
+from engine.plain import from_plain
 from engine.scores import LOCAL, Enrolled, Scoring
 from engine.strangers import Searches, drift, impostor_distances, left_out_searches, search_strangers
 from engine.tail import Interval, Tail, outliers, tail_of
@@ -138,8 +139,10 @@ class Calibration:
     def from_json(cls, text: str) -> "Calibration":
         """Read back what `to_json` wrote. Raises `ValueError`, `KeyError` or `TypeError` where it is something else."""
         values = json.loads(text)
-        values["scoring"] = Scoring(**values["scoring"])
-        values["left_out"] = tuple(LeftOut(**pair) for pair in values["left_out"])
+        values["scoring"] = from_plain(Scoring, values["scoring"])
+        values["left_out"] = tuple(from_plain(LeftOut, pair) for pair in values["left_out"])
+        if not (int(values["identities"]) > 0 and np.isfinite(float(values["drift"]))):
+            raise ValueError(f"a calibration at {values['identities']} identities, drifting by {values['drift']}")
         return cls(**{**values, "tail": Tail.from_json(values["tail"]), "pairs": Tail.from_json(values["pairs"])})
 
 

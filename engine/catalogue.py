@@ -3,6 +3,7 @@ how their templates were made.
 """
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -16,6 +17,7 @@ from engine import files, recent
 from engine.calibration import Calibration
 from engine.digest import write_digest
 from engine.errors import GalleryError, OutputError
+from engine.plain import from_plain
 from engine.provenance import Provenance
 from engine.scores import PLAIN, Scoring
 from engine.templates import schema
@@ -233,10 +235,10 @@ def read_catalogue(folder: Path, after: int = 0) -> Catalogue:
             made,
             values["created"],
             tuple(_segments(database, found)),
-            Scoring(**json.loads(values["scoring"])) if found not in _ROWS_ONLY else Scoring(PLAIN),
+            _scoring(values["scoring"]) if found not in _ROWS_ONLY else Scoring(PLAIN),
             Calibration.from_json(values["calibration"]) if "calibration" in values else None,
             values.get("id", ""),
-            Asked(**json.loads(values.get("asked", "{}"))),
+            from_plain(Asked, json.loads(values.get("asked", "{}"))),
             _changes(database, values, made, after),
             found,
         )
@@ -244,11 +246,26 @@ def read_catalogue(folder: Path, after: int = 0) -> Catalogue:
 
 def _segments(database: sqlite3.Connection, found: int) -> Iterator[Segment]:
     if found not in _ROWS_ONLY:
-        yield from (Segment(*row) for row in database.execute("SELECT * FROM segments ORDER BY name"))
+        names = [field.name for field in fields(Segment)]
+        for row in database.execute(f"SELECT {', '.join(names)} FROM segments ORDER BY name"):  # noqa: S608
+            yield _checked(from_plain(Segment, dict(zip(names, row, strict=True))))
         return
     for row in database.execute("SELECT name, templates, rows_bytes, rows_sha256 FROM segments ORDER BY name"):
         name, templates, rows_bytes, rows_sha256 = row
-        yield Segment(name, "flat", templates, rows_bytes, rows_sha256, 0, "", 0, "", None, None, None)
+        yield _checked(Segment(name, "flat", templates, rows_bytes, rows_sha256, 0, "", 0, "", None, None, None))
+
+
+def _checked(segment: Segment) -> Segment:
+    # A name becomes a file's, and must not lead out of the gallery.
+    if not re.fullmatch(r"segment-\d{6,9}", segment.name) or segment.templates < 1:
+        raise ValueError(f"it names a segment {segment.name[:60]!r} of {segment.templates} templates")
+    return segment
+
+
+def _scoring(text: str) -> Scoring:
+    scoring = from_plain(Scoring, json.loads(text))
+    scoring.check(scoring.least_identities)
+    return scoring
 
 
 def _changes(database: sqlite3.Connection, values: dict[str, str], made: Provenance, after: int) -> Changes:
@@ -298,7 +315,7 @@ def reading(folder: Path) -> Iterator[sqlite3.Connection]:
     try:
         with closing(read_only(folder)) as database:
             yield database
-    except (sqlite3.Error, KeyError, ValueError, TypeError) as error:
+    except (sqlite3.Error, KeyError, ValueError, TypeError, OverflowError) as error:
         raise GalleryError(
             f"{folder}: its catalogue is damaged: {error}; restore the gallery from a backup or build it anew"
         ) from error

@@ -14,8 +14,10 @@ from engine.catalogue import NAME, Catalogue, Segment, read_catalogue, read_only
 from engine.digest import DIGEST, matches_digest
 from engine.errors import GalleryError, IndexFileError, OnekError
 from engine.files import sha256_file
+from engine.info import describe
 from engine.segments import recorded_files, segment_files
 from engine.templates import ROW_GROUP, schema, vectors_of
+from engine.view import open_view
 from engine.writer import HOLDER, LOCK
 from indexes.base import Progress
 from indexes.files import open_vectors
@@ -49,7 +51,7 @@ def check(folder: Path, progress: Progress | None = None) -> list[Fault]:
         read_catalogue(folder)
     for _ in range(_LOOKS):
         before = _version(folder)
-        faults = list(_faults(folder, progress))
+        faults = list(_faults(folder, progress)) or list(_guarded(folder / NAME, lambda: _opens(folder)))
         if not faults or before is None or before == _version(folder):
             break
     return faults
@@ -89,6 +91,12 @@ def _faults(folder: Path, progress: Progress | None) -> Iterator[Fault]:
     yield from _guarded(segment_files(folder, segment.name)[INDEX], lambda: _index_faults(folder, segment, progress))
     if segment.density_sha256 is not None:
         yield from _guarded(segment_files(folder, segment.name)[DENSITY], lambda: _density_faults(folder, segment))
+
+
+def _opens(folder: Path) -> Iterator[Fault]:
+    """Whatever else a reader would trip over."""
+    describe(folder, open_view(folder))
+    yield from ()
 
 
 def _guarded(file: Path, faults: Callable[[], Iterator[Fault]]) -> Iterator[Fault]:

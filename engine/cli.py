@@ -315,7 +315,9 @@ def main() -> None:
     try:
         app()
     except OnekError as error:
-        typer.echo(f"onek: {error}", err=True)
+        from engine.terminal import shown
+
+        typer.echo(f"onek: {shown(str(error))}", err=True)
         sys.exit(CHANGE_SOMETHING)
     except SystemExit as end:  # Typer turns Ctrl-C into this one, and says nothing
         if end.code == INTERRUPTED:

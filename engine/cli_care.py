@@ -24,7 +24,7 @@ def check_command(
     with stages() as told:
         faults = repair(gallery, told, wait=wait) if mend else check(gallery, told)
     for fault in faults:
-        console.print(str(fault), markup=False)
+        console.print(str(fault))
     if faults and mend:
         console.print(f"{gallery}: mended from its rows")
     elif faults:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.errors import TemplatesError
+from indexes.plan import free_memory
 
 NUMPY_ENDINGS = (".npy", ".npz")
 VECTOR_COLUMNS = ("vector", "embedding")
@@ -101,6 +102,15 @@ def count_numpy(path: Path) -> int:
     return len(_load_numpy(path)[0])
 
 
+def _refuse_huge(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    if size > (most := free_memory() // 2):
+        raise TemplatesError(
+            f"{path} unpacks to {size >> 20} MiB, half of the free memory is {most >> 20}; save the vectors as .npy or Parquet"
+        )
+
+
 def _load_numpy(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     try:
         if path.suffix.lower() == ".npy":
@@ -111,9 +121,12 @@ def _load_numpy(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
                 raise TemplatesError(
                     f"{path}: found the arrays {', '.join(archive.files)}; expected one called vector or embedding"
                 )
+            _refuse_huge(path)
             labels = {text: archive[text] for text in _TEXT_COLUMNS if text in archive.files}
             vectors = archive[name]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except TemplatesError:
+        raise
+    except Exception as error:  # NumPy and zipfile raise whatever they trip over in damaged bytes
         raise TemplatesError(f"{path}: not a NumPy file of numbers: {error}") from error
     for text, values in labels.items():
         if len(values) != len(vectors):

@@ -4,8 +4,10 @@ import json
 from dataclasses import asdict, dataclass
 
 from engine.errors import EncoderMismatch
+from engine.plain import from_plain
 
 _FORMAT = "1"
+MOST_DIMENSIONS = 65_536
 
 
 @dataclass(frozen=True)
@@ -51,10 +53,10 @@ class Provenance:
         Raises:
             ValueError: it is something else.
         """
-        try:
-            return cls(**json.loads(text))
-        except TypeError as error:
-            raise ValueError(f"not a provenance: {error}") from error
+        made = from_plain(cls, json.loads(text))
+        if not 0 < made.dim <= MOST_DIMENSIONS:
+            raise ValueError(f"templates of {made.dim} dimensions; expected 1 to {MOST_DIMENSIONS}")
+        return made
 
 
 def require_same(ours: Provenance, theirs: Provenance, ours_is: str, theirs_is: str) -> None:

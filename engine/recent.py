@@ -21,6 +21,9 @@ CREATE TABLE IF NOT EXISTS recent (
 _COLUMNS = "template_id, identity, source, face, box, quality, vector"
 _INSERT = f"INSERT INTO recent ({_COLUMNS}, checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 
+# How far a unit vector's length may be from 1.
+_NORM = 1e-3
+
 
 @dataclass(frozen=True)
 class Recent:
@@ -53,6 +56,8 @@ def read(database: sqlite3.Connection, made: Provenance, after: int = 0) -> Rece
         return Recent(np.empty(0, np.int64), schema(made).empty_table())
     numbers, ids, identities, sources, faces, boxes, qualities, vectors, _ = zip(*found, strict=True)
     unit = np.frombuffer(b"".join(vectors), "<f4").reshape(-1, made.dim)
+    if not (np.abs(np.linalg.norm(unit, axis=1) - 1) < _NORM).all():
+        raise GalleryError("a template that was enrolled lately has not the norm 1; restore a backup")
     places = [None if box is None else np.frombuffer(box, "<f4").tolist() for box in boxes]
     rows = batch(made, list(ids), list(identities), unit, list(sources), list(faces), places, list(qualities))
     return Recent(np.array(numbers, np.int64), pa.Table.from_batches([rows]))

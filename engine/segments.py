@@ -19,6 +19,7 @@ from engine.encoders.within import stored_within
 from engine.enrolment import Enrolment
 from engine.errors import GalleryError
 from engine.files import refusing, sha256_file, sync_file
+from engine.plain import from_plain
 from engine.scores import LOCAL, Enrolled, Scoring, densities
 from engine.templates import TemplateWriter, vectors_of
 from indexes.axes import sample_rows
@@ -112,8 +113,15 @@ def seal(
 
 
 def operating_point(segment: Segment) -> OperatingPoint | None:
-    """What a search of a segment's index spends, and what it was measured to find; None where it is exact."""
-    return OperatingPoint(**json.loads(segment.operating)) if segment.operating else None
+    """What a search of a segment's index spends, and what it was measured to find; None where it is exact.
+
+    Raises:
+        GalleryError: the catalogue says something else.
+    """
+    try:
+        return from_plain(OperatingPoint, json.loads(segment.operating)) if segment.operating else None
+    except ValueError as error:
+        raise GalleryError(f"{segment.name}: no operating point: {error}; restore the gallery from a backup") from error
 
 
 def open_segment(folder: Path, segment: Segment, scoring: Scoring) -> OpenSegment:

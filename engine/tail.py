@@ -115,6 +115,12 @@ class Tail:
         """Read back what `to_json` wrote. Raises `TypeError`, `ValueError` where it is something else."""
         rates, scores, spread = (np.asarray(values[name], np.float64) for name in ("rates", "scores", "spread"))
         shape, scale = float(values["shape"]), float(values["scale"])
+        rises = all(each.ndim == 1 and len(each) and (np.diff(each) >= 0).all() for each in (rates, scores))
+        finite = all(np.isfinite(each).all() for each in (rates, scores, spread, shape, scale))
+        if not (rises and finite and len(rates) == len(scores) and 0 < rates[0] <= rates[-1] <= 1 and spread.shape == (2, 2)):
+            raise ValueError("its quantiles are none")
+        if not (scores[0] > 0 and scale > 0 and int(values["searches"]) > 0 and int(values["together"]) > 0):
+            raise ValueError("its tail is none")
         return cls(int(values["searches"]), int(values["together"]), rates, scores, shape, scale, spread)
 
 

@@ -274,9 +274,9 @@ def _first(path: Path) -> Templates:
 
 def _provenance_of(path: Path, file: pq.ParquetFile) -> Provenance | None:
     """None for a file that somebody else wrote."""
-    metadata = {
-        key.decode(): value.decode() for key, value in (file.schema_arrow.metadata or {}).items() if key.startswith(b"onek.")
-    }
+    found = file.schema_arrow.metadata or {}
+    ours = {key: value for key, value in found.items() if key.startswith(b"onek.")}
+    metadata = {key.decode(errors="replace"): value.decode(errors="replace") for key, value in ours.items()}
     if "onek.format" not in metadata:
         return None
     if metadata["onek.format"] != "1":

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import humanfriendly
 from rich.console import Console
@@ -13,8 +13,21 @@ from indexes.errors import PlanError
 if TYPE_CHECKING:
     from indexes.plan import Plan
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+def shown(text: str) -> str:
+    """A text as one line that does nothing to a terminal: control and direction characters, which names may hold, as escapes."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)
+
+
+class _Plain(Console):
+    """A console that takes texts for what they say: nothing in a name is markup."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        super().print(*(shown(each) if isinstance(each, str) else each for each in objects), **options)
+
+
+out = _Plain(highlight=False, soft_wrap=True, markup=False, emoji=False)
+err = _Plain(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 def _bar() -> Progress:

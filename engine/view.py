@@ -98,6 +98,10 @@ def _view(path: Path, catalogue: Catalogue, before: View | None) -> View:
         recent = Recent(np.concatenate([before.recent.numbers, new.numbers]), pa.concat_tables([before.recent.table, new.table]))
     sealed = len(segment.enrolled.members.codes)
     gone = np.concatenate([np.zeros(sealed, bool), ~np.isin(recent.numbers, changes.numbers)])
+    if len(changes.removed) and not 0 <= changes.removed[0] <= changes.removed[-1] < sealed:
+        raise GalleryError(f"{path}: its catalogue is damaged: it removes rows that do not exist; say onek check {path}")
+    if changes.renamed and (names.rows(list(changes.renamed)) < 0).any():
+        raise GalleryError(f"{path}: its catalogue is damaged: it renames who is not there; say onek check {path}")
     gone[changes.removed] = True
     if gone.all():
         raise GalleryError(f"{path}: everybody was removed from it; build it anew")
