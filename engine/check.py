@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from engine.catalogue import NAME, Catalogue, Segment, read_catalogue, read_only, read_version
 from engine.digest import DIGEST, matches_digest
 from engine.errors import GalleryError, IndexFileError, OnekError
-from engine.files import sha256_file
+from engine.files import UNREADABLE, sha256_file
 from engine.info import describe
 from engine.segments import recorded_files, segment_files
 from engine.templates import ROW_GROUP, schema, vectors_of
@@ -83,7 +83,7 @@ def _faults(folder: Path, progress: Progress | None) -> Iterator[Fault]:
         rows = _Rows(segment_files(folder, segment.name)[ROWS], catalogue, progress)
         yield from rows.faults(segment_files(folder, segment.name)[VECTORS])
         ids = rows.template_ids
-    except (OSError, pa.ArrowException, IndexFileError) as error:
+    except (*UNREADABLE, IndexFileError) as error:
         yield Fault(segment_files(folder, segment.name)[ROWS], f"cannot be read: {error}")
     yield from _guarded(folder / NAME, lambda: _change_faults(folder / NAME, catalogue, ids))
     if segment.rows_only:

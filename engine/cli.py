@@ -76,6 +76,9 @@ def embed(
         str | None,
         typer.Option(metavar="folder|stem|none|FILE", help="Whose photographs they are. Default: from the shape of the folder."),
     ] = None,
+    sources: Annotated[
+        bool, typer.Option("--source/--no-source", help="Whether templates say which photograph they are of.")
+    ] = True,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run to the same output.")] = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -91,7 +94,7 @@ def embed(
     photographs = find_photographs(photos, labels or ("none" if faces == "all" else None))
     embedder = Embedder(load_encoder(encoder, flip=flip, weights=weights), faces)
     with progress("embedding", len(photographs)) as done:
-        made = embed_to_file(photographs, embedder, out, overwrite=overwrite, resume=resume, progress=done)
+        made = embed_to_file(photographs, embedder, out, overwrite=overwrite, resume=resume, sources=sources, progress=done)
     console.print(
         f"{thousands(made.images)} images: {thousands(made.templates)} templates in {out}, "
         f"{thousands(made.problems)} problems in {made.problems_file}"

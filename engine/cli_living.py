@@ -12,6 +12,8 @@ PROBLEMS = 3
 Gallery_ = Annotated[Path, typer.Option("--gallery", "-g", metavar="GALLERY", help="The gallery.")]
 Wait = Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for another writer.")]
 
+Sources = Annotated[bool, typer.Option("--source/--no-source", help="Whether the photographs' paths are kept.")]
+
 
 def enroll_command(
     people: Annotated[
@@ -27,6 +29,9 @@ def enroll_command(
     on_duplicate: Annotated[
         str, typer.Option(metavar="replace|skip|error", help="What becomes of a template id that is enrolled already.")
     ] = "replace",
+    sources: Annotated[
+        bool, typer.Option("--source/--no-source", help="Whether the gallery keeps the photographs' paths.")
+    ] = True,
     wait: Wait = 10.0,
 ) -> None:
     """Enrol people: durable when the command ends, seen by every search from then on."""
@@ -38,7 +43,7 @@ def enroll_command(
 
     opened = Gallery.open(gallery)
     given = read_templates(*people) if all(is_template_file(path) for path in people) else people
-    done = opened.enroll(given, identity=identity, faces=faces, on_duplicate=on_duplicate, wait=wait)
+    done = opened.enroll(given, identity=identity, faces=faces, on_duplicate=on_duplicate, sources=sources, wait=wait)
     problems = ""
     if done.problems:
         problems = f"; {len(done.problems)} photographs gave none, reasons in {write_problems(gallery, done.problems)}"

@@ -8,8 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+import pyarrow as pa
 
 from engine.errors import OutputError
+
+# What pyarrow raises of a file that is damaged.
+UNREADABLE = (OSError, ValueError, pa.ArrowException)
 
 
 def check_output(path: Path, overwrite: bool) -> None:
@@ -42,7 +46,8 @@ def refusing(path: Path) -> Iterator[None]:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside `path`; rename it to `path` when the block ends well, remove it when it does not.
+    """Give a temporary file beside `path`, which only its owner may read; rename it to `path` when the block ends well, remove it
+    when it does not.
 
     Raises:
         OutputError: the system refused a write (disk full, no permission); names the file and the system's reason.
@@ -50,6 +55,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     with refusing(path):
         try:
+            temporary.touch(0o600)
             yield temporary
             sync_file(temporary)
             temporary.replace(path)
@@ -74,6 +80,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
             temporary.mkdir(0o700)
             yield temporary
             for file in temporary.rglob("*"):
+                keep_private(file)
                 sync_file(file)
             sync_file(temporary)
             if path.exists():
@@ -111,6 +118,11 @@ def _of_killed(path: Path, ending: str) -> list[Path]:
         if owner.isdigit() and not psutil.pid_exists(int(owner)):
             found.append(leftover)
     return found
+
+
+def keep_private(file: Path) -> None:
+    """Let only its owner read and write a file."""
+    file.chmod(0o600)
 
 
 def sha256_file(path: Path) -> str:

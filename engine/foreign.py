@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.errors import TemplatesError
+from engine.files import UNREADABLE
 from indexes.plan import free_memory
 
 NUMPY_ENDINGS = (".npy", ".npz")
@@ -66,7 +67,7 @@ def _parquet(path: Path, rows: int) -> Iterator[ForeignBatch]:
             values = {name: part.column(name).cast(pa.string()).to_pylist() for name in text}
             yield ForeignBatch(start, vectors, values.get("template_id"), values.get("identity"), values.get("source"))
             start += part.num_rows
-    except (OSError, pa.ArrowException) as error:
+    except UNREADABLE as error:
         raise TemplatesError(f"{path}: damaged after row {start}: {error}") from error
 
 

@@ -27,6 +27,7 @@ from engine.faces import CROP_ALIGNMENT
 from engine.files import check_output, whole_folder
 from engine.info import GalleryInfo, describe
 from engine.lookup import Lookup
+from engine.nameless import new_key, without_sources
 from engine.problems import Problem
 from engine.provenance import require_same
 from engine.results import Results, failed_result, make_results
@@ -218,6 +219,7 @@ class Gallery:
         identity: str | None = None,
         faces: str | None = None,
         on_duplicate: str = "replace",
+        sources: bool = True,
         wait: float = WAIT,
     ) -> Enrolment:
         """Enrol templates or photographs: durable when it returns, and seen by every process that opens the gallery from then on.
@@ -227,13 +229,14 @@ class Gallery:
             identity: whose they all are; by default as the photographs' names say.
             faces: for photographs, as in `embedder`.
             on_duplicate: what becomes of a template id that is enrolled: `replace`, `skip` or `error`.
+            sources: whether the gallery may keep the photographs' paths; pictures in memory have none.
             wait: seconds to wait for another writer.
 
         Raises:
             GalleryBusy: somebody else was writing all the while.
             OnekError: as `engine.changes.enroll`; nothing was enrolled.
         """
-        templates, problems = (people, []) if isinstance(people, Templates) else self._embed(people, identity, faces)
+        templates, problems = (people, []) if isinstance(people, Templates) else self._embed(people, identity, faces, sources)
         if identity is not None:
             templates = templates.of(identity)
         if problems and not len(templates):
@@ -346,11 +349,14 @@ class Gallery:
                 self.refresh()
 
     def _embed(
-        self, people: str | Path | Sequence[str | Path | np.ndarray], identity: str | None, faces: str | None
+        self, people: str | Path | Sequence[str | Path | np.ndarray], identity: str | None, faces: str | None, sources: bool
     ) -> tuple[Templates, list[Problem]]:
         embedder = self.embedder(faces)
-        outcomes = list(embedder.stream(list_photographs(people, "none" if identity is not None else None)))
+        photographs = list_photographs(people, "none" if identity is not None else None)
+        outcomes = list(embedder.stream(photographs))
         rows = pa.Table.from_batches([to_batch(outcomes, embedder.provenance)])
+        if not sources or isinstance(photographs[0].image, np.ndarray):
+            rows = without_sources(rows, new_key())
         return Templates(rows, embedder.provenance), problems_of(outcomes)
 
     def _refuse_enrolled(self, strangers: Templates) -> None:

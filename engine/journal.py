@@ -18,6 +18,7 @@ from engine.embed import Embedder, problems_of, to_batch
 from engine.errors import OutputError
 from engine.files import check_output, whole_file
 from engine.labels import Photograph
+from engine.nameless import new_key, without_sources
 from engine.problems import Problem, write_problems
 from engine.streams import batched
 from engine.templates import TemplateWriter, schema
@@ -63,12 +64,14 @@ def embed_to_file(
     *,
     overwrite: bool = False,
     resume: bool = False,
+    sources: bool = True,
     progress: Callable[[int], None] | None = None,
 ) -> EmbedSummary:
     """Embed photographs into a template file, and their problems into the file beside it.
 
     Memory does not grow with the number of photographs, and `out` appears only when it is complete. Interrupted, the run
-    leaves its parts behind, and `resume` embeds the rest: nothing twice, nothing lost.
+    leaves its parts behind, and `resume` embeds the rest: nothing twice, nothing lost. Without `sources` the file does not say
+    which photographs the templates were made of; the problems file does.
 
     Raises:
         OutputError: the output exists, cannot be written, or an interrupted run was of other photographs or another encoder.
@@ -87,7 +90,7 @@ def embed_to_file(
         part = to_batch(outcomes, embedder.provenance).replace_schema_metadata(metadata)
         with whole_file(folder / f"{done:012d}.parquet") as temporary:
             pq.write_table(pa.Table.from_batches([part]), temporary, compression="zstd")
-    return _finish(folder, out, photographs, embedder)
+    return _finish(folder, out, photographs, embedder, sources)
 
 
 def _start(folder: Path, out: Path, photographs: Sequence[Photograph], embedder: Embedder) -> None:
@@ -102,7 +105,7 @@ def _start(folder: Path, out: Path, photographs: Sequence[Photograph], embedder:
     notes = folder / "run.json"
     if not notes.exists():
         try:
-            folder.mkdir(exist_ok=True)
+            folder.mkdir(0o700, exist_ok=True)
         except OSError as error:
             raise OutputError(f"cannot write {out}: {error.strerror}") from error
         with whole_file(notes) as temporary:
@@ -129,13 +132,15 @@ def _done(folder: Path) -> int:
     return int(pq.read_schema(parts[-1]).metadata[_DONE]) if parts else 0
 
 
-def _finish(folder: Path, out: Path, photographs: Sequence[Photograph], embedder: Embedder) -> EmbedSummary:
+def _finish(folder: Path, out: Path, photographs: Sequence[Photograph], embedder: Embedder, sources: bool) -> EmbedSummary:
+    key = new_key()
     with whole_file(out) as temporary:
         problems = write_problems(out, _problems(folder))
         with TemplateWriter(temporary, embedder.provenance) as writer:
             for part in _parts(folder):
-                for rows in pq.read_table(part).cast(schema(embedder.provenance)).to_batches():
-                    writer.write(rows)
+                rows = pq.read_table(part).cast(schema(embedder.provenance))
+                for each in (rows if sources else without_sources(rows, key, writer.rows)).to_batches():
+                    writer.write(each)
     count = sum(1 for _ in _problems(folder))
     shutil.rmtree(folder)
     return EmbedSummary(len(photographs), writer.rows, count, problems)

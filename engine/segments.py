@@ -18,7 +18,7 @@ from engine.catalogue import Segment
 from engine.encoders.within import stored_within
 from engine.enrolment import Enrolment
 from engine.errors import GalleryError
-from engine.files import refusing, sha256_file, sync_file
+from engine.files import UNREADABLE, keep_private, refusing, sha256_file, sync_file
 from engine.plain import from_plain
 from engine.scores import LOCAL, Enrolled, Scoring, densities
 from engine.templates import TemplateWriter, vectors_of
@@ -204,6 +204,7 @@ def added_segment(folder: Path, name: str) -> Iterator[None]:
             yield
             for file in segment_files(folder, name):
                 if file.exists():
+                    keep_private(file)
                     sync_file(file)
             sync_file(folder)
         except BaseException:
@@ -223,7 +224,7 @@ def drop_segment(folder: Path, name: str) -> None:
 def _or_damaged(read: Callable[[], Read]) -> Read:
     try:
         return read()
-    except (OSError, pa.ArrowException, IndexFileError) as error:
+    except (*UNREADABLE, IndexFileError) as error:
         raise GalleryError(f"{error}; restore the gallery from a backup or build it anew") from error
 
 

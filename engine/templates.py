@@ -1,5 +1,6 @@
 """The Parquet contract for templates: schema, streaming writer, readers that trust nothing."""
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.errors import EncoderMismatch, TemplatesError
+from engine.files import UNREADABLE
 from engine.foreign import NUMPY_ENDINGS, VECTOR_COLUMNS, count_numpy, foreign_batches
 from engine.provenance import Provenance, require_same
 
@@ -62,6 +64,8 @@ class Templates:
     ) -> "Templates":
         """Templates out of an array (n, dim) of any length and float type; the vectors are normalised.
 
+        Without `template_ids`, labelled vectors get ones made of all their values: the same array the same ids, others others.
+
         Raises:
             TemplatesError: a vector is zero, NaN or infinite, or the lists are of other lengths.
         """
@@ -72,7 +76,8 @@ class Templates:
                 raise TemplatesError(f"{count} vectors, but {len(values)} {name}; expected one for each")
         unit = normalised(vectors, "vectors", 0)
         made = provenance or Provenance.foreign(unit.shape[1])
-        ids = list(template_ids) if template_ids is not None else [f"vectors:{row}" for row in range(count)]
+        called = "vectors" if identities is None else f"vectors-{hashlib.sha256(unit.tobytes()).hexdigest()[:12]}"
+        ids = list(template_ids) if template_ids is not None else [f"{called}:{row}" for row in range(count)]
         return cls(pa.Table.from_batches([batch(made, ids, identities, unit)]), made)
 
 
@@ -177,7 +182,7 @@ def stream_templates(path: Path, rows: int = ROW_GROUP) -> Iterator[Templates]:
             _check_unit(vectors_of(table), path, start)
             yield Templates(table, made)
             start += part.num_rows
-    except (OSError, pa.ArrowException) as error:
+    except UNREADABLE as error:
         raise TemplatesError(f"{path}: damaged after row {start}: {error}") from error
     if not start:
         yield Templates(schema(made).empty_table(), made)
@@ -264,7 +269,7 @@ def _existing(path: Path) -> Path:
 def _open(path: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path)
-    except (OSError, pa.ArrowException) as error:
+    except UNREADABLE as error:
         raise TemplatesError(f"{path}: not a Parquet file: {error}") from error
 
 

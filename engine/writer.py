@@ -156,7 +156,9 @@ def locked(folder: Path, wait: float = WAIT) -> Iterator[None]:
 
 def _say_who(folder: Path) -> None:
     said = {"pid": os.getpid(), "command": " ".join(sys.argv[:2]), "since": datetime.now(UTC).isoformat(timespec="seconds")}
-    (folder / HOLDER).write_text(json.dumps(said), encoding="utf-8")
+    holder = folder / HOLDER
+    holder.touch(0o600)
+    holder.write_text(json.dumps(said), encoding="utf-8")
 
 
 def _holder(folder: Path) -> str:

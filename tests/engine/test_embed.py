@@ -102,6 +102,24 @@ def test_a_picture_has_one_template_whatever_its_batch_and_thread(drawn: list[np
     np.testing.assert_allclose(vectors, vectors[np.arange(100) % 12], atol=1e-4)
 
 
+def test_templates_without_their_photographs_names(photos: Path, pixels: Embedder, tmp_path: Path) -> None:
+    out, other = tmp_path / "t.parquet", tmp_path / "u.parquet"
+    photographs = find_photographs([photos])
+    embed_to_file(photographs, pixels, out, sources=False)
+    embed_to_file(photographs, pixels, other, sources=False)
+    named = embed_images(photos, pixels.encoder, faces="none").templates
+    held = read_templates(out)
+    np.testing.assert_array_equal(held.vectors, named.vectors)
+    assert held.table["identity"].equals(named.table["identity"])
+    for photograph in photographs:
+        assert photograph.source.encode() not in out.read_bytes()
+        assert photograph.source not in str(held.table.schema) + str(held.table.drop_columns("vector").to_pylist())
+    # Two runs can be enrolled together.
+    ids = [*held.table["template_id"].to_pylist(), *read_templates(other).table["template_id"].to_pylist()]
+    assert len(set(ids)) == 2 * len(photographs)
+    assert out.stat().st_mode & 0o077 == 0
+
+
 def test_outputs_that_are_refused(photos: Path, pixels: Embedder, tmp_path: Path) -> None:
     photographs = find_photographs([photos])
     out = tmp_path / "t.parquet"

@@ -203,8 +203,22 @@ def test_no_byte_of_who_was_removed_is_left(gallery: Gallery) -> None:
     assert names(gallery, 42, 44) == [f"secret{number}" for number in (42, 43)]
 
 
-def test_only_its_owner_may_look_into_a_gallery(gallery: Gallery) -> None:
-    assert gallery.path.stat().st_mode & 0o077 == 0
+def test_only_its_owner_may_look_into_a_gallery(gallery: Gallery, tmp_path: Path) -> None:
+    gallery.enroll(people(40, 42))
+    gallery.compact()
+    gallery.enroll(people(42, 44))
+    gallery.backup(tmp_path / "copy")
+    for folder in (gallery.path, tmp_path / "copy"):
+        for file in (folder, *folder.iterdir()):
+            assert file.stat().st_mode & 0o077 == 0, file
+
+
+def test_vectors_without_ids_take_nobodys_place(gallery: Gallery) -> None:
+    one, other = people(50, 51, each=1).vectors, people(51, 52, each=1).vectors
+    for vectors, name in ((one, "one"), (other, "other"), (one, "one")):
+        gallery.enroll(Templates.from_vectors(vectors, [name]))
+    assert len(gallery) == 62
+    assert names(gallery, 50, 52) == ["one", "other"]
 
 
 def test_renaming(gallery: Gallery) -> None:
@@ -282,12 +296,18 @@ def _first(templates: Templates, count: int) -> Templates:
 def test_a_photograph_enrols_somebody(
     drawn: list[np.ndarray], drawn_again: list[np.ndarray], photos: Path, tmp_path: Path
 ) -> None:
-    gallery = Gallery.build(_first(embed_images(photos).templates, 10), tmp_path / "g")
+    gallery = Gallery.build(_first(embed_images(photos).templates, 8), tmp_path / "g")
     (photos / "nobody.png").write_bytes(b"no picture")
     done = gallery.enroll([photos / "person10.jpg", photos / "nobody.png"])
     assert (done.templates, [Path(problem.source).name for problem in done.problems]) == (1, ["nobody.png"])
-    assert gallery.enroll([drawn[11]], identity="eleven").templates == 1
-    assert [result.identity for result in gallery.identify(drawn_again[10:12])] == ["person10", "eleven"]
+    for number, name in ((11, "eleven"), (9, "nine")):  # one does not take the other's place
+        assert gallery.enroll([drawn[number]], identity=name).templates == 1
+    assert gallery.enroll([photos / "person8.jpg"], sources=False).templates == 1
+    found = [result.identity for result in gallery.identify(drawn_again[8:12])]
+    assert found == ["person8", "nine", "person10", "eleven"]
+    known = str([*gallery.template_ids.to_pylist(), *gallery.sources().to_pylist()])
+    assert "person10.jpg" in known
+    assert "person8.jpg" not in known
     result = CliRunner().invoke(app, ["enroll", str(photos / "nobody.png"), "-g", str(gallery.path)])
     assert result.exit_code == 3
     assert "nobody.png" in (tmp_path / "g.problems.csv").read_text()
