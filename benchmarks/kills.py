@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engine import changes
+from engine import sealing
 from engine.check import check
 from engine.errors import OnekError
 from engine.gallery import Gallery
@@ -89,7 +89,7 @@ def _run_and_kill(context: ForkServerContext, path: Path, start: int, seconds: f
 
 def _write(path: Path, start: int, said: Connection) -> None:
     """Enrol, remove, seal and compact without end; say of each change that it begins: the one before is done then."""
-    changes.SEAL_AT = 20
+    sealing.SEAL_AT = 20
     gallery = Gallery.open(path)
     for number in range(start, start + 100_000):
         said.send(("enroll", number))

@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.catalogue import NAME, connect, put, read_catalogue, reading, refusing
-from engine.changes import stored
 from engine.digest import write_digest
 from engine.enrolment import Enrolment
 from engine.errors import GalleryError
 from engine.files import check_output, whole_folder
 from engine.provenance import require_same
+from engine.sealing import stored
 from engine.segments import recorded_files
 from engine.templates import Templates
 from engine.view import View, open_view

@@ -109,7 +109,8 @@ class Changes:
 @dataclass(frozen=True)
 class Catalogue:
     """What the catalogue holds. `created` is a UTC time in ISO 8601; `calibration` is None in galleries that are too small; `id`
-    tells a gallery from one that took its place.
+    tells a gallery from one that took its place. `measured`: the first rows of the segment, which its index was learnt from and
+    densities were measured among; None: all.
     """
 
     provenance: Provenance
@@ -121,6 +122,7 @@ class Catalogue:
     asked: Asked = Asked()
     changes: Changes | None = None
     format: int = FORMAT
+    measured: int | None = None
 
 
 def write_catalogue(folder: Path, catalogue: Catalogue) -> None:
@@ -154,7 +156,7 @@ def put_measured(
     database.execute("DELETE FROM renamed")
     database.executemany(f"INSERT INTO segments VALUES ({places})", map(astuple, segments))  # noqa: S608
     put(database, "scoring", json.dumps(asdict(scoring)))
-    database.execute("DELETE FROM gallery WHERE key = 'calibration'")
+    database.execute("DELETE FROM gallery WHERE key IN ('calibration', 'measured')")
     if calibration is not None:
         put(database, "calibration", calibration.to_json())
 
@@ -164,8 +166,18 @@ def put_segment(database: sqlite3.Connection, old: Segment, new: Segment) -> Non
     places = ", ".join("?" for _ in fields(Segment))
     database.execute("DELETE FROM segments WHERE name = ?", (old.name,))
     database.execute(f"INSERT INTO segments VALUES ({places})", astuple(new))  # noqa: S608
+    database.execute("DELETE FROM gallery WHERE key = 'measured'")
     for table in ("removed", "renamed"):
         database.execute(f"UPDATE {table} SET segment = ? WHERE segment = ?", (new.name, old.name))  # noqa: S608
+
+
+def put_extended(database: sqlite3.Connection, old: Segment, new: Segment, measured: int) -> None:
+    """Let a segment take the place of one whose rows it begins with, under the names that they have now; densities and the index
+    are those of the first `measured` rows.
+    """
+    put_segment(database, old, new)
+    database.execute("DELETE FROM renamed")
+    put(database, "measured", str(measured))
 
 
 def connect(folder: Path) -> sqlite3.Connection:
@@ -241,6 +253,7 @@ def read_catalogue(folder: Path, after: int = 0) -> Catalogue:
             from_plain(Asked, json.loads(values.get("asked", "{}"))),
             _changes(database, values, made, after),
             found,
+            int(values["measured"]) if "measured" in values else None,
         )
 
 

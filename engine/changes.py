@@ -1,35 +1,24 @@
-"""Changes of a living gallery: enrol, remove, rename, and sealing what joined since. Each is durable when it returns."""
+"""Changes of a living gallery: enrol, remove, rename. Each is durable when it returns."""
 
 import sqlite3
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from engine.calibration import LEAST_IDENTITIES, Names, calibrate
-from engine.catalogue import put, put_measured
+from engine.catalogue import put
 from engine.enrolment import Enrolment
 from engine.errors import GalleryError, TemplatesError
 from engine.lookup import Lookup
 from engine.problems import Problem
 from engine.provenance import require_same
 from engine.recent import insert, numbers_of, relabel
-from engine.segments import added_segment, drop_segment, following, seal, segment_files
-from engine.templates import ROW_GROUP, Templates, vectors_of
+from engine.templates import Templates
 from engine.view import View
 from engine.writer import Writer
-from indexes.base import Progress
-from indexes.plan import check_disk, plan
 
 DUPLICATES = ("replace", "skip", "error")
-# Recent templates that are sealed; and the part of the gallery that they, or the change of K since the calibration, may be.
-SEAL_AT, _PART = 50_000, 0.25
-# Up to so many templates all is sealed anew when K has changed by that part: it takes seconds.
-_SMALL = 200_000
 
 
 @dataclass(frozen=True)
@@ -134,75 +123,6 @@ def rename(view: View, writer: Writer, old: str, new: str, merge: bool) -> int:
         numbers = view.recent.numbers[mine[len(sealed) :]].tolist()
         relabel(database, numbers, new)
     return int(mine.sum())
-
-
-def due(view: View, since: int = 0) -> bool:
-    """Whether enough has changed since the last sealing; or may have, if up to `since` templates changed since the view."""
-    assert view.catalogue.changes is not None  # noqa: S101 - of an opened gallery
-    sealed, recent = len(view.segment.enrolled.members.codes), len(view.catalogue.changes.numbers)
-    if recent + since >= max(SEAL_AT, _PART * sealed):
-        return True
-    calibration, now = view.catalogue.calibration, view.enrolled.members.identities
-    before = calibration.identities if calibration else view.segment.enrolled.members.identities
-    changed = abs(now - before) + since >= max(1, _PART * before) and now + since >= LEAST_IDENTITIES
-    return changed and view.enrolled.index.count <= _SMALL and bool(since or recent or view.gone.any())
-
-
-def reseal(view: View, writer: Writer, progress: Progress | None = None) -> None:
-    """Make one segment of all that is enrolled, its densities and its calibration anew, and drop what was removed.
-
-    A calibration on a cohort of strangers is kept: the cohort is not.
-    """
-    catalogue, folder = view.catalogue, writer.folder
-    asked, old = catalogue.asked, catalogue.segments[0]
-    count = view.enrolled.index.count
-    chosen = plan(count, catalogue.provenance.dim, recall=asked.recall, kind=asked.index, factory=asked.factory)
-    check_disk(chosen, folder)
-    name = following(old.name)
-    everybody = Enrolment(catalogue.provenance, count, (("the gallery", part) for part in stored(view, folder)))
-    with added_segment(folder, name):
-        made, opened = seal(folder, name, everybody, chosen, progress, score=asked.score, fuse=catalogue.scoring.fuse)
-    calibration = catalogue.calibration
-    if opened.enrolled.members.identities < LEAST_IDENTITIES:
-        calibration = None
-    elif calibration is None or calibration.source == "gallery" or calibration.scoring != opened.enrolled.scoring:
-        calibration = calibrate(opened.enrolled, Names(opened.template_ids), progress)
-    if calibration is not None and calibration is catalogue.calibration:
-        calibration = replace(calibration, left_out=())  # it may name people who were removed
-    with writer.changing() as database:
-        put_measured(database, (made,), opened.enrolled.scoring, calibration)
-        database.execute("DELETE FROM recent")
-        put(database, "erasable", str(_erasable(database) + len(view.recent.numbers)))
-    drop_segment(folder, old.name)
-
-
-def stored(view: View, folder: Path) -> Iterator[Templates]:
-    """All that is enrolled, as templates in parts of the contract's schema, called as they are called now."""
-    made, sealed = view.catalogue.provenance, len(view.segment.enrolled.members.codes)
-    renamed = view.catalogue.changes.renamed if view.catalogue.changes else {}
-    start = 0
-    for part in pq.ParquetFile(segment_files(folder, view.catalogue.segments[0].name)[0]).iter_batches(batch_size=ROW_GROUP):
-        table = pa.Table.from_batches([part])
-        kept = pa.array(~view.gone[start : start + len(table)])
-        start += len(table)
-        yield Templates(_called(table.filter(kept), renamed), made)
-    yield Templates(view.recent.table.filter(pa.array(~view.gone[sealed:])), made)
-
-
-def removed_vectors(view: View) -> np.ndarray:
-    """Vectors (m, d) that were removed and that the view still knows."""
-    index, sealed = view.segment.index, len(view.segment.enrolled.members.codes)
-    recent = vectors_of(view.recent.table.filter(pa.array(view.gone[sealed:])))
-    return np.concatenate([index.vectors(np.flatnonzero(view.gone[:sealed])), recent])
-
-
-def _called(table: pa.Table, renamed: dict[str, str]) -> pa.Table:
-    if not renamed:
-        return table
-    at = pc.index_in(table["identity"], value_set=pa.array(renamed, pa.string()))
-    names = pc.coalesce(pa.array(renamed.values(), pa.string()).take(at.combine_chunks()), table["identity"].combine_chunks())
-    column = table.schema.get_field_index("identity")
-    return table.set_column(column, table.schema.field(column), names)
 
 
 def _live_names(view: View) -> pa.Array:

@@ -16,7 +16,7 @@ from engine.backup import backup, merged
 from engine.calibration import LEAST_IDENTITIES, Calibration, Names, calibrate, calibrate_on_strangers
 from engine.catalogue import Asked, Catalogue, put, read_catalogue, write_catalogue
 from engine.changes import Enrolled as Enrolment
-from engine.changes import due, enroll, remove, removed_vectors, rename, reseal
+from engine.changes import enroll, remove, rename
 from engine.decision import accepts, identify_threshold, verify_threshold
 from engine.embed import Embedder, Outcome, list_photographs, problems_of, to_batch
 from engine.encoders import load_encoder
@@ -32,6 +32,7 @@ from engine.problems import Problem
 from engine.provenance import require_same
 from engine.results import Results, failed_result, make_results
 from engine.scores import Enrolled
+from engine.sealing import due, removed_vectors, reseal, seal_recent
 from engine.segments import seal
 from engine.streams import batched
 from engine.templates import Templates
@@ -345,7 +346,7 @@ class Gallery:
             self._written = self._writer.version()
             self._ahead += identities
             if due(self._seen, self._ahead) and due(self._view):
-                reseal(self._view, self._writer)
+                seal_recent(self._view, self._writer)
                 self.refresh()
 
     def _embed(

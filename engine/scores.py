@@ -104,17 +104,26 @@ class Enrolled:
     among: np.ndarray | None = None
 
     @cached_property
-    def _counted(self) -> np.ndarray:
+    def counted(self) -> np.ndarray:
+        """The identities that densities were measured among, bool (K,)."""
         return reference(self.members) if self.among is None else self.among
 
     @cached_property
     def _surroundings(self) -> tuple[Index, Members, np.ndarray]:
-        return _known(self.index, self.members, self._counted)
+        return _known(self.index, self.members, self.counted)
 
     def _measure(self, density: np.ndarray, rows: np.ndarray) -> None:
         density[rows] = _densities_of(
             *self._surroundings, self.index.vectors(rows), self.members.codes[rows], self.scoring.neighbours
         )
+
+    def all_densities(self) -> np.ndarray | None:
+        """`density`, with what nobody had measured made up for; None for plain scores."""
+        if self.density is not None:
+            missing = np.flatnonzero(np.isnan(self.density[:, 0]))
+            for rows in _batches(len(missing)):
+                self._measure(self.density, missing[rows])
+        return self.density
 
     def candidates(self, probes: np.ndarray, top: int, without: np.ndarray | None = None) -> Candidates:
         """The `top` candidates of each probe.
@@ -155,7 +164,7 @@ class Enrolled:
         vectors = self.index.vectors(found.rows.ravel())
         squares = nearest_of_identity(self.index, self.members, left_out, vectors).reshape(mean.shape) ** 2
         # Who was among the R nearest leaves, and the next one takes the place.
-        counted = self._counted[without][:, None]
+        counted = self.counted[without][:, None]
         return np.where(counted & (squares < following), mean + (following - squares) / self.scoring.neighbours, mean)
 
 

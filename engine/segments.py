@@ -20,10 +20,10 @@ from engine.enrolment import Enrolment
 from engine.errors import GalleryError
 from engine.files import UNREADABLE, keep_private, refusing, sha256_file, sync_file
 from engine.plain import from_plain
-from engine.scores import LOCAL, Enrolled, Scoring, densities
-from engine.templates import TemplateWriter, vectors_of
+from engine.scores import LOCAL, Enrolled, Scoring, densities, reference
+from engine.templates import Templates, TemplateWriter, vectors_of
 from indexes.axes import sample_rows
-from indexes.base import Index, Progress
+from indexes.base import BATCH, Index, Progress
 from indexes.errors import IndexFileError
 from indexes.factory import Factory
 from indexes.files import VectorWriter, open_vectors
@@ -43,11 +43,15 @@ _PROBES, _SAMPLE, _IDENTITIES = 2048, 50_000, 10_000
 
 @dataclass(frozen=True)
 class OpenSegment:
-    """A segment that can be searched. `enrolled` numbers the `identities`; `template_ids` (n,); both are Arrow arrays."""
+    """A segment that can be searched. `enrolled` numbers the `identities`; `template_ids` (n,); both are Arrow arrays.
+
+    `measured`: how many of its rows, the first ones, its index was learnt from and densities were measured among.
+    """
 
     enrolled: Enrolled
     identities: pa.Array
     template_ids: pa.ChunkedArray
+    measured: int
 
     @property
     def index(self) -> Index:
@@ -95,21 +99,65 @@ def seal(
     density = densities(index, members, scoring.neighbours, progress) if scoring.score == LOCAL else None
     if density is not None:
         np.save(density_file, density, allow_pickle=False)
-    sealed = Segment(
+    sealed = _recorded(folder, name, index.kind, index.count, json.dumps(asdict(point)) if point else None)
+    return sealed, OpenSegment(Enrolled(index, members, scoring, density), identities, template_ids, index.count)
+
+
+def extend(
+    folder: Path, old: Segment, name: str, rows: Iterator[pa.Table], recent: Templates, density: np.ndarray | None
+) -> Segment:
+    """Write a segment of the `rows` of an old one, and the `recent` templates with their `density` (m, 2) behind them.
+
+    Raises:
+        GalleryError: the old one is damaged.
+    """
+    old_files, (rows_file, vectors_file, index_file, density_file) = segment_files(folder, old.name), segment_files(folder, name)
+    old_vectors = _or_damaged(lambda: open_vectors(old_files[1]))
+    with TemplateWriter(rows_file, recent.provenance) as writer, VectorWriter(vectors_file, recent.provenance.dim) as vectors:
+        for table in (*rows, recent.table):
+            for batch in table.to_batches():
+                writer.write(batch)
+        for start in range(0, len(old_vectors), BATCH):
+            vectors.write(np.asarray(old_vectors[start : start + BATCH]))
+        vectors.write(recent.vectors)
+    store = open_vectors(vectors_file)
+    index = _or_damaged(lambda: load_index(old_files[2], old_vectors))
+    if isinstance(index, Shortlisted):
+        index.add(recent.vectors)
+        index.settle(store)
+    else:
+        index = type(index).build(store)
+    index.save(index_file)
+    if density is not None:
+        old_density = _or_damaged(lambda: open_vectors(old_files[3]))
+        np.save(density_file, np.concatenate([old_density, density]), allow_pickle=False)
+    return _recorded(folder, name, old.kind, len(store), old.operating)
+
+
+def _recorded(folder: Path, name: str, kind: str, templates: int, operating: str | None) -> Segment:
+    rows_file, vectors_file, index_file, density_file = segment_files(folder, name)
+    return Segment(
         name=name,
-        kind=index.kind,
-        templates=index.count,
+        kind=kind,
+        templates=templates,
         rows_bytes=rows_file.stat().st_size,
         rows_sha256=sha256_file(rows_file),
         vectors_bytes=vectors_file.stat().st_size,
         vectors_sha256=sha256_file(vectors_file),
         index_bytes=index_file.stat().st_size,
         index_sha256=sha256_file(index_file),
-        operating=json.dumps(asdict(point)) if point else None,
-        density_bytes=None if density is None else density_file.stat().st_size,
-        density_sha256=None if density is None else sha256_file(density_file),
+        operating=operating,
+        density_bytes=density_file.stat().st_size if density_file.exists() else None,
+        density_sha256=sha256_file(density_file) if density_file.exists() else None,
     )
-    return sealed, OpenSegment(Enrolled(index, members, scoring, density), identities, template_ids)
+
+
+def _among(codes: np.ndarray, measured: int) -> np.ndarray:
+    """The identities of all rows, bool (K,), that densities were measured among when there were only the `measured` first."""
+    present, first = np.unique(codes[:measured], return_inverse=True)
+    among = np.zeros(int(codes.max()) + 1, bool)
+    among[present[reference(Members(first))]] = True
+    return among
 
 
 def operating_point(segment: Segment) -> OperatingPoint | None:
@@ -124,9 +172,9 @@ def operating_point(segment: Segment) -> OperatingPoint | None:
         raise GalleryError(f"{segment.name}: no operating point: {error}; restore the gallery from a backup") from error
 
 
-def open_segment(folder: Path, segment: Segment, scoring: Scoring) -> OpenSegment:
+def open_segment(folder: Path, segment: Segment, scoring: Scoring, measured: int | None) -> OpenSegment:
     """Open a segment of a gallery that scores so: labels are read, vectors are memory-mapped, and the index is parsed only if its
-    bytes are those written.
+    bytes are those written. `measured` as in the catalogue.
 
     Raises:
         GalleryError: a file is missing or is not what was sealed; names it, what was found and what was recorded.
@@ -154,7 +202,11 @@ def open_segment(folder: Path, segment: Segment, scoring: Scoring) -> OpenSegmen
             f"{density_file} has the shape {density.shape}, expected ({index.count}, 2); restore the gallery from a backup or "
             "build it anew"
         )
-    return OpenSegment(Enrolled(index, Members(codes), scoring, density), identities, template_ids)
+    if measured is not None and not 0 < measured <= len(codes):
+        raise GalleryError(f"{folder}: its catalogue is damaged: {measured} of {len(codes)} templates were measured")
+    among = None if measured is None else _among(codes, measured)
+    enrolled = Enrolled(index, Members(codes), scoring, density, among)
+    return OpenSegment(enrolled, identities, template_ids, measured or len(codes))
 
 
 def _open_rows(rows_file: Path, segment: Segment, scoring: Scoring) -> OpenSegment:
@@ -162,7 +214,7 @@ def _open_rows(rows_file: Path, segment: Segment, scoring: Scoring) -> OpenSegme
         raise GalleryError(f"{rows_file} is not what was sealed; restore the gallery from a backup or build it anew")
     codes, identities, template_ids = _labels(rows_file)
     index = Flat.build(vectors_of(pq.read_table(rows_file, columns=["vector"])))
-    return OpenSegment(Enrolled(index, Members(codes), scoring), identities, template_ids)
+    return OpenSegment(Enrolled(index, Members(codes), scoring), identities, template_ids, len(codes))
 
 
 def read_sources(folder: Path, segment: Segment) -> pa.ChunkedArray:

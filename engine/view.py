@@ -12,7 +12,7 @@ from engine.catalogue import Catalogue, read_catalogue, read_version
 from engine.errors import GalleryError
 from engine.lookup import Lookup
 from engine.recent import Recent
-from engine.scores import LOCAL, Enrolled, Scoring, reference
+from engine.scores import LOCAL, Enrolled, Scoring
 from engine.segments import OpenSegment, open_segment, read_sources
 from engine.templates import vectors_of
 from indexes.base import Index
@@ -87,7 +87,8 @@ def _view(path: Path, catalogue: Catalogue, before: View | None) -> View:
     changes = catalogue.changes
     if changes is None or len(catalogue.segments) != 1:
         raise GalleryError(f"{path}: its catalogue names {len(catalogue.segments)} segments, expected 1; build it anew")
-    segment = before.segment if before is not None else open_segment(path, catalogue.segments[0], catalogue.scoring)
+    (sealed_as,) = catalogue.segments
+    segment = before.segment if before is not None else open_segment(path, sealed_as, catalogue.scoring, catalogue.measured)
     if segment.index.dim != catalogue.provenance.dim:
         raise GalleryError(
             f"{path}: the index holds {segment.index.dim} dimensions, the catalogue says {catalogue.provenance.dim}"
@@ -162,7 +163,7 @@ def _enrolled(
             density = np.concatenate([density, np.full((len(recent.numbers), 2), np.nan, np.float32)])
     # Densities were measured among identities of the segment: those who joined since were counted in none.
     counted = np.zeros(len(present), bool)
-    counted[codes[: len(sealed.codes)][reference(sealed)[sealed.codes]]] = True
+    counted[codes[: len(sealed.codes)][segment.enrolled.counted[sealed.codes]]] = True
     if gone.any():
         index, codes = Without(index, gone), codes[~gone]
         density = None if density is None else density[~gone]

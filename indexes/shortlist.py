@@ -10,7 +10,7 @@ import numpy as np
 
 from indexes.axes import sample_rows
 from indexes.base import BATCH, Index, Neighbours, Progress, checked, checked_store, distances_to, nearest_of
-from indexes.errors import IndexFileError, IndexUnsupported
+from indexes.errors import IndexFileError, IndexUnsupported, VectorsError
 from indexes.files import write_index
 
 
@@ -98,10 +98,20 @@ class Shortlisted(Index):
         return len(self._vectors) + len(self._added)
 
     def add(self, vectors: np.ndarray) -> None:
-        """Append vectors (n, d), kept in memory; codes and lists stay those that were learnt. `save` is for what was built."""
+        """Append vectors (n, d), kept in memory until `settle`; codes and lists stay those that were learnt."""
         vectors = checked(vectors, self.dim, "vectors")
         self._index.add(vectors)
         self._added = np.concatenate([self._added, vectors])
+
+    def settle(self, vectors: np.ndarray) -> None:
+        """Take `vectors` (n, d), all that were built and added, for those held so far: now it can be saved.
+
+        Raises:
+            VectorsError: they are of another number or dimension.
+        """
+        if vectors.shape != (self.count, self.dim):
+            raise VectorsError(f"vectors of the shape {vectors.shape} were given; expected ({self.count}, {self.dim})")
+        self._vectors, self._added = vectors, self._added[:0]
 
     def vectors(self, rows: np.ndarray) -> np.ndarray:
         rows = self._existing(rows)
@@ -137,7 +147,7 @@ class Shortlisted(Index):
 
     def save(self, path: Path) -> None:
         if len(self._added):
-            raise IndexUnsupported(f"{path}: {len(self._added)} vectors were added since the index was built; build it anew")
+            raise IndexUnsupported(f"{path}: {len(self._added)} vectors were added since; settle them first")
         write_index(path, self.kind, {"effort": asdict(self._effort), **self._settings()}, faiss.serialize_index(self._index))
 
     def _settings(self) -> dict[str, Any]:

@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from engine.changes import due
 from engine.check import check
 from engine.cli import app
 from engine.embed import embed_images
 from engine.errors import EncoderMismatch, GalleryBusy, GalleryError, TemplatesError
 from engine.gallery import Gallery
 from engine.recent import Recent
+from engine.sealing import due
 from engine.templates import Templates
 from engine.writer import locked
 
@@ -286,6 +286,47 @@ def test_a_large_part_that_joined_is_sealed(gallery: Gallery) -> None:
 
     many = replace(changes, numbers=np.arange(50_000), recent=Recent(np.arange(0), changes.recent.table))
     assert due(replace(view, catalogue=replace(view.catalogue, changes=many)))
+
+
+@pytest.mark.parametrize("index", ["ivf", "ivf-sq8", "flat-codes", "flat"])
+def test_a_large_gallery_is_sealed_behind_what_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, index: str) -> None:
+    """As if 200 templates were many."""
+    monkeypatch.setattr("engine.sealing.SMALL", 200)
+    monkeypatch.setattr("engine.sealing.SEAL_AT", 300)
+    count = 3000 if index.startswith("ivf") else 1000
+    gallery = Gallery.build(people(0, count, each=1), tmp_path / "g", index=index)
+    gallery.remove(["id3", "id4"])
+    gallery.rename("id5", "five")
+    gallery.enroll(people(10_000, 10_150, each=1))
+    gallery.remove(["id10007"])
+    gallery.enroll(people(10_150, 10_299, each=1))
+    assert gallery.info().recent == 298
+    density, calibration = gallery.enrolled.density, gallery.calibration
+    gallery.enroll(people(10_299, 10_301, each=1))
+    gallery.close()
+    assert check(gallery.path) == []
+    new = Gallery.open(gallery.path)
+    assert (new.info().recent, len(new), new.info().awaiting_erasure) == (0, count - 2 + 300, 3)
+    assert new._view.segment.measured == count
+    assert density is not None
+    assert new.enrolled.density is not None
+    # What was sealed has the densities that it had, and who joined has some.
+    np.testing.assert_array_equal(new.enrolled.density[: count - 2], density[: count - 2])
+    assert not np.isnan(new.enrolled.density).any()
+    assert new.calibration is not None
+    assert calibration is not None
+    assert new.calibration.to_json() == calibration.to_json()
+    for seen in (gallery, new):
+        found = names(seen, 0, 8) + names(seen, 10_005, 10_009)
+        assert found[3:6] == [None, None, "five"]
+        assert found[8:] == ["id10005", "id10006", None, "id10008"]
+    new.enroll(people(10_003, 10_004))  # in the place of one, with a second
+    assert len(new) == count - 2 + 301
+    for first in range(20_000, 20_000 + count, 400):
+        new.enroll(people(first, first + 400, each=1))
+    assert new._view.segment.measured > count  # it has doubled: all anew
+    new.close()
+    assert check(gallery.path) == []
 
 
 def _first(templates: Templates, count: int) -> Templates:

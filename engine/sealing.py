@@ -1,0 +1,131 @@
+"""Sealing what joined a gallery since the last time: all of it anew, or behind what is sealed."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from engine.calibration import LEAST_IDENTITIES, Names, calibrate
+from engine.catalogue import put_extended, put_measured
+from engine.enrolment import Enrolment
+from engine.segments import added_segment, drop_segment, extend, following, seal, segment_files
+from engine.templates import ROW_GROUP, Templates, vectors_of
+from engine.view import View
+from engine.writer import Writer
+from indexes.base import Progress
+from indexes.plan import check_disk, plan
+
+# Up to so many templates all is sealed anew: it takes seconds.
+SMALL = 200_000
+# Recent templates that are sealed; the part of a small gallery, and of a large one, that they may be if that is more. When K has
+# changed by that part, a small one is calibrated anew.
+SEAL_AT, PART, _LARGE_PART = 50_000, 0.25, 0.05
+# A large gallery is sealed anew when it has grown to so many times what its index was built of.
+_GROWN = 2
+
+
+def due(view: View, since: int = 0) -> bool:
+    """Whether enough has changed since the last sealing; or may have, if up to `since` templates changed since the view."""
+    assert view.catalogue.changes is not None  # noqa: S101 - of an opened gallery
+    sealed, recent = len(view.segment.enrolled.members.codes), len(view.catalogue.changes.numbers)
+    small = view.enrolled.index.count <= SMALL
+    if recent + since >= max(SEAL_AT, (PART if small else _LARGE_PART) * sealed):
+        return True
+    calibration, now = view.catalogue.calibration, view.enrolled.members.identities
+    before = calibration.identities if calibration else view.segment.enrolled.members.identities
+    changed = abs(now - before) + since >= max(1, PART * before) and now + since >= LEAST_IDENTITIES
+    return changed and small and bool(since or recent or view.gone.any())
+
+
+def reseal(view: View, writer: Writer, progress: Progress | None = None) -> None:
+    """Make one segment of all that is enrolled, its densities and its calibration anew, and drop what was removed.
+
+    A calibration on a cohort of strangers is kept: the cohort is not.
+    """
+    catalogue, folder = view.catalogue, writer.folder
+    asked, old = catalogue.asked, catalogue.segments[0]
+    count = view.enrolled.index.count
+    chosen = plan(count, catalogue.provenance.dim, recall=asked.recall, kind=asked.index, factory=asked.factory)
+    check_disk(chosen, folder)
+    name = following(old.name)
+    everybody = Enrolment(catalogue.provenance, count, (("the gallery", part) for part in stored(view, folder)))
+    with added_segment(folder, name):
+        made, opened = seal(folder, name, everybody, chosen, progress, score=asked.score, fuse=catalogue.scoring.fuse)
+    calibration = catalogue.calibration
+    if opened.enrolled.members.identities < LEAST_IDENTITIES:
+        calibration = None
+    elif calibration is None or calibration.source == "gallery" or calibration.scoring != opened.enrolled.scoring:
+        calibration = calibrate(opened.enrolled, Names(opened.template_ids), progress)
+    if calibration is not None and calibration is catalogue.calibration:
+        calibration = replace(calibration, left_out=())  # it may name people who were removed
+    with writer.changing() as database:
+        put_measured(database, (made,), opened.enrolled.scoring, calibration)
+        database.execute("DELETE FROM recent")
+    drop_segment(folder, old.name)
+
+
+def seal_recent(view: View, writer: Writer) -> None:
+    """Seal what is due: a small gallery, or one that has doubled, anew; a large one behind what it has sealed."""
+    count = view.enrolled.index.count
+    if count <= SMALL or count >= _GROWN * view.segment.measured:
+        reseal(view, writer)
+    else:
+        _extend(view, writer)
+
+
+def _extend(view: View, writer: Writer) -> None:
+    """Put recent templates behind the sealed ones, whose index takes them in its lists. Rows that were removed stay in the files
+    until all is sealed anew, and the calibration follows K by its law.
+    """
+    old, folder = view.catalogue.segments[0], writer.folder
+    sealed = len(view.segment.enrolled.members.codes)
+    recent = Templates(view.recent.table.filter(pa.array(~view.gone[sealed:])), view.catalogue.provenance)
+    density = view.enrolled.all_densities()
+    name = following(old.name)
+    with added_segment(folder, name):
+        rows = (part.table for part in _sealed(view, folder, kept=None))
+        new = extend(folder, old, name, rows, recent, None if density is None else density[-len(recent) :])
+    with writer.changing() as database:
+        put_extended(database, old, new, view.segment.measured)
+        database.execute("DELETE FROM recent")
+    drop_segment(folder, old.name)
+
+
+def stored(view: View, folder: Path) -> Iterator[Templates]:
+    """All that is enrolled, as templates in parts of the contract's schema, called as they are called now."""
+    sealed = len(view.segment.enrolled.members.codes)
+    yield from _sealed(view, folder, ~view.gone[:sealed])
+    yield Templates(view.recent.table.filter(pa.array(~view.gone[sealed:])), view.catalogue.provenance)
+
+
+def _sealed(view: View, folder: Path, kept: np.ndarray | None) -> Iterator[Templates]:
+    """The rows of the segment, or those that are `kept` bool (n,), called as they are called now."""
+    made = view.catalogue.provenance
+    renamed = view.catalogue.changes.renamed if view.catalogue.changes else {}
+    start = 0
+    for part in pq.ParquetFile(segment_files(folder, view.catalogue.segments[0].name)[0]).iter_batches(batch_size=ROW_GROUP):
+        table = pa.Table.from_batches([part])
+        if kept is not None:
+            table = table.filter(pa.array(kept[start : start + len(part)]))
+        start += len(part)
+        yield Templates(_called(table, renamed), made)
+
+
+def removed_vectors(view: View) -> np.ndarray:
+    """Vectors (m, d) that were removed and that the view still knows."""
+    index, sealed = view.segment.index, len(view.segment.enrolled.members.codes)
+    recent = vectors_of(view.recent.table.filter(pa.array(view.gone[sealed:])))
+    return np.concatenate([index.vectors(np.flatnonzero(view.gone[:sealed])), recent])
+
+
+def _called(table: pa.Table, renamed: dict[str, str]) -> pa.Table:
+    if not renamed:
+        return table
+    at = pc.index_in(table["identity"], value_set=pa.array(renamed, pa.string()))
+    names = pc.coalesce(pa.array(renamed.values(), pa.string()).take(at.combine_chunks()), table["identity"].combine_chunks())
+    column = table.schema.get_field_index("identity")
+    return table.set_column(column, table.schema.field(column), names)
