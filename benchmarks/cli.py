@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmarks.accuracy_cli import accuracy_command, audit_command, lfw_command, shift_command
-from benchmarks.living_cli import fuzz_command, kills_command, living_command, readers_command
+from benchmarks.living_cli import fuzz_command, growth_command, kills_command, living_command, readers_command
 from benchmarks.search_cli import fit_command, gallery_command, search_command
 
 if TYPE_CHECKING:
@@ -164,6 +164,7 @@ benchmark.command("gallery")(gallery_command)
 benchmark.command("living")(living_command)
 benchmark.command("kills")(kills_command)
 benchmark.command("readers")(readers_command)
+benchmark.command("growth")(growth_command)
 benchmark.command("fuzz")(fuzz_command)
 benchmark.command("fit-templates")(fit_command)
 

@@ -1,4 +1,4 @@
-"""The commands `onek benchmark living`, `kills`, `readers` and `fuzz`: parse, call, print."""
+"""The commands `onek benchmark living`, `kills`, `readers`, `growth` and `fuzz`: parse, call, print."""
 
 from pathlib import Path
 from typing import Annotated
@@ -88,3 +88,31 @@ def fuzz_command(
                 f"{made.memory / (1 << 20):.0f} MiB more memory at most"
             )
             done(1)
+
+
+def growth_command(
+    templates: Annotated[Path, typer.Option("--templates", metavar="T.parquet", help="Labelled templates, such as LFW's.")],
+    before: Annotated[int, typer.Option(min=50, help="Identities of the gallery that is built.")] = 100,
+    after: Annotated[int, typer.Option(min=51, help="Identities when the last has joined.")] = 1000,
+    splits: Annotated[int, typer.Option(min=1)] = 10,
+) -> None:
+    """The false-alarm rate of a gallery that grew by enrolment alone, beside the one asked for."""
+    import tempfile
+
+    from benchmarks.growth import measure_growth
+    from engine.templates import read_templates
+    from engine.terminal import out as console
+    from engine.terminal import stages
+
+    with tempfile.TemporaryDirectory() as folder, stages() as told:
+        made = measure_growth(read_templates(templates), before, after, Path(folder), splits=splits, progress=told)
+    console.print(
+        f"grown from {made.before:,} to {made.after:,} identities, {splits} splits, "
+        f"last calibrated by itself at {made.calibrated_at:,.0f}; FPIR obtained / asked for (95 %):"
+    )
+    for rate, own in made.obtained.items():
+        whole = made.built[rate]
+        console.print(
+            f"  {rate:.1%}: {own.mean:.2f} ({own.low:.2f} to {own.high:.2f}); "
+            f"built of all of them {whole.mean:.2f} ({whole.low:.2f} to {whole.high:.2f})"
+        )
