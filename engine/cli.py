@@ -15,6 +15,7 @@ import typer
 from engine.cli_care import backup_command, check_command, merge_command
 from engine.cli_living import compact_command, enroll_command, list_command, remove_command, rename_command
 from engine.cli_strangers import audit_command, calibrate_command, print_calibration
+from engine.cli_training import train_command
 from engine.errors import OnekError
 
 # Exit statuses.
@@ -297,6 +298,7 @@ app.command("compact")(compact_command)
 app.command("backup")(backup_command)
 app.command("merge")(merge_command)
 app.command("check")(check_command)
+app.command("train")(train_command)
 app.command("calibrate")(calibrate_command)
 app.command("audit")(audit_command)
 

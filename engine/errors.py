@@ -16,6 +16,7 @@ __all__ = [
     "PhotographsError",
     "PlanError",
     "TemplatesError",
+    "TrainingError",
     "VectorsError",
 ]
 
@@ -46,6 +47,10 @@ class GalleryError(OnekError):
 
 class GalleryBusy(GalleryError):
     """Another process was writing to the gallery for as long as this one was willing to wait."""
+
+
+class TrainingError(OnekError):
+    """Pictures that nothing can be learnt from, a run that cannot go on, or a loss that is no number any more."""
 
 
 class MetricsError(OnekError):

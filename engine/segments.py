@@ -36,6 +36,7 @@ from indexes.shortlist import Shortlisted
 
 Read = TypeVar("Read")
 _log = logging.getLogger(__name__)
+_MEND = "say onek check --repair, or restore the gallery from a backup"
 
 # Probes that an index's effort is found with, templates that the spread of all is taken from, and identities that of one.
 _PROBES, _SAMPLE, _IDENTITIES = 2048, 50_000, 10_000
@@ -184,24 +185,19 @@ def open_segment(folder: Path, segment: Segment, scoring: Scoring, measured: int
         return _or_damaged(lambda: _open_rows(rows_file, segment, scoring))
     for path, recorded, _ in recorded_files(folder, segment):
         if not path.is_file():
-            raise GalleryError(f"{path} is missing; restore the gallery from a backup or build it anew")
+            raise GalleryError(f"{path} is missing; {_MEND}")
         if (found := path.stat().st_size) != recorded:
-            raise GalleryError(
-                f"{path} has {found} bytes, {recorded} were recorded; restore the gallery from a backup or build it anew"
-            )
+            raise GalleryError(f"{path} has {found} bytes, {recorded} were recorded; {_MEND}")
     index = _or_damaged(lambda: load_index(index_file, open_vectors(vectors_file)))
     codes, identities, template_ids = _or_damaged(lambda: _labels(rows_file))
     if not index.count == len(codes) == segment.templates or index.kind != segment.kind:
         raise GalleryError(
             f"{folder}: found {len(codes)} rows and {index.count} vectors in an index of kind {index.kind}, "
-            f"recorded were {segment.templates} in {segment.kind}; restore the gallery from a backup or build it anew"
+            f"recorded were {segment.templates} in {segment.kind}; {_MEND}"
         )
     density = _or_damaged(lambda: open_vectors(density_file)) if scoring.score == LOCAL else None
     if density is not None and density.shape != (index.count, 2):
-        raise GalleryError(
-            f"{density_file} has the shape {density.shape}, expected ({index.count}, 2); restore the gallery from a backup or "
-            "build it anew"
-        )
+        raise GalleryError(f"{density_file} has the shape {density.shape}, expected ({index.count}, 2); {_MEND}")
     if measured is not None and not 0 < measured <= len(codes):
         raise GalleryError(f"{folder}: its catalogue is damaged: {measured} of {len(codes)} templates were measured")
     among = None if measured is None else _among(codes, measured)
@@ -211,7 +207,7 @@ def open_segment(folder: Path, segment: Segment, scoring: Scoring, measured: int
 
 def _open_rows(rows_file: Path, segment: Segment, scoring: Scoring) -> OpenSegment:
     if not rows_file.is_file() or sha256_file(rows_file) != segment.rows_sha256:
-        raise GalleryError(f"{rows_file} is not what was sealed; restore the gallery from a backup or build it anew")
+        raise GalleryError(f"{rows_file} is not what was sealed; {_MEND}")
     codes, identities, template_ids = _labels(rows_file)
     index = Flat.build(vectors_of(pq.read_table(rows_file, columns=["vector"])))
     return OpenSegment(Enrolled(index, Members(codes), scoring), identities, template_ids, len(codes))
@@ -277,7 +273,7 @@ def _or_damaged(read: Callable[[], Read]) -> Read:
     try:
         return read()
     except (*UNREADABLE, IndexFileError) as error:
-        raise GalleryError(f"{error}; restore the gallery from a backup or build it anew") from error
+        raise GalleryError(f"{error}; {_MEND}") from error
 
 
 def _labels(rows_file: Path) -> tuple[np.ndarray, pa.Array, pa.ChunkedArray]:

@@ -63,6 +63,21 @@ def stages() -> Iterator[Callable[[str, int, int], None]]:
         yield told
 
 
+@contextmanager
+def training(photographs: int) -> Iterator[tuple[Callable[[int], None], Callable[[int, int, float, float, float], None]]]:
+    """Bars for a training run: one of photographs, told how many more are cut; one of an epoch's steps, told how many are done,
+    of how many, the loss, the active share, and images a second.
+    """
+    with _bar() as bar:
+        chips, epoch = bar.add_task("chips", total=photographs), bar.add_task("training", total=None)
+
+        def told(done: int, total: int, loss: float, share: float, rate: float) -> None:
+            said = f"loss {loss:.3f} {share:4.0%} {rate:.0f}/s"
+            bar.update(epoch, completed=done, total=total, description=said)
+
+        yield lambda more: bar.advance(chips, more), told
+
+
 def announce(plan: "Plan", local: bool) -> None:
     """Say what will be built and why, what it will take, before the work begins; `local`: whether local scores may follow."""
     memory, cached, disk = (humanfriendly.format_size(size, binary=True) for size in (plan.memory, plan.cached, plan.disk))

@@ -53,6 +53,18 @@ class DlibResnet(Encoder):
         return self._call(chips).numpy()
 
 
+def network() -> tuple[Any, tuple[float, float, float]]:
+    """The Keras model with the installed weights, from prepared chips (n, 150, 150, 3) to descriptors (n, 128), and the mean that
+    prepares them: (rgb - mean) / 256.
+
+    Raises:
+        EncoderError: the weights are missing or are something else.
+    """
+    read = read_face_resnet(_installed_weights())
+    red, green, blue = map(float, read.mean)
+    return _build(read), (red, green, blue)
+
+
 def _installed_weights() -> Path:
     # The package is located, not imported: importing it needs pkg_resources, which newer Pythons lack.
     try:

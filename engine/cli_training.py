@@ -1,0 +1,100 @@
+"""The commands that learn: `train`. Parse, call, print."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine.cli_living import PROBLEMS
+
+
+def train_command(
+    photos: Annotated[list[Path], typer.Argument(metavar="PHOTOS...", help="As for embed; each with an identity.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="ENCODER.keras", help="The encoder to write.")],
+    network: Annotated[
+        str | None, typer.Option(metavar="small|openface", help="A fresh network. Default: small, which a laptop trains.")
+    ] = None,
+    begin: Annotated[
+        str | None, typer.Option("--from", metavar="dlib-resnet|PATH.keras", help="Go on with an encoder, instead.")
+    ] = None,
+    loss: Annotated[str, typer.Option(metavar="triplet|arcface|pairs")] = "triplet",
+    mining: Annotated[str, typer.Option(metavar="random|semi-hard|hard", help="Which triplets of a batch.")] = "semi-hard",
+    margin: Annotated[float, typer.Option(min=0, help="Of the triplet loss, in squared distance.")] = 0.2,
+    epochs: Annotated[int, typer.Option(min=1, help="At most.")] = 30,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps an epoch. Default: about one pass over the pictures.")] = None,
+    identities: Annotated[int, typer.Option(min=2, help="Identities in a batch.")] = 24,
+    each: Annotated[int, typer.Option(min=2, help="Pictures of each of them.")] = 4,
+    rate: Annotated[float | None, typer.Option(metavar="RATE", help="Adam's. Default: 0.001; with --from 0.00003.")] = None,
+    patience: Annotated[int, typer.Option(min=1, help="Epochs without a better TPIR before it stops.")] = 8,
+    validation: Annotated[float, typer.Option(metavar="SHARE", help="Of the identities, that are not trained on.")] = 0.2,
+    augment: Annotated[bool, typer.Option(help="Change chips: mirror, shift, light, blur, JPEG.")] = True,
+    faces: Annotated[str, typer.Option(metavar="largest|none", help="none: the photographs are face crops.")] = "largest",
+    labels: Annotated[str | None, typer.Option(metavar="folder|stem|FILE", help="As for embed.")] = None,
+    chips: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Keep the aligned chips there, for further runs.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed, the same run.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run to the same output.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output, forget an interrupted run.")] = False,
+) -> None:
+    """Train an encoder, and say after each epoch how well it knows people that it is not trained on."""
+    from engine.errors import TrainingError
+    from engine.labels import find_photographs
+    from engine.problems import write_problems
+    from engine.terminal import out as console
+    from engine.terminal import thousands, training
+    from engine.training.checkpoint import Epoch
+    from engine.training.fit import Recipe
+    from engine.training.networks import SMALL, begun, fresh, has_gpu
+    from engine.training.run import train_to_file
+
+    if network is not None and begin is not None:
+        raise TrainingError(f"--network {network} and --from {begin} were both given; expected one of them")
+    usual = 1e-3 if begin is None else 3e-5
+    recipe = Recipe(
+        loss=loss,
+        mining=mining,
+        margin=margin,
+        epochs=epochs,
+        steps=steps,
+        identities=identities,
+        each=each,
+        rate=usual if rate is None else rate,
+        patience=patience,
+        augment=augment,
+        seed=seed,
+    )
+    recipe.check()
+    photographs = find_photographs(photos, labels)
+    model = begun(begin) if begin is not None else fresh(network or SMALL, seed, mixed=has_gpu())
+
+    def say(epoch: Epoch) -> None:
+        learnt = (
+            f"loss {epoch.loss:.4f}, active {epoch.active:.0%}, {epoch.images_per_second:.0f} images/s; " if epoch.number else ""
+        )
+        console.print(
+            f"epoch {epoch.number}: {learnt}TPIR at FPIR 1 % {epoch.tpir:.1%}, rank-1 {epoch.rank1:.1%}, EER {epoch.eer:.2%}"
+        )
+
+    with training(len(photographs)) as (cut, told):
+        made = train_to_file(
+            photographs,
+            model,
+            recipe,
+            out,
+            faces=faces,
+            share=validation,
+            chips=chips,
+            resume=resume,
+            overwrite=overwrite,
+            cut=cut,
+            told=told,
+            seen=say,
+        )
+    problems = ""
+    if made.problems:
+        problems = f"; {len(made.problems)} photographs gave no chip, reasons in {write_problems(out, made.problems)}"
+    console.print(
+        f"{out}: epoch {made.best.number} of {len(made.epochs) - 1}, trained on {thousands(made.trained)} pictures, "
+        f"validated with {thousands(made.validated)} of other people{problems}"
+    )
+    if made.problems:
+        raise typer.Exit(PROBLEMS)

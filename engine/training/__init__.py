@@ -1,0 +1,1 @@
+"""Training encoders, verifiers over pairs of templates, and projections of templates."""

@@ -1,0 +1,105 @@
+"""A whole training run: photographs in, an encoder out."""
+
+import csv
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from engine.errors import TrainingError
+from engine.files import check_output, refusing, whole_file
+from engine.labels import Photograph
+from engine.problems import Problem
+from engine.training.checkpoint import Epoch
+from engine.training.chips import cut_chips
+from engine.training.fit import Recipe, Told, fit
+from engine.training.networks import Network, save
+from engine.training.validation import split_identities, validation_of
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run made: `epochs`, of which `best` is in the file; `trained` and `validated` chips; `problems` of photographs."""
+
+    epochs: tuple[Epoch, ...]
+    best: Epoch
+    trained: int
+    validated: int
+    problems: tuple[Problem, ...]
+
+
+def train_to_file(
+    photographs: Sequence[Photograph],
+    network: Network,
+    recipe: Recipe,
+    out: Path,
+    *,
+    faces: str = "largest",
+    share: float = 0.2,
+    chips: Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    cut: Callable[[int], None] | None = None,
+    told: Told | None = None,
+    seen: Callable[[Epoch], None] | None = None,
+) -> Run:
+    """Train a network on photographs, and write it where `--encoder OUT` finds it, a JSON file and the epochs as CSV beside it.
+
+    While it runs, `OUT.training` holds its checkpoint and the chips; it goes when the run ends well.
+
+    Args:
+        photographs: each with an identity.
+        network: what to train.
+        recipe: how to.
+        out: the `.keras` file.
+        faces: as in `Embedder`.
+        share: of the identities, that are validated with and not trained on.
+        chips: a folder where chips are kept for further runs, instead.
+        resume: whether to go on with an interrupted run to the same output.
+        overwrite: whether what stands at `out` may be replaced, and an interrupted run forgotten.
+        cut: told how many more photographs are cut.
+        told: as in `fit`.
+        seen: as in `fit`.
+
+    Raises:
+        OutputError: the output exists or cannot be written.
+        TrainingError: as `fit`, or an interrupted run lies there and neither `resume` nor `overwrite` says what to do.
+    """
+    if out.suffix != ".keras":
+        raise TrainingError(f"{out}: an encoder is written as .keras; expected a name that ends so")
+    check_output(out, overwrite)
+    folder = out.with_name(f"{out.name}.training")
+    if folder.exists() and not (resume or overwrite):
+        raise TrainingError(f"an interrupted run lies in {folder}; pass --resume to go on, or --overwrite to start anew")
+    with refusing(out):
+        if not resume:
+            shutil.rmtree(folder, ignore_errors=True)
+        for each in (folder, chips or folder):
+            each.mkdir(0o700, parents=True, exist_ok=True)
+    made = cut_chips(photographs, network.chip, faces, chips or folder, cut)
+    rows, aside = split_identities(made.names, share, recipe.seed)
+    validation = validation_of(made.names, aside, recipe.seed)
+    trained = fit(
+        network,
+        made.pixels,
+        made.names,
+        rows,
+        validation,
+        recipe,
+        folder,
+        of=f"{made.digest} {share:g}",
+        resume=resume,
+        told=told,
+        seen=seen,
+    )
+    save(network, out)
+    _write_epochs(out.with_suffix(".epochs.csv"), trained.epochs)
+    shutil.rmtree(folder)
+    return Run(trained.epochs, trained.best, len(rows), len(aside), made.problems)
+
+
+def _write_epochs(path: Path, epochs: Sequence[Epoch]) -> None:
+    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        rows = csv.DictWriter(stream, [field.name for field in fields(Epoch)], lineterminator="\n")
+        rows.writeheader()
+        rows.writerows(asdict(epoch) for epoch in epochs)
