@@ -113,14 +113,13 @@ def fit(
     steps = recipe.steps or max(1, len(rows) // (recipe.identities * recipe.each))
     while _goes_on(checkpoint, recipe):
         number = len(checkpoint.epochs)
+        span = range((number - 1) * steps, number * steps)
         try:
-            epoch = _epoch(
-                stepper, batches, chips, rows, labels, range((number - 1) * steps, number * steps), recipe, number, told
-            )
+            epoch = _epoch(stepper, batches, chips, rows, labels, span, recipe, number, told)
+            epoch = _validated(network, chips, aside, validation, epoch)
         except TrainingError:
             network.model.set_weights(checkpoint.best)
             raise
-        epoch = _validated(network, chips, aside, validation, epoch)
         better = epoch.tpir > max(each.tpir for each in checkpoint.epochs)
         best = _weights(network) if better else checkpoint.best
         checkpoint = Checkpoint(run, (*checkpoint.epochs, epoch), stepper.state(), best)
