@@ -10,6 +10,7 @@ from engine.embed import Embedder, problems_of
 from engine.errors import PhotographsError
 from engine.files import check_output
 from engine.gallery import Gallery
+from engine.head import Head
 from engine.labels import Photograph, find_photographs
 from engine.problems import Problem, problems_path, write_problems
 from engine.results import Counts, Results, results_file, writer_for
@@ -41,6 +42,7 @@ def identify_to_file(
     faces: str | None = None,
     encoder: str | None = None,
     weights: Path | None = None,
+    head: Head | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> IdentifySummary:
@@ -59,11 +61,11 @@ def identify_to_file(
     if any(is_template_file(path) for path in probes):
         if faces or encoder or weights:
             raise PhotographsError("--faces, --encoder and --weights go with photographs; the probes are templates already")
-        tables = _of_templates(gallery, probes, limit, top, progress)
+        tables = _of_templates(gallery, probes, limit, top, head, progress)
     else:
         photographs = find_photographs(probes, "none")
         embedder = gallery.embedder(faces, encoder=encoder, weights=weights)
-        tables = _of_photographs(gallery, photographs, limit, top, embedder, problems, progress)
+        tables = _of_photographs(gallery, photographs, limit, top, head, embedder, problems, progress)
     counts = Counts()
     with results_file(out) as writer:
         for table in tables:
@@ -79,7 +81,7 @@ def count_probes(probes: Sequence[Path]) -> int | None:
 
 
 def _of_templates(
-    gallery: Gallery, probes: Sequence[Path], limit: float, top: int, progress: Progress | None
+    gallery: Gallery, probes: Sequence[Path], limit: float, top: int, head: Head | None, progress: Progress | None
 ) -> Iterator[pa.Table]:
     if len(probes) > 1:
         raise PhotographsError(
@@ -87,7 +89,7 @@ def _of_templates(
         )
     # Reading, searching and the caller's writing each have a thread.
     parts = ahead(stream_templates(probes[0], TEMPLATES))
-    for table in ahead(gallery.identify_templates(part, limit, top) for part in parts):
+    for table in ahead(gallery.identify_templates(part, limit, top, head) for part in parts):
         yield table
         if progress:
             progress(table.num_rows)
@@ -98,10 +100,11 @@ def _of_photographs(
     photographs: Sequence[Photograph],
     limit: float,
     top: int,
+    head: Head | None,
     embedder: Embedder,
     problems: list[Problem],
     progress: Progress | None,
 ) -> Iterator[pa.Table]:
     for outcomes in batched(embedder.stream(photographs, progress), BATCH):
         problems += problems_of(outcomes)
-        yield gallery.identify_outcomes(outcomes, embedder, limit, top)
+        yield gallery.identify_outcomes(outcomes, embedder, limit, top, head)

@@ -15,7 +15,7 @@ import typer
 from engine.cli_care import backup_command, check_command, merge_command
 from engine.cli_living import compact_command, enroll_command, list_command, remove_command, rename_command
 from engine.cli_strangers import audit_command, calibrate_command, print_calibration
-from engine.cli_training import train_command
+from engine.cli_training import project_command, train_command, train_head_command, train_projection_command
 from engine.errors import OnekError
 
 # Exit statuses.
@@ -53,6 +53,8 @@ Weights = Annotated[
     Path | None, typer.Option(metavar="FOLDER|FILE", help="The encoder's weights, where they do not come with onek.")
 ]
 
+Head = Annotated[Path | None, typer.Option("--head", metavar="H.npz", help="What onek train-head made.")]
+
 
 @app.callback(invoke_without_command=True)
 def _root(show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
@@ -69,6 +71,9 @@ def embed(
         str, typer.Option(metavar="NAME|PATH", help="See onek encoders; or an .onnx or .keras file.")
     ] = "dlib-resnet",
     weights: Weights = None,
+    projection: Annotated[
+        Path | None, typer.Option(metavar="P.npz", help="Apply what onek train-projection made, behind the encoder.")
+    ] = None,
     flip: Annotated[bool, typer.Option(help="Average each face with its mirror image.")] = True,
     faces: Annotated[
         str, typer.Option(metavar="largest|all|none", help="Which faces; none: the photographs are face crops.")
@@ -93,7 +98,7 @@ def embed(
 
     check_embed_output(out, overwrite=overwrite, resume=resume)
     photographs = find_photographs(photos, labels or ("none" if faces == "all" else None))
-    embedder = Embedder(load_encoder(encoder, flip=flip, weights=weights), faces)
+    embedder = Embedder(load_encoder(encoder, flip=flip, weights=weights, projection=projection), faces)
     with progress("embedding", len(photographs)) as done:
         made = embed_to_file(photographs, embedder, out, overwrite=overwrite, resume=resume, sources=sources, progress=done)
     console.print(
@@ -180,6 +185,7 @@ def identify(
     faces: Faces = None,
     encoder: MovedEncoder = None,
     weights: Weights = None,
+    head: Head = None,
     threads: Threads = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -187,6 +193,7 @@ def identify(
     _limit_threads(threads)
     from engine.batch import count_probes, identify_to_file
     from engine.gallery import Gallery
+    from engine.head import read_head
     from engine.terminal import out as console
     from engine.terminal import progress, thousands
 
@@ -202,6 +209,7 @@ def identify(
             faces=faces,
             encoder=encoder,
             weights=weights,
+            head=None if head is None else read_head(head),
             overwrite=overwrite,
             progress=done,
         )
@@ -228,18 +236,21 @@ def verify(
     faces: Annotated[str | None, typer.Option(metavar="largest|none", help="none: the photograph is a face crop.")] = None,
     encoder: MovedEncoder = None,
     weights: Weights = None,
+    head: Head = None,
 ) -> None:
     """Compare one photograph with one enrolled identity. Exit status: 0 the same, 4 not the same."""
     from engine.gallery import Gallery
+    from engine.head import read_head
     from engine.terminal import out as console
 
     opened = Gallery.open(gallery)
-    found = opened.verify(photo, identity, threshold=threshold, fmr=fmr, faces=faces, encoder=encoder, weights=weights)
-    answer = "the same" if found.same else "not the same"
-    console.print(
-        f"{answer}: {found.probe} is {found.distance:.4f} from {found.identity} ({found.template_id}); "
-        f"threshold {found.threshold:.4f}"
+    learnt = None if head is None else read_head(head)
+    found = opened.verify(
+        photo, identity, threshold=threshold, fmr=fmr, faces=faces, encoder=encoder, weights=weights, head=learnt
     )
+    answer = "the same" if found.same else "not the same"
+    limit = f"threshold {found.threshold:.4f}" if found.probability is None else f"p(same) {found.probability:.4f} by the head"
+    console.print(f"{answer}: {found.probe} is {found.distance:.4f} from {found.identity} ({found.template_id}); {limit}")
     if not found.same:
         raise typer.Exit(NOT_THE_SAME)
 
@@ -299,6 +310,9 @@ app.command("backup")(backup_command)
 app.command("merge")(merge_command)
 app.command("check")(check_command)
 app.command("train")(train_command)
+app.command("train-projection")(train_projection_command)
+app.command("train-head")(train_head_command)
+app.command("project")(project_command)
 app.command("calibrate")(calibrate_command)
 app.command("audit")(audit_command)
 

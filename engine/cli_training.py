@@ -1,4 +1,4 @@
-"""The commands that learn: `train`. Parse, call, print."""
+"""The commands that learn: `train`, `train-projection`, `train-head`, and `project`. Parse, call, print."""
 
 from pathlib import Path
 from typing import Annotated
@@ -98,3 +98,68 @@ def train_command(
     )
     if made.problems:
         raise typer.Exit(PROBLEMS)
+
+
+TemplateFiles = Annotated[list[Path], typer.Argument(metavar="T.parquet...", help="Labelled templates of one encoder.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
+
+
+def train_projection_command(
+    templates: TemplateFiles,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="P.npz", help="The projection to write.")],
+    kind: Annotated[str, typer.Option(metavar="lda|wccn|pca", help="What it is.")] = "lda",
+    dim: Annotated[int | None, typer.Option(min=1, help="Dimensions of the result. Default: as many as there are.")] = None,
+    shrinkage: Annotated[float, typer.Option(help="Of the covariance within identities, 0 to 1.")] = 0.1,
+    overwrite: Overwrite = False,
+) -> None:
+    """Learn a linear map of templates. On dlib-resnet's none helped; see the README."""
+    from engine.files import check_output
+    from engine.templates import read_templates
+    from engine.terminal import out as console
+    from engine.training.projections import train_projection
+
+    check_output(out, overwrite)
+    made = train_projection(read_templates(*templates), kind, dim, shrinkage)
+    made.save(out)
+    console.print(f"{out}: {kind}, {made.matrix.shape[0]} to {made.matrix.shape[1]} dimensions")
+
+
+def train_head_command(
+    templates: TemplateFiles,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="H.npz", help="The head to write.")],
+    form: Annotated[str, typer.Option(metavar="absolute|chi2", help="How two templates are compared.")] = "chi2",
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Learn a verifier from pairs of templates, for verify and identify --head. Local scores are better; see the README."""
+    from engine.files import check_output
+    from engine.templates import read_templates
+    from engine.terminal import out as console
+    from engine.training.heads import train_head
+
+    check_output(out, overwrite)
+    made = train_head(read_templates(*templates), form, seed)
+    made.save(out)
+    console.print(f"{out}: {form}, {len(made.weights)} weights, {(made.weights < 0).sum()} of them below 0")
+
+
+def project_command(
+    templates: Annotated[Path, typer.Argument(metavar="T.parquet", help="Templates of the encoder that it was learnt for.")],
+    projection: Annotated[Path, typer.Option("--projection", metavar="P.npz", help="What onek train-projection made.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="U.parquet", help="The template file to write.")],
+    overwrite: Overwrite = False,
+) -> None:
+    """Apply a projection to templates that are made already."""
+    from engine.files import check_output, whole_file
+    from engine.projection import read_projection
+    from engine.templates import TemplateWriter, stream_templates
+    from engine.terminal import out as console
+    from engine.terminal import thousands
+
+    check_output(out, overwrite)
+    learnt = read_projection(projection)
+    with whole_file(out) as temporary, TemplateWriter(temporary, learnt.provenance_at(projection)) as writer:
+        for part in stream_templates(templates):
+            for rows in learnt.apply(part, projection).table.to_batches():
+                writer.write(rows)
+    console.print(f"{thousands(writer.rows)} templates of {learnt.matrix.shape[1]} dimensions in {out}")

@@ -15,6 +15,7 @@ from engine.embed import Embedder, Outcome, list_photographs, to_batch
 from engine.encoders import load_encoder
 from engine.errors import EncoderMismatch, GalleryError, PhotographsError
 from engine.faces import CROP_ALIGNMENT
+from engine.head import SHORTLIST, Head, reordered
 from engine.info import GalleryInfo, describe
 from engine.provenance import require_same
 from engine.results import Results, failed_result, make_results
@@ -25,6 +26,8 @@ from engine.verification import Verification, code_of, one_face
 from engine.view import View, open_view, sources_of
 from indexes.base import Index, distances_to
 
+# The probability from which on a head says "the same".
+_EVEN = 0.5
 Probes = np.ndarray | Templates | str | Path | Sequence[str | Path | np.ndarray]
 
 
@@ -137,7 +140,10 @@ class OpenGallery:
                 "so it takes vectors as probes, no photographs"
             )
         faces = faces or ("none" if made.alignment == CROP_ALIGNMENT else "largest")
-        embedder = Embedder(load_encoder(encoder or made.encoder, flip=made.flip, weights=weights or made.weights), faces)
+        network = load_encoder(
+            encoder or made.encoder, flip=made.flip, weights=weights or made.weights, projection=made.projection
+        )
+        embedder = Embedder(network, faces)
         require_same(made, embedder.provenance, str(self.path), "the probe photographs")
         return embedder
 
@@ -149,6 +155,7 @@ class OpenGallery:
         fpir: float | None = None,
         top: int = 5,
         faces: str | None = None,
+        head: Head | None = None,
     ) -> Results:
         """Say of each probe who it is, or that it is nobody enrolled.
 
@@ -159,6 +166,8 @@ class OpenGallery:
                 that, the encoder's own distance decides.
             top: how many candidates to return.
             faces: for photographs, as in `embedder`.
+            head: puts the candidates in another order; whether the first is accepted its score says as before, so that no more
+                strangers get a name.
 
         Returns:
             One result per probe face, in order; a photograph without a face has one that says `failed`.
@@ -172,15 +181,15 @@ class OpenGallery:
             if faces is not None:
                 raise PhotographsError(f"faces={faces!r} goes with photographs; the probes are vectors already")
             templates = probes if isinstance(probes, Templates) else Templates.from_vectors(probes)
-            return Results(self.identify_templates(templates, self.threshold(threshold, fpir), top))
+            return Results(self.identify_templates(templates, self.threshold(threshold, fpir), top, head))
         embedder = self.embedder(faces)
         limit = self.threshold(threshold, fpir)
         pictures: str | Path | Sequence[str | Path | np.ndarray] = [probes] if isinstance(probes, np.ndarray) else probes
         outcomes = embedder.stream(list_photographs(pictures, "none"))
-        tables = [self.identify_outcomes(part, embedder, limit, top) for part in batched(outcomes, 1024)]
+        tables = [self.identify_outcomes(part, embedder, limit, top, head) for part in batched(outcomes, 1024)]
         return Results(pa.concat_tables(tables))
 
-    def identify_templates(self, probes: Templates, limit: float, top: int) -> pa.Table:
+    def identify_templates(self, probes: Templates, limit: float, top: int, head: Head | None = None) -> pa.Table:
         """As `identify`, for templates at a threshold that `threshold` gave, as an Arrow table.
 
         A probe is called by its source, or else by its template id.
@@ -190,7 +199,10 @@ class OpenGallery:
             raise GalleryError(f"{top} candidates were asked for; expected at least 1")
         with self._searching:
             view = self._view
-            found = view.enrolled.candidates(probes.vectors, top)
+            found = view.enrolled.candidates(probes.vectors, top if head is None else max(top, SHORTLIST))
+            if head is not None:
+                head.check(self.provenance, str(self.path))
+                found = reordered(found, head, probes.vectors, view.enrolled.index, top)
         enrolled = view.enrolled
         expected = None
         if self.calibration is not None:
@@ -206,10 +218,12 @@ class OpenGallery:
             expected_false_alarms=expected,
         )
 
-    def identify_outcomes(self, outcomes: Sequence[Outcome], embedder: Embedder, limit: float, top: int) -> pa.Table:
+    def identify_outcomes(
+        self, outcomes: Sequence[Outcome], embedder: Embedder, limit: float, top: int, head: Head | None = None
+    ) -> pa.Table:
         """As `identify_templates`, for photographs that were embedded: a failed one has its row where it stood."""
         rows = pa.Table.from_batches([to_batch(outcomes, embedder.provenance)])
-        found = self.identify_templates(Templates(rows, embedder.provenance), limit, top)
+        found = self.identify_templates(Templates(rows, embedder.provenance), limit, top, head)
         tables, at = [], 0
         for outcome in outcomes:
             faces = len(outcome.faces)
@@ -227,6 +241,7 @@ class OpenGallery:
         faces: str | None = None,
         encoder: str | None = None,
         weights: str | Path | None = None,
+        head: Head | None = None,
     ) -> Verification:
         """Compare one probe with one enrolled identity.
 
@@ -238,6 +253,7 @@ class OpenGallery:
             faces: for a photograph, `largest` or `none`, as in `embedder`.
             encoder: for a photograph, as in `embedder`.
             weights: for a photograph, as in `embedder`.
+            head: decides instead of a threshold.
 
         Raises:
             GalleryError: nobody of that name is enrolled, there is no threshold, or the gallery does not support the rate.
@@ -245,7 +261,11 @@ class OpenGallery:
         """
         if faces == "all":
             raise PhotographsError("--faces all: verify compares one face; expected largest or none")
-        limit = verify_threshold(threshold, fmr, self.calibration, self.provenance.threshold)
+        if head is not None:
+            head.check(self.provenance, str(self.path))
+            if threshold is not None or fmr is not None:
+                raise GalleryError("--head decides by its probability; expected no --threshold and no --fmr beside it")
+        limit = 0.0 if head else verify_threshold(threshold, fmr, self.calibration, self.provenance.threshold)
         code = code_of(self.identity_names, identity, self.path)
         if isinstance(probe, np.ndarray) and probe.dtype != np.uint8:
             templates = Templates.from_vectors(probe)
@@ -257,4 +277,7 @@ class OpenGallery:
         distances = distances_to(vector[None], self.index.vectors(rows), np.arange(len(rows))[None])[0]
         best = int(np.argmin(distances))
         template_id = self.template_ids[int(rows[best])].as_py()
+        if head is not None:
+            sure = head.probability(float(head.scores(vector[None], self.index.vectors(rows)).min()))
+            return Verification(name, identity, sure >= _EVEN, float(distances[best]), limit, template_id, sure)
         return Verification(name, identity, bool(accepts(distances[best], limit)), float(distances[best]), limit, template_id)

@@ -15,7 +15,8 @@ from engine.errors import GalleryError, PhotographsError
 class Verification:
     """Whether a probe shows the identity that it was said to show: `same` if and only if `distance <= threshold`.
 
-    `distance` is that of the identity's nearest template, `template_id`.
+    `distance` is that of the identity's nearest template, `template_id`. Where a head decided, `probability` is what it gives the
+    identity's most alike template, and `same` whether that is a half or more.
     """
 
     probe: str
@@ -24,6 +25,7 @@ class Verification:
     distance: float
     threshold: float
     template_id: str
+    probability: float | None = None
 
 
 def code_of(identities: pa.Array, identity: str, where: Path) -> int:

@@ -16,6 +16,7 @@ from engine.files import whole_file
 SMALL, OPENFACE = "small", "openface"
 NETWORKS = (SMALL, OPENFACE)
 _SIDE, _FILTERS, _DIM = 64, (32, 64, 96, 128), 128
+_MOMENTUM = 0.9
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,12 @@ def fresh(name: str, seed: int = 0, *, mixed: bool = False) -> Network:
     before = config.dtype_policy()
     config.set_dtype_policy("mixed_float16" if mixed else "float32")
     try:
-        return replace(_fresh(name), mixed=mixed)
+        made = replace(_fresh(name), mixed=mixed)
+        for layer in made.model.layers:
+            if isinstance(layer, tensorflow().keras.layers.BatchNormalization):
+                # Keras's 0.99 takes hundreds of steps to forget the statistics of random weights, which validation would see.
+                layer.momentum = _MOMENTUM
+        return made
     finally:
         config.set_dtype_policy(before)
 

@@ -1,0 +1,127 @@
+"""How much worse probes may be: accuracy of encoders on chips that are corrupted, the enrolled ones clean."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+
+from benchmarks.corruptions import CORRUPTIONS, STRENGTHS, corrupted
+from benchmarks.open_set import enrol, search
+from engine.encoders import Encoder
+from engine.errors import TrainingError
+from engine.files import whole_file
+from engine.labels import Photograph
+from engine.metrics import Searches, measure
+from engine.scores import Scoring
+from engine.training.chips import cut_chips
+from indexes.base import Progress
+
+CLEAN = "clean"
+METRICS = ("tpir@fpir=0.01", "rank1")
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """Figures by `METRICS` of one encoder, a kind of corruption and its strength, 0 for none."""
+
+    encoder: str
+    kind: str
+    strength: int
+    tpir: float
+    rank1: float
+
+
+@dataclass(frozen=True)
+class _People:
+    """Chips: one enrolled of each identity, one mated probe of it, strangers."""
+
+    enrolled: np.ndarray
+    mated: np.ndarray
+    strangers: np.ndarray
+
+
+def measure_robustness(
+    photographs: Sequence[Photograph],
+    encoders: Sequence[Encoder],
+    out: Path,
+    *,
+    faces: str = "largest",
+    score: str = "local",
+    people: int = 500,
+    progress: Progress | None = None,
+) -> list[Robustness]:
+    """Enrol up to `people` identities that have two pictures, with one each; search for their second ones, and for as many
+    strangers. Chips are kept below `out`.
+
+    Raises:
+        TrainingError: too few people.
+    """
+    rows = []
+    for number, encoder in enumerate(encoders):
+        folder = out / f"chips-{encoder.card.chip.size}-{number}"
+        folder.mkdir(parents=True, exist_ok=True)
+        chips = cut_chips(photographs, encoder.card.chip, faces, folder)
+        chosen = _chosen(chips.names, people)
+        enrolled = _encoded(encoder, chips.pixels[chosen.enrolled])
+        gallery = enrol(enrolled, np.arange(len(enrolled)), Scoring(score))
+        conditions = [(CLEAN, 0), *((kind, strength) for kind in CORRUPTIONS for strength in STRENGTHS)]
+        for done, (kind, strength) in enumerate(conditions, start=1):
+            probes = []
+            for some in (chosen.mated, chosen.strangers):
+                pixels = np.asarray(chips.pixels[some])
+                probes.append(_encoded(encoder, corrupted(pixels, kind, strength) if strength else pixels))
+            truth = np.arange(len(chosen.mated))
+            table = search(gallery, probes[0], truth, probes[1], (truth.tolist(), chosen.strangers.tolist()))
+            is_mated, scores = np.asarray(table["mated"]), np.asarray(table["score"])
+            found = Searches(np.asarray(table["rank"])[is_mated], scores[is_mated], scores[~is_mated])
+            tpir, rank1 = (measure(metric, found) for metric in METRICS)
+            rows.append(Robustness(encoder.card.name, kind, strength, tpir, rank1))
+            if progress:
+                progress(encoder.card.name, done, len(conditions))
+    return rows
+
+
+def draw(rows: Sequence[Robustness], path: Path) -> None:
+    """TPIR at FPIR 1 % against strength, a small picture for each kind and a line for each encoder; PNG or SVG by the ending."""
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    encoders = list(dict.fromkeys(row.encoder for row in rows))
+    figure, axes = plt.subplots(3, 4, figsize=(13, 8), sharex=True, sharey=True)
+    for axis, kind in zip(axes.flat, CORRUPTIONS, strict=False):
+        for encoder in encoders:
+            own = [row for row in rows if row.encoder == encoder and row.kind in (CLEAN, kind)]
+            axis.plot([row.strength for row in own], [100 * row.tpir for row in own], marker="o", label=encoder)
+        axis.set_title(kind)
+        axis.set_ylim(0, 100)
+    for axis in axes.flat[len(CORRUPTIONS) :]:
+        axis.axis("off")
+    axes[0, 0].legend()
+    figure.supxlabel("strength")
+    figure.supylabel("TPIR at FPIR 1 %")
+    figure.tight_layout()
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, format=path.suffix[1:])
+    plt.close(figure)
+
+
+def _chosen(names: np.ndarray, people: int) -> _People:
+    random = np.random.default_rng(0)
+    rows = random.permutation(len(names))
+    identities, first, counts = np.unique(names[rows], return_index=True, return_counts=True)
+    members = random.permutation(np.flatnonzero(counts > 1))[:people]
+    enrolled = rows[first[members]]
+    mated = [np.setdiff1d(np.flatnonzero(names == identities[member]), enrolled)[0] for member in members]
+    others = np.setdiff1d(np.arange(len(identities)), members)
+    strangers = rows[first[random.permutation(others)[: len(members)]]]
+    if len(members) < 2 or not len(strangers):
+        raise TrainingError(f"{len(members)} identities with two pictures and {len(others)} others; expected some of each")
+    return _People(enrolled, np.array(mated), strangers)
+
+
+def _encoded(encoder: Encoder, chips: np.ndarray) -> np.ndarray:
+    parts = [encoder.encode(np.asarray(chips[start : start + _BATCH])) for start in range(0, len(chips), _BATCH)]
+    return np.concatenate(parts)

@@ -1,0 +1,90 @@
+"""The commands `onek benchmark learned`, `robustness` and `training`: parse, call, print."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Photos = Annotated[Path, typer.Option("--photos", metavar="FOLDER", help="Labelled photographs, such as LFW.")]
+
+
+def learned_command(
+    templates: Annotated[Path, typer.Option("--templates", metavar="T.parquet", help="Labelled templates, such as LFW's.")],
+    splits: Annotated[int, typer.Option(min=1)] = 10,
+) -> None:
+    """Projections and heads learnt on half of the people, on the other half: TPIR at FPIR 1 % and rank-1."""
+    from rich.table import Table
+
+    from benchmarks.learned import METRICS, measure_learned
+    from engine.templates import read_templates
+    from engine.terminal import out as console
+    from engine.terminal import stages
+
+    with stages() as told:
+        rows = measure_learned(read_templates(templates), splits=splits, progress=told)
+    table = Table("learnt", "score", "TPIR at FPIR 1 %", "rank-1", title=f"{splits} splits, 95 %")
+    for row in rows:
+        shown = [
+            f"{100 * one.mean:.1f} ({100 * one.low:.1f}-{100 * one.high:.1f})" for one in map(row.figures.get, METRICS) if one
+        ]
+        table.add_row(row.name, row.score, *shown)
+    console.print(table)
+
+
+def robustness_command(
+    photos: Photos,
+    encoders: Annotated[list[str], typer.Option("--encoder", metavar="NAME|PATH", help="Give it several times.")] = [  # noqa: B006
+        "dlib-resnet"
+    ],
+    score: Annotated[str, typer.Option(metavar="plain|local")] = "local",
+    people: Annotated[int, typer.Option(min=10, help="Identities to enrol, at most.")] = 500,
+    faces: Annotated[str, typer.Option(metavar="largest|none")] = "largest",
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Chips are kept, and curves drawn, here.")] = Path(
+        "robustness-benchmark"
+    ),
+) -> None:
+    """Accuracy under blur, JPEG, noise, darkness, occlusion, low resolution, rotation and grey, in five strengths each."""
+    from rich.table import Table
+
+    from benchmarks.corruptions import CORRUPTIONS, STRENGTHS
+    from benchmarks.robustness import CLEAN, draw, measure_robustness
+    from engine.encoders import load_encoder
+    from engine.labels import find_photographs
+    from engine.terminal import out as console
+    from engine.terminal import stages
+
+    with stages() as told:
+        rows = measure_robustness(
+            find_photographs([photos], "folder"),
+            [load_encoder(name) for name in encoders],
+            out,
+            faces=faces,
+            score=score,
+            people=people,
+            progress=told,
+        )
+    for encoder in encoders:
+        own = {(row.kind, row.strength): row for row in rows if row.encoder == encoder}
+        clean = own[CLEAN, 0]
+        table = Table("", *(f"{strength}" for strength in STRENGTHS))
+        table.title = f"{encoder}, {score}: TPIR at FPIR 1 % (rank-1); clean {100 * clean.tpir:.1f} ({100 * clean.rank1:.1f})"
+        for kind in CORRUPTIONS:
+            cells = [own[kind, strength] for strength in STRENGTHS]
+            table.add_row(kind, *(f"{100 * cell.tpir:.1f} ({100 * cell.rank1:.1f})" for cell in cells))
+        console.print(table)
+    draw(rows, out / "robustness.png")
+    console.print(f"curves in {out / 'robustness.png'}")
+
+
+def training_command(rounds: Annotated[int, typer.Option(min=1)] = 5, steps: Annotated[int, typer.Option(min=1)] = 30) -> None:
+    """Training throughput beside a bare Keras train_on_batch loop over chips in memory, in turns."""
+    from benchmarks.training_speed import measure_training
+    from engine.terminal import out as console
+    from engine.terminal import stages
+
+    with stages() as told:
+        made = measure_training(rounds, steps, told)
+    console.print(
+        f"{made.ours:.0f} images/s, a bare train_on_batch loop {made.bare:.0f}: {100 * made.ratio:.0f} % of it "
+        f"({100 * made.low:.0f} to {100 * made.high:.0f} in single rounds)"
+    )

@@ -1,0 +1,48 @@
+"""Corruptions grow with their strength, and the figures are those of the engine."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.corruptions import CORRUPTIONS, STRENGTHS, corrupted
+from benchmarks.drawn_faces import Shot, draw_files
+from benchmarks.robustness import CLEAN, draw, measure_robustness
+from engine import load_encoder
+from engine.errors import TrainingError
+from engine.labels import find_photographs
+
+
+@pytest.mark.parametrize("kind", CORRUPTIONS)
+def test_each_strength_changes_more_than_the_one_before(drawn: list[np.ndarray], kind: str) -> None:
+    chips = np.stack([np.ascontiguousarray(picture[50:146, 50:146]) for picture in drawn])
+    before = chips.copy()
+    changes = []
+    for strength in STRENGTHS:
+        changed = corrupted(chips, kind, strength)
+        assert (changed.shape, changed.dtype) == (chips.shape, np.uint8)
+        assert (changed == corrupted(chips, kind, strength)).all()
+        changes.append(float(np.abs(changed.astype(float) - chips).mean()))
+    assert changes == sorted(changes)
+    assert changes[0] > 0
+    assert (chips == before).all()
+
+
+def test_figures_and_curves(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    draw_files([Shot(photos / f"p{number:02d}" / f"{shot}.jpg", number, shot) for number in range(24) for shot in range(2)])
+    (photos / "p00" / "0.jpg").unlink()
+    (photos / "p01" / "0.jpg").unlink()
+    rows = measure_robustness(
+        find_photographs([photos]), [load_encoder("pixels")], tmp_path, faces="none", score="plain", people=15
+    )
+    assert len(rows) == 1 + len(CORRUPTIONS) * len(STRENGTHS)
+    assert (rows[0].kind, rows[0].strength) == (CLEAN, 0)
+    worst = [row.rank1 for row in rows if row.strength == 5]
+    assert np.mean(worst) < rows[0].rank1
+    draw(rows, tmp_path / "r.png")
+    assert (tmp_path / "r.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(TrainingError, match="0 identities with two pictures"):
+        measure_robustness(
+            find_photographs([photos / "p00", photos / "p01"]), [load_encoder("pixels")], tmp_path / "x", faces="none"
+        )
