@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from engine.cli_care import backup_command, check_command, merge_command
+from engine.cli_explaining import explain_command, explain_encoder_command
 from engine.cli_living import compact_command, enroll_command, list_command, remove_command, rename_command
 from engine.cli_strangers import audit_command, calibrate_command, print_calibration
 from engine.cli_training import project_command, train_command, train_head_command, train_projection_command
@@ -313,6 +314,8 @@ app.command("train")(train_command)
 app.command("train-projection")(train_projection_command)
 app.command("train-head")(train_head_command)
 app.command("project")(project_command)
+app.command("explain")(explain_command)
+app.command("explain-encoder")(explain_encoder_command)
 app.command("calibrate")(calibrate_command)
 app.command("audit")(audit_command)
 
