@@ -43,7 +43,7 @@ def exciting(network: Network, chips: np.ndarray, *, layers: int = 5, channels: 
     if not convolutions:
         raise EncoderError(f"{network.start} has no convolutions to look into")
     chosen = [convolutions[at] for at in np.unique(np.linspace(0, len(convolutions) - 1, layers).round().astype(int))]
-    look = tf.keras.Model(network.model.inputs, [layer.output for layer in chosen])
+    look = tf.keras.Model(network.model.inputs[0], [layer.output for layer in chosen])
     mean, scale = np.asarray(network.mean, np.float32), np.float32(network.scale)
     strongest: list[list[np.ndarray]] = [[] for _ in chosen]
     for start in range(0, len(chips), _BATCH):

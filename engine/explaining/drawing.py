@@ -20,7 +20,7 @@ def check_picture(path: Path) -> None:
 
 
 def draw_explanation(found: Explanation, path: Path) -> None:
-    """The probe, the enrolled chip beside it, and the probe under a map of what speaks for (red) and against (blue) the candidate."""
+    """The probe, the enrolled chip beside it, and the probe under a map of what speaks for the candidate, red, and against, blue."""
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
@@ -34,15 +34,8 @@ def draw_explanation(found: Explanation, path: Path) -> None:
     axes[1].set_title(shown(found.identity)[:40], parse_math=False)
     side, most = found.chip.shape[0], max(float(np.abs(found.pull).max()), 1e-6)
     axes[2].imshow(found.chip.mean(axis=2), cmap="gray")
-    image = axes[2].imshow(
-        found.pull,
-        cmap="bwr",
-        alpha=0.5,
-        vmin=-most,
-        vmax=most,
-        extent=(-0.5, side - 0.5, side - 0.5, -0.5),
-        interpolation="bilinear",
-    )
+    whole = (-0.5, side - 0.5, side - 0.5, -0.5)
+    image = axes[2].imshow(found.pull, cmap="bwr", alpha=0.5, vmin=-most, vmax=most, extent=whole, interpolation="bilinear")
     axes[2].set_title("covered there, so much farther")
     figure.colorbar(image, ax=axes[2], fraction=0.046)
     for axis in axes:

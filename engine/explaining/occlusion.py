@@ -21,9 +21,9 @@ _COVER, _PLACES, _BATCH = 0.2, 15, 75
 class Explanation:
     """A probe's `chip` and the `enrolled` one, uint8 (s, s, 3), None where the enrolled photograph is not there any more.
 
-    `pull` float32 (15, 15), from the top left: how much farther from the enrolled template the probe is when the place is covered;
-    above 0 the place speaks for the candidate, below it against. `distance` is that of nothing covered; `expected_false_alarms` as in
-    results, None in galleries without calibration, or where the identity was chosen and is not the first candidate.
+    `pull` float32 (15, 15), from the top left: how much farther from the enrolled template the probe is when the place is
+    covered; above 0 the place speaks for the candidate, below it against. `distance` is that of nothing covered;
+    `expected_false_alarms` as in results, None without calibration, or where the identity was chosen and is not the first.
     """
 
     chip: np.ndarray
@@ -68,7 +68,9 @@ def explain(gallery: Gallery, probe: str | Path, identity: str | None = None, fa
 
 
 def occlusion(encoder: Encoder, chip: np.ndarray, template: np.ndarray) -> np.ndarray:
-    """As `Explanation.pull`, of a chip uint8 (s, s, 3) and a template (d,): a grey square goes over it (Zeiler and Fergus 2014, 4.2)."""
+    """As `Explanation.pull`, of a chip uint8 (s, s, 3) and a template (d,): a square of the chip's mean colour goes over it (Zeiler
+    and Fergus 2014, 4.2).
+    """
     side = chip.shape[0]
     cover = max(1, round(_COVER * side))
     places = np.linspace(0, side - cover, _PLACES).round().astype(int)

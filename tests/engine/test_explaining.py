@@ -106,6 +106,6 @@ def test_the_commands(gallery: Gallery, photos: Path, tmp_path: Path) -> None:
     assert "ends in .png" in say("explain", photos / "person3.jpg", "-g", gallery.path, "-o", tmp_path / "why.txt")[1]
     status, said = say("explain-encoder", photos, "--faces", "none", "--layers", 2, "-o", tmp_path / "c.png")
     assert status == 0, said
-    assert said.startswith("8 channels of dlib-resnet in")
+    assert said.strip().startswith("8 channels of dlib-resnet in")
     with pytest.raises(OnekError, match="--from pixels"):
         begun("pixels")
