@@ -20,7 +20,7 @@ def check_picture(path: Path) -> None:
 
 
 def draw_explanation(found: Explanation, path: Path) -> None:
-    """The probe, the enrolled chip beside it, and the probe under a map of what speaks for the candidate, red, and against, blue."""
+    """The probe, the enrolled chip beside it, and the probe under a map: what speaks for the candidate red, against blue."""
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 

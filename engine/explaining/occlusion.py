@@ -68,8 +68,8 @@ def explain(gallery: Gallery, probe: str | Path, identity: str | None = None, fa
 
 
 def occlusion(encoder: Encoder, chip: np.ndarray, template: np.ndarray) -> np.ndarray:
-    """As `Explanation.pull`, of a chip uint8 (s, s, 3) and a template (d,): a square of the chip's mean colour goes over it (Zeiler
-    and Fergus 2014, 4.2).
+    """As `Explanation.pull`, of a chip uint8 (s, s, 3) and a template (d,): a square of the chip's mean colour goes over it
+    (Zeiler and Fergus 2014, 4.2).
     """
     side = chip.shape[0]
     cover = max(1, round(_COVER * side))
