@@ -25,7 +25,7 @@ def train_command(
     identities: Annotated[int, typer.Option(min=2, help="Identities in a batch.")] = 24,
     each: Annotated[int, typer.Option(min=2, help="Pictures of each of them.")] = 4,
     rate: Annotated[float | None, typer.Option(metavar="RATE", help="Adam's. Default: 0.001; with --from 0.00003.")] = None,
-    patience: Annotated[int, typer.Option(min=1, help="Epochs without a better TPIR before it stops.")] = 8,
+    patience: Annotated[int, typer.Option(min=1, help="Epochs without a better one before it stops.")] = 8,
     validation: Annotated[float, typer.Option(metavar="SHARE", help="Of the identities, that are not trained on.")] = 0.2,
     augment: Annotated[bool, typer.Option(help="Change chips: mirror, shift, light, blur, JPEG.")] = True,
     faces: Annotated[str, typer.Option(metavar="largest|none", help="none: the photographs are face crops.")] = "largest",

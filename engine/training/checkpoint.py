@@ -31,7 +31,7 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """`run` says of what; `state` is all that the next step depends on, `best` the weights with the best TPIR."""
+    """`run` says of what; `state` is all that the next step depends on, `best` the weights of the best epoch."""
 
     run: dict[str, str]
     epochs: tuple[Epoch, ...]

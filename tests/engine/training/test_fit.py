@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from benchmarks.drawn_faces import Shot, draw_files
 from engine import embed_images, load_encoder
-from engine.errors import TrainingError
+from engine.cli import app
+from engine.errors import OnekError, TrainingError
 from engine.labels import find_photographs
 from engine.training import networks
 from engine.training.augment import augmented
@@ -176,6 +178,37 @@ def rank1(photos: Path, encoder: str) -> float:
     rest = np.setdiff1d(np.arange(len(names)), first)
     nearest = (templates.vectors[rest] @ templates.vectors[first].T).argmax(axis=1)
     return float((names[first][nearest] == names[rest]).mean())
+
+
+def test_the_command(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    draw_files([Shot(photos / f"p{number}" / f"{shot}.jpg", number, shot) for number in range(10) for shot in range(3)])
+    (photos / "p0" / "empty.jpg").write_bytes(b"")
+
+    def say(*arguments: object) -> tuple[int, str]:
+        result = CliRunner().invoke(app, [str(argument) for argument in ("train", photos, "--faces", "none", *arguments)])
+        if isinstance(result.exception, OnekError):
+            return 2, str(result.exception)
+        return result.exit_code, result.output
+
+    out = tmp_path / "e.keras"
+    quick = ("--epochs", 2, "--steps", 2, "--identities", 4, "--each", 2, "--validation", 0.5, "--chips", tmp_path / "chips")
+    status, said = say("-o", out, *quick)
+    assert status == 3, said  # a photograph was empty
+    assert "epoch 2: loss" in said
+    assert "trained on" in said
+    assert "e.problems.csv" in said.replace("\n", "")
+    assert (tmp_path / "e.epochs.csv").read_text().startswith("number,loss,active,images_per_second,tpir,rank1,eer\n0,")
+    assert not (tmp_path / "e.keras.training").exists()
+    assert embed_images(photos / "p1", str(out), faces="none").templates.vectors.shape == (3, 128)
+    assert say("-o", out, *quick)[1].startswith(f"{out} exists already")
+    (tmp_path / "f.keras.training").mkdir()
+    assert "an interrupted run lies in" in say("-o", tmp_path / "f.keras", *quick)[1]
+    assert "--network small and --from" in say("-o", tmp_path / "g.keras", "--network", "small", "--from", out)[1]
+    assert "written as .keras" in say("-o", tmp_path / "g.h5", *quick)[1]
+    again = say("-o", tmp_path / "g.keras", "--from", out, *quick)
+    assert again[0] == 3, again
+    assert "trained by onek from" in (tmp_path / "g.json").read_text()
 
 
 _RUN = """
