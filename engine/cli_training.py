@@ -151,6 +151,7 @@ def project_command(
 ) -> None:
     """Apply a projection to templates that are made already."""
     from engine.files import check_output, whole_file
+    from engine.projecting import project
     from engine.projection import read_projection
     from engine.templates import TemplateWriter, stream_templates
     from engine.terminal import out as console
@@ -160,6 +161,6 @@ def project_command(
     learnt = read_projection(projection)
     with whole_file(out) as temporary, TemplateWriter(temporary, learnt.provenance_at(projection)) as writer:
         for part in stream_templates(templates):
-            for rows in learnt.apply(part, projection).table.to_batches():
+            for rows in project(part, learnt, projection).table.to_batches():
                 writer.write(rows)
     console.print(f"{thousands(writer.rows)} templates of {learnt.matrix.shape[1]} dimensions in {out}")

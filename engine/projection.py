@@ -7,13 +7,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
-from engine.errors import EncoderMismatch, TrainingError
+from engine.errors import TrainingError
 from engine.files import whole_file
 from engine.plain import from_plain
 from engine.provenance import Provenance
-from engine.templates import Templates, batch, normalised
 
 
 @dataclass(frozen=True)
@@ -28,12 +26,10 @@ class Projection:
     made: Provenance
 
     def __call__(self, vectors: np.ndarray) -> np.ndarray:
-        """Unit vectors float32 (n, p) of unit vectors (n, d).
-
-        Raises:
-            TemplatesError: one is the mean itself.
-        """
-        return normalised((vectors - self.mean) @ self.matrix, "the projected templates", 0)
+        """Unit vectors float32 (n, p) of unit vectors (n, d); of the mean itself, zeros, which no template may be."""
+        moved = (vectors - self.mean) @ self.matrix
+        norms = np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+        return np.ascontiguousarray(moved / norms, np.float32)
 
     def provenance_at(self, path: Path) -> Provenance:
         """How templates are made that the projection in the file `path` was applied to: others than those of the encoder alone,
@@ -42,21 +38,6 @@ class Projection:
         digest = hashlib.sha256(self.mean.tobytes() + self.matrix.tobytes()).hexdigest()
         whole = hashlib.sha256(f"{self.made.fingerprint}{digest}".encode()).hexdigest()
         return replace(self.made, fingerprint=whole, dim=self.matrix.shape[1], threshold=None, projection=str(path))
-
-    def apply(self, templates: Templates, path: Path) -> Templates:
-        """The same templates, projected by what lies in the file `path`.
-
-        Raises:
-            EncoderMismatch: they are of another encoder than those that it was learnt from; names both.
-        """
-        theirs = templates.provenance
-        if theirs.dim != self.made.dim or theirs.fingerprint != self.made.fingerprint:
-            raise EncoderMismatch(f"the projection was learnt from templates of {self.made}; these are of {theirs}")
-        names = ("template_id", "identity", "source", "face", "box", "quality")
-        columns = [templates.table[name].to_pylist() for name in names]
-        made = self.provenance_at(path)
-        rows = batch(made, columns[0], columns[1], self(templates.vectors), *columns[2:])
-        return Templates(pa.Table.from_batches([rows]), made)
 
     def save(self, path: Path) -> None:
         """Write it as `.npz`. Raises `OutputError`."""

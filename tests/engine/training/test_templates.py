@@ -14,6 +14,7 @@ from engine.cli import app
 from engine.errors import EncoderMismatch, OnekError, TrainingError
 from engine.gallery import Gallery
 from engine.head import FORMS, Head, features, read_head
+from engine.projecting import project
 from engine.projection import Projection, read_projection
 from engine.provenance import Provenance
 from engine.templates import Templates
@@ -54,14 +55,14 @@ def test_a_projection_finds_the_directions_that_tell_people_apart(kind: str, tmp
     learnt.save(tmp_path / "p.npz")
     again = read_projection(tmp_path / "p.npz")
     np.testing.assert_array_equal(again(others.vectors), learnt(others.vectors))
-    made = again.apply(others, tmp_path / "p.npz")
+    made = project(others, again, tmp_path / "p.npz")
     assert (made.provenance.dim, made.provenance.threshold) == (8, None)
     assert made.provenance.fingerprint != others.provenance.fingerprint
     assert made.table["identity"].equals(others.table["identity"])
     assert Provenance.from_json(made.provenance.to_metadata()["onek.provenance"]) == made.provenance
     assert "projection" not in others.provenance.to_metadata()["onek.provenance"]  # an older onek reads it
     with pytest.raises(EncoderMismatch, match="these are of"):
-        again.apply(made, tmp_path / "p.npz")
+        project(made, again, tmp_path / "p.npz")
 
 
 def test_the_first_directions_of_pca_hold_most() -> None:
