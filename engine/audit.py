@@ -23,8 +23,8 @@ from engine.candidates import Members
 from engine.errors import GalleryError
 from engine.files import whole_file
 from engine.gallery import Gallery
+from engine.harmless import harmless
 from engine.scores import LOCAL, Enrolled, Scoring, densities
-from engine.sheets import harmless
 from engine.strangers import left_out_searches
 from engine.tail import expected_as_small, outliers
 from indexes.base import Progress, distances_to

@@ -337,7 +337,7 @@ def main() -> None:
     try:
         app()
     except OnekError as error:
-        from engine.terminal import shown
+        from engine.harmless import shown
 
         typer.echo(f"onek: {shown(str(error))}", err=True)
         sys.exit(CHANGE_SOMETHING)

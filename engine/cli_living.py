@@ -103,7 +103,7 @@ def rename_command(
 def list_command(gallery: Annotated[Path, typer.Argument(metavar="GALLERY")]) -> None:
     """List the identities and how many templates each has, as CSV."""
     from engine.gallery import Gallery
-    from engine.sheets import harmless
+    from engine.harmless import harmless
 
     opened = Gallery.open(gallery)
     rows = csv.writer(sys.stdout, lineterminator="\n")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.files import whole_file
-from engine.sheets import harmless
+from engine.harmless import harmless
 
 
 @dataclass(frozen=True)

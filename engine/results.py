@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 from engine.decision import FAILED, IDENTIFIED, UNKNOWN, accepts
 from engine.errors import OutputError
 from engine.files import whole_file
+from engine.harmless import harmless
 from engine.scores import Candidates
-from engine.sheets import harmless
 
 _CANDIDATE = pa.struct(
     [("identity", pa.string()), ("template_id", pa.string()), ("distance", pa.float32()), ("score", pa.float32())]

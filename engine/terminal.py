@@ -8,15 +8,11 @@ import humanfriendly
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from engine.harmless import shown
 from indexes.errors import PlanError
 
 if TYPE_CHECKING:
     from indexes.plan import Plan
-
-
-def shown(text: str) -> str:
-    """A text as one line that does nothing to a terminal: control and direction characters, which names may hold, as escapes."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)
 
 
 class _Plain(Console):

@@ -10,7 +10,7 @@ from engine.errors import OutputError
 from engine.explaining.channels import Channel
 from engine.explaining.occlusion import Explanation
 from engine.files import whole_file
-from engine.terminal import shown
+from engine.harmless import shown
 
 
 def check_picture(path: Path) -> None:

@@ -18,8 +18,8 @@ from engine.check import check
 from engine.cli import app
 from engine.errors import GalleryError, ImageProblem, OnekError
 from engine.gallery import Gallery
+from engine.harmless import shown
 from engine.images import decode
-from engine.terminal import shown
 from tests.engine.test_living import people
 
 NAMES = {

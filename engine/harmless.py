@@ -1,0 +1,14 @@
+"""Text that somebody else chose, on its way to spreadsheets, terminals and pictures."""
+
+# What makes a spreadsheet take a cell for a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def harmless(value: object) -> object:
+    """The same, but with an apostrophe before a text that a spreadsheet would run as a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def shown(text: str) -> str:
+    """A text as one line that does nothing to a terminal: control and direction characters, which names may hold, as escapes."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)
