@@ -74,7 +74,12 @@ def fuzz_command(
     """Damaged images, templates, lists, indexes, segments and catalogues: an answer or an error of ours, never anything else."""
     import tempfile
 
-    from benchmarks.fuzz import READERS, fuzz_apart
+    from engine.errors import OnekError
+
+    try:
+        from benchmarks.fuzz import READERS, fuzz_apart
+    except ModuleNotFoundError as error:
+        raise OnekError(f"this needs {error.name}: pip install 'onek[dev]'") from error
     from engine.terminal import out as console
     from engine.terminal import progress
 
