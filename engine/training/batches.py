@@ -7,6 +7,19 @@ import numpy as np
 from engine.errors import TrainingError
 
 
+def require_several(labels: np.ndarray) -> None:
+    """Refuse labels (n,), names or numbers, of one identity, or of which none comes twice.
+
+    Raises:
+        TrainingError: says how many there are.
+    """
+    counts = np.unique(labels, return_counts=True)[1]
+    if len(counts) < 2:
+        raise TrainingError(f"{len(counts)} identity to train on; expected two or more, or nobody is a negative")
+    if counts.max() < 2:
+        raise TrainingError(f"{len(counts)} identities with one picture each: no pair shows the same person; add pictures")
+
+
 @dataclass(frozen=True)
 class Batches:
     """Rows of labelled chips for any step, without memory of earlier ones: the same for the same seed.
@@ -21,14 +34,7 @@ class Batches:
     seed: int
 
     def __post_init__(self) -> None:
-        counts = np.bincount(self.labels)
-        if (counts > 0).sum() < 2:
-            raise TrainingError(f"{(counts > 0).sum()} identity to train on; expected two or more, or nobody is a negative")
-        if not (counts > 1).any():
-            raise TrainingError(
-                f"{(counts > 0).sum()} identities with one picture each: no pair shows the same person; "
-                "add pictures, or take --loss arcface"
-            )
+        require_several(self.labels)
         if self.identities < 2 or self.each < 2:
             raise TrainingError(f"{self.identities} identities with {self.each} pictures a batch; expected at least 2 of either")
 

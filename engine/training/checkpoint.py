@@ -39,6 +39,11 @@ class Checkpoint:
     best: list[np.ndarray]
 
 
+def has_checkpoint(folder: Path) -> bool:
+    """Whether a run in this folder can go on."""
+    return (folder / _FILE).exists()
+
+
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Write it in the place of an earlier one. Raises `OutputError` where it cannot be written."""
     said = json.dumps({"run": checkpoint.run, "epochs": [asdict(epoch) for epoch in checkpoint.epochs]})

@@ -10,7 +10,8 @@ from engine.errors import TrainingError
 from engine.files import check_output, refusing, whole_file
 from engine.labels import Photograph
 from engine.problems import Problem
-from engine.training.checkpoint import Epoch
+from engine.training.batches import require_several
+from engine.training.checkpoint import Epoch, has_checkpoint
 from engine.training.chips import cut_chips
 from engine.training.fit import Recipe, Told, fit
 from engine.training.networks import Network, save
@@ -76,22 +77,28 @@ def train_to_file(
             shutil.rmtree(folder, ignore_errors=True)
         for each in (folder, chips or folder):
             each.mkdir(0o700, parents=True, exist_ok=True)
-    made = cut_chips(photographs, network.chip, faces, chips or folder, cut)
-    rows, aside = split_identities(made.names, share, recipe.seed)
-    validation = validation_of(made.names, aside, recipe.seed)
-    trained = fit(
-        network,
-        made.pixels,
-        made.names,
-        rows,
-        validation,
-        recipe,
-        folder,
-        of=f"{made.digest} {share:g}",
-        resume=resume,
-        told=told,
-        seen=seen,
-    )
+    try:
+        made = cut_chips(photographs, network.chip, faces, chips or folder, cut)
+        require_several(made.names)
+        rows, aside = split_identities(made.names, share, recipe.seed)
+        validation = validation_of(made.names, aside, recipe.seed)
+        trained = fit(
+            network,
+            made.pixels,
+            made.names,
+            rows,
+            validation,
+            recipe,
+            folder,
+            of=f"{made.digest} {share:g}",
+            resume=resume,
+            told=told,
+            seen=seen,
+        )
+    except TrainingError:
+        if not has_checkpoint(folder):  # there is nothing to go on from
+            shutil.rmtree(folder)
+        raise
     save(network, out)
     _write_epochs(out.with_suffix(".epochs.csv"), trained.epochs)
     shutil.rmtree(folder)

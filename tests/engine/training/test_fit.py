@@ -206,6 +206,14 @@ def test_the_command(tmp_path: Path) -> None:
     assert "an interrupted run lies in" in say("-o", tmp_path / "f.keras", *quick)[1]
     assert "--network small and --from" in say("-o", tmp_path / "g.keras", "--network", "small", "--from", out)[1]
     assert "written as .keras" in say("-o", tmp_path / "g.h5", *quick)[1]
+    for number in range(10):
+        for shot in (1, 2):
+            (photos / f"p{number}" / f"{shot}.jpg").rename(tmp_path / f"p{number}_{shot}.jpg")
+    assert "10 identities with one picture each" in say("-o", tmp_path / "h.keras", *quick)[1]
+    assert not (tmp_path / "h.keras.training").exists()
+    for number in range(10):
+        for shot in (1, 2):
+            (tmp_path / f"p{number}_{shot}.jpg").rename(photos / f"p{number}" / f"{shot}.jpg")
     again = say("-o", tmp_path / "g.keras", "--from", out, *quick)
     assert again[0] == 3, again
     assert "trained by onek from" in (tmp_path / "g.json").read_text()
