@@ -1,6 +1,7 @@
 """Writers killed at random moments: what they had acknowledged must be there, and the gallery whole."""
 
 import multiprocessing
+import signal
 import time
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -84,6 +85,8 @@ def _run_and_kill(context: ForkServerContext, path: Path, start: int, seconds: f
             begun.append(ours.recv())
     except (EOFError, OSError):
         writer.join()
+    if writer.exitcode != -signal.SIGKILL:
+        raise OnekError(f"a writer ended by itself, with {writer.exitcode}, at {begun[-1]}")
     return begun
 
 

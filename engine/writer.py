@@ -14,7 +14,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from engine.catalogue import NAME, connect, read_catalogue, refusing, upgrade
-from engine.digest import drop_digest, write_digest
+from engine.digest import DIGEST, drop_digest, write_digest
 from engine.errors import GalleryBusy, OutputError
 
 WAIT = 10.0
@@ -170,9 +170,9 @@ def _holder(folder: Path) -> str:
 
 
 def _tidy(folder: Path) -> None:
-    """Remove what a killed writer left: segments that no catalogue names."""
+    """Remove what a killed writer left: segments that no catalogue names, and a digest that is not whole."""
     names = {segment.name for segment in read_catalogue(folder).segments}
-    for file in folder.glob("segment-*"):
-        if file.name.split(".")[0] not in names:
-            _log.info("removing %s, which an interrupted change left", file)
-            file.unlink()
+    left = [file for file in folder.glob("segment-*") if file.name.split(".")[0] not in names]
+    for file in (*left, *folder.glob(f".{DIGEST}.*.partial")):
+        _log.info("removing %s, which an interrupted change left", file)
+        file.unlink()

@@ -251,6 +251,17 @@ def test_what_is_refused_changes_nothing(gallery: Gallery) -> None:
     assert len(Gallery.open(gallery.path)) == 60
 
 
+def test_what_a_killed_writer_left_is_cleared_up(gallery: Gallery) -> None:
+    gallery.close()
+    for name in ("segment-000002.parquet", ".catalogue.sha256.4194303.partial"):
+        (gallery.path / name).write_bytes(b"half")
+    assert check(gallery.path) == []
+    gallery.enroll(people(40, 41))
+    gallery.compact()  # looks at every file, and knows all of them
+    assert check(gallery.path) == []
+    assert not [file for file in gallery.path.iterdir() if file.read_bytes() == b"half"]
+
+
 def test_a_second_writer_waits_and_then_says_who_writes(gallery: Gallery) -> None:
     holding = subprocess.Popen([sys.executable, "-c", _HOLD, str(gallery.path)], stdout=subprocess.PIPE, text=True)
     assert holding.stdout is not None
