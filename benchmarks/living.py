@@ -11,6 +11,7 @@ from statistics import median
 import numpy as np
 
 from benchmarks.synthetic_templates import Population, Shape
+from engine.errors import OnekError
 from engine.gallery import Gallery
 from engine.templates import Templates
 from indexes.base import Progress
@@ -57,7 +58,7 @@ def measure_living(out: Path, count: int, rounds: int, progress: Progress | None
     found = Gallery.open(out)
     opening = _seconds(lambda: Gallery.open(out).identify(probes[:1], threshold=0.3))
     if any(result.identity in leaving for result in found.identify(probes, threshold=2.0)):
-        raise AssertionError("somebody who was removed was found")
+        raise OnekError("somebody who was removed was found")
     return Living(one_by_one, many, recent, median(slower), slower[0], slower[-1], len(leaving), removing, opening)
 
 

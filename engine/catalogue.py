@@ -298,8 +298,13 @@ def _changes(database: sqlite3.Connection, values: dict[str, str], made: Provena
 def read_version(folder: Path) -> tuple[str, int]:
     """The gallery's id and the version of its last change: what tells whether anything happened. Raises as `read_catalogue`."""
     with reading(folder) as database:
-        values = dict(database.execute("SELECT key, value FROM gallery WHERE key IN ('id', 'version')"))
-        return values.get("id", ""), int(values.get("version", "0"))
+        return version_of(database)
+
+
+def version_of(database: sqlite3.Connection) -> tuple[str, int]:
+    """As `read_version`, of an open connection."""
+    values = dict(database.execute("SELECT key, value FROM gallery WHERE key IN ('id', 'version')"))
+    return values.get("id", ""), int(values.get("version", "0"))
 
 
 def read_only(folder: Path) -> sqlite3.Connection:

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from engine.cli_care import backup_command, check_command, merge_command
+from engine.cli_care import Overwrite, backup_command, check_command, merge_command
 from engine.cli_explaining import explain_command, explain_encoder_command
 from engine.cli_living import compact_command, enroll_command, list_command, remove_command, rename_command
 from engine.cli_strangers import audit_command, calibrate_command, print_calibration
@@ -34,7 +34,6 @@ Photos = Annotated[
     list[Path], typer.Argument(metavar="PHOTOS...", help="Folders, image files, or CSV/Parquet lists with path and identity.")
 ]
 GalleryOption = Annotated[Path, typer.Option("--gallery", "-g", metavar="GALLERY", help="The gallery to search.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
 Score = Annotated[float | None, typer.Option("--threshold", metavar="SCORE", help="Largest score that is accepted, instead.")]
 Distance = Annotated[
     float | None,

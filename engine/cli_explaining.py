@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
+from engine.cli_care import Overwrite
 
 
 def explain_command(

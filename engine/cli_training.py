@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from engine.cli_care import Overwrite
 from engine.cli_living import PROBLEMS
 
 
@@ -101,7 +102,6 @@ def train_command(
 
 
 TemplateFiles = Annotated[list[Path], typer.Argument(metavar="T.parquet...", help="Labelled templates of one encoder.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
 
 
 def train_projection_command(

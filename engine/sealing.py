@@ -30,8 +30,8 @@ _GROWN = 2
 
 def due(view: View, since: int = 0) -> bool:
     """Whether enough has changed since the last sealing; or may have, if up to `since` templates changed since the view."""
-    assert view.catalogue.changes is not None  # noqa: S101 - of an opened gallery
-    sealed, recent = len(view.segment.enrolled.members.codes), len(view.catalogue.changes.numbers)
+    sealed = len(view.segment.enrolled.members.codes)
+    recent = int((~view.gone[sealed:]).sum())
     small = view.enrolled.index.count <= SMALL
     if recent + since >= max(SEAL_AT, (PART if small else _LARGE_PART) * sealed):
         return True

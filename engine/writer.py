@@ -13,7 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from engine.catalogue import NAME, connect, read_catalogue, refusing, upgrade
+from engine.catalogue import NAME, connect, read_catalogue, refusing, upgrade, version_of
 from engine.digest import DIGEST, drop_digest, write_digest
 from engine.errors import GalleryBusy, OutputError
 
@@ -91,8 +91,7 @@ class Writer:
         with refusing(self.folder):
             if self._kept is None:
                 self._kept = _Kept(self.folder)
-            values = dict(self._kept.database.execute("SELECT key, value FROM gallery WHERE key IN ('id', 'version')"))
-        return values.get("id", ""), int(values.get("version", "0"))
+            return version_of(self._kept.database)
 
     def close(self) -> None:
         """Close the connection; the next change opens another."""
