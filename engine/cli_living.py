@@ -108,8 +108,7 @@ def list_command(gallery: Annotated[Path, typer.Argument(metavar="GALLERY")]) ->
     opened = Gallery.open(gallery)
     rows = csv.writer(sys.stdout, lineterminator="\n")
     rows.writerow(["identity", "templates"])
-    counts = zip(opened.identity_names.to_pylist(), opened.enrolled.members.counts.tolist(), strict=True)
-    rows.writerows((harmless(name), count) for name, count in sorted(counts))
+    rows.writerows((harmless(name), count) for name, count in opened.templates_by_identity())
 
 
 def compact_command(gallery: Annotated[Path, typer.Argument(metavar="GALLERY")], wait: Wait = 10.0) -> None:

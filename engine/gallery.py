@@ -7,8 +7,6 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.backup import backup, merged
@@ -16,16 +14,14 @@ from engine.calibration import LEAST_IDENTITIES, Calibration, Names, calibrate, 
 from engine.catalogue import Asked, Catalogue, put, read_catalogue, write_catalogue
 from engine.changes import Enrolled as Enrolment
 from engine.changes import enroll, remove, rename
-from engine.embed import list_photographs, problems_of, to_batch
 from engine.enrolment import Source, enrolment
 from engine.erasure import erase
 from engine.errors import GalleryError
 from engine.files import check_output, whole_folder
 from engine.lookup import Lookup
-from engine.nameless import new_key, without_sources
 from engine.opened import OpenGallery
-from engine.problems import Problem
 from engine.provenance import require_same
+from engine.recogniser import People
 from engine.sealing import due, removed_vectors, reseal, seal_recent
 from engine.segments import seal
 from engine.templates import Templates
@@ -146,7 +142,7 @@ class Gallery(OpenGallery):
 
     def enroll(
         self,
-        people: Templates | str | Path | Sequence[str | Path | np.ndarray],
+        people: People,
         *,
         identity: str | None = None,
         faces: str | None = None,
@@ -168,9 +164,7 @@ class Gallery(OpenGallery):
             GalleryBusy: somebody else was writing all the while.
             OnekError: as `engine.changes.enroll`; nothing was enrolled.
         """
-        templates, problems = (people, []) if isinstance(people, Templates) else self._embed(people, identity, faces, sources)
-        if identity is not None:
-            templates = templates.of(identity)
+        templates, problems = self._embed(people, identity, faces, sources)
         if problems and not len(templates):
             return Enrolment(0, 0, 0, tuple(problems))
         with self._changing(len(templates), wait):
@@ -279,17 +273,6 @@ class Gallery(OpenGallery):
             if due(self._seen, self._ahead) and due(self._view):
                 seal_recent(self._view, self._writer)
                 self.refresh()
-
-    def _embed(
-        self, people: str | Path | Sequence[str | Path | np.ndarray], identity: str | None, faces: str | None, sources: bool
-    ) -> tuple[Templates, list[Problem]]:
-        embedder = self.embedder(faces)
-        photographs = list_photographs(people, "none" if identity is not None else None)
-        outcomes = list(embedder.stream(photographs))
-        rows = pa.Table.from_batches([to_batch(outcomes, embedder.provenance)])
-        if not sources or isinstance(photographs[0].image, np.ndarray):
-            rows = without_sources(rows, new_key())
-        return Templates(rows, embedder.provenance), problems_of(outcomes)
 
     def _refuse_enrolled(self, strangers: Templates) -> None:
         known = pc.is_in(strangers.table["identity"], value_set=self.identity_names, skip_nulls=True)

@@ -134,9 +134,12 @@ class Enrolled:
             without: identities (n,), one for each probe, that are left out as if they had never been enrolled: their templates
                 are no candidates, and the densities of the others are what they would be.
         """
+        wanted = max(top, self.scoring.shortlist) + (without is not None)
+        return self.scored(probes, nearest_identities(self.index, self.members, probes, wanted), top, without)
+
+    def scored(self, probes: np.ndarray, found: Nearest, top: int, without: np.ndarray | None = None) -> Candidates:
+        """As `candidates`, of identities that were `found`: the nearest `Scoring.shortlist` or more, one more for `without`."""
         scoring = self.scoring
-        wanted = max(top, scoring.shortlist) + (without is not None)
-        found = nearest_identities(self.index, self.members, probes, wanted)
         if without is not None:
             found = without_identity(found, self.members, without)
         distances = fused_distances(self.index, self.members, probes, found, scoring.fuse)

@@ -1,0 +1,264 @@
+"""What every gallery answers, wherever its templates live: who a probe is, and whether it is who it is said to be."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from engine.calibration import Calibration
+from engine.decision import accepts, identify_threshold, verify_threshold
+from engine.embed import Embedder, Outcome, list_photographs, problems_of, to_batch
+from engine.encoders import load_encoder
+from engine.errors import EncoderMismatch, GalleryError, PhotographsError
+from engine.faces import CROP_ALIGNMENT
+from engine.head import Head
+from engine.nameless import new_key, without_sources
+from engine.problems import Problem
+from engine.provenance import Provenance, require_same
+from engine.results import Results, failed_result, make_results
+from engine.scores import Candidates, Scoring
+from engine.streams import batched
+from engine.templates import Templates
+from engine.verification import Verification, one_face
+from indexes.base import distances_to
+
+# The probability from which on a head says "the same".
+_EVEN = 0.5
+Probes = np.ndarray | Templates | str | Path | Sequence[str | Path | np.ndarray]
+People = Templates | str | Path | Sequence[str | Path | np.ndarray]
+
+
+@dataclass(frozen=True)
+class Found:
+    """The `candidates` of n probes, t of each, and what their `identities` and `template_ids` (n * t,) are called, a probe's
+    behind each other. `identities_enrolled`: the K that they were found among.
+    """
+
+    candidates: Candidates
+    identities: pa.Array
+    template_ids: pa.Array
+    identities_enrolled: int
+
+
+class Recogniser(ABC):
+    """A gallery that can be asked. `path` is what it is called in messages, `provenance` says how its templates were made."""
+
+    path: object
+    provenance: Provenance
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """How many templates are enrolled."""
+
+    @property
+    @abstractmethod
+    def identity_count(self) -> int:
+        """K."""
+
+    @property
+    @abstractmethod
+    def scoring(self) -> Scoring:
+        """How it scores."""
+
+    @property
+    @abstractmethod
+    def calibration(self) -> Calibration | None:
+        """What the gallery knows of strangers; None where it has too few identities."""
+
+    @abstractmethod
+    def find(self, probes: np.ndarray, top: int, head: Head | None) -> Found:
+        """The `top` candidates of each probe (n, d), in the order of their scores, or of a head's."""
+
+    @abstractmethod
+    def templates_of(self, identity: str) -> tuple[list[str], np.ndarray]:
+        """The ids and vectors (m, d) of an identity's templates. Raises `GalleryError` where nobody is called that."""
+
+    @abstractmethod
+    def templates_by_identity(self) -> Iterator[tuple[str, int]]:
+        """Every identity, in the order of their names, and how many templates it has."""
+
+    def threshold(self, threshold: float | None = None, fpir: float | None = None) -> float:
+        """The largest score that is accepted: the one given, else that of a false-alarm rate, else the default.
+
+        Raises:
+            GalleryError: as `engine.decision.identify_threshold`.
+        """
+        return identify_threshold(
+            threshold,
+            fpir,
+            scoring=self.scoring,
+            calibration=self.calibration,
+            identities=self.identity_count,
+            encoders=self.provenance.threshold,
+        )
+
+    def embedder(self, faces: str | None = None, *, encoder: str | None = None, weights: str | Path | None = None) -> Embedder:
+        """An embedder that makes probes as the gallery's templates were made.
+
+        Args:
+            faces: `largest`, `all` or `none`; by default `none` if the gallery was made of face crops, else `largest`.
+            encoder: where the gallery's own encoder file lies now, if it has moved.
+            weights: the same for its weights.
+
+        Raises:
+            EncoderMismatch: nothing is known of the gallery's encoder, or the one found is another; names both.
+        """
+        made = self.provenance
+        if made.encoder is None:
+            raise EncoderMismatch(
+                f"{self.path} was built from vectors by an encoder that is not named, "
+                "so it takes vectors as probes, no photographs"
+            )
+        faces = faces or ("none" if made.alignment == CROP_ALIGNMENT else "largest")
+        network = load_encoder(
+            encoder or made.encoder, flip=made.flip, weights=weights or made.weights, projection=made.projection
+        )
+        embedder = Embedder(network, faces)
+        require_same(made, embedder.provenance, str(self.path), "the probe photographs")
+        return embedder
+
+    def identify(
+        self,
+        probes: Probes,
+        *,
+        threshold: float | None = None,
+        fpir: float | None = None,
+        top: int = 5,
+        faces: str | None = None,
+        head: Head | None = None,
+    ) -> Results:
+        """Say of each probe who it is, or that it is nobody enrolled.
+
+        Args:
+            probes: vectors (n, dim); templates; or photographs: a path, paths, or RGB pictures, uint8 (height, width, 3).
+            threshold: the largest score that is accepted, instead of a rate.
+            fpir: the share of strangers' searches that may get a name; by default 0.01, or in galleries that are too small for
+                that, the encoder's own distance decides.
+            top: how many candidates to return.
+            faces: for photographs, as in `embedder`.
+            head: puts the candidates in another order; whether the first is accepted its score says as before, so that no more
+                strangers get a name.
+
+        Returns:
+            One result per probe face, in order; a photograph without a face has one that says `failed`.
+
+        Raises:
+            EncoderMismatch: the probes were made by another encoder than the gallery's; names both.
+            TemplatesError: a vector is zero, NaN or infinite.
+            GalleryError: there is no threshold, it is out of range, or the gallery does not support the rate.
+        """
+        if isinstance(probes, Templates) or (isinstance(probes, np.ndarray) and probes.dtype != np.uint8):
+            if faces is not None:
+                raise PhotographsError(f"faces={faces!r} goes with photographs; the probes are vectors already")
+            templates = probes if isinstance(probes, Templates) else Templates.from_vectors(probes)
+            return Results(self.identify_templates(templates, self.threshold(threshold, fpir), top, head))
+        embedder = self.embedder(faces)
+        limit = self.threshold(threshold, fpir)
+        pictures: str | Path | Sequence[str | Path | np.ndarray] = [probes] if isinstance(probes, np.ndarray) else probes
+        outcomes = embedder.stream(list_photographs(pictures, "none"))
+        tables = [self.identify_outcomes(part, embedder, limit, top, head) for part in batched(outcomes, 1024)]
+        return Results(pa.concat_tables(tables))
+
+    def identify_templates(self, probes: Templates, limit: float, top: int, head: Head | None = None) -> pa.Table:
+        """As `identify`, for templates at a threshold that `threshold` gave, as an Arrow table.
+
+        A probe is called by its source, or else by its template id.
+        """
+        require_same(self.provenance, probes.provenance, str(self.path), "the probe file")
+        if top < 1:
+            raise GalleryError(f"{top} candidates were asked for; expected at least 1")
+        if head is not None:
+            head.check(self.provenance, str(self.path))
+        found = self.find(probes.vectors, top, head)
+        expected = None
+        if self.calibration is not None:
+            expected = self.calibration.expected_false_alarms(found.candidates.scores[:, 0], found.identities_enrolled)
+        return make_results(
+            probes=pc.coalesce(probes.table["source"], probes.table["template_id"]),
+            faces=probes.table["face"],
+            threshold=limit,
+            candidates=found.candidates,
+            identities=found.identities,
+            template_ids=found.template_ids,
+            expected_false_alarms=expected,
+        )
+
+    def identify_outcomes(
+        self, outcomes: Sequence[Outcome], embedder: Embedder, limit: float, top: int, head: Head | None = None
+    ) -> pa.Table:
+        """As `identify_templates`, for photographs that were embedded: a failed one has its row where it stood."""
+        rows = pa.Table.from_batches([to_batch(outcomes, embedder.provenance)])
+        found = self.identify_templates(Templates(rows, embedder.provenance), limit, top, head)
+        tables, at = [], 0
+        for outcome in outcomes:
+            faces = len(outcome.faces)
+            tables.append(found.slice(at, faces) if faces else failed_result(outcome.photograph.source, limit))
+            at += faces
+        return pa.concat_tables(tables) if tables else found
+
+    def verify(
+        self,
+        probe: np.ndarray | str | Path,
+        identity: str,
+        *,
+        threshold: float | None = None,
+        fmr: float | None = None,
+        faces: str | None = None,
+        encoder: str | None = None,
+        weights: str | Path | None = None,
+        head: Head | None = None,
+    ) -> Verification:
+        """Compare one probe with one enrolled identity.
+
+        Args:
+            probe: a photograph's path, an RGB picture, uint8 (height, width, 3), or a vector (dim,).
+            identity: as enrolled.
+            threshold: the largest distance that counts as the same; by default the encoder's.
+            fmr: instead, the share of pairs of different people that may be called the same.
+            faces: for a photograph, `largest` or `none`, as in `embedder`.
+            encoder: for a photograph, as in `embedder`.
+            weights: for a photograph, as in `embedder`.
+            head: decides instead of a threshold.
+
+        Raises:
+            GalleryError: nobody of that name is enrolled, there is no threshold, or the gallery does not support the rate.
+            PhotographsError: the photograph gave no template, or `faces` is `all`.
+        """
+        if faces == "all":
+            raise PhotographsError("--faces all: verify compares one face; expected largest or none")
+        if head is not None:
+            head.check(self.provenance, str(self.path))
+            if threshold is not None or fmr is not None:
+                raise GalleryError("--head decides by its probability; expected no --threshold and no --fmr beside it")
+        limit = 0.0 if head else verify_threshold(threshold, fmr, self.calibration, self.provenance.threshold)
+        template_ids, vectors = self.templates_of(identity)
+        if isinstance(probe, np.ndarray) and probe.dtype != np.uint8:
+            templates = Templates.from_vectors(probe)
+            require_same(self.provenance, templates.provenance, str(self.path), "the probe")
+            name, vector = "vector", templates.vectors[0]
+        else:
+            name, vector = one_face(probe, self.embedder(faces, encoder=encoder, weights=weights))
+        distances = distances_to(vector[None], vectors, np.arange(len(vectors))[None])[0]
+        best = int(np.argmin(distances))
+        template_id = template_ids[best]
+        if head is not None:
+            sure = head.probability(float(head.scores(vector[None], vectors).min()))
+            return Verification(name, identity, sure >= _EVEN, float(distances[best]), limit, template_id, sure)
+        return Verification(name, identity, bool(accepts(distances[best], limit)), float(distances[best]), limit, template_id)
+
+    def _embed(self, people: People, identity: str | None, faces: str | None, sources: bool) -> tuple[Templates, list[Problem]]:
+        """Templates of people to enrol, and the photographs that gave none."""
+        if isinstance(people, Templates):
+            return people if identity is None else people.of(identity), []
+        embedder = self.embedder(faces)
+        photographs = list_photographs(people, "none" if identity is not None else None)
+        outcomes = list(embedder.stream(photographs))
+        rows = pa.Table.from_batches([to_batch(outcomes, embedder.provenance)])
+        if not sources or isinstance(photographs[0].image, np.ndarray):
+            rows = without_sources(rows, new_key())
+        made = Templates(rows, embedder.provenance)
+        return made if identity is None else made.of(identity), problems_of(outcomes)
