@@ -9,10 +9,10 @@ import pyarrow as pa
 from engine.embed import Embedder, problems_of
 from engine.errors import PhotographsError
 from engine.files import check_output
-from engine.gallery import Gallery
 from engine.head import Head
 from engine.labels import Photograph, find_photographs
 from engine.problems import Problem, problems_path, write_problems
+from engine.recogniser import Recogniser
 from engine.results import Counts, Results, results_file, writer_for
 from engine.streams import ahead, batched
 from engine.templates import count_templates, is_template_file, stream_templates
@@ -32,7 +32,7 @@ class IdentifySummary:
 
 
 def identify_to_file(
-    gallery: Gallery,
+    gallery: Recogniser,
     probes: Sequence[Path],
     out: Path,
     *,
@@ -81,7 +81,7 @@ def count_probes(probes: Sequence[Path]) -> int | None:
 
 
 def _of_templates(
-    gallery: Gallery, probes: Sequence[Path], limit: float, top: int, head: Head | None, progress: Progress | None
+    gallery: Recogniser, probes: Sequence[Path], limit: float, top: int, head: Head | None, progress: Progress | None
 ) -> Iterator[pa.Table]:
     if len(probes) > 1:
         raise PhotographsError(
@@ -96,7 +96,7 @@ def _of_templates(
 
 
 def _of_photographs(
-    gallery: Gallery,
+    gallery: Recogniser,
     photographs: Sequence[Photograph],
     limit: float,
     top: int,

@@ -164,12 +164,8 @@ def calibrate(enrolled: Enrolled, names: Names, progress: Progress | None = None
         GalleryError: too few identities.
     """
     identities = enrolled.members.identities
-    if identities < max(LEAST_IDENTITIES, enrolled.scoring.least_identities + 1):
-        raise GalleryError(
-            f"a gallery of {identities} identities cannot say how strangers score; "
-            f"expected at least {max(LEAST_IDENTITIES, enrolled.scoring.least_identities + 1)}"
-        )
-    return _calibration(enrolled, left_out_searches(enrolled, progress=progress), "gallery", 2, names, names)
+    require_calibratable(identities, enrolled.scoring)
+    return calibration_of(enrolled, left_out_searches(enrolled, progress=progress), "gallery", 2, names, names, identities)
 
 
 def calibrate_on_strangers(
@@ -180,30 +176,62 @@ def calibrate_on_strangers(
     Raises:
         GalleryError: too few, or one of them is enrolled: it is the very template.
     """
-    if len(vectors) < LEAST_IDENTITIES:
-        raise GalleryError(f"{len(vectors)} templates of strangers were given; expected at least {LEAST_IDENTITIES}")
-    if enrolled.members.identities < max(2, enrolled.scoring.least_identities):
-        raise GalleryError(f"the gallery has {enrolled.members.identities} identities; expected at least 2")
+    identities = enrolled.members.identities
+    require_strangers(len(vectors), identities, enrolled.scoring)
     found = search_strangers(enrolled, vectors, np.arange(len(vectors)), progress=progress)
+    return calibration_of(enrolled, found, "strangers", 1, names, stranger_names, identities)
+
+
+def require_calibratable(identities: int, scoring: Scoring) -> None:
+    """Refuse K identities that are too few for one of them to be left out. Raises `GalleryError`."""
+    least = max(LEAST_IDENTITIES, scoring.least_identities + 1)
+    if identities < least:
+        raise GalleryError(f"a gallery of {identities} identities cannot say how strangers score; expected at least {least}")
+
+
+def require_strangers(count: int, identities: int, scoring: Scoring) -> None:
+    """Refuse too few strangers, or K identities that are too few to search for them. Raises `GalleryError`."""
+    if count < LEAST_IDENTITIES:
+        raise GalleryError(f"{count} templates of strangers were given; expected at least {LEAST_IDENTITIES}")
+    if identities < max(2, scoring.least_identities):
+        raise GalleryError(f"the gallery has {identities} identities; expected at least 2")
+
+
+def _refuse_the_same(found: Searches, names: Names, stranger_names: Names) -> None:
     same = np.flatnonzero(found.distances < _THE_SAME)
     if len(same):
         stranger, template = stranger_names(found.probes[same[:1]])[0], names(found.rows[same[:1]])[0]
         raise GalleryError(
             f"{len(same)} of the strangers are enrolled: {stranger} is {template}; expected templates of people who are not"
         )
-    return _calibration(enrolled, found, "strangers", 1, names, stranger_names)
 
 
-def _calibration(
-    enrolled: Enrolled, found: Searches, source: str, together: int, names: Names, probe_names: Names
+def calibration_of(
+    enrolled: Enrolled, found: Searches, source: str, together: int, names: Names, probe_names: Names, identities: int
 ) -> Calibration:
+    """What searches of strangers say.
+
+    Args:
+        enrolled: the gallery, or a sample of its identities.
+        found: the searches.
+        source: `gallery` or `strangers`.
+        together: how many of the searches tell no more than one.
+        names: of the searches' rows.
+        probe_names: of their probes.
+        identities: the K that they were made at.
+
+    Raises:
+        GalleryError: a stranger is enrolled.
+    """
+    if source == "strangers":
+        _refuse_the_same(found, names, probe_names)
     suspects = outliers(found.scores)
     suspected, kept = found.only(suspects), found.only(~suspects)
     nearest = np.argsort(suspected.scores, kind="stable")[:_MOST_NAMED]
     ids = zip(probe_names(suspected.probes[nearest]), names(suspected.rows[nearest]), suspected.distances[nearest], strict=True)
     pairs = {frozenset((one, other)): LeftOut(one, other, round(float(distance), 6)) for one, other, distance in ids}
     return Calibration(
-        identities=enrolled.members.identities,
+        identities=identities,
         source=source,
         scoring=enrolled.scoring,
         tail=tail_of(kept.scores, together),

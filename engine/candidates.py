@@ -64,7 +64,7 @@ def nearest_identities(index: Index, members: Members, probes: np.ndarray, top: 
     while len(pending):
         k = min(k, index.count)
         found = index.search(probes[pending], k)
-        first = _first_of_each(members.codes[found.rows])
+        first = first_of_each(members.codes[found.rows])
         enough = first.sum(axis=1) >= wanted
         # Of each identity its nearest template, and of those the first ones.
         keep = first[enough] & (np.cumsum(first[enough], axis=1) <= wanted)
@@ -111,7 +111,7 @@ def _mean_nearest(index: Index, members: Members, probes: np.ndarray, identities
     return result
 
 
-def _first_of_each(codes: np.ndarray) -> np.ndarray:
+def first_of_each(codes: np.ndarray) -> np.ndarray:
     """Whether each entry of (m, k) is the first of its value in its row."""
     order = np.argsort(codes, axis=1, kind="stable")
     ordered = np.take_along_axis(codes, order, axis=1)

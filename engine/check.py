@@ -24,7 +24,7 @@ from indexes.files import open_vectors
 from indexes.kinds import load_index
 
 # How far a unit vector's length may be from 1; rows that the index is asked for, and the share of them that it must find.
-_NORM, _PROBES, _FOUND = 1e-3, 512, 0.98
+NORM, _PROBES, _FOUND = 1e-3, 512, 0.98
 # Looks at a gallery that changes meanwhile.
 _LOOKS = 3
 ROWS, VECTORS, INDEX, DENSITY = range(4)
@@ -32,9 +32,9 @@ ROWS, VECTORS, INDEX, DENSITY = range(4)
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong with a file of a gallery."""
+    """What is wrong with a file of a gallery, or with one in Milvus."""
 
-    file: Path
+    file: Path | str
     what: str
 
     def __str__(self) -> str:
@@ -182,7 +182,7 @@ class _Rows:
 
 
 def _not_unit(vectors: np.ndarray) -> int:
-    return int((~(np.abs(np.linalg.norm(vectors, axis=1) - 1) < _NORM)).sum())
+    return int((~(np.abs(np.linalg.norm(vectors, axis=1) - 1) < NORM)).sum())
 
 
 def _change_faults(file: Path, catalogue: Catalogue, sealed_ids: pa.ChunkedArray) -> Iterator[Fault]:
@@ -214,7 +214,7 @@ def _index_faults(folder: Path, segment: Segment, progress: Progress | None) -> 
         )
         return
     rows = np.unique(np.random.default_rng(0).integers(0, index.count, _PROBES))
-    found = index.search(np.asarray(vectors[rows]), 1).distances[:, 0] < _NORM
+    found = index.search(np.asarray(vectors[rows]), 1).distances[:, 0] < NORM
     if progress:
         progress("searching", len(rows), len(rows))
     if found.mean() < (1 if index.traits.exact else _FOUND):
@@ -226,5 +226,5 @@ def _density_faults(folder: Path, segment: Segment) -> Iterator[Fault]:
     density = open_vectors(file)
     if density.shape != (segment.templates, 2):
         yield Fault(file, f"it has the shape {density.shape}, expected ({segment.templates}, 2)")
-    elif not (np.isfinite(density).all() and (density >= 0).all() and (density[:, 0] <= density[:, 1] + _NORM).all()):
+    elif not (np.isfinite(density).all() and (density >= 0).all() and (density[:, 0] <= density[:, 1] + NORM).all()):
         yield Fault(file, "some densities are impossible")

@@ -33,7 +33,9 @@ app = typer.Typer(
 Photos = Annotated[
     list[Path], typer.Argument(metavar="PHOTOS...", help="Folders, image files, or CSV/Parquet lists with path and identity.")
 ]
-GalleryOption = Annotated[Path, typer.Option("--gallery", "-g", metavar="GALLERY", help="The gallery to search.")]
+GalleryOption = Annotated[
+    str, typer.Option("--gallery", "-g", metavar="GALLERY", help="The gallery to search: a folder, or milvus://HOST:PORT/NAME.")
+]
 Score = Annotated[float | None, typer.Option("--threshold", metavar="SCORE", help="Largest score that is accepted, instead.")]
 Distance = Annotated[
     float | None,
@@ -114,7 +116,9 @@ def build_index(
     templates: Annotated[
         list[Path], typer.Argument(metavar="T.parquet...", help="Template files; or Parquet/NumPy vectors from elsewhere.")
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="GALLERY", help="The gallery (a folder) to create.")],
+    out: Annotated[
+        str, typer.Option("--out", "-o", metavar="GALLERY", help="The gallery to create: a folder, or milvus://HOST:PORT/NAME.")
+    ],
     index: Annotated[
         str | None, typer.Option("--index", metavar="KIND", help="flat, flat-codes, ivf or ivf-sq8. Default: chosen for you.")
     ] = None,
@@ -140,12 +144,12 @@ def build_index(
 ) -> None:
     """Build a gallery: the templates, the index that suits their number, what it knows of strangers, and its catalogue."""
     _limit_threads(threads)
-    from engine.gallery import Gallery
+    from engine.galleries import build_gallery
     from engine.terminal import announce, bytes_of, stages, thousands
     from engine.terminal import out as console
 
     with stages() as told:
-        built = Gallery.build(
+        built = build_gallery(
             templates,
             out,
             overwrite=overwrite,
@@ -158,12 +162,14 @@ def build_index(
             planned=partial(announce, local=score != "plain"),
             progress=told,
         )
+    from engine.info import GalleryInfo
+
     info = built.info()
     console.print(
         f"{thousands(info.templates)} templates of {thousands(info.identities)} identities in {out} "
         f"({info.index} index, {info.dim} dimensions)"
     )
-    if info.operating:
+    if isinstance(info, GalleryInfo) and info.operating:
         console.print(
             f"it finds {100 * info.operating.recall:.2f} % of the exact rank-1 answers, at {info.operating.visits} of "
             f"{info.operating.of_visits} visits and a shortlist of {info.operating.shortlist}"
@@ -192,12 +198,12 @@ def identify(
     """Say of each probe who it is, or that it is unknown. Photographs without a face say failed."""
     _limit_threads(threads)
     from engine.batch import count_probes, identify_to_file
-    from engine.gallery import Gallery
+    from engine.galleries import open_gallery
     from engine.head import read_head
     from engine.terminal import out as console
     from engine.terminal import progress, thousands
 
-    opened = Gallery.open(gallery)
+    opened = open_gallery(gallery)
     with progress("identifying", count_probes(probes)) as done:
         made = identify_to_file(
             opened,
@@ -239,11 +245,11 @@ def verify(
     head: Head = None,
 ) -> None:
     """Compare one photograph with one enrolled identity. Exit status: 0 the same, 4 not the same."""
-    from engine.gallery import Gallery
+    from engine.galleries import open_gallery
     from engine.head import read_head
     from engine.terminal import out as console
 
-    opened = Gallery.open(gallery)
+    opened = open_gallery(gallery)
     learnt = None if head is None else read_head(head)
     found = opened.verify(
         photo, identity, threshold=threshold, fmr=fmr, faces=faces, encoder=encoder, weights=weights, head=learnt
@@ -257,16 +263,16 @@ def verify(
 
 @app.command()
 def info(
-    gallery: Annotated[Path, typer.Argument(metavar="GALLERY")],
+    gallery: Annotated[str, typer.Argument(metavar="GALLERY")],
     as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
 ) -> None:
     """What a gallery holds, and how its templates were made."""
     import json
 
-    from engine.gallery import Gallery
+    from engine.galleries import open_gallery
     from engine.terminal import out as console
 
-    described = Gallery.open(gallery).info()
+    described = open_gallery(gallery).info()
     fields = asdict(described)
     if as_json:
         typer.echo(json.dumps(fields, ensure_ascii=False))

@@ -11,18 +11,18 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output
 
 
 def check_command(
-    gallery: Annotated[Path, typer.Argument(metavar="GALLERY")],
+    gallery: Annotated[str, typer.Argument(metavar="GALLERY")],
     mend: Annotated[bool, typer.Option("--repair", help="Make vectors, index and densities anew if the rows are whole.")] = False,
     wait: Wait = 10.0,
 ) -> None:
     """Look at every byte, count and vector of a gallery. Exit status 3 if something is wrong, which is listed."""
-    from engine.check import check
+    from engine.galleries import check_gallery, in_folder
     from engine.repair import repair
     from engine.terminal import out as console
     from engine.terminal import stages
 
     with stages() as told:
-        faults = repair(gallery, told, wait=wait) if mend else check(gallery, told)
+        faults = repair(in_folder(gallery, "check --repair"), told, wait=wait) if mend else check_gallery(gallery, told)
     for fault in faults:
         console.print(str(fault))
     if faults and mend:
@@ -34,20 +34,21 @@ def check_command(
 
 
 def backup_command(
-    gallery: Annotated[Path, typer.Argument(metavar="GALLERY")],
+    gallery: Annotated[str, typer.Argument(metavar="GALLERY")],
     out: Annotated[Path, typer.Argument(metavar="DEST", help="The gallery (a folder) to create.")],
     overwrite: Overwrite = False,
 ) -> None:
     """Copy a gallery while others read and write; what never changes is linked where it can be."""
     from engine.backup import backup
+    from engine.galleries import in_folder
     from engine.terminal import out as console
 
-    backup(gallery, out, overwrite=overwrite)
+    backup(in_folder(gallery, "backup"), out, overwrite=overwrite)
     console.print(f"{gallery} copied to {out}")
 
 
 def merge_command(
-    galleries: Annotated[list[Path], typer.Argument(metavar="GALLERY...", help="Galleries whose templates one encoder made.")],
+    galleries: Annotated[list[str], typer.Argument(metavar="GALLERY...", help="Galleries whose templates one encoder made.")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="GALLERY", help="The gallery (a folder) to create.")],
     on_duplicate: Annotated[
         str, typer.Option(metavar="error|skip", help="A template id that comes in two: skip keeps the first gallery's.")
@@ -55,10 +56,12 @@ def merge_command(
     overwrite: Overwrite = False,
 ) -> None:
     """Build one gallery of several; an identity of the same name is the same person."""
+    from engine.galleries import in_folder
     from engine.gallery import Gallery
     from engine.terminal import out as console
     from engine.terminal import stages, thousands
 
+    folders = [in_folder(each, "merge") for each in galleries]
     with stages() as told:
-        made = Gallery.merge(galleries, out, on_duplicate=on_duplicate, overwrite=overwrite, progress=told)
+        made = Gallery.merge(folders, out, on_duplicate=on_duplicate, overwrite=overwrite, progress=told)
     console.print(f"{thousands(len(made))} templates of {thousands(len(made.identity_names))} identities in {out}")

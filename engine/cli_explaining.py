@@ -10,7 +10,7 @@ from engine.cli_care import Overwrite
 
 def explain_command(
     probe: Annotated[Path, typer.Argument(metavar="PROBE", help="A photograph.")],
-    gallery: Annotated[Path, typer.Option("--gallery", "-g", metavar="GALLERY", help="The gallery.")],
+    gallery: Annotated[str, typer.Option("--gallery", "-g", metavar="GALLERY", help="The gallery.")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="WHY.png", help="The picture to draw: PNG, SVG or PDF.")],
     identity: Annotated[str | None, typer.Option("--identity", metavar="NAME", help="Default: the first candidate.")] = None,
     faces: Annotated[str | None, typer.Option(metavar="largest|none", help="Default: as the gallery was made.")] = None,
@@ -20,12 +20,13 @@ def explain_command(
     from engine.explaining.drawing import check_picture, draw_explanation
     from engine.explaining.occlusion import explain
     from engine.files import check_output
+    from engine.galleries import in_folder
     from engine.gallery import Gallery
     from engine.terminal import out as console
 
     check_picture(out)
     check_output(out, overwrite)
-    found = explain(Gallery.open(gallery), probe, identity, faces)
+    found = explain(Gallery.open(in_folder(gallery, "explain")), probe, identity, faces)
     draw_explanation(found, out)
     console.print(
         f"{probe} is {found.distance:.4f} from {found.identity} ({found.template_id}); covered at its most telling place "

@@ -9,7 +9,7 @@ import typer
 
 # Exit status.
 PROBLEMS = 3
-Gallery_ = Annotated[Path, typer.Option("--gallery", "-g", metavar="GALLERY", help="The gallery.")]
+Gallery_ = Annotated[str, typer.Option("--gallery", "-g", metavar="GALLERY", help="The gallery.")]
 Wait = Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for another writer.")]
 
 Sources = Annotated[bool, typer.Option("--source/--no-source", help="Whether the photographs' paths are kept.")]
@@ -35,18 +35,18 @@ def enroll_command(
     wait: Wait = 10.0,
 ) -> None:
     """Enrol people: durable when the command ends, seen by every search from then on."""
-    from engine.gallery import Gallery
+    from engine.galleries import beside, open_gallery
     from engine.problems import write_problems
     from engine.templates import is_template_file, read_templates
     from engine.terminal import out as console
     from engine.terminal import thousands
 
-    opened = Gallery.open(gallery)
+    opened = open_gallery(gallery)
     given = read_templates(*people) if all(is_template_file(path) for path in people) else people
     done = opened.enroll(given, identity=identity, faces=faces, on_duplicate=on_duplicate, sources=sources, wait=wait)
     problems = ""
     if done.problems:
-        problems = f"; {len(done.problems)} photographs gave none, reasons in {write_problems(gallery, done.problems)}"
+        problems = f"; {len(done.problems)} photographs gave none, reasons in {write_problems(beside(gallery), done.problems)}"
     console.print(
         f"{thousands(done.templates)} templates enrolled ({thousands(done.replaced)} in the place of others), "
         f"{thousands(done.skipped)} skipped; {gallery} has {thousands(len(opened))}{problems}"
@@ -66,7 +66,7 @@ def remove_command(
 ) -> None:
     """Remove identities or templates: no search returns them from then on. Their bytes go with onek compact."""
     from engine.errors import GalleryError
-    from engine.gallery import Gallery
+    from engine.galleries import open_gallery
     from engine.terminal import out as console
     from engine.terminal import thousands
 
@@ -77,7 +77,7 @@ def remove_command(
         names += [line for line in from_file.read_text(encoding="utf-8").splitlines() if line]
     if not names and not template:
         raise GalleryError("nobody was named; expected identities, --template or --from")
-    opened = Gallery.open(gallery)
+    opened = open_gallery(gallery)
     count = opened.remove(names, templates=template or [], wait=wait)
     console.print(
         f"{thousands(count)} templates removed; {gallery} has {thousands(len(opened))}; onek compact erases their bytes"
@@ -92,32 +92,33 @@ def rename_command(
     wait: Wait = 10.0,
 ) -> None:
     """Call an identity otherwise."""
-    from engine.gallery import Gallery
+    from engine.galleries import open_gallery
     from engine.terminal import out as console
     from engine.terminal import thousands
 
-    count = Gallery.open(gallery).rename(old, new, merge=merge, wait=wait)
+    count = open_gallery(gallery).rename(old, new, merge=merge, wait=wait)
     console.print(f"{thousands(count)} templates of {old} are {new}'s")
 
 
-def list_command(gallery: Annotated[Path, typer.Argument(metavar="GALLERY")]) -> None:
+def list_command(gallery: Annotated[str, typer.Argument(metavar="GALLERY")]) -> None:
     """List the identities and how many templates each has, as CSV."""
-    from engine.gallery import Gallery
+    from engine.galleries import open_gallery
     from engine.harmless import harmless
 
-    opened = Gallery.open(gallery)
+    opened = open_gallery(gallery)
     rows = csv.writer(sys.stdout, lineterminator="\n")
     rows.writerow(["identity", "templates"])
     rows.writerows((harmless(name), count) for name, count in opened.templates_by_identity())
 
 
-def compact_command(gallery: Annotated[Path, typer.Argument(metavar="GALLERY")], wait: Wait = 10.0) -> None:
+def compact_command(gallery: Annotated[str, typer.Argument(metavar="GALLERY")], wait: Wait = 10.0) -> None:
     """Seal all that is enrolled anew, calibrate, and erase what was removed from every file; verified."""
+    from engine.galleries import in_folder
     from engine.gallery import Gallery
     from engine.terminal import out as console
     from engine.terminal import stages, thousands
 
-    opened = Gallery.open(gallery)
+    opened = Gallery.open(in_folder(gallery, "compact"))
     before = opened.info().awaiting_erasure
     with stages() as told:
         opened.compact(told, wait=wait)

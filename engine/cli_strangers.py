@@ -10,18 +10,18 @@ if TYPE_CHECKING:
 
 
 def calibrate_command(
-    gallery: Annotated[Path, typer.Argument(metavar="GALLERY")],
+    gallery: Annotated[str, typer.Argument(metavar="GALLERY")],
     strangers: Annotated[
         Path | None,
         typer.Option(metavar="T.parquet", help="Templates of people who are not enrolled. Default: enrolled people play them."),
     ] = None,
 ) -> None:
     """Learn anew how strangers score in a gallery, and keep it there."""
-    from engine.gallery import Gallery
+    from engine.galleries import open_gallery
     from engine.templates import read_templates
     from engine.terminal import stages
 
-    opened = Gallery.open(gallery)
+    opened = open_gallery(gallery)
     with stages() as told:
         opened.calibrate(None if strangers is None else read_templates(strangers), told)
     info = opened.info()
@@ -29,7 +29,7 @@ def calibrate_command(
 
 
 def audit_command(
-    gallery: Annotated[Path, typer.Argument(metavar="GALLERY")],
+    gallery: Annotated[str, typer.Argument(metavar="GALLERY")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="AUDIT.csv", help="The list to write, worst first.")],
     most: Annotated[int, typer.Option(min=1, help="How many of each kind to list.")] = 100,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")] = False,
@@ -37,13 +37,14 @@ def audit_command(
     """List who is likely enrolled under two names, and images that likely show somebody else than they say."""
     from engine.audit import WRONG_IMAGE, audit, write_audit
     from engine.files import check_output
+    from engine.galleries import in_folder
     from engine.gallery import Gallery
     from engine.terminal import out as console
     from engine.terminal import stages
 
     check_output(out, overwrite)
     with stages() as told:
-        findings = audit(Gallery.open(gallery), most, told)
+        findings = audit(Gallery.open(in_folder(gallery, "audit")), most, told)
     write_audit(out, findings)
     wrong = sum(finding.kind == WRONG_IMAGE for finding in findings)
     likely = sum(finding.likely for finding in findings)

@@ -248,6 +248,11 @@ class Gallery(OpenGallery):
         """Let go of the catalogue after changes; the gallery may be used on. The end of the process does it at the latest."""
         self._writer.close()
 
+    @property
+    def segment_names(self) -> tuple[str, ...]:
+        """What its sealed segments are called."""
+        return tuple(segment.name for segment in self._view.catalogue.segments)
+
     @cached_property
     def _ids(self) -> Lookup:
         return Lookup(self._seen.segment.template_ids)

@@ -95,7 +95,7 @@ def seal(
     index = Factory.build(store, progress, plan.factory) if plan.factory else KINDS[plan.kind].build(store, progress)
     point = None
     if isinstance(index, Shortlisted):
-        point = tune(index, _probes(store, codes, templates.made.encoder), plan.recall, progress)
+        point = tune(index, mated_probes(store, codes, templates.made.encoder), plan.recall, progress)
     index.save(index_file)
     density = densities(index, members, scoring.neighbours, progress) if scoring.score == LOCAL else None
     if density is not None:
@@ -285,7 +285,7 @@ def _labels(rows_file: Path) -> tuple[np.ndarray, pa.Array, pa.ChunkedArray]:
     return identities.indices.to_numpy(), identities.dictionary, table["template_id"]
 
 
-def _probes(store: np.ndarray, codes: np.ndarray, encoder: str | None) -> np.ndarray:
+def mated_probes(store: np.ndarray, codes: np.ndarray, encoder: str | None) -> np.ndarray:
     """Mated probes (n, d) as second templates of a sample of the enrolled would be."""
     random = np.random.default_rng(0)
     several = np.flatnonzero(np.bincount(codes) > 1)

@@ -30,6 +30,10 @@ class Searches:
     distances: np.ndarray
     scores: np.ndarray
 
+    def of(self, probes: np.ndarray) -> "Searches":
+        """The same, their probes being called (n,)."""
+        return replace(self, probes=probes)
+
     def only(self, which: np.ndarray) -> "Searches":
         """Those that a bool (n,) picks."""
         return Searches(self.probes[which], self.rows[which], self.distances[which], self.scores[which])

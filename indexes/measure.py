@@ -19,7 +19,7 @@ _LONG = (128, 512)
 # Vectors that are searched exactly at a time, so that their bounds take little memory.
 _PART = 1 << 18
 # Distances that differ by less are the same: what is looked for is a vector as near as the nearest.
-_SAME = 1e-6
+SAME = 1e-6
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def nearest_distances(vectors: np.ndarray, probes: np.ndarray) -> np.ndarray:
 
 def recall_of(index: Shortlisted, probes: np.ndarray, nearest: np.ndarray) -> float:
     """The share of probes (n, d) for which the index gives a vector as near as the nearest, at its present effort."""
-    return float(np.mean(index.search(probes, 1).distances[:, 0] <= nearest + _SAME))
+    return float(np.mean(index.search(probes, 1).distances[:, 0] <= nearest + SAME))
 
 
 def tune(index: Shortlisted, probes: np.ndarray, recall: float, progress: Progress | None = None) -> OperatingPoint:

@@ -1,0 +1,1 @@
+"""Galleries in Milvus: it keeps the templates and finds candidates, the engine scores and decides."""

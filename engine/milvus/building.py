@@ -1,0 +1,172 @@
+"""Building a gallery in Milvus: it is made and calibrated as in a folder, and moved there."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from engine.enrolment import Source
+from engine.errors import GalleryError, OutputError, PlanError, TemplatesError
+from engine.gallery import Gallery
+from engine.milvus import catalogue as catalogues
+from engine.milvus.address import Address
+from engine.milvus.catalogue import Catalogue
+from engine.milvus.client import LONG, Client
+from engine.milvus.collection import (
+    IndexKind,
+    create,
+    efforts,
+    index,
+    index_kind,
+    longest_text,
+    put,
+    rows_of,
+    search_settings,
+)
+from engine.milvus.gallery import MilvusGallery
+from engine.segments import mated_probes, segment_files
+from indexes.base import Progress
+from indexes.measure import SAME, nearest_distances
+from indexes.plan import RECALL, Plan
+
+_ROWS, _PROBES = 8192, 256
+
+
+def build(
+    templates: Source,
+    address: Address,
+    *,
+    overwrite: bool = False,
+    index: str | None = None,
+    memory: int | None = None,
+    recall: float = RECALL,
+    score: str | None = None,
+    fuse: int = 1,
+    planned: Callable[[Plan], None] | None = None,
+    progress: Progress | None = None,
+) -> MilvusGallery:
+    """As `engine.gallery.Gallery.build`. Densities and the calibration are made here, in a temporary folder, so that they are
+    those of a gallery in a folder; then rows and calibration go to Milvus, its index is built there, and its effort found.
+
+    Readers of a gallery that is replaced see the old one until the new one is whole.
+
+    Raises:
+        OutputError: there is one already and `overwrite` is false.
+        GalleryError: Milvus does not answer, or a collection of that name is not ours.
+        OnekError: as `Gallery.build`.
+    """
+    client = Client(address)
+    if index is not None:
+        index_kind(index, 1)
+    old = _replaced(client, overwrite)
+    with tempfile.TemporaryDirectory(prefix="onek-") as folder:
+        local = Gallery.build(
+            templates,
+            Path(folder) / "gallery",
+            index=None if index == "hnsw" else index,
+            memory=memory,
+            recall=recall,
+            score=score,
+            fuse=fuse,
+            planned=planned,
+            progress=progress,
+        )
+        kind = index_kind(index or local.index.kind, len(local))
+        collection = f"{address.name}_{uuid4().hex[:12]}"
+        catalogues.begin(client, collection)
+        create(client, collection, local.provenance.dim)
+        _move(client, collection, local, progress)
+        effort, found = _indexed(client, collection, kind, local, recall, progress)
+        catalogues.write(
+            client,
+            Catalogue(collection, local.info().created, local.provenance, local.scoring, kind, effort, found, local.calibration),
+        )
+    for each in old:
+        if client.call("has_collection", each):
+            client.call("drop_collection", each, seconds=LONG)
+    return MilvusGallery(client)
+
+
+def _replaced(client: Client, overwrite: bool) -> list[str]:
+    """The collections that go when the new one is whole."""
+    address = client.address
+    if not client.call("has_collection", address.name):
+        return []
+    if not overwrite:
+        try:
+            catalogues.read(client)
+        except GalleryError as error:
+            raise OutputError(str(error)) from error
+        raise OutputError(f"{address} exists already; choose another name, or pass --overwrite to replace it")
+    names: Sequence[str] = client.call("list_collections")
+    catalogues.require_ours(client)
+    return [name for name in names if name.startswith(f"{address.name}_") and len(name) == len(address.name) + 13]
+
+
+def _move(client: Client, collection: str, local: Gallery, progress: Progress | None) -> None:
+    enrolled, done = local.enrolled, 0
+    codes, seen = enrolled.members.codes, np.zeros(enrolled.members.identities, bool)
+    (rows_file,) = [segment_files(local.path, name)[0] for name in local.segment_names]
+    for batch in pq.ParquetFile(rows_file).iter_batches(batch_size=_ROWS):
+        table = pa.Table.from_batches([batch])
+        for column, text in longest_text(table):
+            raise TemplatesError(f"the {column} {text[:40]}... has {len(text.encode())} bytes; Milvus keeps 65,535")
+        here = slice(done, done + len(table))
+        first = np.zeros(len(table), bool)
+        new, at = np.unique(codes[here], return_index=True)
+        first[at[~seen[new]]] = True
+        seen[new] = True
+        density = None if enrolled.density is None else enrolled.density[here]
+        put(client, collection, rows_of(table, density, enrolled.counted[codes[here]], first))
+        done += len(table)
+        if progress:
+            progress("moving to Milvus", done, len(local))
+
+
+def _indexed(
+    client: Client, collection: str, kind: IndexKind, local: Gallery, recall: float, progress: Progress | None
+) -> tuple[int | None, float]:
+    """Build the index; the least effort that finds the share of exact rank-1 answers asked for, and what it finds."""
+    said = progress or (lambda *_: None)
+    said("Milvus's index", 0, 1)
+    index(client, collection, kind)
+    said("Milvus's index", 1, 1)
+    if kind.effort is None:
+        return None, 1.0
+    store = local.index.vectors(np.arange(len(local)))
+    probes = mated_probes(store, local.enrolled.members.codes, local.provenance.encoder)
+    nearest = nearest_distances(store, probes)
+    steps, found = efforts(kind), 0.0
+    for number, effort in enumerate(steps):
+        found = float(np.mean(_distances(client, collection, kind, effort, probes) <= nearest + SAME))
+        said("measuring", number + 1, len(steps))
+        if found >= recall:
+            said("measuring", len(steps), len(steps))
+            return effort, found
+    raise PlanError(
+        f"a recall of {recall:g} was asked for; Milvus's {kind.name} reached {found:.4f} with {kind.effort} {steps[-1]}. "
+        "Ask for less with --recall, or take --index flat"
+    )
+
+
+def _distances(client: Client, collection: str, kind: IndexKind, effort: int, probes: np.ndarray) -> np.ndarray:
+    best = np.full(len(probes), np.inf, np.float32)
+    for start in range(0, len(probes), _PROBES):
+        hits = client.call(
+            "search",
+            collection,
+            data=list(probes[start : start + _PROBES]),
+            limit=5,
+            output_fields=["vector"],
+            anns_field="vector",
+            search_params=search_settings(kind, effort),
+        )
+        for at, found in enumerate(hits, start):
+            if found:
+                vectors = np.array([hit["entity"]["vector"] for hit in found], np.float32)
+                best[at] = np.linalg.norm(vectors - probes[at], axis=1).min()
+    return best

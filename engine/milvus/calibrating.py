@@ -1,0 +1,99 @@
+"""What a gallery in Milvus knows of strangers, learnt by searching Milvus at its present size."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from engine.calibration import Calibration, Names, calibration_of, require_calibratable, require_strangers
+from engine.candidates import Members
+from engine.milvus.catalogue import Catalogue
+from engine.milvus.client import Client, Row
+from engine.milvus.collection import ENTITY, WHOLE, put, vectors_in
+from engine.milvus.part import Shortlister, Size
+from engine.scores import Enrolled
+from engine.strangers import MOST_SEARCHES, Searches
+from engine.streams import batched
+from engine.templates import Templates
+from indexes.base import Progress
+from indexes.flat import Flat
+
+_PROBES = 1024
+
+
+def calibrated(
+    client: Client,
+    catalogue: Catalogue,
+    shortlister: Shortlister,
+    size: Size,
+    strangers: Templates | None,
+    progress: Progress | None = None,
+) -> Calibration:
+    """Calibrate on a sample of up to 20,000 of the enrolled, each searched for as if never enrolled, or on strangers.
+
+    Raises:
+        GalleryError: too few identities or strangers, or one of these is enrolled.
+    """
+    sample, ids, people = _sample(client, catalogue, size)
+    members = sample.members
+    if strangers is None:
+        require_calibratable(size.identities, catalogue.scoring)
+        random = np.random.default_rng(0)
+        own = members.rows(np.arange(members.identities))
+        rows = own[np.arange(members.identities), random.integers(0, members.counts)]
+        found, names = _search(shortlister, size, sample.index.vectors(rows), [people[row] for row in rows], progress)
+        return calibration_of(sample, found.of(rows), "gallery", 2, names, Names(ids), size.identities)
+    require_strangers(len(strangers), size.identities, catalogue.scoring)
+    found, names = _search(shortlister, size, strangers.vectors, None, progress)
+    theirs = Names(strangers.table["template_id"])
+    return calibration_of(sample, found, "strangers", 1, names, theirs, size.identities)
+
+
+def remeasure(client: Client, collection: str, shortlister: Shortlister, size: Size, progress: Progress | None = None) -> None:
+    """Measure every density anew, among all who are enrolled."""
+    for part in batched(client.rows(collection, "counted == false", WHOLE), _PROBES):
+        put(client, collection, [{**row, "counted": True} for row in part])
+    done = 0
+    for part in batched(client.rows(collection, "", WHOLE), _PROBES):
+        put(client, collection, [new for new, old in zip(measured(part, shortlister, size), part, strict=True) if new != old])
+        done += len(part)
+        if progress:
+            progress("densities", done, size.templates)
+
+
+def measured(rows: Sequence[Row], shortlister: Shortlister, size: Size) -> list[Row]:
+    """Rows with their densities as they are now."""
+    vectors = vectors_in(rows, len(rows[0]["vector"]))
+    found = shortlister.densities(vectors, [row["person"] for row in rows], size).tolist()
+    return [{**row, "density": near, "following": beyond} for row, (near, beyond) in zip(rows, found, strict=True)]
+
+
+def _sample(client: Client, catalogue: Catalogue, size: Size) -> tuple[Enrolled, pa.ChunkedArray, list[str]]:
+    """All templates of about `MOST_SEARCHES` identities, or of all: those whose keys, which are as good as random, are least."""
+    share = min(1.0, 1.0 * MOST_SEARCHES / max(size.identities, 1))
+    where = "" if share == 1 else f'person < "{int(share * 16**8):08x}"'
+    rows = list(client.rows(catalogue.collection, where, ENTITY))
+    people = [row["person"] for row in rows]
+    codes = np.unique(people, return_inverse=True)[1]
+    sample = Enrolled(Flat.build(vectors_in(rows, catalogue.provenance.dim)), Members(codes), catalogue.scoring)
+    return sample, pa.chunked_array([pa.array([row["template_id"] for row in rows], pa.string())]), people
+
+
+def _search(
+    shortlister: Shortlister, size: Size, vectors: np.ndarray, without: Sequence[str] | None, progress: Progress | None
+) -> tuple[Searches, Names]:
+    """As `engine.strangers.search_strangers`, in Milvus; and what the found `rows` are called."""
+    ids: list[pa.Array] = []
+    distances, scores = np.empty(len(vectors), np.float32), np.empty(len(vectors), np.float32)
+    for start in range(0, len(vectors), _PROBES):
+        here = slice(start, start + _PROBES)
+        people = None if without is None else without[here]
+        part = shortlister.shortlist(vectors[here], shortlister.scoring.shortlist + (without is not None), size, people)
+        codes = None if people is None else part.codes_of(people)
+        found = part.enrolled.scored(vectors[here], part.nearest, 1, codes)
+        distances[here], scores[here] = found.distances[:, 0], found.scores[:, 0]
+        ids.append(part.template_ids.take(pa.array(found.rows[:, 0])))
+        if progress:
+            progress("calibrating", min(start + _PROBES, len(vectors)), len(vectors))
+    every = np.arange(len(vectors))
+    return Searches(every, every, distances, scores), Names(pa.chunked_array(ids))

@@ -1,0 +1,163 @@
+"""What a gallery in Milvus knows of itself: a small collection of texts. Its row `head` says which collection has the templates.
+
+A gallery changes its collection, its calibration or both by the writing of that one row.
+"""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+from uuid import uuid4
+
+from engine.calibration import Calibration
+from engine.errors import GalleryError
+from engine.milvus.client import Client
+from engine.milvus.collection import IndexKind
+from engine.plain import from_plain
+from engine.provenance import Provenance
+from engine.scores import Scoring
+
+FORMAT = 1
+_HEAD, _BUILDING = "head", "building"
+# Bytes of a text in one row; Milvus keeps 65,535.
+_PART = 60_000
+_FIELDS = {"key", "value", "nothing"}
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """`collection` has the templates, found through an index `kind` with `effort`, which found `recall` of the exact answers.
+
+    `version` is another after every `write`.
+    """
+
+    collection: str
+    created: str
+    provenance: Provenance
+    scoring: Scoring
+    kind: IndexKind
+    effort: int | None
+    recall: float
+    calibration: Calibration | None
+    version: str = ""
+
+
+def begin(client: Client, collection: str) -> None:
+    """Note that a collection is being built; make the catalogue where there is none."""
+    name = client.address.name
+    if not client.call("has_collection", name):
+        _create(client, name)
+    require_ours(client)
+    _load(client)
+    _put(client, _BUILDING, collection)
+
+
+def building(client: Client) -> str | None:
+    """The collection that somebody began to build and did not finish."""
+    return _get(client, _BUILDING)
+
+
+def write(client: Client, catalogue: Catalogue) -> None:
+    """Have the gallery be this from now on."""
+    old = _get(client, _HEAD)
+    calibration, parts = None, 0
+    if catalogue.calibration is not None:
+        calibration, text = uuid4().hex, catalogue.calibration.to_json()
+        cut = [text[start : start + _PART // 4] for start in range(0, len(text), _PART // 4)]
+        parts = len(cut)
+        for number, part in enumerate(cut):
+            _put(client, f"{calibration}/{number}", part)
+    said = {
+        "format": FORMAT,
+        **{name: value for name, value in asdict(catalogue).items() if name != "calibration"},
+        "calibration": calibration,
+        "parts": parts,
+        "version": uuid4().hex,
+    }
+    _put(client, _HEAD, json.dumps(said))
+    gone = [_BUILDING]
+    if old is not None:
+        before = json.loads(old)
+        gone += [f"{before['calibration']}/{number}" for number in range(before["parts"])]
+    client.call("delete", client.address.name, ids=gone)
+
+
+def read(client: Client) -> Catalogue:
+    """What the gallery is.
+
+    Raises:
+        GalleryError: there is none of that name, it is not ours, was never finished, or was written by a newer onek.
+    """
+    address = client.address
+    if not client.call("has_collection", address.name):
+        raise GalleryError(f"{address}: there is no gallery of that name; onek build-index T.parquet --out {address} makes one")
+    require_ours(client)
+    _load(client)
+    text = _get(client, _HEAD)
+    if text is None:
+        raise GalleryError(f"{address} was never finished: its build was cut off; build it again with --overwrite")
+    try:
+        said = json.loads(text)
+        if said["format"] != FORMAT:
+            raise GalleryError(f"{address} has the format {said['format']}; this onek reads {FORMAT}, so take a newer onek")
+        return Catalogue(
+            collection=said["collection"],
+            created=said["created"],
+            provenance=from_plain(Provenance, said["provenance"]),
+            scoring=from_plain(Scoring, said["scoring"]),
+            kind=IndexKind(**said["kind"]),
+            effort=said["effort"],
+            recall=said["recall"],
+            calibration=_calibration(client, said),
+            version=said["version"],
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise GalleryError(f"{address}: its catalogue is damaged ({error}); build it again with --overwrite") from error
+
+
+def with_calibration(client: Client, calibration: Calibration) -> None:
+    """Keep another calibration."""
+    write(client, replace(read(client), calibration=calibration))
+
+
+def _calibration(client: Client, said: dict[str, Any]) -> Calibration | None:
+    if said["calibration"] is None:
+        return None
+    keys = [f"{said['calibration']}/{number}" for number in range(said["parts"])]
+    found = {row["key"]: row["value"] for row in client.call("get", client.address.name, ids=keys, output_fields=["value"])}
+    return Calibration.from_json("".join(found[key] for key in keys))
+
+
+def _create(client: Client, name: str) -> None:
+    from pymilvus import DataType, MilvusClient
+
+    made = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
+    made.add_field("key", DataType.VARCHAR, is_primary=True, max_length=64)
+    made.add_field("value", DataType.VARCHAR, max_length=65_535)
+    # Milvus has no collection without vectors.
+    made.add_field("nothing", DataType.FLOAT_VECTOR, dim=2)
+    wanted = MilvusClient.prepare_index_params()
+    wanted.add_index("nothing", index_type="FLAT", metric_type="IP")
+    client.call("create_collection", name, schema=made, index_params=wanted, consistency_level="Strong")
+
+
+def require_ours(client: Client) -> None:
+    """Refuse a collection of the gallery's name that is something else. Raises `GalleryError`."""
+    found = {field["name"] for field in client.call("describe_collection", client.address.name)["fields"]}
+    if found != _FIELDS:
+        raise GalleryError(
+            f"{client.address}: the collection {client.address.name} is not a gallery of onek's (it has the fields "
+            f"{', '.join(sorted(found))}); choose another name"
+        )
+
+
+def _load(client: Client) -> None:
+    client.call("load_collection", client.address.name)
+
+
+def _put(client: Client, key: str, value: str) -> None:
+    client.call("upsert", client.address.name, [{"key": key, "value": value, "nothing": [1.0, 0.0]}])
+
+
+def _get(client: Client, key: str) -> str | None:
+    found = client.call("get", client.address.name, ids=[key], output_fields=["value"])
+    return found[0]["value"] if found else None

@@ -1,0 +1,63 @@
+"""What a gallery in Milvus holds, for people and scripts."""
+
+from dataclasses import dataclass
+
+from engine.info import CalibrationInfo, describe_calibration
+from engine.milvus.catalogue import Catalogue
+from engine.milvus.client import Client
+from engine.milvus.part import Size
+
+
+@dataclass(frozen=True)
+class MilvusInfo:
+    """As `engine.info.GalleryInfo`, of a gallery in Milvus.
+
+    `server` is its version, `collection` where it keeps the templates. `index` is its name for the index, `effort` what a search
+    spends on it (nprobe or ef; None where it is exact), `recall` the share of exact answers that it found when it was built.
+    """
+
+    path: str
+    server: str
+    collection: str
+    created: str
+    identities: int
+    templates: int
+    dim: int
+    encoder: str | None
+    fingerprint: str | None
+    flip: bool
+    alignment: str | None
+    threshold: float | None
+    index: str
+    exact: bool
+    effort: int | None
+    recall: float
+    score: str
+    fuse: int
+    calibration: CalibrationInfo | None
+
+
+def describe(client: Client, catalogue: Catalogue, size: Size) -> MilvusInfo:
+    """What a gallery holds."""
+    made, calibration = catalogue.provenance, catalogue.calibration
+    return MilvusInfo(
+        path=str(client.address),
+        server=client.version,
+        collection=catalogue.collection,
+        created=catalogue.created,
+        identities=size.identities,
+        templates=size.templates,
+        dim=made.dim,
+        encoder=made.encoder,
+        fingerprint=made.fingerprint,
+        flip=made.flip,
+        alignment=made.alignment,
+        threshold=made.threshold,
+        index=catalogue.kind.name,
+        exact=catalogue.kind.effort is None,
+        effort=catalogue.effort,
+        recall=catalogue.recall,
+        score=catalogue.scoring.score,
+        fuse=catalogue.scoring.fuse,
+        calibration=None if calibration is None else describe_calibration(calibration, size.identities),
+    )

@@ -1,0 +1,179 @@
+"""What a search brings back from Milvus: a small gallery, on which the engine decides as on any other."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+
+from engine.candidates import Members, Nearest, first_of_each, without_identity
+from engine.errors import GalleryError
+from engine.milvus.catalogue import Catalogue
+from engine.milvus.client import MOST_HITS, Client, Row
+from engine.milvus.collection import ENTITY, UNMEASURED, search_settings, vectors_in
+from engine.scores import LOCAL, Enrolled, Scoring
+from indexes.base import distances_to
+from indexes.flat import Flat
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many templates and identities a collection has."""
+
+    templates: int
+    identities: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """The templates (m,) of a collection that some probes were near to: `enrolled`, the `nearest` identities of each probe among
+    them, and what they are called. `people` (m,): the keys of their identities.
+    """
+
+    enrolled: Enrolled
+    nearest: Nearest
+    identities: pa.Array
+    template_ids: pa.Array
+    people: list[str]
+
+    def codes_of(self, people: Sequence[str]) -> np.ndarray:
+        """The numbers that identities have here, by their keys, which must be among `people`."""
+        number = dict(zip(self.people, self.enrolled.members.codes.tolist(), strict=True))
+        return np.array([number[key] for key in people])
+
+
+class Shortlister:
+    """Finds what a collection has near to probes."""
+
+    def __init__(self, client: Client, catalogue: Catalogue) -> None:
+        self._client = client
+        self._catalogue = catalogue
+        self.scoring = catalogue.scoring
+
+    def shortlist(self, probes: np.ndarray, wanted: int, size: Size, without: Sequence[str] | None = None) -> Part:
+        """The `wanted` nearest identities of each probe (n, d), by exact distances, and what scoring them takes.
+
+        Args:
+            probes: float32, of unit length.
+            wanted: identities, or all there are if those are fewer.
+            size: of the collection.
+            without: keys of identities, one a probe, whose templates come too, whether they are near or not.
+
+        Raises:
+            GalleryError: Milvus found too few, or does not answer.
+        """
+        scoring = self._catalogue.scoring
+        seen = self._search(probes, min(wanted, size.identities), size)
+        more = set(without or ())
+        if scoring.fuse > 1:
+            more |= {seen.rows[row]["person"] for row in np.unique(seen.nearest.rows)}
+        if more:
+            known = {row["key"] for row in seen.rows}
+            others = self._client.rows_in(self._catalogue.collection, "person", sorted(more), ENTITY)
+            seen.rows += [row for row in others if row["key"] not in known]
+        if scoring.score == LOCAL and (unmeasured := [row for row in seen.rows if row["density"] == UNMEASURED]):
+            # Somebody else enrolled them a moment ago.
+            people = [row["person"] for row in unmeasured]
+            measured = self.densities(vectors_in(unmeasured, probes.shape[1]), people, size)
+            for row, (near, following) in zip(unmeasured, measured.tolist(), strict=True):
+                row.update(density=near, following=following)
+        return self._part(seen, scoring)
+
+    def densities(self, vectors: np.ndarray, people: Sequence[str], size: Size) -> np.ndarray:
+        """As `engine.scores.densities`, float32 (n, 2), of vectors (n, d) of identities whose keys are `people`."""
+        neighbours = self._catalogue.scoring.neighbours
+        seen = self._search(vectors, neighbours + 2, size, "counted == true")
+        codes, number = _numbered([row["person"] for row in seen.rows])
+        own = np.array([number.get(person, -1) for person in people])
+        squares = without_identity(seen.nearest, Members(codes), own).distances ** 2
+        return np.column_stack([squares[:, :neighbours].mean(axis=1), squares[:, min(neighbours, squares.shape[1] - 1)]])
+
+    def _search(self, probes: np.ndarray, wanted: int, size: Size, where: str = "") -> "_Seen":
+        seen = _Seen()
+        rows, distances = np.empty((len(probes), wanted), np.int64), np.empty((len(probes), wanted), np.float32)
+        each = size.templates / max(size.identities, 1)
+        k = wanted if size.templates == size.identities else int(1.5 * wanted * each) + 4
+        effort, kind = self._catalogue.effort, self._catalogue.kind
+        pending, fewest = np.arange(len(probes)), wanted
+        while len(pending):
+            k = min(k, size.templates, MOST_HITS)
+            # An index that looks into a part of its lists gives no more than these hold.
+            deep = effort if effort is None else min(kind.most, max(effort, k))
+            hits = self._client.call(
+                "search",
+                self._catalogue.collection,
+                data=list(probes[pending]),
+                limit=k,
+                filter=where,
+                output_fields=list(ENTITY),
+                anns_field="vector",
+                search_params=search_settings(kind, deep),
+            )
+            found = seen.take(hits, k)
+            vectors = vectors_in(seen.rows, probes.shape[1])
+            exact = distances_to(probes[pending], vectors, found)
+            order = np.argsort(exact, axis=1, kind="stable")
+            found, exact = np.take_along_axis(found, order, 1), np.take_along_axis(exact, order, 1)
+            codes, _ = _numbered([row["person"] for row in seen.rows])
+            first = first_of_each(np.where(found >= 0, codes[found], -1)) & (found >= 0)
+            have = first.sum(axis=1)
+            everything = ((found >= 0).sum(axis=1) < k) & (deep is None or deep == kind.most)
+            done = (have >= wanted) | everything | (k >= min(size.templates, MOST_HITS))
+            keep = first & (np.cumsum(first, axis=1) <= wanted)
+            for at in np.flatnonzero(done):
+                count = min(int(have[at]), wanted)
+                rows[pending[at], :count] = found[at, keep[at]]
+                distances[pending[at], :count] = exact[at, keep[at]]
+                fewest = min(fewest, count)
+            pending, k, effort = pending[~done], 4 * k, effort if effort is None else min(kind.most, 4 * effort)
+        if fewest < min(wanted, self._catalogue.scoring.shortlist):
+            raise GalleryError(
+                f"{self._client.address}: Milvus found {fewest} identities for a probe, {wanted} are needed; "
+                "build it anew with --recall 0.999 or --index flat"
+            )
+        seen.nearest = Nearest(np.ascontiguousarray(rows[:, :fewest]), np.ascontiguousarray(distances[:, :fewest]))
+        return seen
+
+    def _part(self, seen: "_Seen", scoring: Scoring) -> Part:
+        people = [row["person"] for row in seen.rows]
+        codes, number = _numbered(people)
+        vectors = vectors_in(seen.rows, self._catalogue.provenance.dim)
+        names: list[str] = [""] * len(number)
+        among = np.zeros(len(number), bool)
+        for row, code in zip(seen.rows, codes, strict=True):
+            names[code] = row["identity"]
+            among[code] |= row["counted"]
+        enrolled = Enrolled(Flat(vectors), Members(codes), scoring)
+        if scoring.score == LOCAL:
+            density = np.array([(row["density"], row["following"]) for row in seen.rows], np.float32).reshape(-1, 2)
+            enrolled = replace(enrolled, density=np.where(density == UNMEASURED, np.nan, density), among=among)
+        ids = pa.array([row["template_id"] for row in seen.rows], pa.string())
+        return Part(enrolled, seen.nearest, pa.array(names, pa.string()), ids, people)
+
+
+class _Seen:
+    """Rows that came back, each once."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self.nearest = Nearest(np.empty((0, 0), np.int64), np.empty((0, 0), np.float32))
+        self._at: dict[str, int] = {}
+
+    def take(self, hits: Sequence[Sequence[Row]], k: int) -> np.ndarray:
+        """Where the hits of each probe are among the rows, int64 (n, k); -1 behind the last."""
+        found = np.full((len(hits), k), -1, np.int64)
+        for probe, of_probe in enumerate(hits):
+            for rank, hit in enumerate(of_probe):
+                key = hit["key"]
+                at = self._at.get(key)
+                if at is None:
+                    at = self._at[key] = len(self.rows)
+                    self.rows.append({"key": key, **hit["entity"]})
+                found[probe, rank] = at
+        return found
+
+
+def _numbered(people: Sequence[str]) -> tuple[np.ndarray, dict[str, int]]:
+    """Numbers without gaps for keys (m,), and which key has which."""
+    number: dict[str, int] = {}
+    return np.array([number.setdefault(person, len(number)) for person in people], np.int64), number

@@ -1,0 +1,224 @@
+"""One contract, whichever gallery keeps it: in a folder, in an embedded Milvus, and behind Milvus's protocol on a port."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.errors import EncoderMismatch, GalleryError, OutputError, TemplatesError
+from engine.galleries import AnyGallery, build_gallery, check_gallery, open_gallery
+from engine.gallery import Gallery
+from engine.provenance import Provenance
+from engine.templates import Templates
+
+DIM, PEOPLE = 24, 70
+MADE = Provenance(encoder="pixels", fingerprint="f" * 64, dim=DIM, threshold=0.4)
+# Names that a filter, a format or a shell might trip over.
+STRANGE = ['Zoë "Q" O\'Neil', "back\\slash", "a\nb", "雪", "{x} in [y]", "%_", "person > 1"]
+
+
+def people(first: int, count: int, images: int = 2, spread: float = 0.05, seed: int = 5) -> Templates:
+    """Templates of people `first` to `first + count`, the same for the same seed."""
+    centres = np.random.default_rng(seed).normal(size=(400, DIM))
+    noise = np.random.default_rng([seed, first]).normal(size=(count, images, DIM))
+    vectors = (centres[first : first + count, None] + spread * noise * 5).reshape(-1, DIM)
+    names = [name_of(person) for person in range(first, first + count) for _ in range(images)]
+    ids = [f"{name}#{at % images}" for at, name in enumerate(names)]
+    return Templates.from_vectors(vectors, names, ids, MADE)
+
+
+def name_of(person: int) -> str:
+    return STRANGE[person] if person < len(STRANGE) else f"person {person:03}"
+
+
+def probes(seed: int = 9) -> np.ndarray:
+    """Of 60 who are enrolled at first, 60 who are not, and some who join later."""
+    return people(0, 60, 1, seed=5).vectors + 0.02 * np.random.default_rng(seed).normal(size=(60, DIM)).astype(np.float32)
+
+
+def strangers() -> np.ndarray:
+    return people(200, 120, 1).vectors
+
+
+@pytest.fixture(params=["folder", "milvus-lite", "milvus"])
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "folder":
+        yield str(tmp_path / "g")
+        return
+    if request.param == "milvus-lite":
+        yield f"milvus-lite:{tmp_path / 'm.db'}/g"
+        return
+    from milvus_lite.adapter.grpc.server import start_server_in_thread
+
+    server, database, port = start_server_in_thread(data_dir=str(tmp_path / "served"), host="127.0.0.1", port=0)
+    yield f"milvus://127.0.0.1:{port}/g"
+    server.stop(grace=0)
+    database.close()
+
+
+@pytest.fixture
+def both(where: str, tmp_path: Path) -> Iterator[Callable[..., tuple[AnyGallery, Gallery]]]:
+    """The same gallery twice: at `where`, and in a folder to compare it with."""
+    made: list[AnyGallery] = []
+
+    def build(templates: Templates, **options: object) -> tuple[AnyGallery, Gallery]:
+        one = build_gallery(templates, where, **options)  # type: ignore[arg-type]
+        other = Gallery.build(templates, tmp_path / "compared", **options)  # type: ignore[arg-type]
+        made.append(one)
+        return one, other
+
+    yield build
+    for each in made:
+        each.close()
+
+
+def same_decisions(one: AnyGallery, other: AnyGallery, **options: object) -> None:
+    """Probe by probe: who, how far, how alike, and the whole list of candidates."""
+    for vectors in (probes(), strangers()):
+        mine, theirs = one.identify(vectors, **options), other.identify(vectors, **options)  # type: ignore[arg-type]
+        assert [(each.decision, each.identity) for each in mine] == [(each.decision, each.identity) for each in theirs]
+        for a, b in zip(mine, theirs, strict=True):
+            assert [c.identity for c in a.candidates] == [c.identity for c in b.candidates]
+            assert [c.template_id for c in a.candidates] == [c.template_id for c in b.candidates]
+            assert [c.distance for c in a.candidates] == pytest.approx([c.distance for c in b.candidates], abs=1e-6)
+            assert [c.score for c in a.candidates] == pytest.approx([c.score for c in b.candidates], rel=1e-4, abs=1e-6)
+            assert a.threshold == pytest.approx(b.threshold, rel=1e-5)
+            assert a.expected_false_alarms == pytest.approx(b.expected_false_alarms, rel=1e-3, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"score": "plain"}, {"fuse": 2}, {"index": "flat", "score": "local"}], ids=["local", "plain", "fused", "flat"]
+)
+def test_decides_as_a_folder_does(both, options):
+    one, other = both(people(0, PEOPLE), **options)
+    assert (len(one), one.identity_count) == (2 * PEOPLE, PEOPLE)
+    same_decisions(one, other)
+    same_decisions(one, other, fpir=0.1, top=1)
+    same_decisions(one, other, threshold=0.9, top=100)
+    accepted = one.identify(probes())
+    assert sum(each.identity == name_of(at) for at, each in enumerate(accepted)) > 50
+
+
+def test_lives_as_a_folder_does(both, where):
+    one, other = both(people(0, PEOPLE))
+    for gallery in (one, other):
+        done = gallery.enroll(people(PEOPLE, 15))
+        assert (done.templates, done.replaced, done.skipped) == (30, 0, 0)
+    same_decisions(one, other)
+    joined = people(PEOPLE, 15, 1)
+    found = one.identify(joined)
+    assert sum(each.identity == name_of(PEOPLE + at) for at, each in enumerate(found)) >= 14
+    for gallery in (one, other):
+        assert gallery.remove([STRANGE[0], "person 012"], templates=["person 013#0", "person 014#0", "person 014#1"]) == 7
+        assert gallery.identity_count == PEOPLE + 15 - 3
+    same_decisions(one, other)
+    for gallery in (one, other):
+        assert gallery.rename(STRANGE[1], "somebody else") == 2
+        assert gallery.rename("person 015", "person 016", merge=True) == 2
+    same_decisions(one, other)
+    again = people(20, 2, 2, seed=77)
+    for gallery in (one, other):
+        assert gallery.enroll(again, on_duplicate="skip").skipped == 4
+        assert gallery.enroll(again).replaced == 4
+        with pytest.raises(TemplatesError, match="are enrolled already"):
+            gallery.enroll(again, on_duplicate="error")
+    same_decisions(one, other)
+    assert list(one.templates_by_identity()) == list(other.templates_by_identity())
+    assert one.identity_count == other.identity_count
+    seen = open_gallery(where)
+    assert [each.identity for each in seen.identify(probes())] == [each.identity for each in one.identify(probes())]
+    assert check_gallery(where) == []
+
+
+def test_a_template_that_changes_hands_leaves_both_counts_right(both, where):
+    one, other = both(people(0, PEOPLE))
+    moved = people(30, 1)
+    taken = Templates.from_vectors(moved.vectors, [name_of(31)] * 2, [f"{name_of(30)}#0", f"{name_of(30)}#1"], MADE)
+    for gallery in (one, other):
+        gallery.enroll(taken)
+    assert one.identity_count == other.identity_count == PEOPLE - 1
+    assert list(one.templates_by_identity()) == list(other.templates_by_identity())
+    assert check_gallery(where) == []
+
+
+def test_verifies_as_a_folder_does(both):
+    one, other = both(people(0, PEOPLE))
+    for at in (0, 3, 20):
+        for name in (name_of(at), name_of(at + 1)):
+            a, b = (gallery.verify(probes()[at], name) for gallery in (one, other))
+            assert (a.same, a.template_id) == (b.same, b.template_id)
+            assert a.distance == pytest.approx(b.distance, abs=1e-6)
+        assert one.verify(probes()[at], name_of(at), threshold=0.9).same
+    assert one.verify(probes()[3], name_of(3), fmr=0.1).threshold == pytest.approx(
+        other.verify(probes()[3], name_of(3), fmr=0.1).threshold
+    )
+
+
+def test_calibrates_to_about_the_same(both):
+    one, other = both(people(0, PEOPLE))
+    before = one.calibration
+    for gallery in (one, other):
+        gallery.enroll(people(PEOPLE, 40))
+        gallery.calibrate()
+    assert before is not None
+    assert one.calibration is not None
+    assert other.calibration is not None
+    assert one.calibration.identities == other.calibration.identities == PEOPLE + 40
+    assert one.threshold(fpir=0.1) == pytest.approx(other.threshold(fpir=0.1), rel=0.1)
+    for gallery in (one, other):
+        gallery.calibrate(Templates.from_vectors(strangers(), None, None, MADE))
+    assert one.threshold(fpir=0.1) == pytest.approx(other.threshold(fpir=0.1), rel=1e-3)
+    with pytest.raises(GalleryError, match="of enrolled identities"):
+        one.calibrate(people(3, 20))
+    with pytest.raises(GalleryError, match="of the strangers are enrolled"):
+        one.calibrate(Templates.from_vectors(people(0, PEOPLE).vectors, None, None, MADE))
+
+
+def test_says_what_it_holds(both):
+    one, other = both(people(0, PEOPLE))
+    mine, theirs = one.info(), other.info()
+    for name in ("identities", "templates", "dim", "encoder", "fingerprint", "threshold", "score", "fuse", "exact"):
+        assert getattr(mine, name) == getattr(theirs, name)
+    assert mine.calibration is not None
+    assert mine.calibration.rates == theirs.calibration.rates
+
+
+def test_refuses_what_a_folder_refuses(both, where):
+    one, _ = both(people(0, PEOPLE))
+    foreign = Provenance(encoder="pixels", fingerprint="e" * 64, dim=DIM)
+    for question in (
+        lambda: one.enroll(Templates.from_vectors(np.eye(DIM), ["a"] * DIM, None, foreign)),
+        lambda: one.identify(Templates.from_vectors(np.eye(DIM), None, None, foreign)),
+        lambda: one.identify(np.eye(DIM + 1)),
+    ):
+        with pytest.raises(EncoderMismatch, match="was made by"):
+            question()
+    for question, words in (
+        (lambda: one.verify(probes()[0], "nobody"), "nobody called nobody"),
+        (lambda: one.remove(["nobody"]), "nobody is not enrolled"),
+        (lambda: one.remove(templates=["nothing"]), "nothing is not enrolled"),
+        (lambda: one.remove([name_of(at) for at in range(PEOPLE)]), "nobody would be left"),
+        (lambda: one.rename("nobody", "x"), "nobody called nobody"),
+        (lambda: one.rename(name_of(9), ""), "empty name"),
+        (lambda: one.rename(name_of(9), name_of(10)), "pass --merge"),
+        (lambda: one.enroll(people(0, 1), on_duplicate="perhaps"), "--on-duplicate perhaps"),
+        (lambda: one.identify(probes(), fpir=1e-9), "--fpir 1e-09"),
+        (lambda: one.identify(probes(), top=0), "at least 1"),
+    ):
+        with pytest.raises(GalleryError, match=words):
+            question()
+    assert len(one) == 2 * PEOPLE
+    with pytest.raises(OutputError, match="exists already"):
+        build_gallery(people(0, PEOPLE), where)
+
+
+def test_is_replaced_only_by_a_whole_one(both, where):
+    one, _ = both(people(0, PEOPLE))
+    with pytest.raises(TemplatesError, match="comes twice"):
+        build_gallery(Templates.from_vectors(np.eye(DIM), ["a"] * DIM, ["same"] * DIM, MADE), where, overwrite=True)
+    assert len(open_gallery(where)) == 2 * PEOPLE
+    build_gallery(people(100, 20), where, overwrite=True)
+    one.refresh()
+    assert (len(one), one.identity_count) == (40, 20)
+    assert check_gallery(where) == []

@@ -1,0 +1,239 @@
+"""What a gallery in Milvus does when something is missing, foreign, old, refused or cut off: one line, and nothing lost."""
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+import numpy as np
+import pytest
+
+from engine.errors import GalleryError, IndexUnsupported, OutputError
+from engine.galleries import build_gallery, check_gallery, open_gallery
+from engine.milvus import building, client, gallery
+from engine.milvus.address import parse
+from engine.milvus.client import Client
+from tests.engine.test_contract import PEOPLE, people, probes, strangers
+
+ONEK = str(Path(sys.executable).with_name("onek"))
+
+
+@pytest.fixture
+def where(tmp_path: Path) -> Iterator[str]:
+    address = f"milvus-lite:{tmp_path / 'm.db'}/g"
+    yield address
+    Client(parse(address)).close()
+
+
+def onek(folder: Path, *arguments: object) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([ONEK, *map(str, arguments)], cwd=folder, capture_output=True, text=True, check=False)
+
+
+def refused(done: "subprocess.CompletedProcess[str]", *words: str) -> None:
+    assert done.returncode == 2, (done.returncode, done.stdout, done.stderr)
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    for word in words:
+        assert word in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("milvus://somewhere/g", "expected milvus://HOST:PORT/NAME"),
+        ("milvus://user:secret@somewhere:1/g", "from the environment"),
+        ("milvus://somewhere:19530", "expected milvus://HOST:PORT/NAME"),
+        ("milvus://somewhere:19530/a-b", "a NAME has letters"),
+        ("milvus-lite:m/g", "expected milvus-lite:PATH.db/NAME"),
+        ("milvus-lite:/nowhere/at/all/m.db/g", "there is no folder /nowhere/at/all"),
+    ],
+)
+def test_an_address_that_is_none(address, words):
+    with pytest.raises(GalleryError, match=words):
+        open_gallery(address)
+
+
+def test_tls_is_asked_for():
+    assert parse("milvus+tls://host:443/g").uri == "https://host:443"
+    assert parse("milvus://host:19530/g").uri == "http://host:19530"
+
+
+def test_commands_in_an_embedded_milvus(tmp_path):
+    np.savez(tmp_path / "v.npz", vectors=people(7, 40).vectors)
+    made = people(7, 40)
+    import pyarrow.parquet as pq
+
+    pq.write_table(made.table, tmp_path / "t.parquet")
+    pq.write_table(made.table.slice(0, 10), tmp_path / "p.parquet")
+    built = onek(tmp_path, "build-index", "t.parquet", "--out", "milvus-lite:m.db/g")
+    assert built.returncode == 0, built.stderr
+    assert built.stdout.startswith("80 templates of 40 identities in milvus-lite:m.db/g (FLAT index, 24 dimensions)\n")
+    found = onek(tmp_path, "identify", "p.parquet", "--gallery", "milvus-lite:m.db/g", "--out", "r.csv", "--threshold", "0.5")
+    assert found.stdout == "10 probe faces: 10 identified, 0 unknown, 0 failed, in r.csv\n", found.stderr
+    assert onek(tmp_path, "list", "milvus-lite:m.db/g").stdout.splitlines()[1] == "person 007,2"
+    assert "FLAT" in onek(tmp_path, "info", "milvus-lite:m.db/g").stdout
+    assert onek(tmp_path, "rename", "person 007", "x", "-g", "milvus-lite:m.db/g").stdout == "2 templates of person 007 are x's\n"
+    assert onek(tmp_path, "check", "milvus-lite:m.db/g").stdout == "milvus-lite:m.db/g is whole\n"
+    assert onek(tmp_path, "calibrate", "milvus-lite:m.db/g").stdout.startswith("calibrated at 40 identities")
+    removed = onek(tmp_path, "remove", "x", "-g", "milvus-lite:m.db/g")
+    assert removed.stdout.startswith("2 templates removed; milvus-lite:m.db/g has 78"), removed.stderr
+    for command in (["compact"], ["backup"], ["check", "--repair"], ["audit"], ["merge"]):
+        more = ["--out", "o.csv"] if command[0] in ("audit", "merge") else ["copy"] if command[0] == "backup" else []
+        refused(onek(tmp_path, *command, "milvus-lite:m.db/g", *more), "works on galleries in folders")
+    refused(onek(tmp_path, "info", "milvus-lite:m.db/h"), "there is no gallery of that name")
+    refused(onek(tmp_path, "info", "milvus://127.0.0.1:1/h"), "no answer from http://127.0.0.1:1", "is Milvus running?")
+
+
+def test_an_embedded_milvus_that_is_in_use(where, tmp_path):
+    build_gallery(people(0, 20), where)
+    refused(onek(tmp_path, "info", where), "another process has it open")
+
+
+def test_without_pymilvus(where, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pymilvus", None)
+    with pytest.raises(GalleryError, match=r"pip install 'onek\[milvus\]'"):
+        open_gallery(where)
+
+
+def test_nothing_of_milvus_is_loaded_for_a_folder(tmp_path):
+    code = "import sys, engine.galleries, engine.cli; print({'pymilvus', 'milvus_lite', 'ray'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+def test_a_server_that_does_not_answer(monkeypatch):
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        monkeypatch.setattr(client, "SECONDS", 2.0)
+        start = time.monotonic()
+        with pytest.raises(GalleryError, match="no answer from"):
+            Client(parse(f"milvus://127.0.0.1:{listening.getsockname()[1]}/g"), 2.0)
+        assert time.monotonic() - start < 20
+
+
+def test_a_token_that_is_refused():
+    class Refuse(grpc.ServerInterceptor):
+        def intercept_service(self, continuation, details):
+            def refuse(request, context):
+                context.abort(grpc.StatusCode.UNAUTHENTICATED, "auth check failure, please check username and password")
+
+            return grpc.unary_unary_rpc_method_handler(refuse)
+
+    with ThreadPoolExecutor(2) as pool:
+        server = grpc.server(pool, interceptors=[Refuse()])
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        with pytest.raises(GalleryError, match="the token was refused .*ONEK_MILVUS_TOKEN"):
+            Client(parse(f"milvus://127.0.0.1:{port}/g"), 5.0)
+        server.stop(0)
+
+
+def test_a_server_that_is_too_old(where, monkeypatch):
+    monkeypatch.setattr(client, "_LEAST", (99, 0))
+    with pytest.raises(GalleryError, match="expected 99.0 or later"):
+        open_gallery(where)
+
+
+def test_a_collection_that_is_not_ours(where):
+    other = Client(parse(where))
+    other.call("create_collection", "g", dimension=4)
+    for refuse in (lambda: open_gallery(where), lambda: build_gallery(people(0, 20), where, overwrite=True)):
+        with pytest.raises(GalleryError, match="is not a gallery of onek's"):
+            refuse()
+    with pytest.raises(OutputError, match="is not a gallery of onek's"):
+        build_gallery(people(0, 20), where)
+
+
+def test_a_build_that_was_cut_off(where, monkeypatch):
+    def fail(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(building, "index", fail)
+        build_gallery(people(0, 20), where)
+    with pytest.raises(GalleryError, match="never finished: its build was cut off"):
+        open_gallery(where)
+    with pytest.raises(OutputError, match="--overwrite"):
+        build_gallery(people(0, 20), where)
+    assert len(build_gallery(people(0, 20), where, overwrite=True)) == 40
+    assert len(Client(parse(where)).call("list_collections")) == 2
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(building, "index", fail)
+        build_gallery(people(0, 30), where, overwrite=True)
+    assert len(open_gallery(where)) == 40
+    assert [fault.what[:27] for fault in check_gallery(where)] == ["a build of it was cut off; "]
+    assert len(build_gallery(people(0, 30), where, overwrite=True)) == 60
+    assert len(Client(parse(where)).call("list_collections")) == 2
+    assert check_gallery(where) == []
+
+
+def test_an_enrolment_that_was_cut_off_is_searched_rightly_and_may_be_repeated(where, monkeypatch):
+    one = build_gallery(people(0, PEOPLE), where)
+
+    def fail(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(gallery, "measured", fail)
+        one.enroll(people(PEOPLE, 10))
+    assert "20 templates have no density" in str(check_gallery(where)[0])
+    seen = open_gallery(where)
+    halfway = seen.identify(np.concatenate([probes(), strangers(), people(PEOPLE, 10, 1).vectors]))
+    one.enroll(people(PEOPLE, 10))
+    assert check_gallery(where) == []
+    assert one.identity_count == PEOPLE + 10
+    whole = one.identify(np.concatenate([probes(), strangers(), people(PEOPLE, 10, 1).vectors]))
+    assert [each.identity for each in halfway] == [each.identity for each in whole]
+    assert [each.score for each in halfway] == pytest.approx([each.score for each in whole], rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["flat-codes", "ivf", "ivf-sq8", "hnsw"])
+def test_kinds_that_are_not_exact_find_what_was_asked(kind, where, tmp_path):
+    centres = np.random.default_rng(0).normal(size=(3000, 24))
+    from engine.templates import Templates
+
+    templates = Templates.from_vectors(centres, [f"id{at}" for at in range(3000)])
+    made = build_gallery(templates, where, index=kind, recall=0.98)
+    said = made.info()
+    assert not said.exact
+    assert said.recall >= 0.98
+    near = centres[::10] + 0.05 * np.random.default_rng(1).normal(size=(300, 24))
+    found = made.identify(near, threshold=9.0)
+    assert np.mean([each.identity == f"id{10 * at}" for at, each in enumerate(found)]) >= 0.97
+
+
+def test_an_index_that_milvus_does_not_have(where):
+    with pytest.raises(IndexUnsupported, match="--factory IVF4"):
+        build_gallery(people(0, 20), where, factory="IVF4,Flat")
+    with pytest.raises(IndexUnsupported, match="Milvus has nothing for it"):
+        build_gallery(people(0, 20), where, index="annoy")
+
+
+def test_what_another_enrolled_the_next_look_sees(where):
+    one, other = build_gallery(people(0, PEOPLE), where), open_gallery(where)
+    one.enroll(people(PEOPLE, 5))
+    assert other.identify(people(PEOPLE, 5, 1), threshold=9.0)[0].identity == f"person {PEOPLE:03}"
+    assert other.refresh()
+    assert not other.refresh()
+    assert len(other) == 2 * PEOPLE + 10
+
+
+def test_one_identity_with_very_many_templates_does_not_hide_the_others(where, tmp_path):
+    crowd = people(0, 1, 400)
+    from engine.templates import Templates
+
+    everybody = people(1, 30)
+    both = Templates.from_vectors(
+        np.concatenate([crowd.vectors, everybody.vectors]),
+        crowd.table["identity"].to_pylist() + everybody.table["identity"].to_pylist(),
+        [f"t{at}" for at in range(460)],
+        crowd.provenance,
+    )
+    made, local = build_gallery(both, where), build_gallery(both, tmp_path / "local")
+    vectors = crowd.vectors[:5]
+    ours, theirs = (each.identify(vectors, threshold=2.0, top=20) for each in (made, local))
+    assert [[c.identity for c in each.candidates] for each in ours] == [[c.identity for c in each.candidates] for each in theirs]
+    assert len(ours[0].candidates) == 20
