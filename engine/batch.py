@@ -1,8 +1,10 @@
 """Identify many probes, from files to a file, without holding them all."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -15,12 +17,16 @@ from engine.problems import Problem, problems_path, write_problems
 from engine.recogniser import Recogniser
 from engine.results import Counts, Results, results_file, writer_for
 from engine.streams import ahead, batched
-from engine.templates import count_templates, is_template_file, stream_templates
+from engine.templates import Templates, count_templates, is_template_file, stream_templates
+
+if TYPE_CHECKING:
+    from engine.spreading import Workers
 
 # Photographs that are identified at a time; templates, which are many and small.
 BATCH, TEMPLATES = 1024, 4096
 
 Progress = Callable[[int], None]
+Identify = Callable[[Iterable[Templates]], Iterator[pa.Table]]
 
 
 @dataclass(frozen=True)
@@ -44,11 +50,13 @@ def identify_to_file(
     weights: Path | None = None,
     head: Head | None = None,
     overwrite: bool = False,
+    workers: "Workers | None" = None,
     progress: Progress | None = None,
 ) -> IdentifySummary:
     """Identify photographs or one template file into `.parquet`, `.csv` or `.jsonl`; arguments as in `Gallery.identify`.
 
-    The problems file beside `out` names each photograph that failed, and why. Templates never load TensorFlow.
+    The problems file beside `out` names each photograph that failed, and why. Templates never load TensorFlow. Where there are
+    `workers`, they do the work, and the results are the same.
 
     Raises:
         OutputError: `out` exists, cannot be written, or has an ending that no format goes with.
@@ -61,10 +69,19 @@ def identify_to_file(
     if any(is_template_file(path) for path in probes):
         if faces or encoder or weights:
             raise PhotographsError("--faces, --encoder and --weights go with photographs; the probes are templates already")
-        tables = _of_templates(gallery, probes, limit, top, head, progress)
+        identify: Identify = partial(_identified, gallery, limit, top, head)
+        if workers is not None:
+            from engine.spreading import spread_identify
+
+            identify = spread_identify(workers, str(gallery.path), limit, top, head)
+        tables = _of_templates(probes, identify, progress)
     else:
         photographs = find_photographs(probes, "none")
         embedder = gallery.embedder(faces, encoder=encoder, weights=weights)
+        if workers is not None:
+            from engine.spreading import SpreadEmbedder
+
+            embedder = SpreadEmbedder(embedder, gallery.encoder_loader(encoder, weights), workers)
         tables = _of_photographs(gallery, photographs, limit, top, head, embedder, problems, progress)
     counts = Counts()
     with results_file(out) as writer:
@@ -80,19 +97,20 @@ def count_probes(probes: Sequence[Path]) -> int | None:
     return count_templates(probes[0]) if len(probes) == 1 and is_template_file(probes[0]) else None
 
 
-def _of_templates(
-    gallery: Recogniser, probes: Sequence[Path], limit: float, top: int, head: Head | None, progress: Progress | None
-) -> Iterator[pa.Table]:
+def _of_templates(probes: Sequence[Path], identify: Identify, progress: Progress | None) -> Iterator[pa.Table]:
     if len(probes) > 1:
         raise PhotographsError(
             f"found {len(probes)} inputs with a template file among them; expected one template file, or photographs"
         )
     # Reading, searching and the caller's writing each have a thread.
-    parts = ahead(stream_templates(probes[0], TEMPLATES))
-    for table in ahead(gallery.identify_templates(part, limit, top, head) for part in parts):
+    for table in ahead(identify(ahead(stream_templates(probes[0], TEMPLATES)))):
         yield table
         if progress:
             progress(table.num_rows)
+
+
+def _identified(gallery: Recogniser, limit: float, top: int, head: Head | None, parts: Iterable[Templates]) -> Iterator[pa.Table]:
+    return (gallery.identify_templates(part, limit, top, head) for part in parts)
 
 
 def _of_photographs(

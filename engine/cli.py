@@ -4,11 +4,12 @@ something, 4 not the same person (`verify`), 1 a defect of ours.
 
 import os
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from functools import partial
 from importlib.metadata import entry_points, version
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,7 +18,10 @@ from engine.cli_explaining import explain_command, explain_encoder_command
 from engine.cli_living import compact_command, enroll_command, list_command, remove_command, rename_command
 from engine.cli_strangers import audit_command, calibrate_command, print_calibration
 from engine.cli_training import project_command, train_command, train_head_command, train_projection_command
-from engine.errors import OnekError
+from engine.errors import OnekError, SpreadError
+
+if TYPE_CHECKING:
+    from engine.spreading import Workers as SpreadWorkers
 
 # Exit statuses.
 PROBLEMS, CHANGE_SOMETHING, NOT_THE_SAME, INTERRUPTED = 3, 2, 4, 130
@@ -55,6 +59,11 @@ Weights = Annotated[
     Path | None, typer.Option(metavar="FOLDER|FILE", help="The encoder's weights, where they do not come with onek.")
 ]
 
+On = Annotated[
+    str | None,
+    typer.Option("--on", metavar="ray[=HOST:PORT]", help="Do the work on Ray, here or on a cluster that sees the same files."),
+]
+Workers = Annotated[int | None, typer.Option(min=1, help="With --on: processes. Default: one for each CPU, or GPU.")]
 Head = Annotated[Path | None, typer.Option("--head", metavar="H.npz", help="What onek train-head made.")]
 
 
@@ -88,6 +97,8 @@ def embed(
         bool, typer.Option("--source/--no-source", help="Whether templates say which photograph they are of.")
     ] = True,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run to the same output.")] = False,
+    on: On = None,
+    workers: Workers = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Make templates of photographs, and name those that gave none in T.problems.csv."""
@@ -100,8 +111,13 @@ def embed(
 
     check_embed_output(out, overwrite=overwrite, resume=resume)
     photographs = find_photographs(photos, labels or ("none" if faces == "all" else None))
-    embedder = Embedder(load_encoder(encoder, flip=flip, weights=weights, projection=projection), faces)
-    with progress("embedding", len(photographs)) as done:
+    load = partial(load_encoder, encoder, flip=flip, weights=weights, projection=projection)
+    embedder = Embedder(load(), faces)
+    with _spread(on, workers) as spread, progress("embedding", len(photographs)) as done:
+        if spread is not None:
+            from engine.spreading import SpreadEmbedder
+
+            embedder = SpreadEmbedder(embedder, load, spread)
         made = embed_to_file(photographs, embedder, out, overwrite=overwrite, resume=resume, sources=sources, progress=done)
     console.print(
         f"{thousands(made.images)} images: {thousands(made.templates)} templates in {out}, "
@@ -193,6 +209,8 @@ def identify(
     weights: Weights = None,
     head: Head = None,
     threads: Threads = None,
+    on: On = None,
+    workers: Workers = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Say of each probe who it is, or that it is unknown. Photographs without a face say failed."""
@@ -204,7 +222,7 @@ def identify(
     from engine.terminal import progress, thousands
 
     opened = open_gallery(gallery)
-    with progress("identifying", count_probes(probes)) as done:
+    with _spread(on, workers) as spread, progress("identifying", count_probes(probes)) as done:
         made = identify_to_file(
             opened,
             probes,
@@ -217,6 +235,7 @@ def identify(
             weights=weights,
             head=None if head is None else read_head(head),
             overwrite=overwrite,
+            workers=spread,
             progress=done,
         )
     counts = made.counts
@@ -323,6 +342,16 @@ app.command("explain")(explain_command)
 app.command("explain-encoder")(explain_encoder_command)
 app.command("calibrate")(calibrate_command)
 app.command("audit")(audit_command)
+
+
+def _spread(on: str | None, workers: int | None) -> AbstractContextManager["SpreadWorkers | None"]:
+    if on is None:
+        if workers is not None:
+            raise SpreadError(f"--workers {workers} goes with --on ray; --threads says how many threads search here")
+        return nullcontext()
+    from engine.spreading import workers_on
+
+    return workers_on(on, workers)
 
 
 def _limit_threads(threads: int | None) -> None:

@@ -54,12 +54,13 @@ class Embedder:
 
         Each core works on a batch of its own: decoding, the detector's bookkeeping and the networks take turns on it.
         """
-        for outcomes in map_ahead(self._embed, batched(photographs, BATCH)):
+        for outcomes in map_ahead(self.embed_batch, batched(photographs, BATCH)):
             yield from outcomes
             if progress:
                 progress(len(outcomes))
 
-    def _embed(self, photographs: Sequence[Photograph]) -> list[Outcome]:
+    def embed_batch(self, photographs: Sequence[Photograph]) -> list[Outcome]:
+        """What becomes of a few photographs, in order."""
         outcomes: list[Outcome] = []
         waiting: list[tuple[Photograph, np.ndarray]] = []
         for photograph in photographs:

@@ -15,6 +15,7 @@ __all__ = [
     "OutputError",
     "PhotographsError",
     "PlanError",
+    "SpreadError",
     "TemplatesError",
     "TrainingError",
     "VectorsError",
@@ -51,6 +52,10 @@ class GalleryBusy(GalleryError):
 
 class TrainingError(OnekError):
     """Pictures that nothing can be learnt from, a run that cannot go on, or a loss that is no number any more."""
+
+
+class SpreadError(OnekError):
+    """Work cannot be done on other processes or machines: they are not there, or do not answer."""
 
 
 class MetricsError(OnekError):

@@ -1,8 +1,9 @@
 """What every gallery answers, wherever its templates live: who a probe is, and whether it is who it is said to be."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pyarrow.compute as pc
 from engine.calibration import Calibration
 from engine.decision import accepts, identify_threshold, verify_threshold
 from engine.embed import Embedder, Outcome, list_photographs, problems_of, to_batch
-from engine.encoders import load_encoder
+from engine.encoders import Encoder, load_encoder
 from engine.errors import EncoderMismatch, GalleryError, PhotographsError
 from engine.faces import CROP_ALIGNMENT
 from engine.head import Head
@@ -114,12 +115,20 @@ class Recogniser(ABC):
                 "so it takes vectors as probes, no photographs"
             )
         faces = faces or ("none" if made.alignment == CROP_ALIGNMENT else "largest")
-        network = load_encoder(
-            encoder or made.encoder, flip=made.flip, weights=weights or made.weights, projection=made.projection
-        )
-        embedder = Embedder(network, faces)
+        embedder = Embedder(self.encoder_loader(encoder, weights)(), faces)
         require_same(made, embedder.provenance, str(self.path), "the probe photographs")
         return embedder
+
+    def encoder_loader(self, encoder: str | None = None, weights: str | Path | None = None) -> Callable[[], Encoder]:
+        """What loads the encoder that the gallery's templates were made by, here or in another process; as for `embedder`."""
+        made = self.provenance
+        return partial(
+            load_encoder,
+            encoder or made.encoder or "",
+            flip=made.flip,
+            weights=weights or made.weights,
+            projection=made.projection,
+        )
 
     def identify(
         self,

@@ -52,6 +52,16 @@ class MilvusGallery(Recogniser):
         """
         return cls(Client(address))
 
+    @property
+    def connection(self) -> Client:
+        """What it talks to Milvus through."""
+        return self._client
+
+    @property
+    def catalogue(self) -> catalogues.Catalogue:
+        """What it knows of itself."""
+        return self._catalogue
+
     def _look(self) -> None:
         self._catalogue = catalogues.read(self._client)
         self.provenance = self._catalogue.provenance

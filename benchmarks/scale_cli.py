@@ -1,0 +1,32 @@
+"""The commands `onek benchmark milvus` and `ray`: parse, call, print."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def milvus_command(
+    count: Annotated[int, typer.Option(min=1000, help="Templates, one an identity.")] = 100_000,
+    probes: Annotated[int, typer.Option(min=2, help="Half of them mated.")] = 8192,
+    rounds: int = 5,
+    index: Annotated[str | None, typer.Option(metavar="KIND")] = None,
+) -> None:
+    """What identify adds to a bare search of the same milvus-lite collection, and whether it decides as in a folder."""
+    import tempfile
+
+    from benchmarks.milvus import measure_milvus
+    from engine.terminal import out as console
+    from engine.terminal import stages
+
+    with tempfile.TemporaryDirectory() as folder, stages() as told:
+        made = measure_milvus(Path(folder), count, probes, rounds, index, told)
+    console.print(
+        f"identify {made.identify:,.0f} probes/s, MilvusClient.search {made.bare:,.0f}: {100 * made.identify / made.bare:.0f} % "
+        f"({100 * made.low:.0f} to {100 * made.high:.0f} in single rounds); asked for the same fields {made.bare_fields:,.0f}: "
+        f"{100 * made.identify / made.bare_fields:.0f} %"
+    )
+    console.print(
+        f"{100 * made.equal:.3f} % of {made.probes:,} decisions are those of a gallery in a folder; of the others "
+        f"{made.unlike} had a candidate that Milvus did not find; built in {made.built_seconds:,.0f} s"
+    )

@@ -1,0 +1,170 @@
+"""Bulk work on Ray: the same calls on many processes or machines, results in order, a lost worker's batch done again."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from engine.embed import BATCH, Embedder, Outcome
+from engine.encoders import Encoder
+from engine.errors import OnekError, SpreadError
+from engine.head import Head
+from engine.labels import Photograph
+from engine.streams import batched
+from engine.templates import Templates
+
+# Batches that a worker has before it: the one it works on, and the next.
+_QUEUE = 2
+# Finished batches that may wait for an earlier one, for each worker: while one of them starts anew, the others go on.
+_AHEAD = 16
+# Seconds to find a cluster; to have a first worker.
+_CONNECT, _START = 30, 600
+
+
+class EmbeddingWorker:
+    """Makes templates of photographs; an encoder of its own."""
+
+    def __init__(self, folder: str, load: Callable[[], Encoder], faces: str) -> None:
+        _work_in(folder)
+        self._embedder = Embedder(load(), faces)
+
+    def work(self, photographs: Sequence[Photograph]) -> list[Outcome]:
+        """What becomes of them. Chips stay where they were made."""
+        nothing = np.empty((0, 0, 3), np.uint8)
+        return [
+            replace(outcome, faces=tuple(replace(face, chip=nothing) for face in outcome.faces))
+            for outcome in self._embedder.embed_batch(photographs)
+        ]
+
+
+class IdentifyingWorker:
+    """Identifies templates; a gallery's sealed vectors are memory-mapped, so that workers of one machine share them."""
+
+    def __init__(self, folder: str, gallery: str, limit: float, top: int, head: Head | None) -> None:
+        _work_in(folder)
+        from engine.galleries import open_gallery
+
+        self._gallery = open_gallery(gallery)
+        self._question = (limit, top, head)
+
+    def work(self, probes: Templates) -> pa.Table:
+        """As `Recogniser.identify_templates`."""
+        return self._gallery.identify_templates(probes, *self._question)
+
+
+class SpreadEmbedder(Embedder):
+    """An embedder whose photographs are embedded by workers, which `load` the same encoder, and see the same files."""
+
+    def __init__(self, embedder: Embedder, load: Callable[[], Encoder], workers: "Workers") -> None:
+        super().__init__(embedder.encoder, embedder.faces)
+        self._map = workers.started(EmbeddingWorker, load, embedder.faces)
+
+    def stream(self, photographs: Iterable[Photograph], progress: Callable[[int], None] | None = None) -> Iterator[Outcome]:
+        for outcomes in self._map(batched(photographs, BATCH)):
+            yield from outcomes
+            if progress:
+                progress(len(outcomes))
+
+
+def spread_identify(
+    workers: "Workers", gallery: str, limit: float, top: int, head: Head | None
+) -> Callable[[Iterable[Templates]], Iterator[pa.Table]]:
+    """What maps `Recogniser.identify_templates` over parts, on workers that open the same gallery."""
+    return workers.started(IdentifyingWorker, gallery, limit, top, head)
+
+
+class Workers:
+    """A Ray cluster's processes: one for each CPU, or for each GPU where it has some and `gpus` are of use."""
+
+    def __init__(self, ray: Any, count: int | None) -> None:
+        self._ray = ray
+        self._count = count
+
+    def started(self, worker: type, *arguments: object) -> Callable[[Iterable[Any]], Iterator[Any]]:
+        """Start workers of a class, and give what maps its `work` over batches, in their order.
+
+        A worker that dies is started anew, and what it had before it is done again; an error that `work` raises is raised here.
+        """
+        resources = self._ray.cluster_resources()
+        gpus = int(resources.get("GPU", 0)) if worker is EmbeddingWorker else 0
+        count = self._count or gpus or max(1, int(resources.get("CPU", 1)))
+        remote = self._ray.remote(num_cpus=1, num_gpus=min(1, gpus / count) if gpus else 0, max_restarts=-1, max_task_retries=-1)(
+            worker
+        )
+        actors = [remote.remote(str(Path.cwd()), *arguments) for _ in range(count)]
+        return lambda batches: self._map(actors, batches)
+
+    def _map(self, actors: Sequence[Any], batches: Iterable[Any]) -> Iterator[Any]:
+        before: dict[Any, int] = dict.fromkeys(range(len(actors)), 0)
+        running: dict[Any, int] = {}
+        order: deque[Any] = deque()
+        for batch in batches:
+            while min(before.values()) >= _QUEUE or len(order) >= _AHEAD * len(actors):
+                self._collect(running, before)
+                while order and order[0] not in running:
+                    yield self._result(order.popleft())
+            worker = min(before, key=lambda number: before[number])
+            reference = actors[worker].work.remote(batch)
+            running[reference] = worker
+            before[worker] += 1
+            order.append(reference)
+        while order:
+            yield self._result(order.popleft())
+
+    def _collect(self, running: dict[Any, int], before: dict[Any, int]) -> None:
+        """Wait until a batch is done."""
+        done, _ = self._ray.wait(list(running), num_returns=1, timeout=_START)
+        if not done:
+            raise SpreadError(f"Ray's workers did nothing for {_START} s; look at the cluster with: ray status")
+        for reference in done:
+            before[running.pop(reference)] -= 1
+
+    def _result(self, reference: Any) -> Any:
+        try:
+            return self._ray.get(reference, timeout=_START)
+        except self._ray.exceptions.RayTaskError as error:
+            raise (error.cause if isinstance(error.cause, OnekError) else error) from error
+        except self._ray.exceptions.RayError as error:
+            raise SpreadError(f"a worker on Ray failed: {str(error).strip().splitlines()[0]}") from error
+
+
+def _work_in(folder: str) -> None:
+    """Paths that the user gave begin where the user is; workers start elsewhere."""
+    if Path(folder).is_dir():
+        os.chdir(folder)
+
+
+@contextmanager
+def workers_on(where: str, count: int | None = None) -> Iterator[Workers]:
+    """Workers on `ray`, started on this machine for the time being, or on the cluster at `ray=HOST:PORT` (or `ray=auto`).
+
+    Raises:
+        SpreadError: another word, Ray is not installed, or no cluster answers.
+    """
+    name, _, address = where.partition("=")
+    if name != "ray" or (address == "" and "=" in where):
+        raise SpreadError(f"--on {where}: expected ray, or ray=HOST:PORT of a cluster")
+    # No word of this goes anywhere.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", str(_CONNECT))
+    try:
+        import ray
+    except ImportError as error:
+        raise SpreadError(f"--on {where} needs Ray, which is not installed; pip install 'onek[ray]'") from error
+    options: dict[str, Any] = {"address": address} if address else {"address": "local", "include_dashboard": False}
+    try:
+        ray.init(**options, logging_level="ERROR", log_to_driver=False)
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        said = str(error).strip().splitlines()[0]
+        raise SpreadError(f"--on {where}: no Ray cluster answers there ({said}); start one, or say --on ray") from error
+    try:
+        yield Workers(ray, count)
+    finally:
+        ray.shutdown()
