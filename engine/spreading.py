@@ -1,6 +1,7 @@
 """Bulk work on Ray: the same calls on many processes or machines, results in order, a lost worker's batch done again."""
 
 import os
+import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ _QUEUE = 2
 # Finished batches that may wait for an earlier one, for each worker: while one of them starts anew, the others go on.
 _AHEAD = 16
 # Seconds to find a cluster; to have a first worker.
-_CONNECT, _START = 30, 600
+_CONNECT, _START = 10, 600
 
 
 class EmbeddingWorker:
@@ -140,6 +141,17 @@ def _work_in(folder: str) -> None:
         os.chdir(folder)
 
 
+def _require_listening(where: str, address: str) -> None:
+    """Ray itself tries for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        raise SpreadError(f"--on {where}: expected ray, or ray=HOST:PORT of a cluster")
+    try:
+        socket.create_connection((host, int(port)), timeout=_CONNECT).close()
+    except (OSError, OverflowError) as error:
+        raise SpreadError(f"--on {where}: no Ray cluster answers there ({error}); start one, or say --on ray") from error
+
+
 @contextmanager
 def workers_on(where: str, count: int | None = None) -> Iterator[Workers]:
     """Workers on `ray`, started on this machine for the time being, or on the cluster at `ray=HOST:PORT` (or `ray=auto`).
@@ -153,11 +165,12 @@ def workers_on(where: str, count: int | None = None) -> Iterator[Workers]:
     # No word of this goes anywhere.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", str(_CONNECT))
     try:
         import ray
     except ImportError as error:
         raise SpreadError(f"--on {where} needs Ray, which is not installed; pip install 'onek[ray]'") from error
+    if address and address != "auto":
+        _require_listening(where, address)
     options: dict[str, Any] = {"address": address} if address else {"address": "local", "include_dashboard": False}
     try:
         ray.init(**options, logging_level="ERROR", log_to_driver=False)

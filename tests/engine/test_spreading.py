@@ -1,0 +1,184 @@
+"""Work on Ray is the work of one process: the same output, whatever becomes of a worker."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from engine.batch import identify_to_file
+from engine.embed import Embedder
+from engine.encoders import load_encoder
+from engine.errors import EncoderError, SpreadError
+from engine.gallery import Gallery
+from engine.journal import embed_to_file
+from engine.labels import find_photographs
+from engine.spreading import SpreadEmbedder, Workers, spread_identify, workers_on
+from engine.templates import TemplateWriter, stream_templates
+from tests.engine.test_contract import people, strangers
+
+ONEK = str(Path(sys.executable).with_name("onek"))
+pytestmark = pytest.mark.xdist_group("ray")
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Workers]:
+    with workers_on("ray", 2) as made:
+        yield made
+
+
+@pytest.fixture
+def crops(tmp_path: Path) -> Path:
+    """170 face crops, of which one is broken and one is no face anybody could tell."""
+    folder = tmp_path / "crops"
+    folder.mkdir()
+    for number in range(170):
+        noise = np.random.default_rng(number).integers(0, 255, (40, 40, 3), np.uint8)
+        Image.fromarray(noise).save(folder / f"{number:03}.png")
+    (folder / "050.png").write_bytes(b"broken")
+    Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(folder / "060.png")
+    return folder
+
+
+def kill_one(name: str) -> int:
+    """SIGKILL to a worker, as the system's memory killer would send it."""
+    called = ((each, " ".join(each.info["cmdline"] or [])) for each in psutil.process_iter(["cmdline"]))
+    found = [each for each, line in called if "ray::" in line and name in line]
+    victim = min(found, key=lambda each: each.pid)
+    os.kill(victim.pid, signal.SIGKILL)
+    return victim.pid
+
+
+def test_embeds_as_one_process_does(workers, crops, tmp_path):
+    load = partial(load_encoder, "pixels")
+    photographs = find_photographs([crops])
+    here = embed_to_file(photographs, Embedder(load(), "none"), tmp_path / "here.parquet")
+    spread = SpreadEmbedder(Embedder(load(), "none"), load, workers)
+    told: list[int] = []
+    there = embed_to_file(photographs, spread, tmp_path / "there.parquet", progress=told.append)
+    assert (here.images, here.templates, here.problems) == (there.images, there.templates, there.problems) == (170, 168, 2)
+    assert pq.read_table(tmp_path / "here.parquet").equals(pq.read_table(tmp_path / "there.parquet"))
+    assert (tmp_path / "here.problems.csv").read_text() == (tmp_path / "there.problems.csv").read_text()
+    assert sum(told) == 170
+
+
+def test_a_killed_embedding_worker_costs_its_batch_alone(workers, crops, tmp_path):
+    load = partial(load_encoder, "pixels")
+    photographs = find_photographs([crops])
+    here = list(Embedder(load(), "none").stream(photographs))
+    spread = SpreadEmbedder(Embedder(load(), "none"), load, workers)
+    there = []
+    for outcome in spread.stream(photographs):
+        there.append(outcome)
+        if len(there) == 1:
+            kill_one("EmbeddingWorker")
+    assert [each.photograph for each in there] == [each.photograph for each in here]
+    assert [each.problem for each in there] == [each.problem for each in here]
+    assert all(np.array_equal(a.vectors, b.vectors) for a, b in zip(there, here, strict=True))
+
+
+@pytest.fixture
+def gallery(tmp_path: Path) -> Gallery:
+    return Gallery.build(people(0, 150), tmp_path / "g")
+
+
+@pytest.fixture
+def thousand(tmp_path: Path) -> Path:
+    with TemplateWriter(tmp_path / "p.parquet", people(0, 1).provenance) as writer:
+        for each in people(0, 200, 5, seed=6).table.to_batches():
+            writer.write(each)
+    return tmp_path / "p.parquet"
+
+
+def test_identifies_as_one_process_does_while_a_worker_is_killed(workers, gallery, thousand):
+    limit = gallery.threshold()
+    parts = list(stream_templates(thousand, 25))
+    here = [gallery.identify_templates(part, limit, 5) for part in parts]
+    there = []
+    for table in spread_identify(workers, str(gallery.path), limit, 5, None)(iter(parts)):
+        there.append(table)
+        if len(there) == 3:
+            killed = kill_one("IdentifyingWorker")
+    assert not psutil.pid_exists(killed) or psutil.Process(killed).status() == psutil.STATUS_ZOMBIE
+    assert sum(map(len, there)) == 1000
+    assert all(a.equals(b) for a, b in zip(here, there, strict=True))
+
+
+def test_a_file_of_results_is_the_same(workers, gallery, thousand, tmp_path):
+    for name, on in (("here.csv", None), ("there.csv", workers)):
+        made = identify_to_file(gallery, [thousand], tmp_path / name, workers=on)
+        assert made.counts.probes == 1000
+    assert (tmp_path / "here.csv").read_bytes() == (tmp_path / "there.csv").read_bytes()
+
+
+def test_what_a_worker_raises_is_raised_here(workers):
+    with pytest.raises(EncoderError, match="--encoder nothing"):
+        list(workers.started(_Raises)(["work"]))
+
+
+class _Raises:
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def work(self, name: str) -> None:
+        load_encoder("nothing")
+
+
+def test_commands_on_ray(tmp_path, gallery, thousand):
+    call: Callable[..., subprocess.CompletedProcess[str]] = lambda *words: subprocess.run(  # noqa: E731
+        [ONEK, *map(str, words)], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    plain = call("identify", "p.parquet", "-g", "g", "-o", "a.parquet")
+    spread = call("identify", "p.parquet", "-g", "g", "-o", "b.parquet", "--on", "ray", "--workers", "2")
+    assert spread.returncode == 0, spread.stderr
+    assert spread.stdout == plain.stdout.replace("a.parquet", "b.parquet")
+    assert spread.stderr == plain.stderr
+    assert pq.read_table(tmp_path / "a.parquet").equals(pq.read_table(tmp_path / "b.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--on", "spark"], "--on spark: expected ray, or ray=HOST:PORT"),
+        (["--on", "ray="], "expected ray, or ray=HOST:PORT"),
+        (["--workers", "3"], "--workers 3 goes with --on ray"),
+        (["--on", "ray=127.0.0.1:9"], "no Ray cluster answers there"),
+    ],
+)
+def test_what_cannot_be(words, says, tmp_path, gallery, thousand):
+    start = time.monotonic()
+    done = subprocess.run(
+        [ONEK, "identify", "p.parquet", "-g", "g", "-o", "r.csv", *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert says in done.stderr
+    assert time.monotonic() - start < 60
+    assert not (tmp_path / "r.csv").exists()
+
+
+def test_without_ray(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(SpreadError, match=r"pip install 'onek\[ray\]'"), workers_on("ray"):
+        pass
+
+
+def test_strangers_stay_strangers(workers, gallery):
+    from engine.templates import Templates
+
+    probes = Templates.from_vectors(strangers())
+    (table,) = spread_identify(workers, str(gallery.path), 0.0, 5, None)([probes])
+    assert set(table["decision"].to_pylist()) == {"unknown"}
