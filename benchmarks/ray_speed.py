@@ -1,7 +1,7 @@
 """What Ray costs: the same work by two of its workers and by one process with two threads, on one machine."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,8 +26,8 @@ from indexes.base import Progress
 
 @dataclass(frozen=True)
 class RayCost:
-    """Items per second, medians over rounds, of one process and on Ray; the ratio's `low` and `high` in single rounds; and whether
-    the outputs are the same, byte for value.
+    """Items per second, medians over rounds, of one process and on Ray; the ratio's `low` and `high` in single rounds; and
+    whether the outputs are the same, value for value.
     """
 
     here: float
@@ -83,7 +83,7 @@ def identifying_on_ray(count: int, probes: int, rounds: int, folder: Path, progr
     return _cost(seconds, probes, pq.read_table(outs[0]).equals(pq.read_table(outs[1])))
 
 
-def _rounds(work: list[Callable[[], object]], rounds: int, what: str, progress: Progress | None) -> np.ndarray:
+def _rounds(work: Sequence[Callable[[], object]], rounds: int, what: str, progress: Progress | None) -> np.ndarray:
     """Seconds (rounds, 2), the two taking turns."""
     seconds = np.empty((rounds, len(work)))
     for number in range(rounds):

@@ -52,7 +52,8 @@ def ray_command(
             "identify": identifying_on_ray(count, probes, rounds, Path(folder), told),
         }
     for name, made in found.items():
+        same = "identical" if made.same else "DIFFERENT"
         console.print(
             f"{name}: {made.on_ray:,.0f}/s on Ray, {made.here:,.0f}/s in one process: {100 * made.on_ray / made.here:.0f} % "
-            f"({100 * made.low:.0f} to {100 * made.high:.0f} in single rounds); output {'identical' if made.same else 'DIFFERENT'}"
+            f"({100 * made.low:.0f} to {100 * made.high:.0f} in single rounds); output {same}"
         )

@@ -16,6 +16,7 @@ from engine.digest import write_digest
 from engine.enrolment import Enrolment
 from engine.errors import GalleryError
 from engine.files import check_output, whole_folder
+from engine.places import require_local
 from engine.provenance import require_same
 from engine.sealing import stored
 from engine.segments import recorded_files
@@ -34,6 +35,7 @@ def backup(folder: Path, out: Path, *, overwrite: bool = False) -> None:
         OutputError: `out` exists and `overwrite` is false, or cannot be written.
         GalleryError: there is no gallery, it is damaged, or `out` is no gallery that might be replaced.
     """
+    require_local(out, "backup")
     check_output(out, overwrite)
     if out.exists():
         read_catalogue(out)  # only a gallery is ever replaced, never another folder

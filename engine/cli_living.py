@@ -35,13 +35,13 @@ def enroll_command(
     wait: Wait = 10.0,
 ) -> None:
     """Enrol people: durable when the command ends, seen by every search from then on."""
-    from engine.galleries import beside, open_gallery
+    from engine.galleries import beside, living_gallery
     from engine.problems import write_problems
     from engine.templates import is_template_file, read_templates
     from engine.terminal import out as console
     from engine.terminal import thousands
 
-    opened = open_gallery(gallery)
+    opened = living_gallery(gallery)
     given = read_templates(*people) if all(is_template_file(path) for path in people) else people
     done = opened.enroll(given, identity=identity, faces=faces, on_duplicate=on_duplicate, sources=sources, wait=wait)
     problems = ""
@@ -66,18 +66,20 @@ def remove_command(
 ) -> None:
     """Remove identities or templates: no search returns them from then on. Their bytes go with onek compact."""
     from engine.errors import GalleryError
-    from engine.galleries import open_gallery
+    from engine.galleries import living_gallery
+    from engine.places import local
     from engine.terminal import out as console
     from engine.terminal import thousands
 
     names = list(identities or [])
     if from_file is not None:
-        if not from_file.is_file():
+        listed = local(from_file)
+        if not listed.is_file():
             raise GalleryError(f"{from_file}: no such file; expected a text file with one identity a line")
-        names += [line for line in from_file.read_text(encoding="utf-8").splitlines() if line]
+        names += [line for line in listed.read_text(encoding="utf-8").splitlines() if line]
     if not names and not template:
         raise GalleryError("nobody was named; expected identities, --template or --from")
-    opened = open_gallery(gallery)
+    opened = living_gallery(gallery)
     count = opened.remove(names, templates=template or [], wait=wait)
     console.print(
         f"{thousands(count)} templates removed; {gallery} has {thousands(len(opened))}; onek compact erases their bytes"
@@ -92,11 +94,11 @@ def rename_command(
     wait: Wait = 10.0,
 ) -> None:
     """Call an identity otherwise."""
-    from engine.galleries import open_gallery
+    from engine.galleries import living_gallery
     from engine.terminal import out as console
     from engine.terminal import thousands
 
-    count = open_gallery(gallery).rename(old, new, merge=merge, wait=wait)
+    count = living_gallery(gallery).rename(old, new, merge=merge, wait=wait)
     console.print(f"{thousands(count)} templates of {old} are {new}'s")
 
 

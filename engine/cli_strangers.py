@@ -17,11 +17,11 @@ def calibrate_command(
     ] = None,
 ) -> None:
     """Learn anew how strangers score in a gallery, and keep it there."""
-    from engine.galleries import open_gallery
+    from engine.galleries import living_gallery
     from engine.templates import read_templates
     from engine.terminal import stages
 
-    opened = open_gallery(gallery)
+    opened = living_gallery(gallery)
     with stages() as told:
         opened.calibrate(None if strangers is None else read_templates(strangers), told)
     info = opened.info()

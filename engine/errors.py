@@ -16,6 +16,7 @@ __all__ = [
     "PhotographsError",
     "PlanError",
     "SpreadError",
+    "StorageError",
     "TemplatesError",
     "TrainingError",
     "VectorsError",
@@ -56,6 +57,10 @@ class TrainingError(OnekError):
 
 class SpreadError(OnekError):
     """Work cannot be done on other processes or machines: they are not there, or do not answer."""
+
+
+class StorageError(OnekError):
+    """Object storage does not answer, refuses, or cannot hold what was to be written there."""
 
 
 class MetricsError(OnekError):

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import psutil
 import pyarrow as pa
 
+from engine import places
 from engine.errors import OutputError
 
 # What pyarrow raises of a file that is damaged.
@@ -22,8 +24,10 @@ def check_output(path: Path, overwrite: bool) -> None:
     Raises:
         OutputError: it exists and `overwrite` is false, or its folder is missing or not writable.
     """
-    if path.exists() and not overwrite:
+    if (places.exists(path) if places.is_remote(path) else path.exists()) and not overwrite:
         raise OutputError(f"{path} exists already; choose another name, or pass --overwrite to replace it")
+    if places.is_remote(path):
+        return
     folder = path.parent
     if not folder.is_dir():
         raise OutputError(f"cannot write {path}: there is no folder {folder}; create it first")
@@ -47,11 +51,16 @@ def refusing(path: Path) -> Iterator[None]:
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Give a temporary file beside `path`, which only its owner may read; rename it to `path` when the block ends well, remove it
-    when it does not.
+    when it does not. Where `path` lies in object storage, the file is temporary here, and goes there.
 
     Raises:
         OutputError: the system refused a write (disk full, no permission); names the file and the system's reason.
     """
+    if places.is_remote(path):
+        with tempfile.TemporaryDirectory(prefix="onek-") as folder:
+            yield Path(folder, path.name)
+            places.upload(Path(folder, path.name), path)
+        return
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     with refusing(path):
         try:

@@ -1,15 +1,21 @@
-"""Galleries by what they are called: a folder, or a place in Milvus."""
+"""Galleries by what they are called: a folder, a place in Milvus, or in object storage."""
 
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Union
 
+from engine.catalogue import NAME as CATALOGUE
 from engine.check import Fault
 from engine.check import check as check_folder
 from engine.enrolment import Source
 from engine.errors import GalleryError, IndexUnsupported
+from engine.files import check_output
 from engine.gallery import Gallery
 from engine.milvus.address import is_milvus, parse
+from engine.opened import OpenGallery
+from engine.places import is_remote, local, upload_folder, uri
 from indexes.base import Progress
 from indexes.plan import RECALL, Plan
 
@@ -19,12 +25,26 @@ if TYPE_CHECKING:
 AnyGallery = Union[Gallery, "MilvusGallery"]
 
 
-def open_gallery(where: str | Path) -> AnyGallery:
-    """Open the gallery in a folder, or at `milvus://HOST:PORT/NAME`, `milvus+tls://HOST:PORT/NAME`, `milvus-lite:PATH.db/NAME`.
+def open_gallery(where: str | Path) -> "AnyGallery | OpenGallery":
+    """Open a gallery for reading: as `living_gallery`, or one in object storage, which is brought here.
 
     Raises:
         GalleryError: there is none, it is damaged, or Milvus does not answer.
+        StorageError: object storage does not answer, or refuses.
     """
+    return OpenGallery.open(local(Path(where))) if is_remote(where) else living_gallery(where)
+
+
+def living_gallery(where: str | Path) -> AnyGallery:
+    """Open the gallery in a folder, or at `milvus://HOST:PORT/NAME`, `milvus+tls://HOST:PORT/NAME`, `milvus-lite:PATH.db/NAME`.
+
+    Raises:
+        GalleryError: there is none, it is damaged, Milvus does not answer, or it lies in object storage, where nothing changes.
+    """
+    if is_remote(where):
+        raise GalleryError(
+            f"{uri(where)} lies in object storage, where a gallery is only read; change a copy in a folder, or keep it in Milvus"
+        )
     if is_milvus(where):
         from engine.milvus.gallery import MilvusGallery
 
@@ -45,17 +65,19 @@ def build_gallery(
     fuse: int = 1,
     planned: Callable[[Plan], None] | None = None,
     progress: Progress | None = None,
-) -> AnyGallery:
-    """Build a gallery in a folder or in Milvus, and open it; arguments as of `Gallery.build`.
+) -> "AnyGallery | OpenGallery":
+    """Build a gallery in a folder, in Milvus or for object storage, and open it; arguments as of `Gallery.build`.
 
     Raises:
         IndexUnsupported: a FAISS string for Milvus, which has indexes of its own.
         OnekError: as `Gallery.build`.
     """
     if not is_milvus(where):
-        return Gallery.build(
+        check_output(Path(where), overwrite)
+        folder = Path(tempfile.mkdtemp(prefix="onek-"), "gallery") if is_remote(where) else Path(where)
+        made = Gallery.build(
             templates,
-            where,
+            folder,
             overwrite=overwrite,
             index=index,
             factory=factory,
@@ -66,6 +88,11 @@ def build_gallery(
             planned=planned,
             progress=progress,
         )
+        if not is_remote(where):
+            return made
+        upload_folder(folder, Path(where), last=CATALOGUE)
+        shutil.rmtree(folder.parent)
+        return open_gallery(where)
     if factory is not None:
         raise IndexUnsupported(f"--factory {factory}: {where} has Milvus's indexes, not FAISS's; take --index")
     from engine.milvus.building import build
@@ -90,7 +117,7 @@ def check_gallery(where: str | Path, progress: Progress | None = None) -> list[F
         from engine.milvus.checking import check
 
         return check(parse(str(where)), progress)
-    return check_folder(Path(where), progress)
+    return check_folder(local(Path(where)), progress)
 
 
 def beside(where: str | Path) -> Path:
@@ -99,7 +126,7 @@ def beside(where: str | Path) -> Path:
 
 
 def in_folder(where: str | Path, command: str) -> Path:
-    """The folder of a gallery, for what Milvus does in its own way. Raises `GalleryError` where it lies in Milvus."""
-    if is_milvus(where):
-        raise GalleryError(f"onek {command} works on galleries in folders; {where} lies in Milvus, which has its own means")
+    """The folder of a gallery, for what only one in a folder can do. Raises `GalleryError` where it lies elsewhere."""
+    if is_milvus(where) or is_remote(where):
+        raise GalleryError(f"onek {command} works on galleries in folders; found {uri(where)}")
     return Path(where)

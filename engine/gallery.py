@@ -20,6 +20,7 @@ from engine.errors import GalleryError
 from engine.files import check_output, whole_folder
 from engine.lookup import Lookup
 from engine.opened import OpenGallery
+from engine.places import require_local
 from engine.provenance import require_same
 from engine.recogniser import People
 from engine.sealing import due, removed_vectors, reseal, seal_recent
@@ -81,6 +82,7 @@ class Gallery(OpenGallery):
             GalleryError: no such score, or too few identities for it.
         """
         path = Path(path)
+        require_local(path, "merge")
         check_output(path, overwrite)
         if path.exists():
             read_catalogue(path)  # only a gallery is ever replaced, never another folder

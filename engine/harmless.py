@@ -1,7 +1,13 @@
 """Text that somebody else chose, on its way to spreadsheets, terminals and pictures."""
 
+import re
+
 # What makes a spreadsheet take a cell for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+# How a path of object storage reads as a `Path`.
+_STORED = re.compile(r"\b(s3|gs):/(?=[^/\s])")
 
 
 def harmless(value: object) -> object:
@@ -10,5 +16,9 @@ def harmless(value: object) -> object:
 
 
 def shown(text: str) -> str:
-    """A text as one line that does nothing to a terminal: control and direction characters, which names may hold, as escapes."""
+    """A text as one line that does nothing to a terminal: control and direction characters, which names may hold, as escapes.
+
+    Paths of object storage read as the user wrote them.
+    """
+    text = _STORED.sub(r"\1://", text)
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)

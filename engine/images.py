@@ -1,5 +1,6 @@
 """Find image files, and decode them safely."""
 
+import io
 import os
 import warnings
 from pathlib import Path
@@ -7,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from engine.errors import ImageProblem, PhotographsError
+from engine import places
+from engine.errors import ImageProblem, PhotographsError, StorageError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 MAX_PIXELS = 100_000_000
@@ -44,7 +46,8 @@ def find_images(folder: Path) -> list[Path]:
     """The image files under `folder`, recursively, in the order of their names.
 
     A file counts when its ending or its first bytes say "image": a photograph under a wrong name is found, and a broken
-    file with an image's ending is kept, so that it is reported and does not vanish. Hidden files do not count.
+    file with an image's ending is kept, so that it is reported and does not vanish. Hidden files do not count. In object
+    storage the ending alone decides.
 
     Raises:
         PhotographsError: the folder, or one below it, cannot be listed.
@@ -53,6 +56,8 @@ def find_images(folder: Path) -> list[Path]:
     def refuse(error: OSError) -> None:
         raise PhotographsError(f"cannot list {error.filename}: {error.strerror}")
 
+    if places.is_remote(folder):  # every object's first bytes would be a request
+        return [path for path in places.below(folder) if path.suffix.lower() in IMAGE_ENDINGS]
     found = []
     for parent, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -86,11 +91,13 @@ def decode(path: Path) -> np.ndarray:
         ImageProblem: the file cannot be read, is empty, truncated, of another format, or larger than `MAX_PIXELS`.
     """
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(io.BytesIO(places.read(path)) if places.is_remote(path) else path, formats=FORMATS) as image:
             _refuse_huge(*image.size)
             return _to_rgb(ImageOps.exif_transpose(image))
-    except ImageProblem:
+    except (ImageProblem, StorageError):
         raise
+    except FileNotFoundError as error:
+        raise ImageProblem("it is not there any more") from error
     except Image.DecompressionBombError as error:
         raise ImageProblem(f"more than {MAX_PIXELS / 1e6:.0f} megapixels, the most that is decoded") from error
     except UnidentifiedImageError as error:
@@ -122,6 +129,6 @@ def _to_rgb(image: Image.Image) -> np.ndarray:
 
 
 def _why_unidentified(path: Path) -> str:
-    if path.stat().st_size == 0:
+    if not places.is_remote(path) and path.stat().st_size == 0:
         return "the file is empty"
     return f"not an image that can be read: expected {', '.join(FORMATS)}"

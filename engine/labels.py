@@ -10,6 +10,7 @@ import numpy as np
 
 from engine.errors import PhotographsError
 from engine.images import find_images
+from engine.places import exists, is_folder, is_remote, local, uri
 
 LIST_ENDINGS = (".csv", ".parquet")
 RULES = ("folder", "stem", "none")
@@ -44,14 +45,14 @@ def find_photographs(inputs: Sequence[Path], labels: str | None = None) -> list[
     if labels is not None and labels not in RULES:
         table = _read_label_file(labels)
     inputs = [Path(item) for item in inputs]
-    several_folders = sum(item.is_dir() for item in inputs) > 1
+    several_folders = sum(map(_is_folder, inputs)) > 1
     photographs: list[Photograph] = []
     for item in inputs:
-        if item.is_dir():
+        if _is_folder(item):
             photographs += _of_folder(item, labels if table is None else "none", several_folders)
-        elif item.suffix.lower() in LIST_ENDINGS and item.is_file():
+        elif item.suffix.lower() in LIST_ENDINGS and local(item).is_file():
             photographs += _of_list(item, labels if table is None else "none")
-        elif item.exists():
+        elif exists(item) if is_remote(item) else item.exists():
             identity = {"folder": item.absolute().parent.name, "none": None}.get(labels or "stem", item.stem)
             photographs.append(_photograph(item, None if table is not None else identity))
         else:
@@ -60,6 +61,10 @@ def find_photographs(inputs: Sequence[Path], labels: str | None = None) -> list[
         raise PhotographsError("no photographs were named; name a folder, image files, or a CSV or Parquet list")
     _refuse_twice(photographs)
     return photographs if table is None else [_labelled(photograph, table) for photograph in photographs]
+
+
+def _is_folder(item: Path) -> bool:
+    return is_folder(item) if is_remote(item) else item.is_dir()
 
 
 def _refuse_twice(photographs: list[Photograph]) -> None:
@@ -104,7 +109,7 @@ def _of_list(path: Path, labels: str | None) -> list[Photograph]:
         raise PhotographsError(f"{path}: the list is empty; expected one row per photograph")
     photographs = []
     for row in rows:
-        image = path.parent / row["path"]
+        image = Path(row["path"]) if is_remote(row["path"]) else path.parent / row["path"]
         by_rule = {"none": None, "stem": image.stem, "folder": image.absolute().parent.name}
         identity = by_rule[labels] if labels in by_rule else row.get("identity") or None
         photographs.append(Photograph(source=row["path"], image=image, identity=identity))
@@ -133,7 +138,8 @@ def _labelled(photograph: Photograph, table: dict[str, str]) -> Photograph:
 
 def _read_list(path: Path, required: tuple[str, ...]) -> list[dict[str, str]]:
     try:
-        rows, columns = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
+        file = local(path)
+        rows, columns = _read_parquet(file) if file.suffix.lower() == ".parquet" else _read_csv(file)
     except FileNotFoundError as error:
         raise PhotographsError(f"{path}: no such file") from error
     except (OSError, ValueError, csv.Error) as error:
@@ -165,7 +171,7 @@ def _read_parquet(path: Path) -> tuple[list[dict[str, str]], list[str]]:
 
 
 def _photograph(path: Path, identity: str | None) -> Photograph:
-    return Photograph(source=_text(str(path)), image=path, identity=None if identity is None else _text(identity))
+    return Photograph(source=_text(uri(path)), image=path, identity=None if identity is None else _text(identity))
 
 
 def _text(name: str) -> str:

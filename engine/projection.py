@@ -10,6 +10,7 @@ import numpy as np
 
 from engine.errors import TrainingError
 from engine.files import whole_file
+from engine.places import local
 from engine.plain import from_plain
 from engine.provenance import Provenance
 
@@ -72,6 +73,7 @@ def read_learnt(path: Path, names: tuple[str, ...]) -> tuple[dict[str, object], 
     Raises:
         TrainingError: it is missing, or something else.
     """
+    path = local(path)
     if not path.is_file():
         raise TrainingError(f"{path}: no such file")
     try:

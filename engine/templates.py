@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from engine.errors import EncoderMismatch, TemplatesError
 from engine.files import UNREADABLE
 from engine.foreign import NUMPY_ENDINGS, VECTOR_COLUMNS, count_numpy, foreign_batches
+from engine.places import local
 from engine.provenance import Provenance, require_same
 
 ROW_GROUP = 65_536
@@ -136,7 +137,7 @@ def is_template_file(path: Path) -> bool:
     """Whether a file is meant as templates: NumPy, or Parquet that has vectors, or is no list of photographs either."""
     if path.suffix.lower() in NUMPY_ENDINGS:
         return True
-    if path.suffix.lower() != ".parquet" or not path.is_file():
+    if path.suffix.lower() != ".parquet" or not (path := local(path)).is_file():
         return False
     columns = _open(path).schema_arrow.names
     return "path" not in columns or any(name in columns for name in VECTOR_COLUMNS)
@@ -256,7 +257,7 @@ def _check_unit(vectors: np.ndarray, path: Path, start: int) -> None:
 
 
 def _existing(path: Path) -> Path:
-    path = Path(path)
+    path = local(Path(path))
     if path.is_dir():
         raise TemplatesError(f"{path} is a folder; expected a template file, which onek embed makes of photographs")
     if not path.is_file():

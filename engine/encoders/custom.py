@@ -15,6 +15,7 @@ from engine.encoders.base import Card, Encoder
 from engine.errors import EncoderError
 from engine.faces import Chip
 from engine.files import sha256_file
+from engine.places import local
 
 ENDINGS = (".onnx", ".keras")
 _REQUIRED = {"size", "points", "dim"}
@@ -38,8 +39,8 @@ def read_card(path: Path) -> tuple[Card, dict[str, Any]]:
     Raises:
         EncoderError: a file is missing, or the description is not usable; names the field, what was found and expected.
     """
-    description = path.with_suffix(".json")
-    for needed in (path, description):
+    description = local(path.with_suffix(".json"))
+    for needed in (local(path), description):
         if not needed.is_file():
             raise EncoderError(
                 f"--encoder {path}: there is no file {needed}; a network needs a JSON file of the same name beside it"
@@ -99,7 +100,7 @@ def load(path: Path, *, flip: bool) -> Encoder:
     card, fields = read_card(path)
     network = Onnx if path.suffix.lower() == ".onnx" else Keras
     try:
-        encoder = network(path, card, fields, flip)
+        encoder = network(local(path), card, fields, flip)
         output = encoder.forward(np.zeros((2, card.chip.size, card.chip.size, 3), np.uint8))
     except (cv2.error, OSError, ValueError, TypeError) as error:
         raise EncoderError(f"{path}: the network does not run on chips of {card.chip.size} pixels: {error}") from error

@@ -12,6 +12,7 @@ from engine.encoders.dlib_format import Convolution, FaceResnet, read_face_resne
 from engine.errors import EncoderError
 from engine.faces import Chip
 from engine.files import sha256_file
+from engine.places import local
 
 _FILE = "face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat"
 
@@ -35,7 +36,7 @@ def load(card: Card, *, flip: bool, weights: str | None) -> Encoder:
     Raises:
         EncoderError: the weights are missing or are something else.
     """
-    path = Path(weights) if weights else _installed_weights()
+    path = local(Path(weights)) if weights else _installed_weights()
     network = read_face_resnet(path)
     return DlibResnet(card, network, flip=flip, weights=weights, weights_hash=sha256_file(path))
 

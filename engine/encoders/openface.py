@@ -17,6 +17,7 @@ from engine.encoders.base import Card, Encoder
 from engine.encoders.openface_weights import Layers, read_weights
 from engine.errors import EncoderError
 from engine.faces import Chip
+from engine.places import local
 
 _CHIP = Chip(96, ((26.63, 16.06), (67.79, 15.26), (47.24, 40.52), (29.48, 61.62), (66.76, 60.88)))
 _SOURCE = "nn4.small2.v1, the published CSV files, one per tensor; pass their folder with --weights"
@@ -57,7 +58,7 @@ def load(card: Card, *, flip: bool, weights: str | None) -> Encoder:
     """
     if weights is None:
         raise EncoderError(f"{card.name}: its weights do not come with onek; pass --weights FOLDER with the published CSV files")
-    tensors, digest = read_weights(Path(weights), tensor_shapes())
+    tensors, digest = read_weights(local(Path(weights)), tensor_shapes())
     return OpenFace(card, tensors, flip=flip, weights=weights, weights_hash=digest)
 
 

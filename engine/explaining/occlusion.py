@@ -11,6 +11,7 @@ from engine.errors import GalleryError, ImageProblem, PhotographsError
 from engine.faces import aligner
 from engine.gallery import Gallery
 from engine.images import decode
+from engine.places import local
 from engine.verification import code_of
 
 # The side of the cover, and places along each side of a chip; chips that are encoded at a time.
@@ -87,6 +88,7 @@ def occlusion(encoder: Encoder, chip: np.ndarray, template: np.ndarray) -> np.nd
 
 
 def _chip(path: Path, embedder: Embedder) -> np.ndarray:
+    path = local(path)
     if not path.is_file():
         raise PhotographsError(f"{path}: no such photograph")
     try:

@@ -9,6 +9,7 @@ from pathlib import Path
 from engine.errors import TrainingError
 from engine.files import check_output, refusing, whole_file
 from engine.labels import Photograph
+from engine.places import require_local
 from engine.problems import Problem
 from engine.training.batches import require_several
 from engine.training.checkpoint import Epoch, has_checkpoint
@@ -68,6 +69,7 @@ def train_to_file(
     """
     if out.suffix != ".keras":
         raise TrainingError(f"{out}: an encoder is written as .keras; expected a name that ends so")
+    require_local(out, "train")
     check_output(out, overwrite)
     folder = out.with_name(f"{out.name}.training")
     if folder.exists() and not (resume or overwrite):

@@ -1,0 +1,170 @@
+"""Paths in object storage: `s3://BUCKET/KEY` and `gs://BUCKET/KEY`, through pyarrow.
+
+`Path("s3://bucket/key")` is `s3:/bucket/key`, which no command means otherwise: such a path is taken for what it was. What is
+read is brought to a temporary folder first, except photographs, which are read one by one; what is written appears when it is
+whole.
+"""
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from engine.errors import StorageError
+
+# Seconds to connect, and that an answer may take.
+_CONNECT, _REQUEST = 10, 60
+_REMOTE = re.compile(r"(s3|gs):/+(?=[^/])")
+_VARIABLES = {"s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", "gs": "GOOGLE_APPLICATION_CREDENTIALS"}
+_DENIED = re.compile(r"ACCESS_DENIED|credential|SIGNATURE|INVALID_ACCESS_KEY|OAuth2|Forbidden|403", re.IGNORECASE)
+
+
+def is_remote(path: str | Path) -> bool:
+    """Whether a path lies in object storage."""
+    return _REMOTE.match(str(path)) is not None
+
+
+def uri(path: str | Path) -> str:
+    """A path as the user wrote it: `s3://BUCKET/KEY`."""
+    return _REMOTE.sub(r"\1://", str(path), count=1)
+
+
+def exists(path: Path) -> bool:
+    """Whether there is an object of this name, or one below it. Raises `StorageError`."""
+    return _info(path).type.name != "NotFound"
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there are objects below this name. Raises `StorageError`."""
+    return _info(path).type.name == "Directory"
+
+
+def below(path: Path) -> list[Path]:
+    """The objects below a name, in the order of their names. Raises `StorageError`."""
+    from pyarrow.fs import FileSelector, FileType
+
+    store, key = _at(path)
+    with _refusing(path):
+        found = store.get_file_info(FileSelector(key, recursive=True))
+    scheme = uri(path).partition("://")[0]
+    return [Path(f"{scheme}://{each.path}") for each in sorted(found, key=lambda info: info.path) if each.type == FileType.File]
+
+
+def read(path: Path) -> bytes:
+    """An object's bytes.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        StorageError: the store does not answer, or refuses.
+    """
+    store, key = _at(path)
+    with _refusing(path), store.open_input_stream(key) as stream:
+        return bytes(stream.read())
+
+
+def local(path: Path) -> Path:
+    """A path that can be read here: the same, or a copy of the object, or of all objects below that name.
+
+    What was copied is not copied again in this process while it stays what it was.
+
+    Raises:
+        StorageError: the store does not answer, or refuses. Of what is not there, the path itself comes back.
+    """
+    if not is_remote(path):
+        return path
+    info = _info(path)
+    if info.type.name == "NotFound":
+        return path
+    files = below(path) if info.type.name == "Directory" else [path]
+    marks = tuple((each, _info(each).mtime_ns, _info(each).size) for each in files)
+    return _copied(path, marks)
+
+
+def upload(file: Path, path: Path) -> None:
+    """Put a file's bytes under a name. The object appears when it is whole. Raises `StorageError`."""
+    store, key = _at(path)
+    with _refusing(path), file.open("rb") as source, store.open_output_stream(key) as stream:
+        while part := source.read(1 << 24):
+            stream.write(part)
+
+
+def upload_folder(folder: Path, path: Path, last: str) -> None:
+    """Put the files of a folder below a name, the one called `last` behind all others. Raises `StorageError`."""
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    for file in sorted(files, key=lambda each: (each.name == last, each)):
+        upload(file, path / file.relative_to(folder))
+
+
+def require_local(path: Path, command: str) -> None:
+    """Refuse what works on local files alone. Raises `StorageError`."""
+    if is_remote(path):
+        raise StorageError(
+            f"{uri(path)}: onek {command} writes to folders of this machine; name one, and copy it there afterwards"
+        )
+
+
+@cache
+def _copied(path: Path, marks: tuple[tuple[Path, int, int], ...]) -> Path:
+    from pyarrow.fs import LocalFileSystem, copy_files
+
+    folder = Path(tempfile.mkdtemp(dir=_copies()))
+    for each, _, _ in marks:
+        to = folder / path.name / each.relative_to(path)
+        to.parent.mkdir(parents=True, exist_ok=True)
+        store, key = _at(each)
+        with _refusing(each):
+            copy_files(key, str(to), source_filesystem=store, destination_filesystem=LocalFileSystem())
+    return folder / path.name
+
+
+@cache
+def _folder() -> "tempfile.TemporaryDirectory[str]":
+    """It goes with the process."""
+    return tempfile.TemporaryDirectory(prefix="onek-")
+
+
+def _copies() -> str:
+    return _folder().name
+
+
+def _info(path: Path) -> Any:
+    store, key = _at(path)
+    with _refusing(path):
+        return store.get_file_info(key)
+
+
+def _at(path: Path) -> tuple[Any, str]:
+    scheme, _, key = uri(path).partition("://")
+    return _store(scheme, os.environ.get("AWS_ENDPOINT_URL")), key.rstrip("/")
+
+
+@cache
+def _store(scheme: str, endpoint: str | None) -> Any:
+    from pyarrow import fs
+
+    if scheme == "gs":
+        return fs.GcsFileSystem(retry_time_limit=timedelta(seconds=_REQUEST))
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+    return fs.S3FileSystem(endpoint_override=endpoint, region=region, connect_timeout=_CONNECT, request_timeout=_REQUEST)
+
+
+@contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """A store's errors as ours; that an object is not there stays what it is."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        said = " ".join(str(error).split())
+        if _DENIED.search(said):
+            variables = _VARIABLES[uri(path)[:2]]
+            raise StorageError(f"{uri(path)}: credentials are missing or refused; set {variables} ({said[:200]})") from error
+        if "NO_SUCH_BUCKET" in said:
+            raise StorageError(f"{uri(path)}: there is no such bucket; create it, or name another") from error
+        raise StorageError(f"{uri(path)}: the store does not answer as it should: {said[:300]}") from error

@@ -1,0 +1,227 @@
+"""Object storage: every path that a command takes, against an S3 server on loopback."""
+
+import csv
+import io
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from moto.server import ThreadedMotoServer
+from PIL import Image
+from pyarrow import fs
+
+from engine import places
+from engine.errors import GalleryError, StorageError, TemplatesError
+from engine.galleries import build_gallery, open_gallery
+from engine.labels import find_photographs
+from engine.templates import TemplateWriter, read_templates
+from tests.engine.test_contract import people, probes
+
+ONEK = str(Path(sys.executable).with_name("onek"))
+Onek = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def store(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The server."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "somebody")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "something")
+    return fs.S3FileSystem(endpoint_override=endpoint, region="us-east-1", allow_bucket_creation=True, allow_bucket_deletion=True)
+
+
+@pytest.fixture
+def bucket(store: Any) -> Iterator[str]:
+    """An empty bucket of the test's own."""
+    name = f"bucket-{time.time_ns()}"
+    store.create_dir(name)
+    yield name
+    store.delete_dir(name)
+
+
+@pytest.fixture
+def onek(tmp_path: Path, store: Any) -> Onek:
+    return lambda *words: subprocess.run(
+        [ONEK, *map(str, words)], cwd=tmp_path, capture_output=True, text=True, check=False, env=dict(os.environ)
+    )
+
+
+def put(store: Any, key: str, content: bytes) -> None:
+    with store.open_output_stream(key) as stream:
+        stream.write(content)
+
+
+def picture(number: int) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(np.random.default_rng(number).integers(0, 255, (40, 40, 3), np.uint8)).save(out, "PNG")
+    return out.getvalue()
+
+
+def template_file(path: Path, first: int, count: int) -> Path:
+    made = people(first, count)
+    with TemplateWriter(path, made.provenance) as writer:
+        for batch in made.table.to_batches():
+            writer.write(batch)
+    return path
+
+
+def test_what_is_a_remote_path():
+    assert places.is_remote("s3://b/k")
+    assert places.is_remote(Path("s3://b/k"))
+    assert places.is_remote("gs://b/k")
+    for other in ("b/k", "/s3:/b", "s3", "s3:/", "http://b/k", "milvus://h:1/g"):
+        assert not places.is_remote(other)
+    assert places.uri(Path("gs://b/k/../x y")) == "gs://b/k/../x y"
+
+
+def test_the_whole_way_in_object_storage(onek, store, bucket):
+    for person in range(12):
+        for number in range(2):
+            put(store, f"{bucket}/photos/p{person:02}/{number}.png", picture(person))
+    put(store, f"{bucket}/photos/p03/broken.jpg", b"no picture")
+    put(store, f"{bucket}/photos/p03/notes.txt", b"not for us")
+    at = f"s3://{bucket}"
+    embedded = onek("embed", f"{at}/photos", "-o", f"{at}/out/t.parquet", "--encoder", "pixels", "--faces", "none")
+    assert embedded.returncode == 3, embedded.stderr
+    assert embedded.stdout == f"25 images: 24 templates in {at}/out/t.parquet, 1 problems in {at}/out/t.problems.csv\n"
+    rows = list(csv.DictReader(io.StringIO(places.read(Path(f"{at}/out/t.problems.csv")).decode())))
+    assert [row["source"] for row in rows] == [f"{at}/photos/p03/broken.jpg"]
+    made = read_templates(f"{at}/out/t.parquet")
+    assert made.table["identity"].to_pylist()[:3] == ["p00", "p00", "p01"]
+    assert made.table["source"][0].as_py() == f"{at}/photos/p00/0.png"
+
+    built = onek("build-index", f"{at}/out/t.parquet", "-o", f"{at}/g")
+    assert built.returncode == 0, built.stderr
+    assert built.stdout.startswith(f"24 templates of 12 identities in {at}/g")
+    again = onek("build-index", f"{at}/out/t.parquet", "-o", f"{at}/g")
+    assert again.returncode == 2
+    assert f"{at}/g exists already" in again.stderr
+    words = ("identify", f"{at}/photos/p05", "-g", f"{at}/g", "-o", f"{at}/r.csv", "--threshold", "0.2")
+    identified = onek(*words)
+    assert identified.stdout == f"2 probe faces: 2 identified, 0 unknown, 0 failed, in {at}/r.csv\n", identified.stderr
+    found = list(csv.DictReader(io.StringIO(places.read(Path(f"{at}/r.csv")).decode())))
+    assert [(row["probe"], row["identity"]) for row in found] == [(f"{at}/photos/p05/{n}.png", "p05") for n in range(2)]
+    assert onek(*words).returncode == 2
+    assert onek(*words, "--overwrite").returncode == 0
+    assert onek("verify", f"{at}/photos/p05/0.png", "p05", "-g", f"{at}/g", "--threshold", "0.2").returncode == 0
+    assert onek("check", f"{at}/g").stdout == f"{at}/g is whole\n"
+    assert len(onek("list", f"{at}/g").stdout.splitlines()) == 13
+    assert "pixels" in onek("info", f"{at}/g").stdout
+    put(store, f"{bucket}/l.csv", b"path,identity\nphotos/p01/0.png,someone\n")
+    listed = onek("embed", f"{at}/l.csv", "-o", "here.parquet", "--encoder", "pixels", "--faces", "none")
+    assert listed.returncode == 0, listed.stderr
+    for command in (["enroll", f"{at}/out/t.parquet", "-g"], ["remove", "p01", "-g"], ["calibrate"], ["compact"]):
+        done = onek(*command, f"{at}/g")
+        assert done.returncode == 2
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+        assert at in done.stderr
+
+
+def test_a_gallery_in_object_storage_decides_as_one_in_a_folder(store, bucket, tmp_path):
+    here, there = build_gallery(people(0, 70), tmp_path / "g"), build_gallery(people(0, 70), f"s3://{bucket}/g")
+    assert here.identify(probes()).table.equals(there.identify(probes()).table)
+    assert open_gallery(f"s3://{bucket}/g").identify(probes()).table.equals(here.identify(probes()).table)
+
+
+def test_a_run_that_was_cut_off_goes_on(onek, store, bucket, tmp_path):
+    for person in range(300):
+        put(store, f"{bucket}/photos/p{person:03}.png", picture(person))
+    words = ("embed", f"s3://{bucket}/photos", "-o", f"s3://{bucket}/t.parquet", "--encoder", "pixels", "--faces", "none")
+    put(store, f"{bucket}/t.parquet", b"old")
+    refused = onek(*words)
+    assert refused.returncode == 2
+    assert places.read(Path(f"s3://{bucket}/t.parquet")) == b"old"
+    (tmp_path / "t.parquet.partial").mkdir()
+    store.delete_file(f"{bucket}/t.parquet")
+    assert "--resume" in onek(*words).stderr
+    assert onek(*words, "--resume").returncode == 0
+    assert len(read_templates(f"s3://{bucket}/t.parquet")) == 300
+
+
+def test_a_key_that_vanished_is_a_problem_of_its_own(store, bucket):
+    for number in range(3):
+        put(store, f"{bucket}/{number}.png", picture(number))
+    photographs = find_photographs([Path(f"s3://{bucket}")])
+    assert [each.source for each in photographs] == [f"s3://{bucket}/{number}.png" for number in range(3)]
+    store.delete_file(f"{bucket}/1.png")
+    from engine.embed import Embedder
+    from engine.encoders import load_encoder
+
+    outcomes = list(Embedder(load_encoder("pixels"), "none").stream(photographs))
+    assert [each.problem for each in outcomes] == [None, "it is not there any more", None]
+
+
+def test_what_changed_is_read_anew(store, bucket, tmp_path):
+    where = Path(f"s3://{bucket}/t.parquet")
+    places.upload(template_file(tmp_path / "a.parquet", 0, 5), where)
+    assert len(read_templates(where)) == 10
+    copied = places.local(where)
+    assert places.local(where) == copied
+    places.upload(template_file(tmp_path / "b.parquet", 0, 9), where)
+    assert len(read_templates(where)) == 18
+
+
+def test_what_is_not_there(onek, store, bucket, tmp_path):
+    with pytest.raises(TemplatesError, match="no such template file"):
+        read_templates(f"s3://{bucket}/nothing.parquet")
+    with pytest.raises(GalleryError):
+        open_gallery(f"s3://{bucket}/nothing")
+    template_file(tmp_path / "t.parquet", 0, 20)
+    for words, says in (
+        (("build-index", "t.parquet", "-o", "s3://no-such-bucket-at-all/g"), "there is no such bucket"),
+        (("embed", f"s3://{bucket}/nothing", "-o", "o.parquet"), "no such file or folder"),
+        (("info", f"s3://{bucket}/nothing"), f"s3://{bucket}/nothing"),
+        (("backup", "g", f"s3://{bucket}/copy"), "writes to folders of this machine"),
+    ):
+        done = onek(*words)
+        assert done.returncode == 2, (words, done.stdout, done.stderr)
+        assert len([line for line in done.stderr.splitlines() if line.startswith("onek: ")]) == 1
+        assert says in done.stderr, done.stderr
+
+
+def test_a_store_that_does_not_answer(onek, monkeypatch, tmp_path):
+    template_file(tmp_path / "t.parquet", 0, 20)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    start = time.monotonic()
+    done = onek("build-index", "s3://bucket/t.parquet", "-o", "g")
+    assert done.returncode == 2
+    assert done.stderr.strip().startswith("onek: s3://bucket/t.parquet: the store does not answer as it should"), done.stderr
+    assert time.monotonic() - start < 60
+
+
+def test_credentials_that_are_missing_or_refused(store, bucket, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise OSError("When getting information for key 'k' in bucket 'b': AWS Error ACCESS_DENIED during HeadObject operation")
+
+    class Refusing:
+        get_file_info = refuse
+
+    monkeypatch.setattr(places, "_store", lambda *_: Refusing())
+    with pytest.raises(StorageError, match="credentials are missing or refused; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"):
+        read_templates(f"s3://{bucket}/t.parquet")
+    with pytest.raises(StorageError, match="set GOOGLE_APPLICATION_CREDENTIALS"):
+        read_templates(f"gs://{bucket}/t.parquet")
+
+
+def test_an_output_that_fails_leaves_nothing(store, bucket, monkeypatch):
+    from engine.files import whole_file
+
+    with pytest.raises(RuntimeError), whole_file(Path(f"s3://{bucket}/o.txt")) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert not places.exists(Path(f"s3://{bucket}/o.txt"))
