@@ -73,7 +73,7 @@ def identify_to_file(
         if workers is not None:
             from engine.spreading import spread_identify
 
-            identify = spread_identify(workers, str(gallery.path), limit, top, head)
+            identify = spread_identify(workers, gallery.address, limit, top, head)
         tables = _of_templates(probes, identify, progress)
     else:
         photographs = find_photographs(probes, "none")

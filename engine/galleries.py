@@ -16,6 +16,7 @@ from engine.gallery import Gallery
 from engine.milvus.address import is_milvus, parse
 from engine.opened import OpenGallery
 from engine.places import is_remote, local, upload_folder, uri
+from engine.view import open_view
 from indexes.base import Progress
 from indexes.plan import RECALL, Plan
 
@@ -32,7 +33,10 @@ def open_gallery(where: str | Path) -> "AnyGallery | OpenGallery":
         GalleryError: there is none, it is damaged, or Milvus does not answer.
         StorageError: object storage does not answer, or refuses.
     """
-    return OpenGallery.open(local(Path(where))) if is_remote(where) else living_gallery(where)
+    if not is_remote(where):
+        return living_gallery(where)
+    folder = local(Path(where))
+    return OpenGallery(folder, open_view(folder), uri(where))
 
 
 def living_gallery(where: str | Path) -> AnyGallery:

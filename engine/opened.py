@@ -23,8 +23,9 @@ class OpenGallery(Recogniser):
 
     path: Path
 
-    def __init__(self, path: Path, view: View) -> None:
+    def __init__(self, path: Path, view: View, address: str | None = None) -> None:
         self.path = path
+        self._address = address
         self.provenance = view.catalogue.provenance
         self._seen = view
         # A search must not see rows join an index half-way.
@@ -39,6 +40,10 @@ class OpenGallery(Recogniser):
         """
         path = Path(path)
         return cls(path, open_view(path))
+
+    @property
+    def address(self) -> str:
+        return self._address or str(self.path)
 
     def refresh(self) -> bool:
         """See what was enrolled and removed since, by any process; whether there was anything.

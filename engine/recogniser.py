@@ -46,10 +46,15 @@ class Found:
 
 
 class Recogniser(ABC):
-    """A gallery that can be asked. `path` is what it is called in messages, `provenance` says how its templates were made."""
+    """A gallery that can be asked. `path` is what it is called in messages, `provenance` how its templates were made."""
 
     path: object
     provenance: Provenance
+
+    @property
+    def address(self) -> str:
+        """What `engine.galleries.open_gallery` opens it by, in another process as well."""
+        return str(self.path)
 
     @abstractmethod
     def __len__(self) -> int:

@@ -17,6 +17,7 @@ from engine.encoders import Encoder
 from engine.errors import OnekError, SpreadError
 from engine.head import Head
 from engine.labels import Photograph
+from engine.milvus.address import LITE
 from engine.streams import batched
 from engine.templates import Templates
 
@@ -76,7 +77,13 @@ class SpreadEmbedder(Embedder):
 def spread_identify(
     workers: "Workers", gallery: str, limit: float, top: int, head: Head | None
 ) -> Callable[[Iterable[Templates]], Iterator[pa.Table]]:
-    """What maps `Recogniser.identify_templates` over parts, on workers that open the same gallery."""
+    """What maps `Recogniser.identify_templates` over parts, on workers that open the same gallery.
+
+    Raises:
+        SpreadError: it is in a milvus-lite, which one process at a time may open.
+    """
+    if gallery.startswith(LITE):
+        raise SpreadError(f"{gallery}: one process at a time may open it, so --on ray cannot; serve it with Milvus")
     return workers.started(IdentifyingWorker, gallery, limit, top, head)
 
 

@@ -135,6 +135,7 @@ def test_the_whole_way_in_object_storage(onek, store, bucket):
 def test_a_gallery_in_object_storage_decides_as_one_in_a_folder(store, bucket, tmp_path):
     here, there = build_gallery(people(0, 70), tmp_path / "g"), build_gallery(people(0, 70), f"s3://{bucket}/g")
     assert here.identify(probes()).table.equals(there.identify(probes()).table)
+    assert open_gallery(f"s3://{bucket}/g").address == f"s3://{bucket}/g"
     assert open_gallery(f"s3://{bucket}/g").identify(probes()).table.equals(here.identify(probes()).table)
 
 

@@ -170,6 +170,11 @@ def test_what_cannot_be(words, says, tmp_path, gallery, thousand):
     assert not (tmp_path / "r.csv").exists()
 
 
+def test_a_gallery_that_one_process_may_open(workers):
+    with pytest.raises(SpreadError, match="one process at a time"):
+        spread_identify(workers, "milvus-lite:m.db/g", 0.5, 5, None)
+
+
 def test_without_ray(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(SpreadError, match=r"pip install 'onek\[ray\]'"), workers_on("ray"):
