@@ -25,8 +25,8 @@ from engine.templates import Templates
 _QUEUE = 2
 # Finished batches that may wait for an earlier one, for each worker: while one of them starts anew, the others go on.
 _AHEAD = 16
-# Seconds to find a cluster; to have a first worker.
-_CONNECT, _START = 10, 600
+# Seconds to find a cluster; to have a first worker. Times that Ray is started here before we give up.
+_CONNECT, _START, _STARTS = 10, 600, 3
 
 
 class EmbeddingWorker:
@@ -159,6 +159,20 @@ def _require_listening(where: str, address: str) -> None:
         raise SpreadError(f"--on {where}: no Ray cluster answers there ({error}); start one, or say --on ray") from error
 
 
+def _begin(ray: Any, where: str, address: str) -> None:
+    options: dict[str, Any] = {"address": address} if address else {"address": "local", "include_dashboard": False}
+    for left in reversed(range(1 if address else _STARTS)):
+        try:
+            ray.init(**options, logging_level="ERROR", log_to_driver=False)
+        except Exception as error:  # Ray raises this very class where a busy machine took longer than its half minute
+            ray.shutdown()
+            if not left:
+                what = "no Ray cluster answers there" if address else "Ray does not start on this machine"
+                raise SpreadError(f"--on {where}: {what} ({str(error).strip().splitlines()[0]})") from error
+        else:
+            return
+
+
 @contextmanager
 def workers_on(where: str, count: int | None = None) -> Iterator[Workers]:
     """Workers on `ray`, started on this machine for the time being, or on the cluster at `ray=HOST:PORT` (or `ray=auto`).
@@ -178,12 +192,7 @@ def workers_on(where: str, count: int | None = None) -> Iterator[Workers]:
         raise SpreadError(f"--on {where} needs Ray, which is not installed; pip install 'onek[ray]'") from error
     if address and address != "auto":
         _require_listening(where, address)
-    options: dict[str, Any] = {"address": address} if address else {"address": "local", "include_dashboard": False}
-    try:
-        ray.init(**options, logging_level="ERROR", log_to_driver=False)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        said = str(error).strip().splitlines()[0]
-        raise SpreadError(f"--on {where}: no Ray cluster answers there ({said}); start one, or say --on ray") from error
+    _begin(ray, where, address)
     try:
         yield Workers(ray, count)
     finally:

@@ -176,11 +176,8 @@ class MilvusGallery(Recogniser):
         keys = [key_of(template_id) for template_id in templates.table["template_id"].to_pylist()]
         known = {row["key"]: row["person"] for row in self._client.rows_in(self._collection, "key", keys, ("person",))}
         if known and on_duplicate == "error":
-            first = next(at for at, key in enumerate(keys) if key in known)
-            raise TemplatesError(
-                f"{len(known)} template ids are enrolled already, such as {templates.table['template_id'][first]}; "
-                "say --on-duplicate"
-            )
+            such = templates.table["template_id"][next(at for at, key in enumerate(keys) if key in known)]
+            raise TemplatesError(f"{len(known)} template ids are enrolled already, such as {such}; say --on-duplicate")
         table = templates.table
         if on_duplicate == "skip":
             table = table.filter(pa.array([key not in known for key in keys]))
@@ -190,8 +187,10 @@ class MilvusGallery(Recogniser):
         for row in self._client.rows_in(self._collection, "person", people_of, ("person", "counted")):
             enrolled.add(row["person"])
             counted[row["person"]] |= row["counted"]
-        first_rows = np.array([person not in enrolled and people_of.index(person) == at for at, person in enumerate(people_of)])
-        rows = rows_of(table, None, np.array([counted[person] for person in people_of]), first_rows)
+        first = np.zeros(len(people_of), bool)
+        first[np.unique(people_of, return_index=True)[1]] = True
+        first &= np.array([person not in enrolled for person in people_of], bool)
+        rows = rows_of(table, None, np.array([counted[person] for person in people_of], bool), first)
         put(self._client, self._collection, rows)
         self._settle(enrolled | set(known.values()))
         self._measure()

@@ -89,50 +89,55 @@ class Shortlister:
         return np.column_stack([squares[:, :neighbours].mean(axis=1), squares[:, min(neighbours, squares.shape[1] - 1)]])
 
     def _search(self, probes: np.ndarray, wanted: int, size: Size, where: str = "") -> "_Seen":
-        seen = _Seen()
-        rows, distances = np.empty((len(probes), wanted), np.int64), np.empty((len(probes), wanted), np.float32)
+        """The `wanted` nearest identities of each probe among the rows that a filter picks, however deep they lie."""
+        most, greatest = min(size.templates, MOST_HITS), self._catalogue.kind.most
         each = size.templates / max(size.identities, 1)
-        k = wanted if size.templates == size.identities else int(1.5 * wanted * each) + 4
-        effort, kind = self._catalogue.effort, self._catalogue.kind
-        pending, fewest = np.arange(len(probes)), wanted
+        k = min(wanted if each == 1 else int(1.5 * wanted * each) + 4, most)
+        effort = self._catalogue.effort
+        seen, pending, fewest = _Seen(), np.arange(len(probes)), wanted
+        rows, distances = np.empty((len(probes), wanted), np.int64), np.empty((len(probes), wanted), np.float32)
         while len(pending):
-            k = min(k, size.templates, MOST_HITS)
             # An index that looks into a part of its lists gives no more than these hold.
-            deep = effort if effort is None else min(kind.most, max(effort, k))
-            hits = self._client.call(
-                "search",
-                self._catalogue.collection,
-                data=list(probes[pending]),
-                limit=k,
-                filter=where,
-                output_fields=list(ENTITY),
-                anns_field="vector",
-                search_params=search_settings(kind, deep),
-            )
-            found = seen.take(hits, k)
-            vectors = vectors_in(seen.rows, probes.shape[1])
-            exact = distances_to(probes[pending], vectors, found)
-            order = np.argsort(exact, axis=1, kind="stable")
-            found, exact = np.take_along_axis(found, order, 1), np.take_along_axis(exact, order, 1)
-            codes, _ = _numbered([row["person"] for row in seen.rows])
-            first = first_of_each(np.where(found >= 0, codes[found], -1)) & (found >= 0)
+            effort = None if effort is None else min(greatest, max(effort, k))
+            found, exact = self._hits(seen, probes[pending], k, effort, where)
+            first = first_of_each(np.where(found >= 0, seen.codes[found], -1)) & (found >= 0)
             have = first.sum(axis=1)
-            everything = ((found >= 0).sum(axis=1) < k) & (deep is None or deep == kind.most)
-            done = (have >= wanted) | everything | (k >= min(size.templates, MOST_HITS))
+            everything = ((found >= 0).sum(axis=1) < k) & (effort is None or effort == greatest)
+            done = (have >= wanted) | everything | (k == most)
             keep = first & (np.cumsum(first, axis=1) <= wanted)
             for at in np.flatnonzero(done):
                 count = min(int(have[at]), wanted)
                 rows[pending[at], :count] = found[at, keep[at]]
                 distances[pending[at], :count] = exact[at, keep[at]]
                 fewest = min(fewest, count)
-            pending, k, effort = pending[~done], 4 * k, effort if effort is None else min(kind.most, 4 * effort)
-        if fewest < min(wanted, self._catalogue.scoring.shortlist):
+            pending, k = pending[~done], min(4 * k, most)
+            effort = None if effort is None else 4 * effort
+        if fewest < min(wanted, self.scoring.shortlist):
             raise GalleryError(
                 f"{self._client.address}: Milvus found {fewest} identities for a probe, {wanted} are needed; "
                 "build it anew with --recall 0.999 or --index flat"
             )
         seen.nearest = Nearest(np.ascontiguousarray(rows[:, :fewest]), np.ascontiguousarray(distances[:, :fewest]))
         return seen
+
+    def _hits(self, seen: "_Seen", probes: np.ndarray, k: int, effort: int | None, where: str) -> tuple[np.ndarray, np.ndarray]:
+        """Up to k hits of each probe as rows of `seen`, int64 (n, k), and their exact distances, nearest first; -1 and infinity
+        behind the last.
+        """
+        hits = self._client.call(
+            "search",
+            self._catalogue.collection,
+            data=list(probes),
+            limit=k,
+            filter=where,
+            output_fields=list(ENTITY),
+            anns_field="vector",
+            search_params=search_settings(self._catalogue.kind, effort),
+        )
+        found = seen.take(hits, k)
+        exact = distances_to(probes, vectors_in(seen.rows, probes.shape[1]), found)
+        order = np.argsort(exact, axis=1, kind="stable")
+        return np.take_along_axis(found, order, 1), np.take_along_axis(exact, order, 1)
 
     def _part(self, seen: "_Seen", scoring: Scoring) -> Part:
         people = [row["person"] for row in seen.rows]
@@ -158,6 +163,11 @@ class _Seen:
         self.rows: list[Row] = []
         self.nearest = Nearest(np.empty((0, 0), np.int64), np.empty((0, 0), np.float32))
         self._at: dict[str, int] = {}
+
+    @property
+    def codes(self) -> np.ndarray:
+        """Whose the rows are, int64 (m,)."""
+        return _numbered([row["person"] for row in self.rows])[0]
 
     def take(self, hits: Sequence[Sequence[Row]], k: int) -> np.ndarray:
         """Where the hits of each probe are among the rows, int64 (n, k); -1 behind the last."""
