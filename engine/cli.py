@@ -296,7 +296,7 @@ def info(
     if as_json:
         typer.echo(json.dumps(fields, ensure_ascii=False))
         return
-    nothing = {"operating": "exact"} if fields["exact"] else {}
+    nothing = {"operating": "exact", "effort": "all"} if fields["exact"] else {}
     del fields["calibration"]
     for name, value in fields.items():
         if isinstance(value, dict):

@@ -44,6 +44,7 @@ class Client:
     def __init__(self, address: Address, seconds: float = SECONDS) -> None:
         self.address = address
         self._seconds = seconds
+        os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
         try:
             import pymilvus
         except ImportError as error:
