@@ -5,7 +5,6 @@ something, 4 not the same person (`verify`), 1 a defect of ours.
 import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
 from functools import partial
 from importlib.metadata import entry_points, version
 from pathlib import Path
@@ -17,6 +16,7 @@ from engine.cli_care import Overwrite, backup_command, check_command, merge_comm
 from engine.cli_explaining import explain_command, explain_encoder_command
 from engine.cli_living import compact_command, enroll_command, list_command, remove_command, rename_command
 from engine.cli_strangers import audit_command, calibrate_command, print_calibration
+from engine.cli_telling import encoders_command, info_command
 from engine.cli_training import project_command, train_command, train_head_command, train_projection_command
 from engine.errors import OnekError, SpreadError
 
@@ -280,52 +280,8 @@ def verify(
         raise typer.Exit(NOT_THE_SAME)
 
 
-@app.command()
-def info(
-    gallery: Annotated[str, typer.Argument(metavar="GALLERY")],
-    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
-) -> None:
-    """What a gallery holds, and how its templates were made."""
-    import json
-
-    from engine.galleries import open_gallery
-    from engine.terminal import out as console
-
-    described = open_gallery(gallery).info()
-    fields = asdict(described)
-    if as_json:
-        typer.echo(json.dumps(fields, ensure_ascii=False))
-        return
-    nothing = {"operating": "exact", "effort": "all"} if fields["exact"] else {}
-    del fields["calibration"]
-    for name, value in fields.items():
-        if isinstance(value, dict):
-            value = ", ".join(f"{key} {number:.6g}" for key, number in value.items())
-        console.print(f"{name:<24} {nothing.get(name, 'not known') if value is None else value}")
-    print_calibration(described.calibration, described.score)
-
-
-@app.command()
-def encoders() -> None:
-    """List the encoders: dimensions, threshold, licence and source of each."""
-    from rich.table import Table
-
-    from engine.encoders import CARDS, DEFAULT
-    from engine.terminal import out as console
-
-    table = Table("name", "dim", "chip", "threshold", "licence", "source")
-    for card in CARDS:
-        name = f"{card.name} (default)" if card.name == DEFAULT else card.name
-        threshold = "none" if card.threshold is None else f"{card.threshold:g}"
-        table.add_row(
-            name, str(card.dim), f"{card.chip.size}x{card.chip.size}", f"{threshold}, {card.measured}", card.licence, card.source
-        )
-    table.add_row(
-        "PATH.onnx, PATH.keras", "any", "any", "as its JSON file says", "yours", "a network of yours, with a JSON file beside it"
-    )
-    console.print(table)
-
-
+app.command("info")(info_command)
+app.command("encoders")(encoders_command)
 app.command("enroll")(enroll_command)
 app.command("remove")(remove_command)
 app.command("rename")(rename_command)

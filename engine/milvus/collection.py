@@ -25,13 +25,17 @@ WHOLE = (*ENTITY, "source", "first")
 
 @dataclass(frozen=True)
 class IndexKind:
-    """An index of Milvus's: its name and what it is built with; `effort` names what a search spends, from `least` to `most`."""
+    """An index of Milvus's: its name and what it is built with; `effort` names what a search spends, from `least` to `most`.
+
+    `refine`: how many times the hits that are needed are asked for, where codes choose them and the engine puts them in order.
+    """
 
     name: str
     build: dict[str, int] = field(default_factory=dict)
     effort: str | None = None
     least: int = 0
     most: int = 0
+    refine: int = 1
 
 
 def index_kind(kind: str, count: int) -> IndexKind:
@@ -48,7 +52,7 @@ def index_kind(kind: str, count: int) -> IndexKind:
     if kind == "ivf":
         return IndexKind("IVF_FLAT", {"nlist": lists}, "nprobe", 8, lists)
     if kind in ("flat-codes", "ivf-sq8"):
-        return IndexKind("IVF_SQ8", {"nlist": lists}, "nprobe", 8, lists)
+        return IndexKind("IVF_SQ8", {"nlist": lists}, "nprobe", 8, lists, refine=3)
     if kind == "hnsw":
         return IndexKind("HNSW", {"M": 30, "efConstruction": 200}, "ef", 32, 4096)
     raise IndexUnsupported(f"--index {kind}: Milvus has nothing for it; expected flat, flat-codes, ivf, ivf-sq8 or hnsw")

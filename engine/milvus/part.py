@@ -92,7 +92,7 @@ class Shortlister:
         """The `wanted` nearest identities of each probe among the rows that a filter picks, however deep they lie."""
         most, greatest = min(size.templates, MOST_HITS), self._catalogue.kind.most
         each = size.templates / max(size.identities, 1)
-        k = min(wanted if each == 1 else int(1.5 * wanted * each) + 4, most)
+        k = min((wanted if each == 1 else int(1.5 * wanted * each) + 4) * self._catalogue.kind.refine, most)
         effort = self._catalogue.effort
         seen, pending, fewest = _Seen(), np.arange(len(probes)), wanted
         rows, distances = np.empty((len(probes), wanted), np.int64), np.empty((len(probes), wanted), np.float32)

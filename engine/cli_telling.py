@@ -1,0 +1,52 @@
+"""The commands that tell: `info` and `encoders`. Parse, call, print."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from engine.cli_strangers import print_calibration
+
+
+def info_command(
+    gallery: Annotated[str, typer.Argument(metavar="GALLERY")],
+    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+) -> None:
+    """What a gallery holds, and how its templates were made."""
+    import json
+
+    from engine.galleries import open_gallery
+    from engine.terminal import out as console
+
+    described = open_gallery(gallery).info()
+    fields = asdict(described)
+    if as_json:
+        typer.echo(json.dumps(fields, ensure_ascii=False))
+        return
+    nothing = {"operating": "exact", "effort": "all"} if fields["exact"] else {}
+    del fields["calibration"]
+    for name, value in fields.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{key} {number:.6g}" for key, number in value.items())
+        console.print(f"{name:<24} {nothing.get(name, 'not known') if value is None else value}")
+    print_calibration(described.calibration, described.score)
+
+
+def encoders_command() -> None:
+    """List the encoders: dimensions, threshold, licence and source of each."""
+    from rich.table import Table
+
+    from engine.encoders import CARDS, DEFAULT
+    from engine.terminal import out as console
+
+    table = Table("name", "dim", "chip", "threshold", "licence", "source")
+    for card in CARDS:
+        name = f"{card.name} (default)" if card.name == DEFAULT else card.name
+        threshold = "none" if card.threshold is None else f"{card.threshold:g}"
+        table.add_row(
+            name, str(card.dim), f"{card.chip.size}x{card.chip.size}", f"{threshold}, {card.measured}", card.licence, card.source
+        )
+    table.add_row(
+        "PATH.onnx, PATH.keras", "any", "any", "as its JSON file says", "yours", "a network of yours, with a JSON file beside it"
+    )
+    console.print(table)
