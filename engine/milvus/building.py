@@ -1,7 +1,8 @@
 """Building a gallery in Milvus: it is made and calibrated as in a folder, and moved there."""
 
+import re
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
@@ -20,6 +21,7 @@ from engine.milvus.collection import (
     IndexKind,
     create,
     efforts,
+    holds_templates,
     index,
     index_kind,
     longest_text,
@@ -30,6 +32,7 @@ from engine.milvus.collection import (
 from engine.milvus.gallery import MilvusGallery
 from engine.segments import mated_probes, segment_files
 from indexes.base import Progress
+from indexes.files import open_vectors
 from indexes.measure import SAME, nearest_distances
 from indexes.plan import RECALL, Plan
 
@@ -102,15 +105,15 @@ def _replaced(client: Client, overwrite: bool) -> list[str]:
         except GalleryError as error:
             raise OutputError(str(error)) from error
         raise OutputError(f"{address} exists already; choose another name, or pass --overwrite to replace it")
-    names: Sequence[str] = client.call("list_collections")
     catalogues.require_ours(client)
-    return [name for name in names if name.startswith(f"{address.name}_") and len(name) == len(address.name) + 13]
+    ours = re.compile(rf"{address.name}_[0-9a-f]{{12}}")
+    return [name for name in client.call("list_collections") if ours.fullmatch(name) and holds_templates(client, name)]
 
 
 def _move(client: Client, collection: str, local: Gallery, progress: Progress | None) -> None:
     enrolled, done = local.enrolled, 0
     codes, seen = enrolled.members.codes, np.zeros(enrolled.members.identities, bool)
-    (rows_file,) = [segment_files(local.path, name)[0] for name in local.segment_names]
+    rows_file = _files(local)[0]
     for batch in pq.ParquetFile(rows_file).iter_batches(batch_size=_ROWS):
         table = pa.Table.from_batches([batch])
         for column, text in longest_text(table):
@@ -127,6 +130,12 @@ def _move(client: Client, collection: str, local: Gallery, progress: Progress | 
             progress("moving to Milvus", done, len(local))
 
 
+def _files(local: Gallery) -> tuple[Path, ...]:
+    """Rows, vectors and the rest of a gallery that was just built."""
+    (name,) = local.segment_names
+    return segment_files(local.path, name)
+
+
 def _indexed(
     client: Client, collection: str, kind: IndexKind, local: Gallery, recall: float, progress: Progress | None
 ) -> tuple[int | None, float]:
@@ -137,7 +146,7 @@ def _indexed(
     said("Milvus's index", 1, 1)
     if kind.effort is None:
         return None, 1.0
-    store = local.index.vectors(np.arange(len(local)))
+    store = open_vectors(_files(local)[1])
     probes = mated_probes(store, local.enrolled.members.codes, local.provenance.encoder)
     nearest = nearest_distances(store, probes)
     steps, found = efforts(kind), 0.0

@@ -9,7 +9,7 @@ from engine.milvus import catalogue as catalogues
 from engine.milvus.address import Address
 from engine.milvus.catalogue import Catalogue
 from engine.milvus.client import Client, key_of
-from engine.milvus.collection import UNMEASURED, WHOLE, search_settings, vectors_in
+from engine.milvus.collection import UNMEASURED, WHOLE, holds_templates, search_settings, vectors_in
 from engine.scores import LOCAL
 from engine.streams import batched
 from indexes.base import Progress
@@ -31,9 +31,8 @@ def check(address: Address, progress: Progress | None = None) -> list[Fault]:
 
 
 def _faults(client: Client, catalogue: Catalogue, progress: Progress | None) -> Iterator[str]:
-    fields = {field["name"] for field in client.call("describe_collection", catalogue.collection)["fields"]}
-    if fields != {"key", *WHOLE}:
-        yield f"the collection {catalogue.collection} has the fields {', '.join(sorted(fields))}"
+    if not holds_templates(client, catalogue.collection):
+        yield f"the collection {catalogue.collection} has other fields than templates have"
         return
     if (unfinished := catalogues.building(client)) is not None:
         yield f"a build of it was cut off; the collection {unfinished} is left over, and the next build takes it away"

@@ -76,6 +76,11 @@ def create(client: Client, collection: str, dim: int) -> None:
     client.call("create_collection", collection, schema=made, consistency_level="Strong")
 
 
+def holds_templates(client: Client, collection: str) -> bool:
+    """Whether a collection is one that `create` made."""
+    return {each["name"] for each in client.call("describe_collection", collection)["fields"]} == {"key", *WHOLE}
+
+
 def index(client: Client, collection: str, kind: IndexKind) -> None:
     """Build its indexes, and load it."""
     from pymilvus import MilvusClient

@@ -152,6 +152,18 @@ def test_a_collection_that_is_not_ours(where):
         build_gallery(people(0, 20), where)
 
 
+def test_what_others_keep_beside_it_stays(where):
+    build_gallery(people(0, 20), where)
+    other = Client(parse(where))
+    for name in ("g_0123456789ab", "g_abcdefghijkl", "g_2"):
+        other.call("create_collection", name, dimension=4)
+    build_gallery(people(0, 20), f"{where}_0123456789cd")
+    build_gallery(people(0, 30), where, overwrite=True)
+    assert {"g_0123456789ab", "g_abcdefghijkl", "g_2", "g_0123456789cd"} < set(other.call("list_collections"))
+    assert len(open_gallery(f"{where}_0123456789cd")) == 40
+    assert len(other.call("list_collections")) == 7
+
+
 def test_a_build_that_was_cut_off(where, monkeypatch):
     def fail(*_):
         raise KeyboardInterrupt
