@@ -99,6 +99,17 @@ class MilvusGallery(Recogniser):
         return describe(self._client, self._catalogue, self._size)
 
     def find(self, probes: np.ndarray, top: int, head: Head | None) -> Found:
+        before = self._collection
+        try:
+            return self._found(probes, top, head)
+        except GalleryError:
+            self._look()
+            if self._collection == before:
+                raise
+        # Somebody has put another gallery in its place.
+        return self._found(probes, top, head)
+
+    def _found(self, probes: np.ndarray, top: int, head: Head | None) -> Found:
         wanted = top if head is None else max(top, SHORTLIST)
         # Milvus looks for the next probes while the engine scores these.
         starts = range(0, max(len(probes), 1), _PROBES)

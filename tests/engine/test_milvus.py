@@ -238,6 +238,16 @@ def test_what_another_enrolled_the_next_look_sees(where):
     assert len(other) == 2 * PEOPLE + 10
 
 
+def test_a_reader_finds_the_gallery_that_was_put_in_the_place_of_the_one_it_read(where):
+    build_gallery(people(0, 20), where)
+    reader = open_gallery(where)
+    build_gallery(people(100, 20), where, overwrite=True)
+    found = reader.identify(people(100, 5, 1), threshold=2.0)
+    assert [each.identity for each in found] == [f"person {at}" for at in range(100, 105)]
+    with pytest.raises(GalleryError, match="0 candidates"):
+        reader.identify(people(100, 5, 1), threshold=2.0, top=0)
+
+
 def test_one_identity_with_very_many_templates_does_not_hide_the_others(where, tmp_path):
     crowd = people(0, 1, 400)
     from engine.templates import Templates
