@@ -1,10 +1,8 @@
 """Galleries by what they are called: a folder, a place in Milvus, or in object storage."""
 
-import shutil
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, Union, Unpack
 
 from engine.catalogue import NAME as CATALOGUE
 from engine.check import Fault
@@ -12,13 +10,12 @@ from engine.check import check as check_folder
 from engine.enrolment import Source
 from engine.errors import GalleryError, IndexUnsupported
 from engine.files import check_output
-from engine.gallery import Gallery
+from engine.gallery import BuildOptions, Gallery
 from engine.milvus.address import is_milvus, parse
 from engine.opened import OpenGallery
 from engine.places import is_remote, local, upload_folder, uri
 from engine.view import open_view
 from indexes.base import Progress
-from indexes.plan import RECALL, Plan
 
 if TYPE_CHECKING:
     from engine.milvus.gallery import MilvusGallery
@@ -61,14 +58,8 @@ def build_gallery(
     where: str | Path,
     *,
     overwrite: bool = False,
-    index: str | None = None,
     factory: str | None = None,
-    memory: int | None = None,
-    recall: float = RECALL,
-    score: str | None = None,
-    fuse: int = 1,
-    planned: Callable[[Plan], None] | None = None,
-    progress: Progress | None = None,
+    **options: Unpack[BuildOptions],
 ) -> "AnyGallery | OpenGallery":
     """Build a gallery in a folder, in Milvus or for object storage, and open it; arguments as of `Gallery.build`.
 
@@ -76,43 +67,19 @@ def build_gallery(
         IndexUnsupported: a FAISS string for Milvus, which has indexes of its own.
         OnekError: as `Gallery.build`.
     """
-    if not is_milvus(where):
-        check_output(Path(where), overwrite)
-        folder = Path(tempfile.mkdtemp(prefix="onek-"), "gallery") if is_remote(where) else Path(where)
-        made = Gallery.build(
-            templates,
-            folder,
-            overwrite=overwrite,
-            index=index,
-            factory=factory,
-            memory=memory,
-            recall=recall,
-            score=score,
-            fuse=fuse,
-            planned=planned,
-            progress=progress,
-        )
-        if not is_remote(where):
-            return made
-        upload_folder(folder, Path(where), last=CATALOGUE)
-        shutil.rmtree(folder.parent)
-        return open_gallery(where)
-    if factory is not None:
-        raise IndexUnsupported(f"--factory {factory}: {where} has Milvus's indexes, not FAISS's; take --index")
-    from engine.milvus.building import build
+    if is_milvus(where):
+        if factory is not None:
+            raise IndexUnsupported(f"--factory {factory}: {where} has Milvus's indexes, not FAISS's; take --index")
+        from engine.milvus.building import build
 
-    return build(
-        templates,
-        parse(str(where)),
-        overwrite=overwrite,
-        index=index,
-        memory=memory,
-        recall=recall,
-        score=score,
-        fuse=fuse,
-        planned=planned,
-        progress=progress,
-    )
+        return build(templates, parse(str(where)), overwrite=overwrite, **options)
+    if not is_remote(where):
+        return Gallery.build(templates, where, overwrite=overwrite, factory=factory, **options)
+    check_output(Path(where), overwrite)
+    with tempfile.TemporaryDirectory(prefix="onek-") as folder:
+        Gallery.build(templates, Path(folder, "gallery"), factory=factory, **options)
+        upload_folder(Path(folder, "gallery"), Path(where), last=CATALOGUE)
+    return open_gallery(where)
 
 
 def check_gallery(where: str | Path, progress: Progress | None = None) -> list[Fault]:

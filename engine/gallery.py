@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import TypedDict
 
 import pyarrow.compute as pc
 
@@ -30,6 +31,18 @@ from engine.view import View
 from engine.writer import WAIT, Writer, locked
 from indexes.base import Progress
 from indexes.plan import RECALL, Plan, check_disk, plan
+
+
+class BuildOptions(TypedDict, total=False):
+    """What `Gallery.build` says of them."""
+
+    index: str | None
+    memory: int | None
+    recall: float
+    score: str | None
+    fuse: int
+    planned: Callable[[Plan], None] | None
+    progress: Progress | None
 
 
 class Gallery(OpenGallery):

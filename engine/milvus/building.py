@@ -2,8 +2,8 @@
 
 import re
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
+from typing import Unpack
 from uuid import uuid4
 
 import numpy as np
@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from engine.enrolment import Source
 from engine.errors import GalleryError, OutputError, PlanError, TemplatesError
-from engine.gallery import Gallery
+from engine.gallery import BuildOptions, Gallery
 from engine.milvus import catalogue as catalogues
 from engine.milvus.address import Address
 from engine.milvus.catalogue import Catalogue
@@ -34,7 +34,7 @@ from engine.segments import mated_probes, segment_files
 from indexes.base import Progress
 from indexes.files import open_vectors
 from indexes.measure import SAME, nearest_distances
-from indexes.plan import RECALL, Plan
+from indexes.plan import RECALL
 
 _ROWS, _PROBES = 8192, 256
 
@@ -44,13 +44,7 @@ def build(
     address: Address,
     *,
     overwrite: bool = False,
-    index: str | None = None,
-    memory: int | None = None,
-    recall: float = RECALL,
-    score: str | None = None,
-    fuse: int = 1,
-    planned: Callable[[Plan], None] | None = None,
-    progress: Progress | None = None,
+    **options: Unpack[BuildOptions],
 ) -> MilvusGallery:
     """As `engine.gallery.Gallery.build`. Densities and the calibration are made here, in a temporary folder, so that they are
     those of a gallery in a folder; then rows and calibration go to Milvus, its index is built there, and its effort found.
@@ -63,27 +57,20 @@ def build(
         OnekError: as `Gallery.build`.
     """
     client = Client(address)
-    if index is not None:
-        index_kind(index, 1)
+    asked, recall = options.get("index"), options.get("recall", RECALL)
+    if asked is not None:
+        index_kind(asked, 1)
+    if asked == "hnsw":  # which only Milvus has
+        options["index"] = None
     old = _replaced(client, overwrite)
     with tempfile.TemporaryDirectory(prefix="onek-") as folder:
-        local = Gallery.build(
-            templates,
-            Path(folder) / "gallery",
-            index=None if index == "hnsw" else index,
-            memory=memory,
-            recall=recall,
-            score=score,
-            fuse=fuse,
-            planned=planned,
-            progress=progress,
-        )
-        kind = index_kind(index or local.index.kind, len(local))
+        local = Gallery.build(templates, Path(folder) / "gallery", **options)
+        kind = index_kind(asked or local.index.kind, len(local))
         collection = f"{address.name}_{uuid4().hex[:12]}"
         catalogues.begin(client, collection)
         create(client, collection, local.provenance.dim)
-        _move(client, collection, local, progress)
-        effort, found = _indexed(client, collection, kind, local, recall, progress)
+        _move(client, collection, local, options.get("progress"))
+        effort, found = _indexed(client, collection, kind, local, recall, options.get("progress"))
         catalogues.write(
             client,
             Catalogue(collection, local.info().created, local.provenance, local.scoring, kind, effort, found, local.calibration),

@@ -24,7 +24,7 @@ _PAGE = 4000
 MOST_HITS = 16_384
 # Keys in one filter.
 _KEYS = 1000
-_REFUSED = re.compile(r"unauthenticated|auth|permission|privilege", re.IGNORECASE)
+_REFUSED = re.compile(r"unauthenticated|auth check|authenticat|permission|privilege", re.IGNORECASE)
 
 Row = dict[str, Any]
 
