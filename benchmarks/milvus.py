@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from benchmarks.synthetic_templates import Population, Shape
 from engine.gallery import Gallery
@@ -13,8 +14,11 @@ from engine.milvus.address import parse
 from engine.milvus.building import build
 from engine.milvus.collection import ENTITY, search_settings
 from engine.milvus.gallery import MilvusGallery
-from engine.templates import Templates
+from engine.recogniser import Recogniser
+from engine.templates import Templates, vectors_of
 from indexes.base import Progress
+from indexes.flat import Flat
+from indexes.kinds import KINDS
 
 # Probes of one bare search: as many as the engine asks for at a time.
 _BATCH = 1024
@@ -24,8 +28,8 @@ _BATCH = 1024
 class MilvusCost:
     """Probes per second, medians over rounds: through `identify`; of `MilvusClient.search` as it comes, which in milvus-lite
     brings all fields back; and asked for the fields alone that `identify` needs. `low`, `high`: identify against the first, in
-    single rounds. `equal`: the share of decisions that are those of a gallery in a folder, of `probes`; `unlike`: of the others,
-    those whose candidate Milvus did not find.
+    single rounds. `equal`: the share of decisions that are those of a gallery in a folder, of `probes`. Of the others: for
+    `short_milvus` Milvus's shortlist, and for `short_folder` the folder's, was not that of an exact search.
     """
 
     identify: float
@@ -37,13 +41,15 @@ class MilvusCost:
     probes: int
     equal: float
     unlike: int
+    short_milvus: int
+    short_folder: int
 
 
 def measure_milvus(
     folder: Path, count: int, probes: int, rounds: int, index: str | None = None, progress: Progress | None = None
 ) -> MilvusCost:
     """Build the same gallery of `count` synthetic templates in a milvus-lite and in a folder, and search both: half of the probes
-    are mated.
+    are mated. Both have the same `index` where a folder has such a kind: another kind is calibrated to another threshold.
     """
     people = Population(Shape.load())
     names = [f"id{at}" for at in range(count)]
@@ -52,7 +58,7 @@ def measure_milvus(
     start = time.perf_counter()
     gallery = build(templates, parse(f"milvus-lite:{folder / 'm.db'}/g"), index=index, progress=progress)
     built = time.perf_counter() - start
-    local = Gallery.build(templates, folder / "g", progress=progress)
+    local = Gallery.build(templates, folder / "g", index=index if index in KINDS else None, progress=progress)
     seconds: dict[str, list[float]] = {"identify": [], "bare": [], "fields": []}
     for number in range(rounds):
         seconds["bare"].append(_timed(lambda: _search(gallery, asked, None)))
@@ -61,8 +67,8 @@ def measure_milvus(
         if progress:
             progress("rounds", number + 1, rounds)
     ours, theirs = gallery.identify(asked), local.identify(asked)
-    unlike = [(a, b) for a, b in zip(ours, theirs, strict=True) if (a.decision, a.identity) != (b.decision, b.identity)]
-    missed = sum(b.candidates[0].identity not in {each.identity for each in a.candidates} for a, b in unlike)
+    unlike = np.flatnonzero([(a.decision, a.identity) != (b.decision, b.identity) for a, b in zip(ours, theirs, strict=True)])
+    exact = _exact(templates, asked[unlike], gallery.scoring.shortlist)
     ratios = np.array(seconds["bare"]) / np.array(seconds["identify"])
     middle = {name: len(asked) / float(np.median(values)) for name, values in seconds.items()}
     return MilvusCost(
@@ -74,8 +80,23 @@ def measure_milvus(
         built,
         len(asked),
         1 - len(unlike) / len(asked),
-        missed,
+        len(unlike),
+        _other_than(exact, gallery, asked[unlike]),
+        _other_than(exact, local, asked[unlike]),
     )
+
+
+def _exact(templates: Templates, probes: np.ndarray, k: int) -> list[set[str]]:
+    """The identities of the k templates that are nearest to each probe (n, d)."""
+    index = Flat(vectors_of(templates.table))
+    names = templates.table["identity"]
+    return [set(names.take(pa.array(row)).to_pylist()) for row in index.search(probes, k).rows] if len(probes) else []
+
+
+def _other_than(exact: list[set[str]], gallery: Recogniser, probes: np.ndarray) -> int:
+    """For how many probes (n, d) a gallery has not the candidates that an exact search has."""
+    found = gallery.identify(probes, top=len(exact[0])) if exact else []
+    return sum(want != {each.identity for each in one.candidates} for want, one in zip(exact, found, strict=True))
 
 
 def _search(gallery: MilvusGallery, probes: np.ndarray, fields: list[str] | None) -> None:

@@ -27,8 +27,9 @@ def milvus_command(
         f"{100 * made.identify / made.bare_fields:.0f} %"
     )
     console.print(
-        f"{100 * made.equal:.3f} % of {made.probes:,} decisions are those of a gallery in a folder; of the others "
-        f"{made.unlike} had a candidate that Milvus did not find; built in {made.built_seconds:,.0f} s"
+        f"{100 * made.equal:.3f} % of {made.probes:,} decisions are those of a gallery in a folder; of the {made.unlike} others "
+        f"Milvus has not the shortlist of an exact search for {made.short_milvus}, the folder for {made.short_folder}; "
+        f"built in {made.built_seconds:,.0f} s"
     )
 
 

@@ -42,6 +42,7 @@ def index_kind(kind: str, count: int) -> IndexKind:
     """What Milvus has for a kind that `indexes.plan` chose, or `hnsw`, for so many templates.
 
     Whatever a quantised kind finds is measured again on full vectors by the engine, so that its codes only choose candidates.
+    `flat-codes` is a choice of speed, and what is fast in Milvus at its sizes are lists of full vectors: they need no refinement.
 
     Raises:
         IndexUnsupported: it has nothing for that.
@@ -49,10 +50,10 @@ def index_kind(kind: str, count: int) -> IndexKind:
     lists = int(min(max(4 * sqrt(count), 16), 65_536))
     if kind == "flat":
         return IndexKind("FLAT")
-    if kind == "ivf":
+    if kind in ("flat-codes", "ivf"):
         return IndexKind("IVF_FLAT", {"nlist": lists}, "nprobe", 8, lists)
-    if kind in ("flat-codes", "ivf-sq8"):
-        return IndexKind("IVF_SQ8", {"nlist": lists}, "nprobe", 8, lists, refine=3)
+    if kind == "ivf-sq8":
+        return IndexKind("IVF_SQ8", {"nlist": lists}, "nprobe", 8, lists, refine=2)
     if kind == "hnsw":
         return IndexKind("HNSW", {"M": 30, "efConstruction": 200}, "ef", 32, 4096)
     raise IndexUnsupported(f"--index {kind}: Milvus has nothing for it; expected flat, flat-codes, ivf, ivf-sq8 or hnsw")
