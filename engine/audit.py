@@ -22,8 +22,8 @@ from engine.calibration import LEAST_IDENTITIES, default_score
 from engine.candidates import Members
 from engine.errors import GalleryError
 from engine.files import whole_file
-from engine.gallery import Gallery
 from engine.harmless import harmless
+from engine.opened import OpenGallery
 from engine.scores import LOCAL, Enrolled, Scoring, densities
 from engine.strangers import left_out_searches
 from engine.tail import expected_as_small, outliers
@@ -59,7 +59,7 @@ class Finding:
     likely: bool
 
 
-def audit(gallery: Gallery, most: int = 100, progress: Progress | None = None) -> list[Finding]:
+def audit(gallery: OpenGallery, most: int = 100, progress: Progress | None = None) -> list[Finding]:
     """The `most` worst findings of each kind, two names first.
 
     Raises:
@@ -68,7 +68,7 @@ def audit(gallery: Gallery, most: int = 100, progress: Progress | None = None) -
     enrolled = gallery.enrolled
     if enrolled.members.identities < LEAST_IDENTITIES:
         raise GalleryError(
-            f"{gallery.path} has {enrolled.members.identities} identities; an audit compares at least {LEAST_IDENTITIES}"
+            f"{gallery.address} has {enrolled.members.identities} identities; an audit compares at least {LEAST_IDENTITIES}"
         )
     described = _Described(gallery)
     return _two_names(enrolled, described, most, progress) + _wrong_images(enrolled, described, most, progress)
@@ -88,7 +88,7 @@ def write_audit(path: Path, findings: Sequence[Finding]) -> None:
 class _Described:
     """Names of rows for findings."""
 
-    def __init__(self, gallery: Gallery) -> None:
+    def __init__(self, gallery: OpenGallery) -> None:
         self.identities: pa.Array = gallery.identity_names
         self.template_ids, self.sources = gallery.template_ids, gallery.sources()
         self.codes = gallery.enrolled.members.codes

@@ -35,8 +35,9 @@ def backup(folder: Path, out: Path, *, overwrite: bool = False) -> None:
         OutputError: `out` exists and `overwrite` is false, or cannot be written.
         GalleryError: there is no gallery, it is damaged, or `out` is no gallery that might be replaced.
     """
-    require_local(out, "backup")
+    require_local(out, "where a gallery is copied to")
     check_output(out, overwrite)
+    read_catalogue(folder)
     if out.exists():
         read_catalogue(out)  # only a gallery is ever replaced, never another folder
     with whole_folder(out) as copy:

@@ -35,33 +35,30 @@ def check_command(
 
 def backup_command(
     gallery: Annotated[str, typer.Argument(metavar="GALLERY")],
-    out: Annotated[Path, typer.Argument(metavar="DEST", help="The gallery (a folder) to create.")],
+    out: Annotated[Path, typer.Argument(metavar="DEST", help="The gallery (a folder, or s3://) to create.")],
     overwrite: Overwrite = False,
 ) -> None:
     """Copy a gallery while others read and write; what never changes is linked where it can be."""
-    from engine.backup import backup
-    from engine.galleries import in_folder
+    from engine.galleries import backup_gallery
     from engine.terminal import out as console
 
-    backup(in_folder(gallery, "backup"), out, overwrite=overwrite)
+    backup_gallery(gallery, out, overwrite=overwrite)
     console.print(f"{gallery} copied to {out}")
 
 
 def merge_command(
     galleries: Annotated[list[str], typer.Argument(metavar="GALLERY...", help="Galleries whose templates one encoder made.")],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="GALLERY", help="The gallery (a folder) to create.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="GALLERY", help="The gallery (a folder, or s3://) to create.")],
     on_duplicate: Annotated[
         str, typer.Option(metavar="error|skip", help="A template id that comes in two: skip keeps the first gallery's.")
     ] = "error",
     overwrite: Overwrite = False,
 ) -> None:
     """Build one gallery of several; an identity of the same name is the same person."""
-    from engine.galleries import in_folder
-    from engine.gallery import Gallery
+    from engine.galleries import merge_galleries
     from engine.terminal import out as console
     from engine.terminal import stages, thousands
 
-    folders = [in_folder(each, "merge") for each in galleries]
     with stages() as told:
-        made = Gallery.merge(folders, out, on_duplicate=on_duplicate, overwrite=overwrite, progress=told)
-    console.print(f"{thousands(len(made))} templates of {thousands(len(made.identity_names))} identities in {out}")
+        made = merge_galleries(galleries, out, on_duplicate=on_duplicate, overwrite=overwrite, progress=told)
+    console.print(f"{thousands(len(made))} templates of {thousands(made.identity_count)} identities in {out}")

@@ -20,13 +20,12 @@ def explain_command(
     from engine.explaining.drawing import check_picture, draw_explanation
     from engine.explaining.occlusion import explain
     from engine.files import check_output
-    from engine.galleries import in_folder
-    from engine.gallery import Gallery
+    from engine.galleries import open_files
     from engine.terminal import out as console
 
     check_picture(out)
     check_output(out, overwrite)
-    found = explain(Gallery.open(in_folder(gallery, "explain")), probe, identity, faces)
+    found = explain(open_files(gallery, "explain"), probe, identity, faces)
     draw_explanation(found, out)
     console.print(
         f"{probe} is {found.distance:.4f} from {found.identity} ({found.template_id}); covered at its most telling place "

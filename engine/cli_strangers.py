@@ -37,14 +37,13 @@ def audit_command(
     """List who is likely enrolled under two names, and images that likely show somebody else than they say."""
     from engine.audit import WRONG_IMAGE, audit, write_audit
     from engine.files import check_output
-    from engine.galleries import in_folder
-    from engine.gallery import Gallery
+    from engine.galleries import open_files
     from engine.terminal import out as console
     from engine.terminal import stages
 
     check_output(out, overwrite)
     with stages() as told:
-        findings = audit(Gallery.open(in_folder(gallery, "audit")), most, told)
+        findings = audit(open_files(gallery, "audit"), most, told)
     write_audit(out, findings)
     wrong = sum(finding.kind == WRONG_IMAGE for finding in findings)
     likely = sum(finding.likely for finding in findings)

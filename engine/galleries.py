@@ -1,10 +1,14 @@
 """Galleries by what they are called: a folder, a place in Milvus, or in object storage."""
 
 import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Union, Unpack
 
+from engine.backup import backup
 from engine.catalogue import NAME as CATALOGUE
+from engine.catalogue import read_catalogue
 from engine.check import Fault
 from engine.check import check as check_folder
 from engine.enrolment import Source
@@ -13,7 +17,7 @@ from engine.files import check_output
 from engine.gallery import BuildOptions, Gallery
 from engine.milvus.address import is_milvus, parse
 from engine.opened import OpenGallery
-from engine.places import is_remote, local, upload_folder, uri
+from engine.places import exists, is_remote, local, upload_folder, uri
 from engine.view import open_view
 from indexes.base import Progress
 
@@ -32,8 +36,7 @@ def open_gallery(where: str | Path) -> "AnyGallery | OpenGallery":
     """
     if not is_remote(where):
         return living_gallery(where)
-    folder = local(Path(where))
-    return OpenGallery(folder, open_view(folder), uri(where))
+    return _opened(where)
 
 
 def living_gallery(where: str | Path) -> AnyGallery:
@@ -75,11 +78,57 @@ def build_gallery(
         return build(templates, parse(str(where)), overwrite=overwrite, **options)
     if not is_remote(where):
         return Gallery.build(templates, where, overwrite=overwrite, factory=factory, **options)
-    check_output(Path(where), overwrite)
-    with tempfile.TemporaryDirectory(prefix="onek-") as folder:
-        Gallery.build(templates, Path(folder, "gallery"), factory=factory, **options)
-        upload_folder(Path(folder, "gallery"), Path(where), last=CATALOGUE)
+    with _going_to(where, overwrite) as folder:
+        Gallery.build(templates, folder, factory=factory, **options)
     return open_gallery(where)
+
+
+def merge_galleries(
+    galleries: Sequence[str | Path],
+    out: str | Path,
+    *,
+    on_duplicate: str = "error",
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> "AnyGallery | OpenGallery":
+    """As `Gallery.merge`, of galleries in folders or object storage, into either.
+
+    Raises:
+        GalleryError: one is in Milvus.
+        OnekError: as `Gallery.merge`.
+    """
+    _refuse_milvus(out, "merge")
+    folders = [_folder_of(each, "merge") for each in galleries]
+    with _going_to(out, overwrite) as folder:
+        Gallery.merge(folders, folder, on_duplicate=on_duplicate, overwrite=overwrite, progress=progress)
+    return open_gallery(out)
+
+
+def backup_gallery(where: str | Path, out: str | Path, *, overwrite: bool = False) -> None:
+    """As `engine.backup.backup`, from a folder or object storage to either.
+
+    Raises:
+        GalleryError: one is in Milvus.
+        OnekError: as `engine.backup.backup`.
+    """
+    _refuse_milvus(out, "backup")
+    source = _folder_of(where, "backup")
+    with _going_to(out, overwrite) as folder:
+        backup(source, folder, overwrite=overwrite)
+
+
+@contextmanager
+def _going_to(where: str | Path, overwrite: bool) -> Iterator[Path]:
+    """The folder to make a gallery in; where it belongs into object storage, it goes there when the block ends well."""
+    if not is_remote(where):
+        yield Path(where)
+        return
+    check_output(Path(where), overwrite)
+    if exists(Path(where)):
+        read_catalogue(local(Path(where, CATALOGUE)).parent)  # only a gallery is ever replaced, never other objects
+    with tempfile.TemporaryDirectory(prefix="onek-") as folder:
+        yield Path(folder, "gallery")
+        upload_folder(Path(folder, "gallery"), Path(where), last=CATALOGUE)
 
 
 def check_gallery(where: str | Path, progress: Progress | None = None) -> list[Fault]:
@@ -97,7 +146,35 @@ def beside(where: str | Path) -> Path:
 
 
 def in_folder(where: str | Path, command: str) -> Path:
-    """The folder of a gallery, for what only one in a folder can do. Raises `GalleryError` where it lies elsewhere."""
-    if is_milvus(where) or is_remote(where):
+    """The folder of a gallery, for what changes files in it. Raises `GalleryError` where it lies elsewhere."""
+    _refuse_milvus(where, command)
+    if is_remote(where):
         raise GalleryError(f"onek {command} works on galleries in folders; found {uri(where)}")
     return Path(where)
+
+
+def open_files(where: str | Path, command: str) -> OpenGallery:
+    """Open a gallery for what reads every template of it.
+
+    Raises:
+        GalleryError: it is in Milvus; or as `open_gallery`.
+        StorageError: as `open_gallery`.
+    """
+    _refuse_milvus(where, command)
+    return _opened(where)
+
+
+def _opened(where: str | Path) -> OpenGallery:
+    folder = local(Path(where))
+    return OpenGallery(folder, open_view(folder), uri(where))
+
+
+def _folder_of(where: str | Path, command: str) -> Path:
+    """The folder of a gallery that is only read; a copy, where it lies in object storage."""
+    _refuse_milvus(where, command)
+    return local(Path(where))
+
+
+def _refuse_milvus(where: str | Path, command: str) -> None:
+    if is_milvus(where):
+        raise GalleryError(f"onek {command} works on galleries in folders; found {where}")

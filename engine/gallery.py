@@ -95,7 +95,7 @@ class Gallery(OpenGallery):
             GalleryError: no such score, or too few identities for it.
         """
         path = Path(path)
-        require_local(path, "merge")
+        require_local(path, "where Gallery.build makes one")
         check_output(path, overwrite)
         if path.exists():
             read_catalogue(path)  # only a gallery is ever replaced, never another folder

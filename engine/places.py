@@ -7,9 +7,10 @@ whole.
 
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,8 @@ from engine.errors import StorageError
 
 # Seconds to connect, and that an answer may take.
 _CONNECT, _REQUEST = 10, 60
+# Times that something is copied which somebody else replaces in the meantime.
+_LOOKS = 5
 _REMOTE = re.compile(r"(s3|gs):/+(?=[^/])")
 _VARIABLES = {"s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", "gs": "GOOGLE_APPLICATION_CREDENTIALS"}
 _DENIED = re.compile(r"ACCESS_DENIED|credential|SIGNATURE|INVALID_ACCESS_KEY|OAuth2|Forbidden|403", re.IGNORECASE)
@@ -73,16 +76,17 @@ def local(path: Path) -> Path:
     What was copied is not copied again in this process while it stays what it was.
 
     Raises:
-        StorageError: the store does not answer, or refuses. Of what is not there, the path itself comes back.
+        StorageError: the store does not answer, or refuses, or somebody changes what is copied all the while. Of what is not
+            there, the path itself comes back.
     """
     if not is_remote(path):
         return path
-    info = _info(path)
-    if info.type.name == "NotFound":
-        return path
-    files = below(path) if info.type.name == "Directory" else [path]
-    marks = tuple((each, _info(each).mtime_ns, _info(each).size) for each in files)
-    return _copied(path, marks)
+    for _ in range(_LOOKS):
+        if not (marks := _marks(path)):
+            return path
+        with suppress(FileNotFoundError):
+            return _copied(path, marks)
+    raise StorageError(f"{uri(path)} changed {_LOOKS} times while it was read; try again when nobody writes there")
 
 
 def upload(file: Path, path: Path) -> None:
@@ -94,22 +98,40 @@ def upload(file: Path, path: Path) -> None:
 
 
 def upload_folder(folder: Path, path: Path, last: str) -> None:
-    """Put the files of a folder below a name, the one called `last` behind all others. Raises `StorageError`."""
+    """Put the files of a folder below a name, the one called `last` behind all others; what else lay there goes then.
+
+    Raises:
+        StorageError: the store does not answer, or refuses.
+    """
     files = [file for file in folder.rglob("*") if file.is_file()]
+    there = {file: path / file.relative_to(folder) for file in files}
+    old = below(path) if exists(path) else []
     for file in sorted(files, key=lambda each: (each.name == last, each)):
-        upload(file, path / file.relative_to(folder))
+        upload(file, there[file])
+    for each in set(old) - set(there.values()):
+        store, key = _at(each)
+        with _refusing(each):
+            store.delete_file(key)
 
 
-def require_local(path: Path, command: str) -> None:
-    """Refuse what works on local files alone. Raises `StorageError`."""
+def require_local(path: Path, what: str) -> None:
+    """Refuse what can only be a folder of this machine. Raises `StorageError`."""
     if is_remote(path):
-        raise StorageError(
-            f"{uri(path)}: onek {command} writes to folders of this machine; name one, and copy it there afterwards"
-        )
+        raise StorageError(f"{uri(path)}: {what} is a folder of this machine; name one")
+
+
+_Marks = tuple[tuple[Path, int, int], ...]
+
+
+def _marks(path: Path) -> _Marks:
+    """What tells the objects at or below a name from later ones; nothing where there are none."""
+    files = {"NotFound": list, "Directory": lambda: below(path)}.get(_info(path).type.name, lambda: [path])()
+    infos = [_info(each) for each in files]
+    return tuple((each, info.mtime_ns, info.size) for each, info in zip(files, infos, strict=True))
 
 
 @cache
-def _copied(path: Path, marks: tuple[tuple[Path, int, int], ...]) -> Path:
+def _copied(path: Path, marks: _Marks) -> Path:
     from pyarrow.fs import LocalFileSystem, copy_files
 
     folder = Path(tempfile.mkdtemp(dir=_copies()))
@@ -119,6 +141,9 @@ def _copied(path: Path, marks: tuple[tuple[Path, int, int], ...]) -> Path:
         store, key = _at(each)
         with _refusing(each):
             copy_files(key, str(to), source_filesystem=store, destination_filesystem=LocalFileSystem())
+    if _marks(path) != marks:
+        shutil.rmtree(folder)
+        raise FileNotFoundError(str(path))
     return folder / path.name
 
 

@@ -28,7 +28,7 @@ class Verification:
     probability: float | None = None
 
 
-def code_of(identities: pa.Array, identity: str, where: Path) -> int:
+def code_of(identities: pa.Array, identity: str, where: str | Path) -> int:
     """The number of an identity in a gallery. Raises `GalleryError` where nobody is called that; says who is meant, perhaps."""
     code = int(identities.index(pa.scalar(identity, pa.string())).as_py())
     if code < 0:

@@ -9,8 +9,8 @@ from engine.embed import Embedder
 from engine.encoders import Encoder
 from engine.errors import GalleryError, ImageProblem, PhotographsError
 from engine.faces import aligner
-from engine.gallery import Gallery
 from engine.images import decode
+from engine.opened import OpenGallery
 from engine.places import local
 from engine.verification import code_of
 
@@ -36,7 +36,7 @@ class Explanation:
     expected_false_alarms: float | None
 
 
-def explain(gallery: Gallery, probe: str | Path, identity: str | None = None, faces: str | None = None) -> Explanation:
+def explain(gallery: OpenGallery, probe: str | Path, identity: str | None = None, faces: str | None = None) -> Explanation:
     """Explain a probe's first candidate, or an `identity` that is enrolled.
 
     Raises:
@@ -51,7 +51,7 @@ def explain(gallery: Gallery, probe: str | Path, identity: str | None = None, fa
     row, expected = int(found.rows[0, 0]), None
     first = gallery.identity_names[int(gallery.enrolled.members.codes[row])].as_py()
     if identity is not None and identity != first:
-        rows = gallery.enrolled.members.rows(np.array([code_of(gallery.identity_names, identity, gallery.path)]))[0]
+        rows = gallery.enrolled.members.rows(np.array([code_of(gallery.identity_names, identity, gallery.address)]))[0]
         row = int(rows[np.argmax(gallery.index.vectors(rows) @ vector[0])])
     elif gallery.calibration is not None:
         people = gallery.enrolled.members.identities
@@ -101,7 +101,7 @@ def _chip(path: Path, embedder: Embedder) -> np.ndarray:
     return faces[0].chip
 
 
-def _enrolled(gallery: Gallery, row: int, embedder: Embedder) -> np.ndarray | None:
+def _enrolled(gallery: OpenGallery, row: int, embedder: Embedder) -> np.ndarray | None:
     source = gallery.sources()[row].as_py()
     if source is None or not Path(source).is_file():
         return None

@@ -9,7 +9,7 @@ from pathlib import Path
 from engine.errors import TrainingError
 from engine.files import check_output, refusing, whole_file
 from engine.labels import Photograph
-from engine.places import require_local
+from engine.places import is_remote, require_local
 from engine.problems import Problem
 from engine.training.batches import require_several
 from engine.training.checkpoint import Epoch, has_checkpoint
@@ -47,7 +47,8 @@ def train_to_file(
 ) -> Run:
     """Train a network on photographs, and write it where `--encoder OUT` finds it, a JSON file and the epochs as CSV beside it.
 
-    While it runs, `OUT.training` holds its checkpoint and the chips; it goes when the run ends well.
+    While it runs, `OUT.training` holds its checkpoint and the chips, beside it, or in the current folder where it goes to object
+    storage; it goes when the run ends well.
 
     Args:
         photographs: each with an identity.
@@ -56,7 +57,7 @@ def train_to_file(
         out: the `.keras` file.
         faces: as in `Embedder`.
         share: of the identities, that are validated with and not trained on.
-        chips: a folder where chips are kept for further runs, instead.
+        chips: a folder of this machine where chips are kept for further runs, instead.
         resume: whether to go on with an interrupted run to the same output.
         overwrite: whether what stands at `out` may be replaced, and an interrupted run forgotten.
         cut: told how many more photographs are cut.
@@ -69,9 +70,10 @@ def train_to_file(
     """
     if out.suffix != ".keras":
         raise TrainingError(f"{out}: an encoder is written as .keras; expected a name that ends so")
-    require_local(out, "train")
+    if chips is not None:
+        require_local(chips, "what --chips names")
     check_output(out, overwrite)
-    folder = out.with_name(f"{out.name}.training")
+    folder = Path(f"{out.name}.training") if is_remote(out) else out.with_name(f"{out.name}.training")
     if folder.exists() and not (resume or overwrite):
         raise TrainingError(f"an interrupted run lies in {folder}; pass --resume to go on, or --overwrite to start anew")
     with refusing(out):

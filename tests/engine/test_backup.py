@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from engine.backup import backup
 from engine.check import check
 from engine.cli import app
 from engine.errors import EncoderMismatch, GalleryError, OutputError, TemplatesError
@@ -97,6 +98,9 @@ def test_the_commands(gallery: Gallery, tmp_path: Path) -> None:
         assert result.exit_code == 0, result
         return result.output.replace("\n", "")
 
+    with pytest.raises(GalleryError, match="nowhere: no such gallery"):
+        backup(tmp_path / "nowhere", tmp_path / "never")
+    assert not (tmp_path / "never").exists()
     assert "copied to" in say("backup", gallery.path, tmp_path / "copy")
     Gallery.build(people(50, 60, prefix="other"), tmp_path / "other")
     assert "78 templates of 39 identities" in say("merge", tmp_path / "copy", tmp_path / "other", "-o", tmp_path / "both")

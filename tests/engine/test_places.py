@@ -17,6 +17,7 @@ from PIL import Image
 from pyarrow import fs
 
 from engine import places
+from engine.catalogue import NAME
 from engine.errors import GalleryError, StorageError, TemplatesError
 from engine.galleries import build_gallery, open_gallery
 from engine.labels import find_photographs
@@ -139,6 +140,71 @@ def test_a_gallery_in_object_storage_decides_as_one_in_a_folder(store, bucket, t
     assert open_gallery(f"s3://{bucket}/g").identify(probes()).table.equals(here.identify(probes()).table)
 
 
+def names_below(store: Any, folder: str) -> list[str]:
+    return sorted(Path(each.path).name for each in store.get_file_info(fs.FileSelector(folder, recursive=True)) if each.is_file)
+
+
+def test_galleries_are_copied_merged_audited_and_replaced_there(onek, store, bucket, tmp_path):
+    at = f"s3://{bucket}"
+    local = build_gallery(people(0, 30), tmp_path / "g")
+    build_gallery(people(30, 30), f"{at}/other")
+    assert onek("backup", "g", f"{at}/copy").returncode == 0
+    assert open_gallery(f"{at}/copy").identify(probes()).table.equals(local.identify(probes()).table)
+    assert onek("backup", f"{at}/copy", "back").returncode == 0
+    assert onek("check", "back").returncode == 0
+    merged = onek("merge", "g", f"{at}/other", "-o", f"{at}/both")
+    assert merged.stdout == f"120 templates of 60 identities in {at}/both\n", merged.stderr
+    here = onek("audit", "g", "-o", "here.csv")
+    there = onek("audit", f"{at}/copy", "-o", f"{at}/there.csv")
+    assert here.stdout.replace("here.csv", f"{at}/there.csv") == there.stdout, there.stderr
+    assert places.read(Path(f"{at}/there.csv")) == (tmp_path / "here.csv").read_bytes()
+
+    assert onek("backup", f"{at}/other", f"{at}/copy").returncode == 2
+    before = names_below(store, f"{bucket}/copy")
+    assert onek("backup", f"{at}/other", f"{at}/copy", "--overwrite").returncode == 0
+    assert len(names_below(store, f"{bucket}/copy")) == len(before)
+    assert onek("list", f"{at}/copy").stdout.splitlines()[1] == "person 030,2"
+    put(store, f"{bucket}/photos/a.png", picture(1))
+    refused = onek("backup", f"{at}/other", f"{at}/photos", "--overwrite")
+    assert refused.returncode == 2
+    assert names_below(store, f"{bucket}/photos") == ["a.png"]
+
+
+def test_what_is_replaced_while_it_is_copied_is_copied_again(store, bucket, tmp_path, monkeypatch):
+    old, new = build_gallery(people(0, 30), tmp_path / "old"), build_gallery(people(30, 30), tmp_path / "new")
+    where = Path(f"s3://{bucket}/g")
+    places.upload_folder(old.path, where, last=NAME)
+    copied, left = places._copied.__wrapped__, [new]
+
+    def disturbed(path: Path, marks: Any) -> Path:
+        if left:
+            places.upload_folder(left.pop().path, where, last=NAME)
+        return copied(path, marks)
+
+    monkeypatch.setattr(places, "_copied", disturbed)
+    assert open_gallery(where).identify(probes()).table.equals(new.identify(probes()).table)
+    monkeypatch.setattr(places, "_copied", lambda *_: places.read(Path(f"s3://{bucket}/never")))
+    with pytest.raises(StorageError, match="changed 5 times while it was read"):
+        open_gallery(where)
+
+
+def test_an_encoder_is_trained_into_object_storage(onek, store, bucket, tmp_path):
+    for person in range(10):
+        for number in range(4):
+            put(store, f"{bucket}/photos/p{person}/{number}.png", picture(10 * person + number % 2))
+    at = f"s3://{bucket}"
+    words = ("train", f"{at}/photos", "-o", f"{at}/e.keras", "--faces", "none", "--epochs", "1", "--steps", "1")
+    trained = onek(*words, "--identities", "4", "--each", "2", "--validation", "0.3")
+    assert trained.returncode == 0, trained.stderr
+    assert not list(tmp_path.glob("*.training"))
+    assert {"e.keras", "e.json", "e.epochs.csv"} <= set(names_below(store, bucket))
+    words = ("embed", f"{at}/photos", "-o", "t.parquet", "--faces", "none", "--encoder", f"{at}/e.keras")
+    assert onek(*words).stdout.startswith("40 images: 40 templates")
+    kept = onek("train", f"{at}/photos", "-o", "e.keras", "--faces", "none", "--chips", f"{at}/chips")
+    assert kept.returncode == 2
+    assert f"{at}/chips: what --chips names is a folder of this machine" in kept.stderr
+
+
 def test_a_run_that_was_cut_off_goes_on(onek, store, bucket, tmp_path):
     for person in range(300):
         put(store, f"{bucket}/photos/p{person:03}.png", picture(person))
@@ -187,7 +253,7 @@ def test_what_is_not_there(onek, store, bucket, tmp_path):
         (("build-index", "t.parquet", "-o", "s3://no-such-bucket-at-all/g"), "there is no such bucket"),
         (("embed", f"s3://{bucket}/nothing", "-o", "o.parquet"), "no such file or folder"),
         (("info", f"s3://{bucket}/nothing"), f"s3://{bucket}/nothing"),
-        (("backup", "g", f"s3://{bucket}/copy"), "writes to folders of this machine"),
+        (("backup", f"s3://{bucket}/nothing", "copy"), "no such gallery"),
     ):
         done = onek(*words)
         assert done.returncode == 2, (words, done.stdout, done.stderr)
