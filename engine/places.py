@@ -109,9 +109,14 @@ def upload_folder(folder: Path, path: Path, last: str) -> None:
     for file in sorted(files, key=lambda each: (each.name == last, each)):
         upload(file, there[file])
     for each in set(old) - set(there.values()):
-        store, key = _at(each)
-        with _refusing(each):
-            store.delete_file(key)
+        remove(each)
+
+
+def remove(path: Path) -> None:
+    """Have an object there no more, if it was. Raises `StorageError`."""
+    store, key = _at(path)
+    with suppress(FileNotFoundError), _refusing(path):
+        store.delete_file(key)
 
 
 def require_local(path: Path, what: str) -> None:

@@ -1,12 +1,14 @@
 """Drawn people for every test, embedded once a worker; real data where it lies beside the project."""
 
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from pyarrow import fs
 
 from benchmarks.drawn_faces import picture_of
 from engine.encoders import Encoder, load_encoder
@@ -76,3 +78,32 @@ def real_data() -> Path:
             pytest.fail(f"CI needs the real data in {folder}")
         pytest.skip(f"no real data in {folder}; set ONEK_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def endpoint() -> Iterator[str]:
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def store(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> fs.S3FileSystem:
+    """An S3 server on loopback, as the environment names it."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "somebody")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "something")
+    return fs.S3FileSystem(endpoint_override=endpoint, region="us-east-1", allow_bucket_creation=True, allow_bucket_deletion=True)
+
+
+@pytest.fixture
+def bucket(store: fs.S3FileSystem) -> Iterator[str]:
+    """An empty bucket of the test's own."""
+    name = f"bucket-{time.time_ns()}"
+    store.create_dir(name)
+    yield name
+    store.delete_dir(name)

@@ -2,6 +2,7 @@
 
 import re
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Unpack
 from uuid import uuid4
@@ -16,7 +17,7 @@ from engine.gallery import BuildOptions, Gallery
 from engine.milvus import catalogue as catalogues
 from engine.milvus.address import Address
 from engine.milvus.catalogue import Catalogue
-from engine.milvus.client import LONG, Client
+from engine.milvus.client import LONG, Client, Row
 from engine.milvus.collection import (
     IndexKind,
     create,
@@ -30,6 +31,7 @@ from engine.milvus.collection import (
     search_settings,
 )
 from engine.milvus.gallery import MilvusGallery
+from engine.milvus.importing import bucket_of, import_rows
 from engine.segments import mated_probes, segment_files
 from indexes.base import Progress
 from indexes.files import open_vectors
@@ -98,6 +100,16 @@ def _replaced(client: Client, overwrite: bool) -> list[str]:
 
 
 def _move(client: Client, collection: str, local: Gallery, progress: Progress | None) -> None:
+    batches = _rows(local, progress)
+    if bucket := bucket_of(client):
+        import_rows(client, collection, batches, bucket)
+        return
+    for rows in batches:
+        put(client, collection, rows)
+
+
+def _rows(local: Gallery, progress: Progress | None) -> Iterator[list[Row]]:
+    """All rows of a gallery that was just built."""
     enrolled, done = local.enrolled, 0
     codes, seen = enrolled.members.codes, np.zeros(enrolled.members.identities, bool)
     rows_file = _files(local)[0]
@@ -111,7 +123,7 @@ def _move(client: Client, collection: str, local: Gallery, progress: Progress | 
         first[at[~seen[new]]] = True
         seen[new] = True
         density = None if enrolled.density is None else enrolled.density[here]
-        put(client, collection, rows_of(table, density, enrolled.counted[codes[here]], first))
+        yield rows_of(table, density, enrolled.counted[codes[here]], first)
         done += len(table)
         if progress:
             progress("moving to Milvus", done, len(local))
@@ -131,6 +143,8 @@ def _indexed(
     said("Milvus's index", 0, 1)
     index(client, collection, kind)
     said("Milvus's index", 1, 1)
+    if (there := client.count(collection)) != len(local):
+        raise GalleryError(f"{client.address}: Milvus holds {there:,} templates of {len(local):,} that it was given; build anew")
     if kind.effort is None:
         return None, 1.0
     store = open_vectors(_files(local)[1])

@@ -6,13 +6,12 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from moto.server import ThreadedMotoServer
 from PIL import Image
 from pyarrow import fs
 
@@ -26,33 +25,6 @@ from tests.engine.test_contract import people, probes
 
 ONEK = str(Path(sys.executable).with_name("onek"))
 Onek = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture
-def store(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The server."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "somebody")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "something")
-    return fs.S3FileSystem(endpoint_override=endpoint, region="us-east-1", allow_bucket_creation=True, allow_bucket_deletion=True)
-
-
-@pytest.fixture
-def bucket(store: Any) -> Iterator[str]:
-    """An empty bucket of the test's own."""
-    name = f"bucket-{time.time_ns()}"
-    store.create_dir(name)
-    yield name
-    store.delete_dir(name)
 
 
 @pytest.fixture
