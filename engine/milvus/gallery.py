@@ -23,7 +23,7 @@ from engine.provenance import require_same
 from engine.recogniser import Found, People, Recogniser
 from engine.scores import LOCAL, Candidates, Scoring
 from engine.sealing import PART, SMALL
-from engine.streams import ahead, batched
+from engine.streams import batched, map_ahead
 from engine.templates import Templates
 from indexes.base import Progress
 
@@ -113,8 +113,7 @@ class MilvusGallery(Recogniser):
         wanted = top if head is None else max(top, SHORTLIST)
         # Milvus looks for the next probes while the engine scores these.
         starts = range(0, max(len(probes), 1), _PROBES)
-        parts = ahead(self._find(probes[start : start + _PROBES], wanted, top, head) for start in starts)
-        found = list(parts)
+        found = list(map_ahead(lambda start: self._find(probes[start : start + _PROBES], wanted, top, head), starts))
         if len(found) == 1:
             return found[0]
         fewest = min(each.candidates.rows.shape[1] for each in found)
