@@ -35,6 +35,14 @@ def check_output(path: Path, overwrite: bool) -> None:
         raise OutputError(f"cannot write {path}: no permission to write in {folder}")
 
 
+def unfinished(out: Path, ending: str) -> Path:
+    """The folder that an interrupted run to `out` goes on from: beside it, or in the current folder where it lies in object
+    storage.
+    """
+    name = f"{out.name}.{ending}"
+    return Path(name) if places.is_remote(out) else out.with_name(name)
+
+
 @contextmanager
 def refusing(path: Path) -> Iterator[None]:
     """The system's errors while writing as ours.

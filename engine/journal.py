@@ -16,10 +16,9 @@ import pyarrow.parquet as pq
 
 from engine.embed import Embedder, problems_of, to_batch
 from engine.errors import OutputError
-from engine.files import check_output, whole_file
+from engine.files import check_output, unfinished, whole_file
 from engine.labels import Photograph
 from engine.nameless import new_key, without_sources
-from engine.places import is_remote
 from engine.problems import Problem, write_problems
 from engine.streams import batched
 from engine.templates import TemplateWriter, schema
@@ -39,8 +38,8 @@ class EmbedSummary:
 
 
 def partial_folder(out: Path) -> Path:
-    """Where the parts of an unfinished run to `out` lie: beside it, or in the current folder where it lies in object storage."""
-    return Path(f"{out.name}.partial") if is_remote(out) else out.with_name(f"{out.name}.partial")
+    """Where the parts of an unfinished run to `out` lie."""
+    return unfinished(out, "partial")
 
 
 def check_embed_output(out: Path, *, overwrite: bool, resume: bool) -> None:

@@ -49,13 +49,7 @@ def is_folder(path: Path) -> bool:
 
 def below(path: Path) -> list[Path]:
     """The objects below a name, in the order of their names. Raises `StorageError`."""
-    from pyarrow.fs import FileSelector, FileType
-
-    store, key = _at(path)
-    with _refusing(path):
-        found = store.get_file_info(FileSelector(key, recursive=True))
-    scheme = uri(path).partition("://")[0]
-    return [Path(f"{scheme}://{each.path}") for each in sorted(found, key=lambda info: info.path) if each.type == FileType.File]
+    return [each for each, _, _ in _listed(path)]
 
 
 def read(path: Path) -> bytes:
@@ -130,26 +124,42 @@ _Marks = tuple[tuple[Path, int, int], ...]
 
 def _marks(path: Path) -> _Marks:
     """What tells the objects at or below a name from later ones; nothing where there are none."""
-    files = {"NotFound": list, "Directory": lambda: below(path)}.get(_info(path).type.name, lambda: [path])()
-    infos = [_info(each) for each in files]
-    return tuple((each, info.mtime_ns, info.size) for each, info in zip(files, infos, strict=True))
+    info = _info(path)
+    if info.type.name == "Directory":
+        return _listed(path)
+    return ((path, info.mtime_ns, info.size),) if info.type.name == "File" else ()
+
+
+def _listed(path: Path) -> _Marks:
+    """The objects below a name, in the order of their names, each with what tells it from a later one."""
+    from pyarrow.fs import FileSelector, FileType
+
+    store, key = _at(path)
+    with _refusing(path):
+        found = store.get_file_info(FileSelector(key, recursive=True))
+    scheme = uri(path).partition("://")[0]
+    files = sorted((each for each in found if each.type == FileType.File), key=lambda info: info.path)
+    return tuple((Path(f"{scheme}://{each.path}"), each.mtime_ns, each.size) for each in files)
 
 
 @cache
 def _copied(path: Path, marks: _Marks) -> Path:
     from pyarrow.fs import LocalFileSystem, copy_files
 
+    # Messages name the copy: its path ends in bucket and key.
     folder = Path(tempfile.mkdtemp(dir=_copies()))
     for each, _, _ in marks:
-        to = folder / path.name / each.relative_to(path)
-        to.parent.mkdir(parents=True, exist_ok=True)
         store, key = _at(each)
+        if ".." in Path(key).parts:
+            raise StorageError(f"{uri(each)}: a key with .. in it would be copied outside of its folder; give it another name")
+        to = folder / key
+        to.parent.mkdir(parents=True, exist_ok=True)
         with _refusing(each):
             copy_files(key, str(to), source_filesystem=store, destination_filesystem=LocalFileSystem())
     if _marks(path) != marks:
         shutil.rmtree(folder)
         raise FileNotFoundError(str(path))
-    return folder / path.name
+    return folder / _at(path)[1]
 
 
 @cache

@@ -57,10 +57,6 @@ class Factory(Shortlisted):
         except RuntimeError as error:
             raise IndexUnsupported(f"FAISS cannot build {factory} of {len(vectors)} vectors: {_reason(error)}") from error
 
-    @classmethod
-    def _untrained(cls, sample: np.ndarray, count: int) -> Any:
-        raise NotImplementedError  # `build` makes its index of the string
-
     @property
     def most_visits(self) -> int:
         if self._knob == "nprobe":

@@ -7,10 +7,10 @@ import numpy as np
 
 from indexes.base import Traits
 from indexes.codes import code_bytes, code_parts, pretransformed, trainable
-from indexes.shortlist import Shortlisted
+from indexes.shortlist import Learnt
 
 
-class FlatCodes(Shortlisted):
+class FlatCodes(Learnt):
     """FAISS's exhaustive fast-scan over 4-bit codes: no lists, so nothing is left out but what the codes blur."""
 
     kind = "flat-codes"

@@ -8,13 +8,13 @@ import numpy as np
 
 from indexes.base import Traits
 from indexes.codes import code_bytes, code_parts, pretransformed, trainable
-from indexes.shortlist import Effort, Shortlisted
+from indexes.shortlist import Effort, Learnt
 
 # Vectors that each list's centre is learnt from, at most, and in all.
 _EACH, _IN_ALL = 128, 1 << 18
 
 
-class Lists(Shortlisted):
+class Lists(Learnt):
     """What kinds with inverted lists share. A row number of 8 bytes goes with every code."""
 
     least = 1024

@@ -40,19 +40,6 @@ class Shortlisted(Index):
         self.effort = effort
 
     @classmethod
-    @abstractmethod
-    def _untrained(cls, sample: np.ndarray, count: int) -> Any:
-        """An untrained FAISS index for `count` vectors of which `sample` (m, d) is one, its transform trained."""
-
-    @classmethod
-    def build(cls, vectors: np.ndarray, progress: Progress | None = None) -> Self:
-        vectors = checked_store(vectors, cls.least, cls.kind)
-        sample = np.asarray(vectors[sample_rows(len(vectors), cls._sample(len(vectors)))])
-        if progress:
-            progress("training", 0, len(vectors))
-        return cls._filled(cls._untrained(sample, len(vectors)), sample, vectors, progress)
-
-    @classmethod
     def _filled(cls, index: Any, sample: np.ndarray, vectors: np.ndarray, progress: Progress | None, **more: Any) -> Self:
         index.train(sample)
         for start in range(0, len(vectors), BATCH):
@@ -60,11 +47,6 @@ class Shortlisted(Index):
             if progress:
                 progress("adding", min(start + BATCH, len(vectors)), len(vectors))
         return cls(index, vectors, Effort(1, 64), **more)
-
-    @classmethod
-    def _sample(cls, count: int) -> int:
-        """How many vectors to learn from."""
-        return min(count, 1 << 16)
 
     @property
     def effort(self) -> Effort:
@@ -167,3 +149,25 @@ class Shortlisted(Index):
             )
         more = {name: value for name, value in settings.items() if name != "effort"}
         return cls(index, vectors, Effort(**settings["effort"]), **more)
+
+
+class Learnt(Shortlisted):
+    """A kind whose codes are learnt from a sample of the vectors."""
+
+    @classmethod
+    @abstractmethod
+    def _untrained(cls, sample: np.ndarray, count: int) -> Any:
+        """An untrained FAISS index for `count` vectors of which `sample` (m, d) is one, its transform trained."""
+
+    @classmethod
+    def _sample(cls, count: int) -> int:
+        """How many vectors to learn from."""
+        return min(count, 1 << 16)
+
+    @classmethod
+    def build(cls, vectors: np.ndarray, progress: Progress | None = None) -> Self:
+        vectors = checked_store(vectors, cls.least, cls.kind)
+        sample = np.asarray(vectors[sample_rows(len(vectors), cls._sample(len(vectors)))])
+        if progress:
+            progress("training", 0, len(vectors))
+        return cls._filled(cls._untrained(sample, len(vectors)), sample, vectors, progress)

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from engine.errors import TrainingError
-from engine.files import check_output, refusing, whole_file
+from engine.files import check_output, refusing, unfinished, whole_file
 from engine.labels import Photograph
-from engine.places import is_remote, require_local
+from engine.places import require_local
 from engine.problems import Problem
 from engine.training.batches import require_several
 from engine.training.checkpoint import Epoch, has_checkpoint
@@ -73,7 +73,7 @@ def train_to_file(
     if chips is not None:
         require_local(chips, "what --chips names")
     check_output(out, overwrite)
-    folder = Path(f"{out.name}.training") if is_remote(out) else out.with_name(f"{out.name}.training")
+    folder = unfinished(out, "training")
     if folder.exists() and not (resume or overwrite):
         raise TrainingError(f"an interrupted run lies in {folder}; pass --resume to go on, or --overwrite to start anew")
     with refusing(out):

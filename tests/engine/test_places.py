@@ -17,8 +17,9 @@ from pyarrow import fs
 
 from engine import places
 from engine.catalogue import NAME
-from engine.errors import GalleryError, StorageError, TemplatesError
+from engine.errors import GalleryError, StorageError, TemplatesError, TrainingError
 from engine.galleries import build_gallery, open_gallery
+from engine.head import read_head
 from engine.labels import find_photographs
 from engine.templates import TemplateWriter, read_templates
 from tests.engine.test_contract import people, probes
@@ -213,6 +214,24 @@ def test_what_changed_is_read_anew(store, bucket, tmp_path):
     assert places.local(where) == copied
     places.upload(template_file(tmp_path / "b.parquet", 0, 9), where)
     assert len(read_templates(where)) == 18
+
+
+def test_messages_say_which_object_is_damaged(store, bucket):
+    put(store, f"{bucket}/in/bad.parquet", b"no templates")
+    put(store, f"{bucket}/h.npz", b"no head")
+    with pytest.raises(TemplatesError, match=f"{bucket}/in/bad.parquet"):
+        read_templates(f"s3://{bucket}/in/bad.parquet")
+    with pytest.raises(TrainingError, match=f"{bucket}/h.npz: nothing that onek has learnt"):
+        read_head(Path(f"s3://{bucket}/h.npz"))
+
+
+def test_a_key_that_leads_elsewhere_is_not_copied(store, bucket, tmp_path, monkeypatch):
+    monkeypatch.setattr(places, "_copies", lambda: str(tmp_path))
+    leads = Path(f"s3://{bucket}/g/../../../../outside")
+    monkeypatch.setattr(places, "_marks", lambda _: ((leads, 0, 1),))
+    with pytest.raises(StorageError, match="a key with .. in it"):
+        places.local(Path(f"s3://{bucket}/g"))
+    assert not (tmp_path.parent / "outside").exists()
 
 
 def test_what_is_not_there(onek, store, bucket, tmp_path):
