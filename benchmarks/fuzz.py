@@ -24,7 +24,7 @@ from engine.check import check
 from engine.encoders.custom import read_card
 from engine.errors import OnekError
 from engine.gallery import Gallery
-from engine.images import FORMATS, decode
+from engine.images import decode
 from engine.labels import find_photographs
 from engine.templates import Templates, read_templates
 from indexes.files import open_vectors
@@ -33,6 +33,13 @@ from indexes.kinds import load_index
 # Longest that one file may take, and most that reading may add to the memory, in seconds and bytes.
 SECONDS, BYTES = 20.0, 1 << 30
 _DIM = 16
+# Pillow's names of the formats in which it writes pictures of each mode.
+_IMAGES = {
+    "RGB": ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "JPEG2000", "PPM", "TGA"),
+    "L": ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "JPEG2000", "PPM", "TGA"),
+    "P": ("PNG", "BMP", "TIFF", "GIF", "TGA"),
+    "CMYK": ("JPEG", "TIFF"),
+}
 # What is written over a place: values that lengths and offsets do not expect.
 _EXTREMES = [
     value.to_bytes(size, "little", signed=True)
@@ -162,10 +169,8 @@ def _memory() -> int:
 def _images(folder: Path) -> list[Path]:
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (24, 30, 3), np.uint8))
     paths = []
-    for kind in FORMATS:
-        for mode in ("RGB", "L", "CMYK" if kind in ("JPEG", "TIFF") else "P"):
-            if (kind, mode) == ("WEBP", "P"):
-                continue
+    for mode, kinds in _IMAGES.items():
+        for kind in kinds:
             paths.append(folder / f"{mode}.{kind.lower()}")
             picture.convert(mode).save(paths[-1], kind)
     for kind in ("PNG", "WEBP", "TIFF"):

@@ -1,134 +1,262 @@
 """Find image files, and decode them safely."""
 
+import errno
 import io
+import logging
 import os
+import re
+import stat
 import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from operator import itemgetter
 from pathlib import Path
+from pkgutil import resolve_name
+from typing import IO
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image
 
 from engine import places
-from engine.errors import ImageProblem, PhotographsError, StorageError
+from engine.errors import ImageProblem, PhotographsError
+from engine.image_formats import ENDINGS, HEAD, Format, format_of, why_unread
+from engine.upright import upright_rgb
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
-MAX_PIXELS = 100_000_000
-IMAGE_ENDINGS = frozenset(
-    [
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".png",
-        ".webp",
-        ".bmp",
-        ".dib",
-        ".tif",
-        ".tiff",
-        ".gif",
-        ".heic",
-        ".heif",
-        ".avif",
-        ".jp2",
-        ".jxl",
-        ".ico",
-        ".psd",
-        ".raw",
-    ]
-)
-_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+MAX_SCANS = 100
+"""A progressive JPEG of a photograph has about 10 scans; each goes over the whole picture once more."""
+_TILE = (ExifTags.Base.TileWidth, ExifTags.Base.TileLength)
+_MOST_JPEG = 1 << 28  # bytes of a JPEG that are looked through for them
+_SCAN = b"\xff\xda"
+# Markers that a length follows; FF 00 and the others belong to the data of a scan.
+_MARKER = re.compile(rb"\xff([\x02-\xcf\xd9-\xfe])")
 
-# Our own limit is lower than the size from which Pillow warns.
-warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+# In lower case: what network drives, systems and archivers make beside photographs, with thumbnails and deleted files in it.
+_MACHINES = {
+    "@eadir",
+    "@recently-snapshot",
+    "@recycle",
+    "#recycle",
+    "#snapshot",
+    "$recycle.bin",
+    "__macosx",
+    "lost+found",
+    "system volume information",
+}
+_BY_MACHINE = "images in folders that machines make"
+_NOWHERE = "links that lead nowhere"
+_AGAIN = "folders entered already by another way"
+
+# Pillow warns of each damaged tag, with paths of this installation, on the user's terminal; what is wrong with a picture becomes
+# a problem. A filter of its modules is set once, since `warnings.catch_warnings` is not safe where several threads decode.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
-def find_images(folder: Path) -> list[Path]:
+@dataclass(frozen=True)
+class LeftOut:
+    """Something below a folder that is not taken for a photograph, and why."""
+
+    path: Path
+    why: str
+
+
+def find_images(folder: Path, left_out: Callable[[LeftOut], None] | None = None) -> list[Path]:
     """The image files under `folder`, recursively, in the order of their names.
 
-    A file counts when its ending or its first bytes say "image": a photograph under a wrong name is found, and a broken
-    file with an image's ending is kept, so that it is reported and does not vanish. Hidden files do not count. In object
-    storage the ending alone decides.
+    A file counts when its ending or its first bytes say "image": a photograph under a wrong name is found, and a file with an
+    image's ending that cannot be decoded is kept, so that it is reported and does not vanish. Links are followed, but each folder
+    is entered once: by its own name, if that lies below `folder`. Hidden files do not count. In object storage endings decide.
+
+    Args:
+        folder: where to look.
+        left_out: is told each image in a folder that machines make, such as `@eaDir`; each link that leads nowhere, unless its
+            ending says "image"; and each other way to a folder.
 
     Raises:
         PhotographsError: the folder, or one below it, cannot be listed.
     """
-
-    def refuse(error: OSError) -> None:
-        raise PhotographsError(f"cannot list {error.filename}: {error.strerror}")
-
-    if places.is_remote(folder):  # every object's first bytes would be a request
-        return [path for path in places.below(folder) if path.suffix.lower() in IMAGE_ENDINGS]
     found = []
-    for parent, folders, names in os.walk(folder, onerror=refuse):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        paths = (Path(parent, name) for name in sorted(names) if not name.startswith("."))
-        found += [path for path in paths if is_image_file(path)]
+    for path, why in sorted(_stored(folder) if places.is_remote(folder) else _on_disk(folder), key=itemgetter(0)):
+        if why is None:
+            found.append(path)
+        elif left_out is not None:
+            left_out(LeftOut(path, why))
     return found
 
 
+def summary(left_out: Sequence[LeftOut]) -> str:
+    """What was left out, in one line: for each reason, how many, and the first."""
+    first = {each.why: each.path for each in reversed(left_out)}
+    counts = Counter(each.why for each in left_out)
+    return "left out: " + ", ".join(f"{why} ({count:,}, first {first[why]})" for why, count in counts.items())
+
+
 def is_image_file(path: Path) -> bool:
-    """Whether the ending or the first bytes of a file say "image"."""
-    if path.suffix.lower() in IMAGE_ENDINGS:
+    """Whether the ending or the first bytes of a file say "image". What is no regular file is told by its ending alone."""
+    if path.suffix.lower() in ENDINGS:
         return True
     try:
-        with path.open("rb") as stream:
-            head = stream.read(12)
-    except OSError:
+        with _opened(path) as stream:
+            return format_of(stream.read(HEAD)) is not None
+    except (OSError, ImageProblem):
         return False
-    return head.startswith(_SIGNATURES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
 
 
 def decode(path: Path) -> np.ndarray:
     """Read one image as RGB, upright.
 
-    The format is told from the content. EXIF orientation is applied, grey becomes RGB, transparent parts lie on white,
-    16-bit grey is scaled to 8, of several frames the first counts.
+    The format is told from the content (TGA, which has no mark, by its ending). The orientation of EXIF or of the container is
+    applied, grey becomes RGB, transparent parts lie on white, 16-bit grey is scaled to 8, of several pictures the first counts,
+    or the one that the file calls its primary one.
 
     Returns:
         uint8, shape (height, width, 3), C-contiguous.
 
     Raises:
-        ImageProblem: the file cannot be read, is empty, truncated, of another format, or larger than `MAX_PIXELS`.
+        ImageProblem: the file cannot be read, is empty, truncated, of another format, or too large.
+        StorageError: the store does not answer, or refuses.
     """
     try:
-        with Image.open(io.BytesIO(places.read(path)) if places.is_remote(path) else path, formats=FORMATS) as image:
-            _refuse_huge(*image.size)
-            return _to_rgb(ImageOps.exif_transpose(image))
-    except (ImageProblem, StorageError):
-        raise
+        with _opened(path) as stream:
+            return _decoded(stream, path.suffix.lower())
     except FileNotFoundError as error:
-        raise ImageProblem("cannot be read: No such file or directory") from error
-    except Image.DecompressionBombError as error:
-        raise ImageProblem(f"more than {MAX_PIXELS / 1e6:.0f} megapixels, the most that is decoded") from error
-    except UnidentifiedImageError as error:
-        raise ImageProblem(_why_unidentified(path)) from error
+        link = "a link to what is not there: " if path.is_symlink() else ""
+        raise ImageProblem(f"cannot be read: {link}{os.strerror(errno.ENOENT)}") from error
+    except OSError as error:
+        raise ImageProblem(f"cannot be read: {error.strerror or error}") from error
     except MemoryError as error:
         raise ImageProblem("not enough memory to decode it") from error
-    except Exception as error:  # Pillow's decoders raise whatever they trip over in damaged bytes
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise ImageProblem(f"cannot be read: {reason}") from error
 
 
-def _refuse_huge(width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
+def _decoded(stream: IO[bytes], ending: str) -> np.ndarray:
+    head = stream.read(HEAD)
+    if not head:
+        raise ImageProblem("the file is empty")
+    known = format_of(head, ending)
+    if known is None:
+        raise ImageProblem(why_unread(head, ending))
+    reader = resolve_name(known.reader)
+    if known.name == "JPEG":
+        _refuse_scans(stream)
+    stream.seek(0)
+    try:
+        with reader(stream) as image:
+            _refuse_huge(known, *image.size)
+            if known.name == "TIFF":  # a tile is decoded whole, however little of it is shown
+                _refuse_huge(known, *(image.tag_v2.get(tag, 0) for tag in _TILE))
+            return upright_rgb(image)
+    except (ImageProblem, MemoryError):
+        raise
+    except Image.DecompressionBombError as error:
+        raise ImageProblem(f"more than {known.megapixels} megapixels, the most that is decoded of {known.name}") from error
+    except Exception as error:  # decoders raise whatever they trip over in damaged bytes
+        if isinstance(error, OSError) and error.errno is not None:  # the disk's, not the picture's
+            raise
+        raise ImageProblem(_damage(known, str(error))) from error
+
+
+def _damage(known: Format, said: str) -> str:
+    if re.search("truncat|end of file|not enough|insufficient|requires a buffer", said, re.IGNORECASE):
+        return f"the {known.name} file is truncated"
+    return f"the {known.name} file is damaged or cut short: {' '.join(said.split())}"
+
+
+def _refuse_huge(known: Format, width: int, height: int) -> None:
+    if width * height > known.megapixels * 1_000_000:
         raise ImageProblem(
-            f"{width} x {height} pixels is {width * height / 1e6:.0f} megapixels; at most {MAX_PIXELS / 1e6:.0f} are decoded"
+            f"{width} x {height} pixels is {width * height / 1e6:.0f} megapixels; "
+            f"at most {known.megapixels} are decoded of {known.name}"
         )
 
 
-def _to_rgb(image: Image.Image) -> np.ndarray:
-    if image.mode == "F":
-        raise ImageProblem("floating-point pixels; save it with 8 or 16 bits a channel")
-    if image.mode.startswith("I"):
-        grey = np.asarray(image).astype(np.int64)
-        image = Image.fromarray((grey >> 8 if grey.max(initial=0) > 255 else grey).clip(0, 255).astype(np.uint8))
-    if image.has_transparency_data:
-        layered = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered)
-    return np.ascontiguousarray(image.convert("RGB"))
+def _refuse_scans(stream: IO[bytes]) -> None:
+    stream.seek(0)
+    data = stream.read(_MOST_JPEG)
+    if data.count(_SCAN) > MAX_SCANS and (count := _scans(data)) > MAX_SCANS:
+        raise ImageProblem(f"a JPEG of {count} scans, which takes long to decode; at most {MAX_SCANS} are decoded")
 
 
-def _why_unidentified(path: Path) -> str:
-    if not places.is_remote(path) and path.stat().st_size == 0:
-        return "the file is empty"
-    return f"not an image that can be read: expected {', '.join(FORMATS)}"
+def _scans(data: bytes) -> int:
+    """How many scans a JPEG has. What looks like a scan in its thumbnail, or behind its end, is none."""
+    count, at = 0, 0
+    while (marker := _MARKER.search(data, at)) and marker[1] != b"\xd9":
+        count += marker[1] == b"\xda"
+        at = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2])
+    return count
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """A file's bytes. Waits for nobody to write into a pipe, and opens no device."""
+    if places.is_remote(path):
+        return io.BytesIO(places.read(path))
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ImageProblem("no regular file")
+    return open(path, "rb", opener=_without_waiting)  # Path.open takes no opener
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _stored(folder: Path) -> Iterator[tuple[Path, str | None]]:
+    """The images among the objects below a name; every object's first bytes would be a request."""
+    for path in places.below(folder):
+        if path.suffix.lower() in ENDINGS and not any(part.startswith(".") for part in path.relative_to(folder).parts):
+            yield path, _BY_MACHINE if _is_by_machine(path, folder) else None
+
+
+def _on_disk(root: Path) -> Iterator[tuple[Path, str | None]]:
+    """The images below a folder, each with why it is left out, if it is.
+
+    Links to folders come last, so that a folder goes by its own name.
+    """
+    folders, links = [root], list[Path]()
+    entered = set[tuple[int, int]]()
+    while folders or links:
+        folder = folders.pop() if folders else heappop(links)
+        by_machine = _is_by_machine(folder, root)
+        try:
+            found = folder.stat()
+            with os.scandir(folder) as listing:
+                entries = [each for each in listing if not each.name.startswith(".")]
+        except OSError as error:
+            if by_machine:  # such folders are often the system's own
+                continue
+            raise PhotographsError(f"cannot list {error.filename}: {error.strerror}") from error
+        here = (found.st_dev, found.st_ino)
+        if here in entered:
+            yield folder, _AGAIN
+            continue
+        entered.add(here)
+        for each in entries:
+            path = folder / each.name
+            if not _is_folder(each):
+                if is_image_file(path):
+                    yield path, _BY_MACHINE if by_machine else None
+                elif _leads_nowhere(each):
+                    yield path, _NOWHERE
+            elif each.is_symlink():
+                heappush(links, path)
+            else:
+                folders.append(path)
+
+
+def _is_by_machine(path: Path, root: Path) -> bool:
+    return any(part.lower() in _MACHINES for part in path.relative_to(root).parts)
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
+
+
+def _leads_nowhere(entry: "os.DirEntry[str]") -> bool:
+    try:
+        entry.stat()
+    except OSError:
+        return True
+    return False

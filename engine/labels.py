@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from engine.errors import PhotographsError
-from engine.images import find_images
+from engine.image_formats import NAMES
+from engine.images import LeftOut, find_images, summary
 from engine.places import exists, is_folder, is_remote, local, uri
 
 LIST_ENDINGS = (".csv", ".parquet")
@@ -28,7 +29,9 @@ class Photograph:
     identity: str | None
 
 
-def find_photographs(inputs: Sequence[Path], labels: str | None = None) -> list[Photograph]:
+def find_photographs(
+    inputs: Sequence[Path], labels: str | None = None, left_out: Callable[[LeftOut], None] | None = None
+) -> list[Photograph]:
     """List the photographs of folders, single files, and CSV or Parquet lists with the columns `path` and `identity`.
 
     Args:
@@ -37,6 +40,7 @@ def find_photographs(inputs: Sequence[Path], labels: str | None = None) -> list[
             directly, the folder itself), `stem` (`kian.jpg` is kian), `none`, or the path of a CSV or Parquet file with
             `path` and `identity`. None finds the rule from the shape of each folder: images in sub-folders are labelled
             by folder, images directly in it by stem.
+        left_out: is told what in a folder is not taken for a photograph (see `find_images`).
 
     Raises:
         PhotographsError: an input is missing, holds no images, or cannot be labelled by the rule.
@@ -49,7 +53,7 @@ def find_photographs(inputs: Sequence[Path], labels: str | None = None) -> list[
     photographs: list[Photograph] = []
     for item in inputs:
         if _is_folder(item):
-            photographs += _of_folder(item, labels if table is None else "none", several_folders)
+            photographs += _of_folder(item, labels if table is None else "none", several_folders, left_out)
         elif item.suffix.lower() in LIST_ENDINGS and local(item).is_file():
             photographs += _of_list(item, labels if table is None else "none")
         elif exists(item) if is_remote(item) else item.exists():
@@ -75,10 +79,17 @@ def _refuse_twice(photographs: list[Photograph]) -> None:
         seen.add(photograph.source)
 
 
-def _of_folder(folder: Path, labels: str | None, several_folders: bool) -> list[Photograph]:
-    images = find_images(folder)
+def _of_folder(
+    folder: Path, labels: str | None, several_folders: bool, left_out: Callable[[LeftOut], None] | None
+) -> list[Photograph]:
+    left: list[LeftOut] = []
+    images = find_images(folder, left.append)
     if not images:
-        raise PhotographsError(f"{folder}: no images in this folder or below it (looked for JPEG, PNG, WebP, BMP, TIFF)")
+        besides = f"; {summary(left)}" if left else ""
+        raise PhotographsError(f"{folder}: no images in this folder or below it (looked for {NAMES}){besides}")
+    if left_out is not None:
+        for each in left:
+            left_out(each)
     identity = _rule(folder, images, labels, several_folders)
     return [_photograph(path, identity(path)) for path in images]
 

@@ -6,6 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from engine.errors import PhotographsError
+from engine.image_formats import NAMES
+from engine.images import LeftOut
 from engine.labels import find_photographs
 
 
@@ -117,3 +119,26 @@ def test_names_that_are_no_unicode() -> None:
     assert photograph.source == "p/k\\xe4thi.jpg"
     assert photograph.identity == "k\\xe4thi"
     photograph.source.encode("utf-8")
+
+
+def test_what_is_left_out_of_folders_is_told() -> None:
+    put("p/kian/1.jpg", "p/kian/@eaDir/1.jpg", "q/dan/__MACOSX/2.jpg")
+    left: list[LeftOut] = []
+    assert [photograph.source for photograph in find_photographs([Path("p")], left_out=left.append)] == ["p/kian/1.jpg"]
+    assert [each.path for each in left] == [Path("p/kian/@eaDir/1.jpg")]
+    with pytest.raises(PhotographsError) as caught:
+        found("q")
+    said = "left out: images in folders that machines make (1, first q/dan/__MACOSX/2.jpg)"
+    assert str(caught.value) == f"q: no images in this folder or below it (looked for {NAMES}); {said}"
+
+
+def test_linked_folders_are_identities() -> None:
+    put("store/1/a.jpg", "p/dan/b.jpg")
+    Path("p/kian").symlink_to(Path("store/1").absolute())
+    assert found("p") == {"p/dan/b.jpg": "dan", "p/kian/a.jpg": "kian"}
+
+
+def test_what_cannot_be_decoded_is_a_photograph() -> None:
+    put("p/kian.CR3", "p/dan.heic")
+    Path("p/gone.jpg").symlink_to("nowhere.jpg")
+    assert found("p") == {"p/dan.heic": "dan", "p/gone.jpg": "gone", "p/kian.CR3": "kian"}
