@@ -34,7 +34,7 @@ $(READY): requirements.lock pyproject.toml
 
 # For every Python from 3.11 on, and every platform.
 lock:
-	uv pip compile pyproject.toml --extra dev --extra milvus --extra ray --universal --python-version 3.11 --generate-hashes --no-annotate --output-file requirements.lock --quiet
+	uv pip compile pyproject.toml --extra dev --extra milvus --extra openvino --extra ray --universal --python-version 3.11 --generate-hashes --no-annotate --output-file requirements.lock --quiet
 
 clean:
 	rm -rf $(VENV) onek-demo

@@ -23,7 +23,7 @@ WithoutOption = Annotated[
 def accuracy_command(
     photos: Photos = None,
     templates: TemplateFiles = [],  # noqa: B006
-    encoders: Encoders = ["dlib-resnet"],  # noqa: B006
+    encoders: Encoders = ["sface"],  # noqa: B006
     scores: Scores = ["plain", "local"],  # noqa: B006
     splits: Annotated[int, typer.Option(min=1, help="How often people are split into enrolled and strangers.")] = 10,
     without: WithoutOption = None,
@@ -86,7 +86,7 @@ def _distractors(given: str | None, dim: int) -> "np.ndarray | None":
 
 def shift_command(
     photos: Annotated[Path, typer.Option("--photos", metavar="FOLDER", help="Labelled photographs, such as LFW.")],
-    encoder: Annotated[str, typer.Option(metavar="NAME|PATH")] = "dlib-resnet",
+    encoder: Annotated[str, typer.Option(metavar="NAME|PATH")] = "sface",
     scores: Scores = ["plain", "local"],  # noqa: B006
     identities: Annotated[int, typer.Option(min=50, help="To enrol; the others are strangers.")] = 1000,
     splits: Annotated[int, typer.Option(min=1)] = 10,
@@ -120,7 +120,7 @@ def lfw_command(
     pairs: Annotated[
         Path | None, typer.Option(metavar="pairs.txt", help="A list as LFW ships it. Default: the one beside the photographs.")
     ] = None,
-    encoder: Annotated[str, typer.Option(metavar="NAME|PATH")] = "dlib-resnet",
+    encoder: Annotated[str, typer.Option(metavar="NAME|PATH")] = "sface",
     scores: Scores = ["plain", "local"],  # noqa: B006
     fuse: Annotated[list[int], typer.Option(help="Nearest templates of an identity that are averaged; several times.")] = [1, 3],  # noqa: B006
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Templates are kept here.")] = Path("lfw-benchmark"),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmarks.accuracy_cli import accuracy_command, audit_command, lfw_command, shift_command
+from benchmarks.detection_cli import detection_command
 from benchmarks.living_cli import fuzz_command, growth_command, kills_command, living_command, readers_command
 from benchmarks.scale_cli import milvus_command, ray_command, scale_command
 from benchmarks.search_cli import fit_command, gallery_command, search_command
@@ -24,7 +25,10 @@ PeerPython = Annotated[
     Path | None,
     typer.Option("--peer-python", metavar="PATH", help="The Python of an environment that holds the peer already."),
 ]
-Flip = Annotated[bool, typer.Option(help="Average each face with its mirror image.")]
+Flip = Annotated[
+    bool | None, typer.Option("--flip/--no-flip", help="Average each face with its mirror image. Default: as the encoder does.")
+]
+Mixed = Annotated[bool, typer.Option("--mixed", help="On canvases of many shapes, some without a face.")]
 
 
 def demo(
@@ -62,9 +66,9 @@ def demo(
 def verification_command(
     photos: Photos,
     pairs: Annotated[Path, typer.Option(metavar="CSV", help="Columns a, b (paths below the folder) and same (1 or 0).")],
-    encoder: Annotated[str, typer.Option(metavar="NAME|PATH")] = "dlib-resnet",
+    encoder: Annotated[str, typer.Option(metavar="NAME|PATH")] = "sface",
     weights: Annotated[Path | None, typer.Option(metavar="FOLDER|FILE")] = None,
-    flip: Flip = True,
+    flip: Flip = None,
     faces: Annotated[str, typer.Option(metavar="largest|none")] = "largest",
 ) -> None:
     """1:1 accuracy on labelled pairs, in ten folds."""
@@ -77,7 +81,7 @@ def verification_command(
         made = verification(photos, listed, encoder, flip=flip, faces=faces, weights=weights, progress=done)
     accuracy = made.accuracy
     console.print(
-        f"{encoder}, {'mirror average' if flip else 'no mirror average'}: {100 * accuracy.mean:.2f} % "
+        f"{encoder}, {'mirror average' if made.flip else 'no mirror average'}: {100 * accuracy.mean:.2f} % "
         f"+- {100 * accuracy.standard_error:.2f} of {made.pairs:,} pairs, threshold {accuracy.threshold:.3f}; "
         f"{made.photographs:,} photographs, {len(made.failed)} without a face"
     )
@@ -105,20 +109,33 @@ def photographs_command(
     peer_python: PeerPython = None,
     count: int = 500,
     rounds: int = 5,
-    flip: Flip = True,
+    flip: Flip = None,
+    runtime: Annotated[str | None, typer.Option(metavar="opencv|openvino")] = None,
+    mixed: Mixed = False,
 ) -> None:
     """Photographs to templates, detection included, against face_recognition on the same files in the same run."""
+    import tempfile
+
+    from benchmarks.mixed_shapes import write_mixed
     from benchmarks.throughput import files_against_face_recognition
     from engine.images import find_images
     from engine.terminal import out as console
     from engine.terminal import progress
 
     _known(peer)
-    with progress("rounds", rounds) as done:
+    with tempfile.TemporaryDirectory() as folder, progress("rounds", rounds) as done:
+        files = find_images(photos)[:count]
+        if mixed:
+            files = write_mixed(files, Path(folder))
         made = files_against_face_recognition(
-            find_images(photos)[:count], peer, flip=flip, rounds=rounds, python=peer_python, progress=done
+            files, peer, flip=flip, runtime=runtime, rounds=rounds, python=peer_python, progress=done
         )
     _print_ratio("photographs", made.rate)
+    spent = made.stages
+    console.print(
+        f"{made.runtime}; a photograph takes {spent.decoding:.1f} ms of a thread to decode, {spent.detecting:.1f} to find "
+        f"and align its face, {spent.encoding:.1f} to encode"
+    )
     console.print(
         f"{made.files} files: {len(made.missed)} faces missed that the peer finds, {len(made.theirs_missed)} found that it misses"
     )
@@ -126,21 +143,50 @@ def photographs_command(
         console.print(f"  missed: {path}")
 
 
+@benchmark.command("landmarks")
+def landmarks_command(
+    photos: Photos,
+    peer_python: PeerPython = None,
+    without: Annotated[
+        Path | None, typer.Option(metavar="PAIRS.csv", help="Leave out the people of these pairs, on whom accuracy is measured.")
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, help="Photographs, evenly from all.")] = 1000,
+) -> None:
+    """Where our landmarks lie on dlib's own chips: the points of dlib-resnet."""
+    from benchmarks.landmarks import fit_landmarks
+    from benchmarks.verification import read_pairs
+    from engine.images import find_images
+    from engine.terminal import out as console
+    from engine.terminal import progress
+
+    named = set() if without is None else {Path(name).parts[0] for pair in read_pairs(without) for name in (pair.a, pair.b)}
+    files = [path for path in find_images(photos) if path.relative_to(photos).parts[0] not in named]
+    files = files[:: max(1, len(files) // count)][:count]
+    with progress("photographs", len(files)) as done:
+        made = fit_landmarks(files, peer_python, done)
+    for (x, y), spread in zip(made.points, made.spread, strict=True):
+        console.print(f"({x:.2f}, {y:.2f})  +- {spread:.2f}")
+    console.print(f"pixels of a chip of 150, medians over {made.files} of {made.of} photographs")
+
+
 @benchmark.command("memory")
 def memory_command(
     photos: Photos,
     counts: Annotated[list[int], typer.Option("--count", help="How many images; give it several times.")] = [1_000, 10_000],  # noqa: B006
+    mixed: Mixed = False,
 ) -> None:
-    """Peak memory of onek embed at several numbers of images."""
+    """Peak memory of onek embed at several numbers of images, of one shape or of many."""
     import tempfile
 
     from benchmarks.footprint import embed_memory
+    from benchmarks.mixed_shapes import write_mixed
     from engine.images import find_images
     from engine.terminal import out as console
     from engine.terminal import progress
 
     with tempfile.TemporaryDirectory() as folder, progress("runs", len(counts)) as done:
-        peaks = embed_memory(find_images(photos)[:1000], counts, Path(folder, "t.parquet"), done)
+        files = find_images(photos)[:1000]
+        peaks = embed_memory(write_mixed(files, Path(folder, "p")) if mixed else files, counts, Path(folder, "t.parquet"), done)
     for peak in peaks:
         console.print(
             f"{peak.images:>8,} images: {peak.mebibytes:,.0f} MiB at most, {peak.mebibytes / peaks[0].mebibytes:.3f} of the first"
@@ -149,18 +195,32 @@ def memory_command(
 
 @benchmark.command("start")
 def start_command(rounds: int = 7) -> None:
-    """How long `import engine` and `onek --help` take, in fresh processes."""
+    """How long `import engine` and commands take, in fresh processes."""
     from benchmarks.footprint import starts
     from engine.terminal import out as console
 
     for start in starts(rounds):
-        console.print(f"{start.command}: {start.seconds:.3f} s (a bare Python {start.bare:.3f} s)")
+        console.print(f"{start.command}: {start.seconds:.2f} s, {start.cpu:.2f} s of CPU (a bare Python {start.bare:.3f} s)")
+
+
+@benchmark.command("calls")
+def calls_command(count: Annotated[int, typer.Option(min=20)] = 1000) -> None:
+    """Gallery.identify of one photograph a call: time and memory."""
+    from benchmarks.footprint import calls
+    from engine.terminal import out as console
+
+    made = calls(count)
+    console.print(
+        f"{made.count:,} calls: the first {made.first:.2f} s, the others {1000 * made.median:.0f} ms in the median; "
+        f"{made.mebibytes:,.0f} MiB at most, {made.growth:.3f} of the peak after a tenth of them"
+    )
 
 
 benchmark.command("accuracy")(accuracy_command)
 benchmark.command("shift")(shift_command)
 benchmark.command("audit")(audit_command)
 benchmark.command("lfw")(lfw_command)
+benchmark.command("detection")(detection_command)
 benchmark.command("search")(search_command)
 benchmark.command("gallery")(gallery_command)
 benchmark.command("living")(living_command)

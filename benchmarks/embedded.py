@@ -35,7 +35,7 @@ def embedded(photographs: Sequence[Photograph], encoder: str, path: Path, degrad
     """Templates of photographs, made worse on the way if so wanted; made once and read from `path` afterwards."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        embedder = Embedder(load_encoder(encoder))
+        embedder = Embedder(load_encoder(encoder, photographs=len(photographs)))
         with progress(f"embedding {path.stem}"[:22], len(photographs)) as done:
             if degrade is None:
                 embed_to_file(photographs, embedder, path, resume=True, progress=done)

@@ -8,9 +8,9 @@ import pyarrow as pa
 
 from engine.calibration import LEAST_IDENTITIES, Calibration, Names, calibrate
 from engine.candidates import Members
-from engine.encoders.within import stored_within
 from engine.errors import GalleryError
 from engine.scores import LOCAL, Enrolled, Scoring, densities
+from engine.within_identity import stored_within
 from indexes.axes import sample_rows
 from indexes.base import Index
 from indexes.kinds import KINDS
@@ -112,5 +112,5 @@ def _index(vectors: np.ndarray) -> Index:
     if isinstance(index, Shortlisted):
         own = vectors[np.random.default_rng(0).integers(0, len(vectors), _TUNED_WITH)]
         sample = vectors[sample_rows(len(vectors), 50_000)]
-        tune(index, second_templates(own, sample, stored_within("dlib-resnet")), RECALL)
+        tune(index, second_templates(own, sample, stored_within("sface")), RECALL)
     return index

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from benchmarks.peers.environment import KINDS as PEERS
 from benchmarks.peers.environment import peer_python, running
 from benchmarks.synthetic_templates import Population, Shape
-from engine.encoders.within import stored_within
+from engine.within_identity import stored_within
 from indexes.axes import sample_rows
 from indexes.base import Index
 from indexes.files import VectorWriter, open_vectors
@@ -137,7 +137,7 @@ def of_kind(name: str, case: Case, folder: Path, recall: float, rounds: int) -> 
     if isinstance(index, Shortlisted):
         own = case.vectors[np.random.default_rng(0).integers(0, len(case.vectors), _PROBES)]
         sample = np.asarray(case.vectors[sample_rows(len(case.vectors), 50_000)])
-        point = tune(index, second_templates(np.asarray(own), sample, stored_within("dlib-resnet")), recall)
+        point = tune(index, second_templates(np.asarray(own), sample, stored_within("sface")), recall)
         effort = (point.visits, point.shortlist)
     tuned = time.perf_counter()
     pairs = [*_turns(lambda: index.search(case.batch, 1), lambda: case.flat.search(case.batch, 1), rounds)]

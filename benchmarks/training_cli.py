@@ -34,7 +34,7 @@ def learned_command(
 def robustness_command(
     photos: Photos,
     encoders: Annotated[list[str], typer.Option("--encoder", metavar="NAME|PATH", help="Give it several times.")] = [  # noqa: B006
-        "dlib-resnet"
+        "sface"
     ],
     score: Annotated[str, typer.Option(metavar="plain|local")] = "local",
     people: Annotated[int, typer.Option(min=10, help="Identities to enrol, at most.")] = 500,

@@ -32,6 +32,7 @@ class Verified:
     pairs: int
     photographs: int
     failed: tuple[str, ...]
+    flip: bool
 
 
 def read_pairs(path: Path) -> list[Pair]:
@@ -59,7 +60,7 @@ def verification(
     pairs: list[Pair],
     encoder: str,
     *,
-    flip: bool = True,
+    flip: bool | None = None,
     faces: str = "largest",
     weights: Path | None = None,
     progress: Callable[[int], None] | None = None,
@@ -73,12 +74,12 @@ def verification(
     missing = next((name for name in names if not (photos / name).is_file()), None)
     if missing:
         raise PhotographsError(f"{photos / missing}: no such file, but a pair names it")
-    embedder = Embedder(load_encoder(encoder, flip=flip, weights=weights), faces)
+    embedder = Embedder(load_encoder(encoder, flip=flip, weights=weights, photographs=len(names)), faces)
     outcomes = list(embedder.stream([Photograph(name, photos / name, None) for name in names], progress))
     vectors = {outcome.photograph.source: outcome.vectors[0] for outcome in outcomes if outcome.problem is None}
     accuracy = _accuracy(pairs, vectors)
     failed = tuple(outcome.photograph.source for outcome in outcomes if outcome.problem is not None)
-    return Verified(accuracy, len(pairs), len(names), failed)
+    return Verified(accuracy, len(pairs), len(names), failed, embedder.encoder.flip)
 
 
 def of_vectors(photos: Path, pairs: Sequence[Pair], templates: Templates) -> PairAccuracy:

@@ -131,7 +131,7 @@ def measure_gallery(
 
 
 def _write(people: Population, path: Path, runs: list[tuple[int, int, int]]) -> None:
-    made = Provenance("dlib-resnet", "synthetic", people.shape.dim, flip=True)
+    made = Provenance("sface", "synthetic", people.shape.dim, flip=True)
     with TemplateWriter(path, made) as writer:
         for first, count, image in runs:
             at = first

@@ -20,6 +20,11 @@ def tensorflow() -> Any:
     return module
 
 
+def tensorflow_version() -> str:
+    """What templates say of the runtime that made them."""
+    return f"TensorFlow {tensorflow().__version__}, float32"
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep what native code writes to standard error while TensorFlow loads, and show it only if that fails."""

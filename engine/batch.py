@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from engine.embed import Embedder, problems_of
 from engine.errors import PhotographsError
 from engine.files import check_output
 from engine.head import Head
-from engine.labels import Photograph, find_photographs
 from engine.problems import Problem, problems_path, write_problems
 from engine.recogniser import Recogniser
 from engine.results import Counts, Results, results_file, writer_for
@@ -20,6 +18,9 @@ from engine.streams import ahead, batched
 from engine.templates import Templates, count_templates, is_template_file, stream_templates
 
 if TYPE_CHECKING:
+    from engine.embed import Embedder
+    from engine.images import LeftOut
+    from engine.labels import Photograph
     from engine.spreading import Workers
 
 # Photographs that are identified at a time; templates, which are many and small.
@@ -48,15 +49,18 @@ def identify_to_file(
     faces: str | None = None,
     encoder: str | None = None,
     weights: Path | None = None,
+    runtime: str | None = None,
     head: Head | None = None,
     overwrite: bool = False,
     workers: "Workers | None" = None,
     progress: Progress | None = None,
+    left_out: "Callable[[LeftOut], None] | None" = None,
 ) -> IdentifySummary:
     """Identify photographs or one template file into `.parquet`, `.csv` or `.jsonl`; arguments as in `Gallery.identify`.
 
-    The problems file beside `out` names each photograph that failed, and why. Templates never load TensorFlow. Where there are
-    `workers`, they do the work, and the results are the same.
+    The problems file beside `out` names each photograph that failed, and why. Templates never load an encoder. Where there are
+    `workers`, they do the work, and the results are the same. `left_out` is told what below a folder is not taken for a
+    photograph.
 
     Raises:
         OutputError: `out` exists, cannot be written, or has an ending that no format goes with.
@@ -67,8 +71,10 @@ def identify_to_file(
     limit = gallery.threshold(threshold, fpir)
     problems: list[Problem] = []
     if any(is_template_file(path) for path in probes):
-        if faces or encoder or weights:
-            raise PhotographsError("--faces, --encoder and --weights go with photographs; the probes are templates already")
+        if faces or encoder or weights or runtime:
+            raise PhotographsError(
+                "--faces, --encoder, --weights and --runtime go with photographs; the probes are templates already"
+            )
         identify: Identify = partial(_identified, gallery, limit, top, head)
         if workers is not None:
             from engine.spreading import spread_identify
@@ -76,12 +82,15 @@ def identify_to_file(
             identify = spread_identify(workers, gallery.address, limit, top, head)
         tables = _of_templates(probes, identify, progress)
     else:
-        photographs = find_photographs(probes, "none")
-        embedder = gallery.embedder(faces, encoder=encoder, weights=weights)
+        from engine.labels import find_photographs  # late: templates do without what reads pictures
+
+        photographs = find_photographs(probes, "none", left_out)
+        embedder = gallery.embedder(faces, encoder=encoder, weights=weights, runtime=runtime, photographs=len(photographs))
         if workers is not None:
             from engine.spreading import SpreadEmbedder
 
-            embedder = SpreadEmbedder(embedder, gallery.encoder_loader(encoder, weights), workers)
+            load = gallery.encoder_loader(encoder, weights, runtime, len(photographs))
+            embedder = SpreadEmbedder(embedder, load, workers)
         tables = _of_photographs(gallery, photographs, limit, top, head, embedder, problems, progress)
     counts = Counts()
     with results_file(out) as writer:
@@ -115,14 +124,16 @@ def _identified(gallery: Recogniser, limit: float, top: int, head: Head | None, 
 
 def _of_photographs(
     gallery: Recogniser,
-    photographs: Sequence[Photograph],
+    photographs: "Sequence[Photograph]",
     limit: float,
     top: int,
     head: Head | None,
-    embedder: Embedder,
+    embedder: "Embedder",
     problems: list[Problem],
     progress: Progress | None,
 ) -> Iterator[pa.Table]:
+    from engine.embed import problems_of
+
     for outcomes in batched(embedder.stream(photographs, progress), BATCH):
         problems += problems_of(outcomes)
         yield gallery.identify_outcomes(outcomes, embedder, limit, top, head)

@@ -10,7 +10,7 @@ from engine.errors import GalleryError
 from engine.plain import from_plain
 from engine.scores import LOCAL, Enrolled, Scoring
 from engine.strangers import Searches, drift, impostor_distances, left_out_searches, search_strangers
-from engine.tail import Interval, Tail, outliers, tail_of
+from engine.tail import Tail, outliers, tail_of
 from indexes.base import Progress
 
 FPIR = 0.01
@@ -52,14 +52,12 @@ class LeftOut:
 class Threshold:
     """The largest score that is accepted so that a share `fpir` of strangers' searches gets a name.
 
-    `sampled`: it is a quantile of searches that were made; otherwise it comes from the fitted tail. `interval`: what the rate may
-    truly be, with 95 % confidence.
+    `sampled`: it is a quantile of searches that were made; otherwise it comes from the fitted tail.
     """
 
     score: float
     fpir: float
     sampled: bool
-    interval: Interval
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +99,7 @@ class Calibration:
                 f"score, {score:.4g}: these templates do not tell people apart. Look for templates enrolled many times, or pass "
                 "--threshold"
             )
-        return Threshold(score * self._moved(identities), fpir, self.tail.is_sampled(fpir), self.tail.interval(fpir))
+        return Threshold(score * self._moved(identities), fpir, self.tail.is_sampled(fpir))
 
     def expected_false_alarms(self, scores: np.ndarray, identities: int) -> np.ndarray:
         """How many of K enrolled identities a stranger is expected to match with at most these scores (n,): float32, at most K.

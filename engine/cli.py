@@ -58,6 +58,10 @@ MovedEncoder = Annotated[
 Weights = Annotated[
     Path | None, typer.Option(metavar="FOLDER|FILE", help="The encoder's weights, where they do not come with onek.")
 ]
+Runtime = Annotated[
+    str | None,
+    typer.Option(metavar="opencv|openvino", help="What runs the encoder. Default: OpenVINO, where it is, for 100 and more."),
+]
 
 On = Annotated[
     str | None,
@@ -78,14 +82,15 @@ def _root(show_version: Annotated[bool, typer.Option("--version", help="Print th
 def embed(
     photos: Photos,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="T.parquet", help="The template file to write.")],
-    encoder: Annotated[
-        str, typer.Option(metavar="NAME|PATH", help="See onek encoders; or an .onnx or .keras file.")
-    ] = "dlib-resnet",
+    encoder: Annotated[str, typer.Option(metavar="NAME|PATH", help="See onek encoders; or an .onnx or .keras file.")] = "sface",
     weights: Weights = None,
+    runtime: Runtime = None,
     projection: Annotated[
         Path | None, typer.Option(metavar="P.npz", help="Apply what onek train-projection made, behind the encoder.")
     ] = None,
-    flip: Annotated[bool, typer.Option(help="Average each face with its mirror image.")] = True,
+    flip: Annotated[
+        bool | None, typer.Option("--flip/--no-flip", help="Average each face with its mirror image. Default: see onek encoders.")
+    ] = None,
     faces: Annotated[
         str, typer.Option(metavar="largest|all|none", help="Which faces; none: the photographs are face crops.")
     ] = "largest",
@@ -107,11 +112,20 @@ def embed(
     from engine.journal import check_embed_output, embed_to_file
     from engine.labels import find_photographs
     from engine.terminal import out as console
-    from engine.terminal import progress, thousands
+    from engine.terminal import progress, thousands, told_what_is_left_out
 
     check_embed_output(out, overwrite=overwrite, resume=resume)
-    photographs = find_photographs(photos, labels or ("none" if faces == "all" else None))
-    load = partial(load_encoder, encoder, flip=flip, weights=weights, projection=projection)
+    with told_what_is_left_out() as left_out:
+        photographs = find_photographs(photos, labels or ("none" if faces == "all" else None), left_out)
+    load = partial(
+        load_encoder,
+        encoder,
+        flip=flip,
+        weights=weights,
+        projection=projection,
+        runtime=runtime,
+        photographs=len(photographs),
+    )
     embedder = Embedder(load(), faces)
     with _spread(on, workers) as spread, progress("embedding", len(photographs)) as done:
         if spread is not None:
@@ -207,6 +221,7 @@ def identify(
     faces: Faces = None,
     encoder: MovedEncoder = None,
     weights: Weights = None,
+    runtime: Runtime = None,
     head: Head = None,
     threads: Threads = None,
     on: On = None,
@@ -219,10 +234,14 @@ def identify(
     from engine.galleries import open_gallery
     from engine.head import read_head
     from engine.terminal import out as console
-    from engine.terminal import progress, thousands
+    from engine.terminal import progress, thousands, told_what_is_left_out
 
     opened = open_gallery(gallery)
-    with _spread(on, workers) as spread, progress("identifying", count_probes(probes)) as done:
+    with (
+        told_what_is_left_out() as left_out,
+        _spread(on, workers) as spread,
+        progress("identifying", count_probes(probes)) as done,
+    ):
         made = identify_to_file(
             opened,
             probes,
@@ -233,10 +252,12 @@ def identify(
             faces=faces,
             encoder=encoder,
             weights=weights,
+            runtime=runtime,
             head=None if head is None else read_head(head),
             overwrite=overwrite,
             workers=spread,
             progress=done,
+            left_out=left_out,
         )
     counts = made.counts
     problems = f"; reasons in {made.problems_file}" if counts.failed else ""

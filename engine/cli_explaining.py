@@ -50,14 +50,15 @@ def explain_encoder_command(
     from engine.files import check_output
     from engine.labels import find_photographs
     from engine.terminal import out as console
-    from engine.terminal import progress
+    from engine.terminal import progress, told_what_is_left_out
     from engine.training.chips import cut_chips
     from engine.training.networks import begun
 
     check_picture(out)
     check_output(out, overwrite)
     network = begun(encoder)
-    photographs = find_photographs(photos)
+    with told_what_is_left_out() as left_out:
+        photographs = find_photographs(photos, left_out=left_out)
     with tempfile.TemporaryDirectory() as folder, progress("chips", len(photographs)) as done:
         chips = cut_chips(photographs, network.chip, faces, Path(folder), done)
         pixels = chips.pixels[: len(chips.names)]

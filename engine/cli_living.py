@@ -39,11 +39,20 @@ def enroll_command(
     from engine.problems import write_problems
     from engine.templates import is_template_file, read_templates
     from engine.terminal import out as console
-    from engine.terminal import thousands
+    from engine.terminal import thousands, told_what_is_left_out
 
     opened = living_gallery(gallery)
     given = read_templates(*people) if all(is_template_file(path) for path in people) else people
-    done = opened.enroll(given, identity=identity, faces=faces, on_duplicate=on_duplicate, sources=sources, wait=wait)
+    with told_what_is_left_out() as left_out:
+        done = opened.enroll(
+            given,
+            identity=identity,
+            faces=faces,
+            on_duplicate=on_duplicate,
+            sources=sources,
+            left_out=left_out,
+            wait=wait,
+        )
     problems = ""
     if done.problems:
         problems = f"; {len(done.problems)} photographs gave none, reasons in {write_problems(beside(gallery), done.problems)}"

@@ -41,7 +41,7 @@ def train_command(
     from engine.labels import find_photographs
     from engine.problems import write_problems
     from engine.terminal import out as console
-    from engine.terminal import thousands, training
+    from engine.terminal import thousands, told_what_is_left_out, training
     from engine.training.checkpoint import Epoch
     from engine.training.fit import Recipe
     from engine.training.networks import SMALL, begun, fresh, has_gpu
@@ -64,7 +64,8 @@ def train_command(
         seed=seed,
     )
     recipe.check()
-    photographs = find_photographs(photos, labels)
+    with told_what_is_left_out() as left_out:
+        photographs = find_photographs(photos, labels, left_out)
     model = begun(begin) if begin is not None else fresh(network or SMALL, seed, mixed=has_gpu())
 
     def say(epoch: Epoch) -> None:

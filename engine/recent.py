@@ -53,7 +53,7 @@ def read(database: sqlite3.Connection, made: Provenance, after: int = 0) -> Rece
         if _checksum(*row[1:8]) != row[8] or len(row[7]) != 4 * made.dim:
             raise GalleryError(f"the template {row[1]!r}, enrolled lately, is not what was written; restore a backup")
     if not found:
-        return Recent(np.empty(0, np.int64), schema(made).empty_table())
+        return Recent(np.empty(0, np.int64), pa.Table.from_batches([], schema(made)))
     numbers, ids, identities, sources, faces, boxes, qualities, vectors, _ = zip(*found, strict=True)
     unit = np.frombuffer(b"".join(vectors), "<f4").reshape(-1, made.dim)
     if not (np.abs(np.linalg.norm(unit, axis=1) - 1) < _NORM).all():

@@ -5,17 +5,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.calibration import Calibration
+from engine.chip import ALIGNMENT, CROP_ALIGNMENT
 from engine.decision import accepts, identify_threshold, verify_threshold
-from engine.embed import Embedder, Outcome, list_photographs, problems_of, to_batch
-from engine.encoders import Encoder, load_encoder
 from engine.errors import EncoderMismatch, GalleryError, PhotographsError
-from engine.faces import CROP_ALIGNMENT
 from engine.head import Head
 from engine.nameless import new_key, without_sources
 from engine.problems import Problem
@@ -24,8 +24,15 @@ from engine.results import Results, failed_result, make_results
 from engine.scores import Candidates, Scoring
 from engine.streams import batched
 from engine.templates import Templates
-from engine.verification import Verification, one_face
+from engine.verification import Verification
 from indexes.base import distances_to
+
+if TYPE_CHECKING:
+    from engine.embed import Embedder, Outcome
+    from engine.encoders import Encoder
+    from engine.images import LeftOut
+
+# What makes templates of photographs is imported where photographs are met: a question about vectors does without OpenCV.
 
 # The probability from which on a head says "the same".
 _EVEN = 0.5
@@ -50,6 +57,11 @@ class Recogniser(ABC):
 
     path: object
     provenance: Provenance
+
+    def __init__(self) -> None:
+        # Those that photographs were embedded with, by what they were loaded with.
+        self._encoders: dict[tuple[object, ...], Encoder] = {}
+        self._loading = Lock()
 
     @property
     def address(self) -> str:
@@ -102,37 +114,69 @@ class Recogniser(ABC):
             encoders=self.provenance.threshold,
         )
 
-    def embedder(self, faces: str | None = None, *, encoder: str | None = None, weights: str | Path | None = None) -> Embedder:
-        """An embedder that makes probes as the gallery's templates were made.
+    def embedder(
+        self,
+        faces: str | None = None,
+        *,
+        encoder: str | None = None,
+        weights: str | Path | None = None,
+        runtime: str | None = None,
+        photographs: int | None = None,
+    ) -> "Embedder":
+        """An embedder that makes probes as the gallery's templates were made. The encoder is loaded once, and kept.
 
         Args:
             faces: `largest`, `all` or `none`; by default `none` if the gallery was made of face crops, else `largest`.
             encoder: where the gallery's own encoder file lies now, if it has moved.
             weights: the same for its weights.
+            runtime: what runs the encoder, as for `load_encoder`.
+            photographs: how many there are to embed, as for `load_encoder`.
 
         Raises:
             EncoderMismatch: nothing is known of the gallery's encoder, or the one found is another; names both.
         """
+        from engine.embed import Embedder
+
         made = self.provenance
         if made.encoder is None:
             raise EncoderMismatch(
                 f"{self.path} was built from vectors by an encoder that is not named, "
                 "so it takes vectors as probes, no photographs"
             )
+        if made.alignment not in (ALIGNMENT, CROP_ALIGNMENT):
+            raise EncoderMismatch(
+                f"{self.path} was made by {made}; this onek finds and aligns faces otherwise ({ALIGNMENT}), so that it answers "
+                "vectors, but no photographs. Make it anew of its photographs: onek embed, then onek build-index"
+            )
         faces = faces or ("none" if made.alignment == CROP_ALIGNMENT else "largest")
-        embedder = Embedder(self.encoder_loader(encoder, weights)(), faces)
+        load = self.encoder_loader(encoder, weights, runtime, photographs)
+        with self._loading:
+            key = (*load.args, *load.keywords.values())
+            if key not in self._encoders:
+                self._encoders[key] = load()
+        embedder = Embedder(self._encoders[key], faces)
         require_same(made, embedder.provenance, str(self.path), "the probe photographs")
         return embedder
 
-    def encoder_loader(self, encoder: str | None = None, weights: str | Path | None = None) -> Callable[[], Encoder]:
+    def encoder_loader(
+        self,
+        encoder: str | None = None,
+        weights: str | Path | None = None,
+        runtime: str | None = None,
+        photographs: int | None = None,
+    ) -> "partial[Encoder]":
         """What loads the encoder that the gallery's templates were made by, here or in another process; as for `embedder`."""
+        from engine.encoders import chosen_runtime, load_encoder
+
         made = self.provenance
+        name = encoder or made.encoder or ""
         return partial(
             load_encoder,
-            encoder or made.encoder or "",
+            name,
             flip=made.flip,
             weights=weights or made.weights,
             projection=made.projection,
+            runtime=chosen_runtime(name, runtime, photographs),
         )
 
     def identify(
@@ -170,10 +214,13 @@ class Recogniser(ABC):
                 raise PhotographsError(f"faces={faces!r} goes with photographs; the probes are vectors already")
             templates = probes if isinstance(probes, Templates) else Templates.from_vectors(probes)
             return Results(self.identify_templates(templates, self.threshold(threshold, fpir), top, head))
-        embedder = self.embedder(faces)
-        limit = self.threshold(threshold, fpir)
+        from engine.embed import list_photographs
+
         pictures: str | Path | Sequence[str | Path | np.ndarray] = [probes] if isinstance(probes, np.ndarray) else probes
-        outcomes = embedder.stream(list_photographs(pictures, "none"))
+        photographs = list_photographs(pictures, "none")
+        embedder = self.embedder(faces, photographs=len(photographs))
+        limit = self.threshold(threshold, fpir)
+        outcomes = embedder.stream(photographs)
         tables = [self.identify_outcomes(part, embedder, limit, top, head) for part in batched(outcomes, 1024)]
         return Results(pa.concat_tables(tables))
 
@@ -202,9 +249,11 @@ class Recogniser(ABC):
         )
 
     def identify_outcomes(
-        self, outcomes: Sequence[Outcome], embedder: Embedder, limit: float, top: int, head: Head | None = None
+        self, outcomes: Sequence["Outcome"], embedder: "Embedder", limit: float, top: int, head: Head | None = None
     ) -> pa.Table:
         """As `identify_templates`, for photographs that were embedded: a failed one has its row where it stood."""
+        from engine.embed import to_batch
+
         rows = pa.Table.from_batches([to_batch(outcomes, embedder.provenance)])
         found = self.identify_templates(Templates(rows, embedder.provenance), limit, top, head)
         tables, at = [], 0
@@ -255,6 +304,8 @@ class Recogniser(ABC):
             require_same(self.provenance, templates.provenance, str(self.path), "the probe")
             name, vector = "vector", templates.vectors[0]
         else:
+            from engine.embed import one_face
+
             name, vector = one_face(probe, self.embedder(faces, encoder=encoder, weights=weights))
         distances = distances_to(vector[None], vectors, np.arange(len(vectors))[None])[0]
         best = int(np.argmin(distances))
@@ -264,12 +315,21 @@ class Recogniser(ABC):
             return Verification(name, identity, sure >= _EVEN, float(distances[best]), limit, template_id, sure)
         return Verification(name, identity, bool(accepts(distances[best], limit)), float(distances[best]), limit, template_id)
 
-    def _embed(self, people: People, identity: str | None, faces: str | None, sources: bool) -> tuple[Templates, list[Problem]]:
+    def _embed(
+        self,
+        people: People,
+        identity: str | None,
+        faces: str | None,
+        sources: bool,
+        left_out: "Callable[[LeftOut], None] | None",
+    ) -> tuple[Templates, list[Problem]]:
         """Templates of people to enrol, and the photographs that gave none."""
         if isinstance(people, Templates):
             return people if identity is None else people.of(identity), []
-        embedder = self.embedder(faces)
-        photographs = list_photographs(people, "none" if identity is not None else None)
+        from engine.embed import list_photographs, problems_of, to_batch
+
+        photographs = list_photographs(people, "none" if identity is not None else None, left_out)
+        embedder = self.embedder(faces, photographs=len(photographs))
         outcomes = list(embedder.stream(photographs))
         rows = pa.Table.from_batches([to_batch(outcomes, embedder.provenance)])
         if not sources or isinstance(photographs[0].image, np.ndarray):

@@ -15,13 +15,13 @@ import pyarrow.parquet as pq
 from engine.calibration import default_score
 from engine.candidates import Members
 from engine.catalogue import Segment
-from engine.encoders.within import stored_within
 from engine.enrolment import Enrolment
 from engine.errors import GalleryError
 from engine.files import UNREADABLE, keep_private, refusing, sha256_file, sync_file
 from engine.plain import from_plain
 from engine.scores import LOCAL, Enrolled, Scoring, densities, reference
 from engine.templates import Templates, TemplateWriter, vectors_of
+from engine.within_identity import stored_within
 from indexes.axes import sample_rows
 from indexes.base import BATCH, Index, Progress
 from indexes.errors import IndexFileError
@@ -209,13 +209,13 @@ def _open_rows(rows_file: Path, segment: Segment, scoring: Scoring) -> OpenSegme
     if not rows_file.is_file() or sha256_file(rows_file) != segment.rows_sha256:
         raise GalleryError(f"{rows_file} is not what was sealed; {_MEND}")
     codes, identities, template_ids = _labels(rows_file)
-    index = Flat.build(vectors_of(pq.read_table(rows_file, columns=["vector"])))
+    index = Flat.build(vectors_of(pq.ParquetFile(rows_file).read(columns=["vector"])))
     return OpenSegment(Enrolled(index, Members(codes), scoring), identities, template_ids, len(codes))
 
 
 def read_sources(folder: Path, segment: Segment) -> pa.ChunkedArray:
     """Where each template of a segment came from, (n,); nulls where nobody said."""
-    return _or_damaged(lambda: pq.read_table(segment_files(folder, segment.name)[0], columns=["source"])["source"])
+    return _or_damaged(lambda: pq.ParquetFile(segment_files(folder, segment.name)[0]).read(columns=["source"])["source"])
 
 
 def segment_files(folder: Path, name: str) -> tuple[Path, Path, Path, Path]:
@@ -278,11 +278,15 @@ def _or_damaged(read: Callable[[], Read]) -> Read:
 
 def _labels(rows_file: Path) -> tuple[np.ndarray, pa.Array, pa.ChunkedArray]:
     """The identity of each row as a number, int32 (n,), the identities' names, and the template ids; no Python strings."""
-    table = pq.read_table(rows_file, columns=["identity", "template_id"], read_dictionary=["identity"])
+    # Not pq.read_table, which loads pyarrow.dataset and pandas, where that is installed: a third of what `onek list` takes.
+    table = pq.ParquetFile(rows_file, read_dictionary=["identity"]).read(columns=["identity", "template_id"])
     identities = table["identity"].unify_dictionaries().combine_chunks()
     if isinstance(identities, pa.ChunkedArray):  # of no rows at all
         identities = identities.chunk(0)
-    return identities.indices.to_numpy(), identities.dictionary, table["template_id"]
+    # The numbers as they lie in memory: `to_numpy` would load pandas.
+    indices = identities.indices
+    codes = np.frombuffer(indices.buffers()[1], np.int32, len(indices), 4 * indices.offset)
+    return codes, identities.dictionary, table["template_id"]
 
 
 def mated_probes(store: np.ndarray, codes: np.ndarray, encoder: str | None) -> np.ndarray:

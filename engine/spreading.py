@@ -5,11 +5,9 @@ import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from engine.embed import BATCH, Embedder, Outcome
@@ -37,12 +35,8 @@ class EmbeddingWorker:
         self._embedder = Embedder(load(), faces)
 
     def work(self, photographs: Sequence[Photograph]) -> list[Outcome]:
-        """What becomes of them. Chips stay where they were made."""
-        nothing = np.empty((0, 0, 3), np.uint8)
-        return [
-            replace(outcome, faces=tuple(replace(face, chip=nothing) for face in outcome.faces))
-            for outcome in self._embedder.embed_batch(photographs)
-        ]
+        """What becomes of them."""
+        return self._embedder.embed_batch(photographs)
 
 
 class IdentifyingWorker:

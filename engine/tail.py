@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.stats import beta, genpareto, norm
 
 # Searches that must lie below a quantile before it is trusted; the share of all that the tail is fitted to, and at most so many.
 _ENOUGH, _SHARE, _MOST_FITTED = 30, 0.1, 2000
@@ -73,20 +71,23 @@ class Tail:
         """The score that a share `rate` of strangers' searches, 0 to 1, reaches or beats."""
         if self.is_sampled(rate):
             return float(np.interp(rate, self.rates, self.scores))
-        return float(self.scores[0] * np.exp(-genpareto.isf(rate / self.rates[0], self.shape, 0, self.scale)))
+        return float(self.scores[0] * np.exp(-_quantile(rate / self.rates[0], self.shape, self.scale)))
 
     def rate_at(self, scores: np.ndarray) -> np.ndarray:
         """The share of strangers' searches that reach or beat each score (n,): the inverse of `score_at`."""
         scores = np.maximum(np.asarray(scores, np.float64), _TINY)
         beyond = np.log(self.scores[0] / scores)
-        tail = self.rates[0] * genpareto.sf(beyond, self.shape, 0, self.scale)
+        tail = self.rates[0] * _share(beyond, self.shape, self.scale)
         return np.where(scores < self.scores[0], tail, np.interp(scores, self.scores, self.rates))
 
     def interval(self, rate: float) -> Interval:
         """What the rate at `score_at(rate)` may truly be: sampling of the searches and, in the tail, of its shape."""
+        from scipy.special import betaincinv, ndtri  # late: a third of the time that a search for one probe takes
+
         pivot = max(rate, float(self.rates[0]))
         independent = self.searches / self.together
-        low, high = beta.interval(_CONFIDENCE, pivot * (independent + 1), max((1 - pivot) * (independent + 1), 1e-9))
+        levels = np.array([1 - _CONFIDENCE, 1 + _CONFIDENCE]) / 2
+        low, high = betaincinv(pivot * (independent + 1), max((1 - pivot) * (independent + 1), 1e-9), levels)
         if self.is_sampled(rate):
             return Interval(float(low), float(high))
         # Delta method: how the logarithm of the tail's share moves with shape and scale.
@@ -94,7 +95,7 @@ class Tail:
         at = np.array([self.shape, self.scale])
         steps = np.diag([1e-4, 1e-4 * self.scale])
         slopes = np.array([(_log_share(y, *(at + step)) - _log_share(y, *(at - step))) / (2 * step.sum()) for step in steps])
-        width = norm.ppf((1 + _CONFIDENCE) / 2) * float(np.sqrt(slopes @ self.spread @ slopes))
+        width = ndtri(levels[1]) * float(np.sqrt(slopes @ self.spread @ slopes))
         below, above = np.log(pivot / low), np.log(high / pivot)
         return Interval(float(rate * np.exp(-np.hypot(below, width))), float(min(1, rate * np.exp(np.hypot(above, width)))))
 
@@ -158,7 +159,7 @@ def expected_as_small(scores: np.ndarray) -> np.ndarray:
     shape, scale, _ = _fit(y[censored:], censored)
     beyond = np.log(edge / np.maximum(np.asarray(scores, np.float64), _TINY))
     counted = np.searchsorted(ordered, scores, "right")
-    return np.where(beyond > 0, fitted * genpareto.sf(beyond, shape, 0, scale), counted)
+    return np.where(beyond > 0, fitted * _share(beyond, shape, scale), counted)
 
 
 def outliers(scores: np.ndarray, false_share: float = 0.1) -> np.ndarray:
@@ -190,6 +191,8 @@ def _fit(y: np.ndarray, censored: int = 0) -> tuple[float, float, np.ndarray]:
     largest = float(y.max())
     points = np.append(y, largest)
 
+    from scipy.optimize import minimize  # late, as above
+
     def cost(parameters: np.ndarray) -> float:
         shape, scale = parameters[0], mean * np.exp(np.clip(parameters[1], -10, 10))
         if 1 + shape * largest / scale <= 0:
@@ -209,8 +212,23 @@ def _fit(y: np.ndarray, censored: int = 0) -> tuple[float, float, np.ndarray]:
     return shape, scale, np.linalg.inv(information)
 
 
+def _share(y: np.ndarray | float, shape: float, scale: float) -> np.ndarray:
+    """The share of a generalised Pareto distribution that lies beyond y: (1 + shape y / scale)^(-1 / shape), 1 below 0."""
+    y = np.maximum(y, 0)
+    if abs(shape) < _STRAIGHT:
+        return np.exp(-y / scale)
+    return np.maximum(1 + shape * y / scale, 0) ** (-1 / shape)
+
+
+def _quantile(share: float, shape: float, scale: float) -> float:
+    """The y beyond which a share lies: the inverse of `_share`."""
+    logarithm = -np.log(share)
+    return float(scale * logarithm if abs(shape) < _STRAIGHT else scale * np.expm1(shape * logarithm) / shape)
+
+
 def _log_share(y: float, shape: float, scale: float) -> float:
-    return float(genpareto.logsf(y, shape, 0, scale))
+    with np.errstate(divide="ignore"):  # beyond the end of a tail that has one
+        return float(np.log(_share(y, shape, scale)))
 
 
 def _spread_ranks(first: int, n: int) -> np.ndarray:

@@ -12,6 +12,7 @@ from engine.harmless import shown
 from indexes.errors import PlanError
 
 if TYPE_CHECKING:
+    from engine.images import LeftOut
     from indexes.plan import Plan
 
 
@@ -97,3 +98,14 @@ def bytes_of(size: str | None) -> int | None:
 def thousands(number: int) -> str:
     """1234567 as 1,234,567."""
     return f"{number:,}"
+
+
+@contextmanager
+def told_what_is_left_out() -> "Iterator[Callable[[LeftOut], None]]":
+    """What is to be told of files that are not taken for photographs; says at the end how many there were, and why."""
+    from engine.images import summary
+
+    left: list[LeftOut] = []
+    yield left.append
+    if left:
+        err.print(summary(left))

@@ -4,11 +4,9 @@ import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
-from engine.embed import Embedder, list_photographs
-from engine.errors import GalleryError, PhotographsError
+from engine.errors import GalleryError
 
 
 @dataclass(frozen=True)
@@ -36,14 +34,3 @@ def code_of(identities: pa.Array, identity: str, where: str | Path) -> int:
         meant = f" Did you mean {near[0]}?" if near else ""
         raise GalleryError(f"nobody called {identity} is enrolled in {where}.{meant}")
     return code
-
-
-def one_face(photo: np.ndarray | str | Path, embedder: Embedder) -> tuple[str, np.ndarray]:
-    """The name of a photograph, and the template (dim,) of its largest face. Raises `PhotographsError` where there is none."""
-    photographs = list_photographs([photo], "none")
-    if len(photographs) != 1:
-        raise PhotographsError(f"{photo} holds {len(photographs)} photographs; expected one")
-    (outcome,) = embedder.stream(photographs)
-    if outcome.problem is not None:
-        raise PhotographsError(f"{outcome.photograph.source}: {outcome.problem}, so there is nothing to compare")
-    return outcome.photograph.source, outcome.vectors[0]

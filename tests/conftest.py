@@ -30,6 +30,11 @@ def drawn_again() -> list[np.ndarray]:
 
 
 @pytest.fixture(scope="session")
+def sface() -> Encoder:
+    return load_encoder("sface")
+
+
+@pytest.fixture(scope="session")
 def dlib_resnet() -> Encoder:
     return load_encoder("dlib-resnet")
 

@@ -1,28 +1,32 @@
-"""Bring your own network: `PATH.onnx` through OpenCV's DNN, or `PATH.keras`, described by a JSON file beside it."""
+"""Bring your own network: `PATH.onnx` or `PATH.keras`, described by a JSON file beside it."""
 
+import hashlib
 import json
-import math
-from collections.abc import Mapping
+import reprlib
+from collections.abc import Callable, Mapping, Set
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
-import cv2
 import numpy as np
 
-from engine.backend import tensorflow
+from engine.backend import tensorflow, tensorflow_version
+from engine.chip import Chip
 from engine.encoders.base import Card, Encoder
+from engine.encoders.onnx_model import prepared
 from engine.errors import EncoderError
-from engine.faces import Chip
 from engine.files import sha256_file
 from engine.places import local
 
 ENDINGS = (".onnx", ".keras")
+# A longer description, in bytes, is none. Larger numbers than pixels and their means ever are would become infinite.
+_LONGEST, _LARGEST = 1_000_000, 1e9
 _REQUIRED = {"size", "points", "dim"}
 _OPTIONAL: Mapping[str, Any] = {
     "mean": [0.0, 0.0, 0.0],
     "scale": 1.0,
     "channels": "rgb",
+    "layout": None,
+    "output": None,
     "threshold": None,
     "source": "brought by the user",
     "licence": "not stated",
@@ -34,7 +38,9 @@ def read_card(path: Path) -> tuple[Card, dict[str, Any]]:
 
     `size` is the chip's side in pixels, `points` the five landmarks on it ([x, y] each: left eye, right eye, nose, left and
     right mouth corner, as the picture shows them), `dim` the length of the output. Optional: `mean` (three values of 0..255)
-    and `scale`, so that the network sees `(pixel - mean) * scale`; `channels`, `rgb` or `bgr`; `threshold`, a distance.
+    and `scale`, so that the network sees `(pixel - mean) * scale`; `channels`, `rgb` or `bgr`; `threshold`, a distance. For ONNX:
+    `output`, the name of the output that is meant where there are several; `layout`, `nchw` or `nhwc`, where the shape of the
+    input does not tell.
 
     Raises:
         EncoderError: a file is missing, or the description is not usable; names the field, what was found and expected.
@@ -45,74 +51,59 @@ def read_card(path: Path) -> tuple[Card, dict[str, Any]]:
             raise EncoderError(
                 f"--encoder {path}: there is no file {needed}; a network needs a JSON file of the same name beside it"
             )
+    fields = _read_fields(description)
+    for field, (good, expected) in _RULES.items():
+        if not good(fields[field]):
+            raise EncoderError(f"{description}: {field} is {reprlib.repr(fields[field])}, expected {expected}")
+    chip = Chip(fields["size"], tuple((float(x), float(y)) for x, y in fields["points"]))
+    card = Card(str(path), fields["dim"], chip, fields["threshold"], "as its JSON file says", fields["source"], fields["licence"])
+    return card, fields
+
+
+def _read_fields(description: Path) -> dict[str, Any]:
     try:
+        if description.stat().st_size > _LONGEST:
+            raise EncoderError(f"{description}: larger than {_LONGEST} bytes, expected a short JSON file")
         fields = json.loads(description.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise EncoderError(f"{description}: not a JSON file: {error}") from error
     if not isinstance(fields, dict):
-        raise EncoderError(
-            f"{description}: found a {type(fields).__name__}, expected an object with {', '.join(sorted(_REQUIRED))}"
-        )
+        raise EncoderError(f"{description}: found a {type(fields).__name__}, expected an object with {_list(_REQUIRED)}")
     missing, unknown = _REQUIRED - fields.keys(), fields.keys() - _REQUIRED - _OPTIONAL.keys()
     if missing or unknown:
-        wrong = f"{', '.join(sorted(missing))} missing" if missing else f"{', '.join(sorted(unknown))} not known"
-        raise EncoderError(
-            f"{description}: {wrong}; expected {', '.join(sorted(_REQUIRED))} and, if wanted, {', '.join(_OPTIONAL)}"
-        )
-    fields = {**_OPTIONAL, **fields}
-    _require(
-        description,
-        "size",
-        fields["size"],
-        isinstance(fields["size"], int) and 8 <= fields["size"] <= 1024,
-        "a whole number, 8 to 1024",
-    )
-    _require(
-        description,
-        "dim",
-        fields["dim"],
-        isinstance(fields["dim"], int) and 1 <= fields["dim"] <= 65536,
-        "a whole number of 1 or more",
-    )
-    _require(description, "points", fields["points"], _is_numbers(fields["points"], (5, 2)), "five pairs of pixels")
-    _require(description, "mean", fields["mean"], _is_numbers(fields["mean"], (3,)), "three numbers")
-    _require(description, "scale", fields["scale"], _is_numbers(fields["scale"], ()), "a number")
-    _require(description, "channels", fields["channels"], fields["channels"] in ("rgb", "bgr"), "rgb or bgr")
-    threshold = fields["threshold"]
-    _require(
-        description,
-        "threshold",
-        threshold,
-        threshold is None or (_is_numbers(threshold, ()) and 0 <= threshold <= 2),
-        "a distance, 0 to 2",
-    )
-    points = tuple((float(x), float(y)) for x, y in fields["points"])
-    chip = Chip(fields["size"], points)
-    return Card(str(path), fields["dim"], chip, threshold, "as its JSON file says", fields["source"], fields["licence"]), fields
+        wrong = f"{_list(missing)} missing" if missing else f"{_list(unknown)} not known"
+        raise EncoderError(f"{description}: {wrong}; expected {_list(_REQUIRED)} and, if wanted, {', '.join(_OPTIONAL)}")
+    return {**_OPTIONAL, **fields}
 
 
-def load(path: Path, *, flip: bool) -> Encoder:
-    """Load the network at `path` and see that it gives what its description promises.
+def load(path: Path, *, flip: bool, runtime: str | None) -> Encoder:
+    """Load the network at `path` and see that it gives what its description promises. `runtime` is for an ONNX network.
 
     Raises:
-        EncoderError: it cannot be read, or its output has another shape.
+        EncoderError: it cannot be read, or its output has another shape or is no finite number.
     """
     card, fields = read_card(path)
-    network = Onnx if path.suffix.lower() == ".onnx" else Keras
+    size = card.chip.size
     try:
-        encoder = network(local(path), card, fields, flip)
-        output = encoder.forward(np.zeros((2, card.chip.size, card.chip.size, 3), np.uint8))
-    except (cv2.error, OSError, ValueError, TypeError) as error:
-        raise EncoderError(f"{path}: the network does not run on chips of {card.chip.size} pixels: {error}") from error
+        where = local(path)
+        encoder = Keras(where, card, fields, flip) if runtime is None else Onnx(where, card, fields, flip, runtime)
+        output = encoder.forward(np.zeros((2, size, size, 3), np.uint8))
+    except (EncoderError, OSError, ValueError, TypeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise EncoderError(f"{path}: the network does not run on chips of {size} pixels: {reason}") from error
     if output.shape != (2, card.dim):
         raise EncoderError(f"{path}: two chips give an output of shape {output.shape}, the description says (2, {card.dim})")
+    if not np.isfinite(output).all():
+        raise EncoderError(f"{path}: a black chip gives NaN or infinity; the network or its mean and scale are wrong")
     return encoder
 
 
 class _Custom(Encoder):
-    def __init__(self, path: Path, card: Card, fields: dict[str, Any], flip: bool) -> None:
-        preprocessing = json.dumps([fields["mean"], fields["scale"], fields["channels"], card.chip.size])
-        super().__init__(card, flip=flip, weights=None, weights_hash=sha256_file(path), preprocessing=preprocessing)
+    def __init__(self, card: Card, fields: dict[str, Any], flip: bool, weights_hash: str) -> None:
+        described = [fields["mean"], fields["scale"], fields["channels"], card.chip.size]
+        # What older descriptions do not say leaves their fingerprints as they were.
+        described += [[name, fields[name]] for name in ("layout", "output") if fields[name] is not None]
+        super().__init__(card, flip=flip, weights=None, weights_hash=weights_hash, preprocessing=json.dumps(described))
         self._mean = np.asarray(fields["mean"], np.float32)
         self._scale = np.float32(fields["scale"])
         self._step = 1 if fields["channels"] == "rgb" else -1
@@ -123,28 +114,35 @@ class _Custom(Encoder):
 
 
 class Onnx(_Custom):
-    """An ONNX network with one input (n, 3, size, size). Fixed batch sizes in the file are met one chip at a time."""
+    """An ONNX network with one input, (n, 3, size, size) or (n, size, size, 3)."""
 
-    def __init__(self, path: Path, card: Card, fields: dict[str, Any], flip: bool) -> None:
-        super().__init__(path, card, fields, flip)
-        self._net = cv2.dnn.readNetFromONNX(str(path))
-        self._alone = Lock()  # OpenCV's networks keep their input between two calls
+    def __init__(self, path: Path, card: Card, fields: dict[str, Any], flip: bool, runtime: str) -> None:
+        # Not before it is needed: it brings onnx's reference.
+        from engine.encoders.onnx_checked import checked
+
+        data = path.read_bytes()
+        super().__init__(card, fields, flip, hashlib.sha256(data).hexdigest())
+        model = prepared(data, fields["output"])
+        self._channels_last = _channels_last(model.shape, card.chip.size, fields["layout"])
+        noise = np.random.default_rng(0).integers(0, 256, (3, card.chip.size, card.chip.size, 3))
+        # The second is dark beside the others: a network that looks at a whole batch gives it away.
+        self._network = checked(model, self._inputs((noise // [[[[1]]], [[[8]]], [[[2]]]]).astype(np.uint8)), runtime)
+        self.runtime = self._network.about
 
     def forward(self, chips: np.ndarray) -> np.ndarray:
-        planes = np.ascontiguousarray(self._prepared(chips).transpose(0, 3, 1, 2))
-        with self._alone:
-            return np.stack([self._one(plane[None]) for plane in planes])
+        return self._network(self._inputs(chips)).reshape(len(chips), -1)
 
-    def _one(self, plane: np.ndarray) -> np.ndarray:
-        self._net.setInput(plane)
-        return np.array(self._net.forward(), np.float32).reshape(-1)
+    def _inputs(self, chips: np.ndarray) -> np.ndarray:
+        inputs = self._prepared(chips)
+        return np.ascontiguousarray(inputs if self._channels_last else inputs.transpose(0, 3, 1, 2))
 
 
 class Keras(_Custom):
     """A Keras network with one input (n, size, size, 3). Code inside the file (Lambda layers) is refused by Keras."""
 
     def __init__(self, path: Path, card: Card, fields: dict[str, Any], flip: bool) -> None:
-        super().__init__(path, card, fields, flip)
+        super().__init__(card, fields, flip, sha256_file(path))
+        self.runtime = tensorflow_version()
         tf = tensorflow()
         model = tf.keras.models.load_model(path, compile=False, safe_mode=True)
         size = card.chip.size
@@ -154,14 +152,48 @@ class Keras(_Custom):
         return np.asarray(self._call(self._prepared(chips)), np.float32)
 
 
-def _require(path: Path, field: str, found: object, good: bool, expected: str) -> None:
-    if not good:
-        raise EncoderError(f"{path}: {field} is {found!r}, expected {expected}")
+def _channels_last(shape: tuple[int | None, ...], size: int, layout: str | None) -> bool:
+    """Whether an input of this shape is (n, size, size, 3) and not (n, 3, size, size); a network need not say one at all."""
+    fits = {
+        name: len(shape) in (0, 4) and all(side in (None, wanted) for side, wanted in zip(shape[1:], sides, strict=False))
+        for name, sides in (("nchw", (3, size, size)), ("nhwc", (size, size, 3)))
+    }
+    if not any(fits.values()) or (layout is not None and not fits[layout]):
+        raise EncoderError(f"its input has the shape {shape}, expected (n, 3, {size}, {size}) or (n, {size}, {size}, 3)")
+    return layout == "nhwc" if layout is not None else not fits["nchw"]
 
 
-def _is_numbers(value: object, shape: tuple[int, ...]) -> bool:
-    try:
-        array = np.asarray(value, np.float64)
-    except (TypeError, ValueError):
-        return False
-    return array.shape == shape and math.isfinite(float(np.abs(array).sum()))
+def _list(names: Set[str]) -> str:
+    """Names in one line, whatever they are."""
+    return ", ".join(ascii(name)[1:-1][:40] for name in sorted(names)[:5])
+
+
+def _is_whole(value: object, low: int, high: int) -> bool:
+    return type(value) is int and low <= value <= high
+
+
+def _is_number(value: object, low: float = -_LARGEST, high: float = _LARGEST) -> bool:
+    return type(value) in (int, float) and low <= value <= high  # type: ignore[operator] # a number, and no bool or NaN
+
+
+def _are_numbers(value: object, count: int) -> bool:
+    return isinstance(value, list) and len(value) == count and all(map(_is_number, value))
+
+
+# What each field may be, in code and in words.
+_RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "size": (lambda value: _is_whole(value, 8, 1024), "a whole number, 8 to 1024"),
+    "dim": (lambda value: _is_whole(value, 1, 65536), "a whole number, 1 to 65536"),
+    "points": (
+        lambda value: isinstance(value, list) and len(value) == 5 and all(_are_numbers(point, 2) for point in value),
+        "five pairs of pixels",
+    ),
+    "mean": (lambda value: _are_numbers(value, 3), "three numbers"),
+    "scale": (_is_number, "a number"),
+    "channels": (lambda value: value in ("rgb", "bgr"), "rgb or bgr"),
+    "layout": (lambda value: value in (None, "nchw", "nhwc"), "nchw or nhwc"),
+    "output": (lambda value: value is None or isinstance(value, str), "a name"),
+    "threshold": (lambda value: value is None or _is_number(value, 0, 2), "a distance, 0 to 2"),
+    "source": (lambda value: isinstance(value, str), "words"),
+    "licence": (lambda value: isinstance(value, str), "words"),
+}

@@ -1,28 +1,32 @@
 """dlib's face ResNet (Davis King, 2017), rebuilt in Keras from the bytes of dlib's own weights."""
 
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from engine.backend import tensorflow
+from engine.backend import tensorflow, tensorflow_version
+from engine.chip import Chip
 from engine.encoders.base import Card, Encoder
 from engine.encoders.dlib_format import Convolution, FaceResnet, read_face_resnet
-from engine.errors import EncoderError
-from engine.faces import Chip
 from engine.files import sha256_file
+from engine.installed_weights import installed_file
 from engine.places import local
 
-_FILE = "face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat"
+_PACKAGE, _FILE = "face-recognition-models", "face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat"
 
-# The unit coordinates of dlib's five landmarks, given for MTCNN's points; pixel = 100 * (0.25 + u).
-_UNIT_POINTS = ((0.2255, 0.2160), (0.7548, 0.2160), (0.4901, 0.5156), (0.2541, 0.7802), (0.7261, 0.7802))
+# Where the detector's landmarks lie on dlib's own chips (`onek benchmark landmarks`, on people of LFW who are in no pair).
+_POINTS = ((45.89, 44.78), (101.86, 45.72), (73.18, 78.12), (49.12, 102.77), (97.39, 103.90))
+# Those of the detector before, which stand in the fingerprints of crops' templates still.
+POINTS_BEFORE = tuple(
+    (100 * (0.25 + x), 100 * (0.25 + y))
+    for x, y in ((0.2255, 0.2160), (0.7548, 0.2160), (0.4901, 0.5156), (0.2541, 0.7802), (0.7261, 0.7802))
+)
 
 CARD = Card(
     name="dlib-resnet",
     dim=128,
-    chip=Chip(150, tuple((100 * (0.25 + x), 100 * (0.25 + y)) for x, y in _UNIT_POINTS)),
+    chip=Chip(150, _POINTS),
     threshold=0.425,
     measured="LFW, 1:1",
     source="dlib_face_recognition_resnet_model_v1.dat, in the package face-recognition-models",
@@ -30,7 +34,7 @@ CARD = Card(
 )
 
 
-def load(card: Card, *, flip: bool, weights: str | None) -> Encoder:
+def load(card: Card, *, flip: bool, weights: str | None, runtime: str | None) -> Encoder:  # noqa: ARG001 - TensorFlow runs it
     """Build the network from the installed weights, or from the `.dat` file that `weights` names.
 
     Raises:
@@ -44,9 +48,16 @@ def load(card: Card, *, flip: bool, weights: str | None) -> Encoder:
 class DlibResnet(Encoder):
     """29 convolutions in 14 residual blocks. Descriptors have a norm of 1.27 to 1.61 before normalisation."""
 
+    points_of_crops = POINTS_BEFORE
+
     def __init__(self, card: Card, network: FaceResnet, *, flip: bool, weights: str | None, weights_hash: str) -> None:
         super().__init__(
-            card, flip=flip, weights=weights, weights_hash=weights_hash, preprocessing=f"(rgb - {network.mean.tolist()}) / 256"
+            card,
+            flip=flip,
+            weights=weights,
+            weights_hash=weights_hash,
+            preprocessing=f"(rgb - {network.mean.tolist()}) / 256",
+            runtime=tensorflow_version(),
         )
         self._call = _compiled(_build(network), network)
 
@@ -67,12 +78,7 @@ def network() -> tuple[Any, tuple[float, float, float]]:
 
 
 def _installed_weights() -> Path:
-    # The package is located, not imported: importing it needs pkg_resources, which newer Pythons lack.
-    try:
-        path = Path(str(distribution("face-recognition-models").locate_file(_FILE)))
-    except PackageNotFoundError as error:
-        raise EncoderError("dlib-resnet: the package face-recognition-models is not installed; pip install it") from error
-    return path
+    return installed_file(_PACKAGE, _FILE)
 
 
 def _compiled(model: Any, network: FaceResnet) -> Any:

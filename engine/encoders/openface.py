@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from engine.backend import tensorflow
+from engine.backend import tensorflow, tensorflow_version
+from engine.chip import Chip
 from engine.encoders.base import Card, Encoder
 from engine.encoders.openface_weights import Layers, read_weights
 from engine.errors import EncoderError
-from engine.faces import Chip
 from engine.places import local
 
 _CHIP = Chip(96, ((26.63, 16.06), (67.79, 15.26), (47.24, 40.52), (29.48, 61.62), (66.76, 60.88)))
@@ -50,7 +50,7 @@ BLOCKS: dict[str, Inception] = {
 }
 
 
-def load(card: Card, *, flip: bool, weights: str | None) -> Encoder:
+def load(card: Card, *, flip: bool, weights: str | None, runtime: str | None) -> Encoder:  # noqa: ARG001 - TensorFlow runs it
     """Build the network from the folder of CSV files that `weights` names.
 
     Raises:
@@ -66,7 +66,14 @@ class OpenFace(Encoder):
     """3,743,280 parameters, 96x96 RGB in 0..1."""
 
     def __init__(self, card: Card, tensors: dict[str, np.ndarray], *, flip: bool, weights: str | None, weights_hash: str) -> None:
-        super().__init__(card, flip=flip, weights=weights, weights_hash=weights_hash, preprocessing=f"{card.name}: rgb / 255")
+        super().__init__(
+            card,
+            flip=flip,
+            weights=weights,
+            weights_hash=weights_hash,
+            preprocessing=f"{card.name}: rgb / 255",
+            runtime=tensorflow_version(),
+        )
         self.model = build(course=card.name == COURSE_CARD.name)
         set_weights(self.model, tensors)
         tf = tensorflow()

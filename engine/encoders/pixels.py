@@ -1,10 +1,13 @@
 """The baseline that the field starts from: the picture itself as the descriptor."""
 
+from functools import cache
+
 import cv2
 import numpy as np
 
 from engine.encoders.base import Card, Encoder
 from engine.encoders.dlib_resnet import CARD as DLIB
+from engine.encoders.dlib_resnet import POINTS_BEFORE
 
 _SIDE = 32
 _SEED = 20_170_131
@@ -20,7 +23,7 @@ CARD = Card(
 )
 
 
-def load(card: Card, *, flip: bool, weights: str | None) -> Encoder:  # noqa: ARG001 - every encoder is loaded alike
+def load(card: Card, *, flip: bool, weights: str | None, runtime: str | None) -> Encoder:  # noqa: ARG001 - every encoder is loaded alike
     """There is nothing to load; the registry refuses `weights`."""
     return Pixels(
         card, flip=flip, weights=None, weights_hash=f"seed {_SEED}", preprocessing=f"grey {_SIDE}x{_SIDE}, mean-free, unit"
@@ -29,6 +32,8 @@ def load(card: Card, *, flip: bool, weights: str | None) -> Encoder:  # noqa: AR
 
 class Pixels(Encoder):
     """A normalised, mean-free 32x32 grey chip, reduced by a fixed orthogonal projection."""
+
+    points_of_crops = POINTS_BEFORE
 
     def forward(self, chips: np.ndarray) -> np.ndarray:
         grey = [
@@ -40,6 +45,7 @@ class Pixels(Encoder):
         return pixels @ _projection(self.card.dim)
 
 
+@cache
 def _projection(dim: int) -> np.ndarray:
     """The first `dim` columns of a random orthogonal matrix, shape (1024, dim)."""
     random = np.random.Generator(np.random.PCG64(_SEED)).standard_normal((_SIDE * _SIDE, dim))

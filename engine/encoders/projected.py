@@ -16,6 +16,7 @@ class Projected(Encoder):
     def __init__(self, encoder: Encoder, path: Path) -> None:
         self.encoder, self.path, self.projection = encoder, path, read_projection(path)
         self.card, self.flip, self.weights = encoder.card, encoder.flip, encoder.weights
+        self.runtime = encoder.runtime
 
     def forward(self, chips: np.ndarray) -> np.ndarray:
         return self.encoder.forward(chips)

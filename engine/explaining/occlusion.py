@@ -95,7 +95,7 @@ def _chip(path: Path, embedder: Embedder) -> np.ndarray:
         picture = decode(path)
     except ImageProblem as problem:
         raise PhotographsError(f"{path}: {problem}") from problem
-    (faces,) = aligner(embedder.faces)([picture], embedder.encoder.card.chip)
+    faces = aligner(embedder.faces)(picture, embedder.encoder.card.chip)
     if not faces:
         raise PhotographsError(f"{path}: no face found, so there is nothing to explain")
     return faces[0].chip

@@ -1,6 +1,7 @@
 """A gallery whose templates live in Milvus: every verb of a gallery in a folder, and the same decisions."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +28,9 @@ from engine.streams import batched, map_ahead
 from engine.templates import Templates
 from indexes.base import Progress
 
+if TYPE_CHECKING:
+    from engine.images import LeftOut
+
 # Probes of one search.
 _PROBES = 1024
 
@@ -39,6 +43,7 @@ class MilvusGallery(Recogniser):
     """
 
     def __init__(self, client: Client) -> None:
+        super().__init__()
         self.path: Address = client.address
         self._client = client
         self._look()
@@ -171,6 +176,7 @@ class MilvusGallery(Recogniser):
         faces: str | None = None,
         on_duplicate: str = "replace",
         sources: bool = True,
+        left_out: "Callable[[LeftOut], None] | None" = None,
         wait: float = 0,  # noqa: ARG002 - Milvus orders its writers
     ) -> Enrolment:
         """As `Gallery.enroll`: durable when it returns, and seen by the next search of anybody.
@@ -179,7 +185,7 @@ class MilvusGallery(Recogniser):
         """
         if on_duplicate not in DUPLICATES:
             raise GalleryError(f"--on-duplicate {on_duplicate}: expected {', '.join(DUPLICATES)}")
-        templates, problems = self._embed(people, identity, faces, sources)
+        templates, problems = self._embed(people, identity, faces, sources, left_out)
         if problems and not len(templates):
             return Enrolment(0, 0, 0, tuple(problems))
         self._check(templates)

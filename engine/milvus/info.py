@@ -28,6 +28,7 @@ class MilvusInfo:
     flip: bool
     alignment: str | None
     threshold: float | None
+    runtime: str | None
     index: str
     exact: bool
     effort: int | None
@@ -53,6 +54,7 @@ def describe(client: Client, catalogue: Catalogue, size: Size) -> MilvusInfo:
         flip=made.flip,
         alignment=made.alignment,
         threshold=made.threshold,
+        runtime=made.runtime,
         index=catalogue.kind.name,
         exact=catalogue.kind.effort is None,
         effort=catalogue.effort,

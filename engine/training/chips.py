@@ -10,10 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from engine.chip import Chip
+from engine.embed import load_picture
 from engine.errors import ImageProblem, TrainingError
-from engine.faces import Chip, aligner, alignment
+from engine.faces import aligner, alignment
 from engine.files import whole_file
-from engine.images import decode
 from engine.labels import Photograph
 from engine.problems import Problem
 from engine.streams import batched, map_ahead
@@ -97,16 +98,11 @@ def _cut(
 def _aligned(
     photographs: Sequence[Photograph], chip: Chip, faces: str
 ) -> Iterator[tuple[Photograph, np.ndarray | None, str | None]]:
-    pictures: list[np.ndarray | str] = []
+    align = aligner(faces)
     for photograph in photographs:
         try:
-            pictures.append(photograph.image if isinstance(photograph.image, np.ndarray) else decode(photograph.image))
+            found = align(load_picture(photograph), chip)
         except ImageProblem as problem:
-            pictures.append(str(problem))
-    found = iter(aligner(faces)([picture for picture in pictures if isinstance(picture, np.ndarray)], chip))
-    for photograph, picture in zip(photographs, pictures, strict=True):
-        if isinstance(picture, str):
-            yield photograph, None, picture
+            yield photograph, None, str(problem)
             continue
-        those = next(found)
-        yield photograph, (those[0].chip if those else None), (None if those else "no face found")
+        yield photograph, (found[0].chip if found else None), (None if found else "no face found")

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from engine.backend import tensorflow
+from engine.chip import Chip
 from engine.encoders import custom, dlib_resnet, openface
 from engine.errors import EncoderError, TrainingError
-from engine.faces import Chip
 from engine.files import whole_file
 
 SMALL, OPENFACE = "small", "openface"

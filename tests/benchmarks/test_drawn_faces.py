@@ -35,7 +35,7 @@ def test_pictures_repeat_and_differ() -> None:
     np.testing.assert_array_equal(passport[:210], again[:210])  # below is the shirt
 
 
-def test_the_detector_finds_them_and_the_encoder_knows_them(pictures: list[np.ndarray], dlib_resnet: Encoder) -> None:
+def test_the_detector_finds_them_and_the_encoder_knows_them(pictures: list[np.ndarray], sface: Encoder) -> None:
     """At least 95 % found, rank-1 at least 90 %, and at least 20 points above the pixels themselves."""
 
     def rank_1(encoder: str | Encoder) -> float:
@@ -48,7 +48,7 @@ def test_the_detector_finds_them_and_the_encoder_knows_them(pictures: list[np.nd
         nearest = np.linalg.norm(probes[:, None] - enrolled[None], axis=2).argmin(axis=1)
         return float((nearest == np.arange(len(both))).mean())
 
-    network, pixels = rank_1(dlib_resnet), rank_1("pixels")
+    network, pixels = rank_1(sface), rank_1("pixels")
     assert network >= 0.9
     assert network >= pixels + 0.2
 

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.synthetic_templates import Population, Shape
+from engine.encoders.sface import CARD
 
 ONEK = str(Path(sys.executable).with_name("onek"))
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -74,9 +75,33 @@ def test_the_whole_way(run: Run, photos: Path, tmp_path: Path) -> None:
     assert other.stdout.startswith("not the same: photos/person3.jpg is 0.")
 
     info = json.loads(run("info", "g", "--json").stdout)
-    assert (info["identities"], info["encoder"], info["threshold"], info["flip"]) == (12, "dlib-resnet", 0.425, True)
-    assert "dlib-resnet" in run("info", "g").stdout
+    assert (info["identities"], info["encoder"], info["threshold"], info["flip"]) == (12, "sface", CARD.threshold, CARD.flip)
+    assert info["runtime"].startswith("OpenCV 5.")
+    shown = run("info", "g").stdout
+    assert "sface" in shown
+    assert "float32" in shown
     refused(run("identify", "t.parquet", "-g", "g", "-o", "r.csv"), "r.csv exists already", "--overwrite")
+
+
+def test_photographs_to_names_without_tensorflow(photos: Path) -> None:
+    code = """
+import sys
+from typer.testing import CliRunner
+from engine.cli import app
+for arguments in (
+    ["embed", "photos", "-o", "t.parquet"],
+    ["build-index", "t.parquet", "-o", "g"],
+    ["identify", "photos/person1.jpg", "-g", "g", "-o", "r.csv"],
+    ["verify", "photos/person1.jpg", "person1", "-g", "g"],
+    ["enroll", "photos/person2.jpg", "--identity", "two", "-g", "g"],
+):
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+heavy = {"tensorflow", "keras", "matplotlib", "ray", "pymilvus"} & set(sys.modules)
+assert not heavy, heavy
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=photos.parent, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_vectors_alone_never_load_tensorflow(vectors: Path) -> None:
@@ -90,7 +115,7 @@ done = CliRunner().invoke(app, ["build-index", "v.parquet", "--out", "g"])
 assert done.exit_code == 0, done.output
 done = CliRunner().invoke(app, ["identify", "v.parquet", "--gallery", "g", "--out", "r.parquet", "--threshold", "0.5"])
 assert done.exit_code == 0, done.output
-heavy = {"tensorflow", "keras", "mtcnn", "matplotlib"} & set(sys.modules)
+heavy = {"tensorflow", "keras", "cv2", "onnx", "matplotlib"} & set(sys.modules)
 assert not heavy, heavy
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=vectors.parent, capture_output=True, text=True, check=False)
@@ -109,7 +134,16 @@ def test_help_names_every_command(run: Run) -> None:
     for command in ("embed", "build-index", "identify", "verify", "info", "encoders", "calibrate", "audit", "benchmark", "demo"):
         assert command in shown.stdout
     listed = run("encoders", env={**os.environ, "COLUMNS": "220"}).stdout
-    for word in ("dlib-resnet (default)", "CC0-1.0", "0.425", "openface-course", "pixels", "PATH.onnx"):
+    for word in (
+        "sface (default)",
+        "Apache-2.0",
+        f"{CARD.threshold:g}",
+        "dlib-resnet",
+        "CC0-1.0",
+        "openface-course",
+        "pixels",
+        "PATH.onnx",
+    ):
         assert word in listed
     assert run("--version").stdout.startswith("onek 0.")
 

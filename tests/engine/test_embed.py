@@ -25,8 +25,8 @@ def pixels() -> Embedder:
     return Embedder(load_encoder("pixels"), "none")
 
 
-def test_photographs_to_templates(photos: Path, drawn: list[np.ndarray], dlib_resnet: Encoder) -> None:
-    made = embed_images(photos, dlib_resnet)
+def test_photographs_to_templates(photos: Path, drawn: list[np.ndarray], sface: Encoder) -> None:
+    made = embed_images(photos, sface)
     assert made.problems == ()
     table = made.templates.table
     assert table["identity"].to_pylist() == sorted(f"person{i}" for i in range(12))
@@ -35,20 +35,20 @@ def test_photographs_to_templates(photos: Path, drawn: list[np.ndarray], dlib_re
     assert table["face"].to_pylist() == [0] * 12
     assert all(0 < x < 125 and 60 < w < 160 for x, _, w, _ in table["box"].to_pylist())
     assert min(table["quality"].to_pylist()) > 0.8
-    in_memory = embed_images(drawn, dlib_resnet).templates
+    in_memory = embed_images(drawn, sface).templates
     order = [int(Path(source).stem[6:]) for source in table["source"].to_pylist()]
     assert np.linalg.norm(in_memory.vectors[order] - made.templates.vectors, axis=1).max() < 0.15  # JPEG only
 
 
 def test_no_image_vanishes(
-    photos: Path, save: Callable[[np.ndarray, str], Path], pixels: Embedder, dlib_resnet: Encoder, tmp_path: Path
+    photos: Path, save: Callable[[np.ndarray, str], Path], pixels: Embedder, sface: Encoder, tmp_path: Path
 ) -> None:
     save(np.full((200, 200, 3), 128, np.uint8), "photos/aaa_nobody.png")
     whole = (photos / "person5.jpg").read_bytes()
     (photos / "person5.jpg").write_bytes(whole[: len(whole) // 2])
     (photos / "zzz_empty.jpg").write_bytes(b"")
     out = tmp_path / "t.parquet"
-    made = embed_to_file(find_photographs([photos]), Embedder(dlib_resnet), out)
+    made = embed_to_file(find_photographs([photos]), Embedder(sface), out)
     assert (made.images, made.templates, made.problems) == (14, 11, 3)
     rows = problems_path(out).read_text().splitlines()
     assert rows[0] == "source,reason"
@@ -58,17 +58,17 @@ def test_no_image_vanishes(
     assert not partial_folder(out).exists()
 
 
-def test_all_faces_of_a_group(drawn: list[np.ndarray], save: Callable[[np.ndarray, str], Path], dlib_resnet: Encoder) -> None:
+def test_all_faces_of_a_group(drawn: list[np.ndarray], save: Callable[[np.ndarray, str], Path], sface: Encoder) -> None:
     group = save(np.hstack([drawn[0], drawn[1], cv2.resize(drawn[2], (200, 250))]), "group.png")
-    made = embed_images(group, dlib_resnet, faces="all")
+    made = embed_images(group, sface, faces="all")
     table = made.templates.table
     assert table["face"].to_pylist() == [0, 1, 2]
     assert table["template_id"].to_pylist() == [f"{group}#{number}" for number in range(3)]
     assert table["identity"].null_count == 3
-    labelled = embed_images(group, dlib_resnet, faces="all", labels="stem")
+    labelled = embed_images(group, sface, faces="all", labels="stem")
     assert len(labelled.templates) == 0
     assert "3 faces, but the photograph is labelled as one identity (group)" in labelled.problems[0].reason
-    assert len(embed_images(group, dlib_resnet).templates) == 1
+    assert len(embed_images(group, sface).templates) == 1
 
 
 def test_a_blank_crop_is_a_problem(pixels: Embedder) -> None:
@@ -94,12 +94,6 @@ def test_many_batches_keep_their_order(drawn: list[np.ndarray], pixels: Embedder
     outcomes = list(pixels.stream(find_photographs([tmp_path]), told.append))
     assert [outcome.photograph.image for outcome in outcomes] == paths
     assert sum(told) == 150
-
-
-def test_a_picture_has_one_template_whatever_its_batch_and_thread(drawn: list[np.ndarray], dlib_resnet: Encoder) -> None:
-    pictures = [drawn[number % 12] for number in range(100)]
-    vectors = embed_images(pictures, dlib_resnet).templates.vectors
-    np.testing.assert_allclose(vectors, vectors[np.arange(100) % 12], atol=1e-4)
 
 
 def test_templates_without_their_photographs_names(photos: Path, pixels: Embedder, tmp_path: Path) -> None:
@@ -159,7 +153,7 @@ def test_resume_wants_the_same_run(photos: Path, pixels: Embedder, tmp_path: Pat
     assert embed_to_file(photographs, pixels, out, resume=True).templates == 12
 
 
-def test_resume_wants_the_same_faces(photos: Path, dlib_resnet: Encoder, tmp_path: Path) -> None:
+def test_resume_wants_the_same_faces(photos: Path, sface: Encoder, tmp_path: Path) -> None:
     photographs = find_photographs([photos], "none")
     out = tmp_path / "t.parquet"
 
@@ -168,9 +162,9 @@ def test_resume_wants_the_same_faces(photos: Path, dlib_resnet: Encoder, tmp_pat
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        embed_to_file(photographs, Embedder(dlib_resnet, "largest"), out, progress=stop)
+        embed_to_file(photographs, Embedder(sface, "largest"), out, progress=stop)
     with pytest.raises(OutputError, match="was with --faces largest, this one with --faces all"):
-        embed_to_file(photographs, Embedder(dlib_resnet, "all"), out, resume=True)
+        embed_to_file(photographs, Embedder(sface, "all"), out, resume=True)
 
 
 RUN = """

@@ -1,3 +1,4 @@
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,26 @@ def test_the_fingerprint_holds_weights_and_preprocessing(tmp_path: Path) -> None
     assert load_encoder(str(write_onnx(tmp_path, dim=64))).provenance("a").fingerprint != first
 
 
+def test_fingerprints_stay_as_they_were(tmp_path: Path) -> None:
+    """Galleries hold those of networks described without `layout` and `output`."""
+    path = write_onnx(tmp_path, mean=[10, 20, 30.5], scale=0.5, channels="bgr")
+    parts = {
+        "weights": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "preprocessing": '[[10, 20, 30.5], 0.5, "bgr", 16]',
+        "flip": True,
+        "points": [[4.0, 5.0], [12.0, 5.0], [8.0, 9.0], [5.0, 12.0], [11.0, 12.0]],
+        "alignment": "a",
+    }
+    was = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    assert load_encoder(str(path)).provenance("a").fingerprint == was
+    assert (
+        load_encoder(str(write_onnx(tmp_path, mean=[10, 20, 30.5], scale=0.5, channels="bgr", layout="nchw")))
+        .provenance("a")
+        .fingerprint
+        != was
+    )
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -92,14 +113,40 @@ def test_the_fingerprint_holds_weights_and_preprocessing(tmp_path: Path) -> None
         ({"threshold": 3}, "threshold is 3, expected a distance, 0 to 2"),
         ({"dim": 100}, r"shape \(2, 512\), the description says \(2, 100\)"),
         ({"colour": 1}, "colour not known"),
+        ({"a\nb" * 99: 1}, r"/net\.json: [^\n]{,60} not known[^\n]*$"),
+        ({"size": True}, "size is True, expected a whole number"),
+        ({"size": 10**30}, "size is 1000.*000, expected a whole number"),
+        ({"dim": True}, "dim is True, expected a whole number"),
+        ({"dim": 1e3}, "dim is 1000.0, expected a whole number"),
+        ({"points": [[1, 2]] * 4 + [[1, float("nan")]]}, "points is .* expected five pairs"),
+        ({"points": [[1, 2]] * 4 + [[1, "2"]]}, "points is .* expected five pairs"),
+        ({"points": list(range(10_000))}, r"points is \[0, 1, 2, 3, 4, 5, \.\.\.\], expected five pairs"),
+        ({"points": {"0": 1}}, "points is .* expected five pairs"),
+        ({"points": [0] * 1_000_000}, "larger than 1000000 bytes"),
+        ({"mean": [1, 2, [3]]}, "mean is .* expected three numbers"),
+        ({"mean": [1, 2, 10**400]}, "mean is .* expected three numbers"),
+        ({"mean": ["1", "2", "3"]}, "mean is .* expected three numbers"),
+        ({"scale": 1e300}, "scale is 1e.300, expected a number"),
+        ({"scale": False}, "scale is False, expected a number"),
+        ({"channels": ["rgb"]}, "channels is .* expected rgb or bgr"),
+        ({"channels": {"rgb": {}}}, "channels is .* expected rgb or bgr"),
+        ({"layout": ["nchw"]}, "layout is .* expected nchw or nhwc"),
+        ({"layout": "nhwc"}, r"its input has the shape \(1, 3, 16, 16\), expected"),
+        ({"output": 3}, "output is 3, expected a name"),
+        ({"output": "other"}, "has no output other, only template"),
+        ({"threshold": "1"}, "threshold is '1', expected a distance"),
+        ({"source": ["x"]}, "source is .* expected words"),
+        ({"licence": {}}, "licence is {}, expected words"),
         ({"size": 24}, "does not run on chips of 24 pixels"),
     ],
 )
 def test_descriptions_that_do_not_fit(tmp_path: Path, fields: dict[str, Any], message: str) -> None:
     path = write_onnx(tmp_path)
     path.with_suffix(".json").write_text(json.dumps({**FIELDS, **fields}))
-    with pytest.raises(EncoderError, match=message):
+    with pytest.raises(EncoderError, match=message) as caught:
         load_encoder(str(path))
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 500
 
 
 def test_files_that_are_not_there_or_not_what_they_say(tmp_path: Path) -> None:
@@ -108,6 +155,12 @@ def test_files_that_are_not_there_or_not_what_they_say(tmp_path: Path) -> None:
     path = write_onnx(tmp_path)
     description = path.with_suffix(".json")
     description.write_text("{")
+    with pytest.raises(EncoderError, match="not a JSON file"):
+        load_encoder(str(path))
+    description.write_text("[" * 100_000)
+    with pytest.raises(EncoderError, match="not a JSON file"):
+        load_encoder(str(path))
+    description.write_bytes(b"\xff{}")
     with pytest.raises(EncoderError, match="not a JSON file"):
         load_encoder(str(path))
     description.write_text("[1]")
@@ -126,7 +179,7 @@ def test_files_that_are_not_there_or_not_what_they_say(tmp_path: Path) -> None:
 
 
 def test_names_that_do_not_exist() -> None:
-    with pytest.raises(EncoderError, match=r"expected dlib-resnet, .* Did you mean dlib-resnet\?"):
+    with pytest.raises(EncoderError, match=r"expected sface, .* Did you mean dlib-resnet\?"):
         load_encoder("dlib-resnt")
     with pytest.raises(EncoderError, match="pixels takes no --weights"):
         load_encoder("pixels", weights="x")

@@ -57,7 +57,8 @@ def test_what_is_there_fits_the_stored_statistics(folder: Path, real_data: Path)
     shapes = {name: shape for name, shape in tensor_shapes().items() if (folder / f"{name}.csv").is_file()}
     tensors = {name: read_tensor(folder, name, shape) for name, shape in shapes.items()}
     pictures = [decode(path) for path in find_images(real_data / "lfw-dev")[:96]]
-    chips = np.stack([faces[0].chip for faces in largest_face(pictures, CARD.chip) if faces]).astype(np.float32) / 255
+    found = [largest_face(picture, CARD.chip) for picture in pictures]
+    chips = np.stack([faces[0].chip for faces in found if faces]).astype(np.float32) / 255
 
     def variance_ratios(course: bool) -> dict[str, float]:
         model = build(course)

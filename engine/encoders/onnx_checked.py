@@ -1,0 +1,182 @@
+"""A runtime for an ONNX network that somebody brought: one that is seen to give what the network is meant to give.
+
+OpenCV 5 takes networks whose numbers it then gets wrong without a word. So onnx's own reference computes one chip too, and a
+runtime that differs is passed over. When an encoder is loaded that takes a second for a network like SFace, and five for a
+ResNet-100. Half precision is not tried: how far it leads away depends on the chip.
+"""
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from engine.encoders.onnx_model import OnnxModel
+from engine.encoders.onnx_shapes import sized
+from engine.encoders.onnx_truth import meant
+from engine.encoders.runtimes import AT_ONCE, OPENCV, OPENVINO, RUNTIMES, Network, network
+from engine.errors import EncoderError
+from engine.opencv import quiet_opencv
+
+# How far templates of one chip may lie from each other: from two runtimes, and in two batches.
+_FAR, _BATCH_FAR = 0.02, 1e-5
+# The largest batch that a network may have fixed inside.
+_LARGEST_BATCH = 64
+
+
+class Grouped:
+    """Gives a network its inputs in groups of one size, the last filled up with blank ones."""
+
+    def __init__(self, inner: Network, size: int) -> None:
+        self.about = inner.about
+        self._inner = inner
+        self._size = size
+
+    def __call__(self, inputs: np.ndarray) -> np.ndarray:
+        filled = np.concatenate([inputs, np.zeros((-len(inputs) % self._size, *inputs.shape[1:]), inputs.dtype)])
+        groups = (filled[start : start + self._size] for start in range(0, len(filled), self._size))
+        return np.concatenate([self._inner(group).reshape(self._size, -1) for group in groups])[: len(inputs)]
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """What there is to try a network with.
+
+    `inputs` are chips, all different. `ways` are the network's forms, each with the number of inputs that it must be given at
+    once, None for any. `values` is all that the form `proto` is meant to compute from `seen`; or else `unknown` says why nobody
+    knows.
+    """
+
+    inputs: np.ndarray
+    ways: list[tuple[bytes, int | None]]
+    proto: onnx.ModelProto
+    seen: np.ndarray
+    values: dict[str, np.ndarray]
+    unknown: str
+
+
+def checked(model: OnnxModel, inputs: np.ndarray, runtime: str) -> Network:
+    """The network on `runtime`, or else on another that is installed.
+
+    Args:
+        model: a prepared network.
+        inputs: chips to try it with as the network takes them, all different, float32 (n, ...), n at least 2.
+        runtime: the one that is tried first.
+
+    Raises:
+        EncoderError: none runs the network as it is meant; names the operator at which they fail.
+    """
+    trial = _trial(model, inputs)
+    installed = [name for name in RUNTIMES if name == OPENCV or find_spec("openvino") is not None]
+    failures: dict[str, str] = {}
+    with quiet_opencv():
+        for name in sorted(installed, key=lambda name: name != runtime):
+            try:
+                found = _steady(trial, name)
+                _see_that_it_agrees(trial, found, name)
+            except EncoderError as error:
+                failures[name] = str(error)
+            else:
+                return found
+        found_out = "; ".join(f"{said}{_where(trial, name)}" for name, said in failures.items())
+    raise EncoderError(found_out if len(failures) == len(RUNTIMES) else f"{found_out}; pip install 'onek[openvino]' may help")
+
+
+def _trial(model: OnnxModel, inputs: np.ndarray) -> _Trial:
+    batch = model.shape[0] if model.shape else None
+    proto, small = sized(model.proto, (1, *inputs.shape[1:]), any_number=True)
+    data = proto.SerializeToString()
+    ways: list[tuple[bytes, int | None]] = [(data, None), (data, 1)]
+    forms = [(proto, inputs[:1])]
+    if batch is not None and 1 < batch <= _LARGEST_BATCH:
+        # Its batch may be a number inside as well.
+        closed, closed_small = sized(model.proto, (batch, *inputs.shape[1:]), any_number=False)
+        ways.append((closed.SerializeToString(), batch))
+        forms.append((closed, np.resize(inputs, (batch, *inputs.shape[1:]))))
+        small = small or closed_small
+    unknown = "it cannot be told beforehand how large the values inside are"
+    for form, seen in forms if small else []:
+        try:
+            values = meant(form, seen)
+        except EncoderError as error:
+            unknown = str(error)
+            continue
+        if not np.isfinite(values[form.graph.output[0].name]).all():
+            raise EncoderError("a chip gives NaN or infinity; the network or its mean and scale are wrong")
+        return _Trial(inputs, ways, form, seen, values, "")
+    return _Trial(inputs, ways, proto, inputs[:1], {}, unknown)
+
+
+def _steady(trial: _Trial, name: str) -> Network:
+    """The network on a runtime, given as many inputs at once as leaves what it gives for each of them alone."""
+    failure = None
+    for data, size in trial.ways:
+        try:
+            one = network(data, name, half=False, at_once=size or AT_ONCE)
+            found: Network = one if size is None else Grouped(one, size)
+            alone, together = found(trial.inputs[1:2]), found(trial.inputs)
+        except EncoderError as error:
+            failure = failure or error
+            continue
+        count = len(trial.inputs)
+        if together.size == count * alone.size and _apart(together.reshape(count, -1)[1], alone) <= _BATCH_FAR:
+            return found
+    raise failure or EncoderError("what it gives for a chip depends on the others in the batch")
+
+
+def _see_that_it_agrees(trial: _Trial, found: Network, name: str) -> None:
+    alone = found(trial.inputs[:1])
+    if trial.values:
+        expected = trial.values[trial.proto.graph.output[0].name].reshape(len(trial.seen), -1)[0]
+        if not _apart(alone, expected) <= _FAR:
+            raise EncoderError(f"{found.about}, gives other numbers than ONNX means")
+        return
+    other = OPENVINO if name == OPENCV else OPENCV
+    if other == OPENVINO and find_spec("openvino") is None:
+        raise EncoderError(f"{trial.unknown}, so that nobody knows whether {found.about}, is right")
+    if not _apart(alone, _steady(trial, other)(trial.inputs[:1])) <= _FAR:
+        raise EncoderError(f"{trial.unknown}, and {found.about}, differs from {other}")
+
+
+def _where(trial: _Trial, name: str) -> str:
+    """The first operator at which a runtime fails or differs, in words; nothing where none is found."""
+    nodes = trial.proto.graph.node
+    low, high = 0, len(nodes) - 1
+    if not _fails(trial, name, high):
+        return ""
+    while low < high:
+        middle = (low + high) // 2
+        if _fails(trial, name, middle):
+            high = middle
+        else:
+            low = middle + 1
+    node = nodes[high]
+    domain = f"{node.domain}." if node.domain else ""
+    return f", at its operator {domain}{node.op_type} ({node.name or node.output[0]})"
+
+
+def _fails(trial: _Trial, name: str, last: int) -> bool:
+    """Whether a runtime fails or differs in what the nodes up to `last` give."""
+    part = onnx.ModelProto()
+    part.CopyFrom(trial.proto)
+    output = part.graph.node[last].output[0]
+    del part.graph.node[last + 1 :]
+    del part.graph.output[:]
+    value = trial.values.get(output)
+    kind = TensorProto.FLOAT if value is None else helper.np_dtype_to_tensor_dtype(value.dtype)
+    part.graph.output.append(helper.make_tensor_value_info(output, kind, None if value is None else value.shape))
+    try:
+        made = network(part.SerializeToString(), name, half=False, at_once=len(trial.seen))(trial.seen)
+    except EncoderError:
+        return True
+    return value is not None and value.dtype == np.float32 and not _apart(made, value) <= _FAR
+
+
+def _apart(one: np.ndarray, other: np.ndarray) -> float:
+    """The Euclidean distance of two values as unit vectors; infinite if they have not as many numbers."""
+    if one.size != other.size:
+        return float("inf")
+    first, second = (value.astype(np.float64).ravel() for value in (one, other))
+    first, second = (value / max(float(np.linalg.norm(value)), float(np.finfo(np.float32).tiny)) for value in (first, second))
+    return float(np.linalg.norm(first - second))

@@ -1,0 +1,37 @@
+"""What an ONNX network is meant to give: computed by onnx's own reference, slowly, for what runtimes give to be held against."""
+
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx.reference import ReferenceEvaluator
+from onnx.reference.ops.op_batch_normalization import BatchNormalization_14
+from onnx.reference.ops.op_dequantize_linear import DequantizeLinear_23
+
+from engine.errors import EncoderError
+
+
+class BatchNormalization(BatchNormalization_14):  # type: ignore[misc] # onnx's reference has no types
+    """Before opset 14 nothing told training from use, and the reference takes it for training."""
+
+    def _run(self, *inputs: np.ndarray, training_mode: int | None = None, **attributes: Any) -> tuple[np.ndarray, ...]:
+        return super()._run(*inputs, training_mode=training_mode or 0, **attributes)
+
+
+class DequantizeLinear(DequantizeLinear_23):  # type: ignore[misc]
+    """The reference has none from before opset 19, which was the same."""
+
+
+def meant(proto: onnx.ModelProto, inputs: np.ndarray) -> dict[str, np.ndarray]:
+    """All that a network computes from `inputs`, by name; its output among it.
+
+    Raises:
+        EncoderError: the reference cannot run it; says why.
+    """
+    try:
+        evaluator = ReferenceEvaluator(proto, new_ops=[BatchNormalization, DequantizeLinear])
+        with np.errstate(all="ignore"):
+            values = evaluator.run(None, {proto.graph.input[0].name: inputs}, intermediate=True)
+    except Exception as error:  # whatever numpy and the reference raise for an operator that does not fit
+        raise EncoderError(f"onnx's reference cannot run it: {error}") from error
+    return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}

@@ -1,0 +1,152 @@
+"""What runs a network: OpenCV, which is there anyway, or OpenVINO, which is faster and takes longer to start."""
+
+import importlib
+import re
+import sys
+from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+
+from engine.errors import EncoderError
+from engine.opencv import quiet_opencv
+from engine.pool import Pool
+
+OPENCV, OPENVINO = "opencv", "openvino"
+RUNTIMES = (OPENCV, OPENVINO)
+# Photographs from which on OpenVINO's start is paid for by its speed.
+LONG = 100
+# Inputs in one call: more are no faster, and take more memory.
+AT_ONCE = 16
+_PLACES = re.compile(
+    r"OpenCV\(\S+\) \S+ error: (\(\S+ [^)]*\))?|in function '.*?'|> "
+    r"|Exception from \S+:|Check '.*?' failed at \S+:|FrontEnd API failed with \w+:|Model wasn't fully converted\..*?log:"
+)
+
+
+class Network(Protocol):
+    """A network that any number of threads may call. `about` names the runtime, its version and precision."""
+
+    about: str
+
+    def __call__(self, inputs: np.ndarray) -> np.ndarray:
+        """From float32 (n, ...) as the network takes them to its output, float32 (n, ...)."""
+
+
+def chosen(runtime: str | None, photographs: int | None) -> str:
+    """The runtime for so many photographs (None: nobody knows): the one that was asked for, else OpenVINO where it is installed
+    and the work is long.
+
+    Raises:
+        EncoderError: no such runtime, or it is not installed.
+    """
+    if runtime is None:
+        long = photographs is not None and photographs >= LONG
+        return OPENVINO if long and find_spec("openvino") is not None else OPENCV
+    if runtime not in RUNTIMES:
+        raise EncoderError(f"--runtime {runtime}: expected {' or '.join(RUNTIMES)}")
+    if runtime == OPENVINO and find_spec("openvino") is None:
+        raise EncoderError("--runtime openvino: it is not installed; pip install 'onek[openvino]'")
+    return runtime
+
+
+def network(model: bytes, runtime: str, *, half: bool = True, at_once: int = AT_ONCE) -> Network:
+    """An ONNX network, as `engine.encoders.onnx_model` prepares it, on a runtime.
+
+    Args:
+        model: the network.
+        runtime: one of `RUNTIMES`.
+        half: whether it may compute in half precision.
+        at_once: how many inputs it is given in one call, at most.
+
+    Raises:
+        EncoderError: the runtime cannot run it; says what it said.
+    """
+    return OpenVino(model, half, at_once) if runtime == OPENVINO else OpenCv(model, at_once)
+
+
+class OpenCv:
+    """On OpenCV's DNN, in single precision. A network of its keeps its input between two calls, so that each thread has one."""
+
+    def __init__(self, model: bytes, at_once: int) -> None:
+        self.about = f"OpenCV {cv2.__version__}, float32"
+        self._at_once = at_once
+        self._networks: Pool[Any] = Pool(partial(_opencv, np.frombuffer(model, np.uint8)))
+
+    def __call__(self, inputs: np.ndarray) -> np.ndarray:
+        with self._networks.one() as net:
+            return _in_parts(partial(self._forward, net), inputs, self._at_once)
+
+    @staticmethod
+    def _forward(net: Any, part: np.ndarray) -> np.ndarray:
+        try:
+            net.setInput(part)
+            return net.forward()
+        except cv2.error as error:
+            raise _cannot_run("OpenCV", error) from error
+
+
+class OpenVino:
+    """On OpenVINO, with `half` in half precision (bfloat16) where the processor has instructions for it."""
+
+    def __init__(self, model: bytes, half: bool, at_once: int) -> None:
+        openvino = _openvino()
+        core = openvino.Core()
+        half = half and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        options = {"INFERENCE_PRECISION_HINT": "bf16" if half else "f32", "PERFORMANCE_HINT": "THROUGHPUT"}
+        try:
+            compiled = core.compile_model(core.read_model(model), "CPU", options)
+        except RuntimeError as error:
+            raise _cannot_run("OpenVINO", error) from error
+        version = openvino.__version__.split("-", maxsplit=1)[0]
+        self.about = f"OpenVINO {version}, {'bfloat16' if half else 'float32'}"
+        self._at_once = at_once
+        self._requests: Pool[Any] = Pool(compiled.create_infer_request)
+
+    def __call__(self, inputs: np.ndarray) -> np.ndarray:
+        with self._requests.one() as request:
+            return _in_parts(partial(self._forward, request), inputs, self._at_once)
+
+    @staticmethod
+    def _forward(request: Any, part: np.ndarray) -> np.ndarray:
+        try:
+            return request.infer([part])[0]
+        except RuntimeError as error:
+            raise _cannot_run("OpenVINO", error) from error
+
+
+def _in_parts(forward: Callable[[np.ndarray], np.ndarray], inputs: np.ndarray, size: int) -> np.ndarray:
+    starts = range(0, len(inputs), size)
+    # What a runtime gives is its own memory, which its next call overwrites.
+    return np.concatenate([np.array(forward(inputs[start : start + size]), np.float32, ndmin=1) for start in starts])
+
+
+def _openvino() -> Any:
+    """OpenVINO, without the package beside it by which each import would be reported over the network."""
+    hidden = "openvino_telemetry"
+    sys.modules.setdefault(hidden, None)  # type: ignore[arg-type] # None makes its import an ImportError, which OpenVINO expects
+    try:
+        return importlib.import_module("openvino")
+    finally:
+        if sys.modules[hidden] is None:
+            del sys.modules[hidden]
+
+
+def _opencv(model: np.ndarray) -> Any:
+    with quiet_opencv():
+        try:
+            net = cv2.dnn.readNetFromONNX(model)
+        except cv2.error as error:
+            raise _cannot_run("OpenCV", error) from error
+    if net.empty():
+        raise EncoderError("OpenCV cannot run the network: it has an operator that OpenCV does not know")
+    return net
+
+
+def _cannot_run(runtime: str, error: Exception) -> EncoderError:
+    """In one line what a runtime said in many, without the places in its own source."""
+    said = " ".join(_PLACES.sub(" ", " ".join(str(error).split())).split())
+    return EncoderError(f"{runtime} cannot run the network: {said[:200]}")
