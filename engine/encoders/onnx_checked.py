@@ -13,7 +13,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from engine.encoders.onnx_model import OnnxModel
-from engine.encoders.onnx_shapes import sized
+from engine.encoders.onnx_shapes import refuse_unsound, sized
 from engine.encoders.onnx_truth import meant
 from engine.encoders.runtimes import AT_ONCE, OPENCV, OPENVINO, RUNTIMES, Network, network
 from engine.errors import EncoderError
@@ -84,28 +84,43 @@ def checked(model: OnnxModel, inputs: np.ndarray, runtime: str) -> Network:
 
 
 def _trial(model: OnnxModel, inputs: np.ndarray) -> _Trial:
-    batch = model.shape[0] if model.shape else None
-    proto, small = sized(model.proto, (1, *inputs.shape[1:]), any_number=True)
-    data = proto.SerializeToString()
-    ways: list[tuple[bytes, int | None]] = [(data, None), (data, 1)]
-    forms = [(proto, inputs[:1])]
-    if batch is not None and 1 < batch <= _LARGEST_BATCH:
-        # Its batch may be a number inside as well.
-        closed, closed_small = sized(model.proto, (batch, *inputs.shape[1:]), any_number=False)
-        ways.append((closed.SerializeToString(), batch))
-        forms.append((closed, np.resize(inputs, (batch, *inputs.shape[1:]))))
-        small = small or closed_small
-    unknown = "it cannot be told beforehand how large the values inside are"
-    for form, seen in forms if small else []:
+    """Runtimes are not given what is seen to be unsound: OpenCV then ends the whole process."""
+    ways: list[tuple[bytes, int | None]] = []
+    known: list[tuple[onnx.ModelProto, np.ndarray, dict[str, np.ndarray]]] = []
+    failure, unknown = None, "it cannot be told beforehand how large the values inside are"
+    batch = (model.shape[0] if model.shape else None) or 1
+    # A batch that the file fixes may be a number inside as well.
+    for number in (1, batch) if 1 < batch <= _LARGEST_BATCH else (1,):
+        seen = np.resize(inputs, (number, *inputs.shape[1:]))
         try:
-            values = meant(form, seen)
+            proto, small = sized(model.proto, seen.shape, any_number=number == 1)
+            values, why = _meant(proto, seen) if small else ({}, unknown)
+            if not values:
+                refuse_unsound(model.proto, seen.shape)
         except EncoderError as error:
-            unknown = str(error)
+            failure = failure or error
             continue
-        if not np.isfinite(values[form.graph.output[0].name]).all():
-            raise EncoderError("a chip gives NaN or infinity; the network or its mean and scale are wrong")
-        return _Trial(inputs, ways, form, seen, values, "")
-    return _Trial(inputs, ways, proto, inputs[:1], {}, unknown)
+        data = proto.SerializeToString()
+        ways += [(data, None), (data, 1)] if number == 1 else [(data, number)]
+        known.append((proto, seen, values))
+        unknown = why
+    if not known:
+        raise failure or EncoderError(unknown)
+    proto, seen, values = next((each for each in known if each[2]), known[0])
+    if values and not np.isfinite(values[proto.graph.output[0].name]).all():
+        raise EncoderError("a chip gives NaN or infinity; the network or its mean and scale are wrong")
+    if not values and find_spec("openvino") is None:
+        raise EncoderError(
+            f"{unknown}, so that nobody knows whether {OPENCV} would be right; pip install 'onek[openvino]' may help"
+        )
+    return _Trial(inputs, ways, proto, seen, values, unknown)
+
+
+def _meant(proto: onnx.ModelProto, seen: np.ndarray) -> tuple[dict[str, np.ndarray], str]:
+    try:
+        return meant(proto, seen), ""
+    except EncoderError as error:
+        return {}, str(error)
 
 
 def _steady(trial: _Trial, name: str) -> Network:
@@ -133,8 +148,6 @@ def _see_that_it_agrees(trial: _Trial, found: Network, name: str) -> None:
             raise EncoderError(f"{found.about}, gives other numbers than ONNX means")
         return
     other = OPENVINO if name == OPENCV else OPENCV
-    if other == OPENVINO and find_spec("openvino") is None:
-        raise EncoderError(f"{trial.unknown}, so that nobody knows whether {found.about}, is right")
     if not _apart(alone, _steady(trial, other)(trial.inputs[:1])) <= _FAR:
         raise EncoderError(f"{trial.unknown}, and {found.about}, differs from {other}")
 
@@ -174,8 +187,8 @@ def _fails(trial: _Trial, name: str, last: int) -> bool:
 
 
 def _apart(one: np.ndarray, other: np.ndarray) -> float:
-    """The Euclidean distance of two values as unit vectors; infinite if they have not as many numbers."""
-    if one.size != other.size:
+    """The Euclidean distance of two values as unit vectors; infinite if the first has not as many numbers, or some are none."""
+    if one.size != other.size or not np.isfinite(one).all():
         return float("inf")
     first, second = (value.astype(np.float64).ravel() for value in (one, other))
     first, second = (value / max(float(np.linalg.norm(value)), float(np.finfo(np.float32).tiny)) for value in (first, second))

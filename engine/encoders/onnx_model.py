@@ -63,6 +63,9 @@ def prepared(data: bytes, output: str | None = None) -> OnnxModel:
     nodes = written_out(nodes, graph, constants, opset)
     used = {name for node in nodes for name in _taken(node)} | {kept.name}
     inputs = [value for value in graph.input if value.name in used and value.name not in constants]
+    given = {"", *(name for node in nodes for name in node.output), *(each.name for each in (*graph.input, *graph.initializer))}
+    if missing := used - given - _given_inside(nodes):
+        raise EncoderError(f"damaged: nothing in it gives {', '.join(map(ascii, missing))}")
     if len(inputs) != 1:
         raise EncoderError(f"has {len(inputs)} inputs ({', '.join(value.name for value in inputs)}), expected 1, the chips")
     _take_floats(inputs[0], nodes)
@@ -256,6 +259,13 @@ def _taken(node: onnx.NodeProto) -> set[str]:
     return {*node.input, *(name for graph in _inside(node) for inner in graph.node for name in inner.input)} | {
         value.name for graph in _inside(node) for value in graph.output
     }
+
+
+def _given_inside(nodes: list[onnx.NodeProto]) -> set[str]:
+    """What the graphs inside nodes give themselves."""
+    graphs = [graph for node in nodes for graph in _inside(node)]
+    own = {name for graph in graphs for node in graph.node for name in node.output}
+    return own | {value.name for graph in graphs for value in (*graph.input, *graph.initializer)}
 
 
 def _needed(nodes: list[onnx.NodeProto], output: str) -> list[onnx.NodeProto]:

@@ -31,7 +31,7 @@ def sized(proto: onnx.ModelProto, shape: tuple[int, ...], *, any_number: bool) -
         EncoderError: a value inside is absurdly large; names its operator.
     """
     bare = _bare(proto, shape)
-    shapes = _shapes(bare, follow=False)
+    shapes = _shapes(bare)
     _refuse_absurd(proto, shapes)
     # onnx writes one down for each number in a list that might be a shape.
     if all(_count(sides) <= _LONGEST for sides in shapes.values() if len(sides) == 1):
@@ -48,6 +48,15 @@ def sized(proto: onnx.ModelProto, shape: tuple[int, ...], *, any_number: bool) -
             whole = (first, *sides[1:])
             value.CopyFrom(helper.make_tensor_value_info(value.name, TensorProto.FLOAT, whole))
     return told, all(_small(node, shapes) for node in proto.graph.node)
+
+
+def refuse_unsound(proto: onnx.ModelProto, shape: tuple[int, ...]) -> None:
+    """See that a network's values fit each other.
+
+    Raises:
+        EncoderError: they do not; says what onnx says.
+    """
+    _shapes(_bare(proto, shape), strict=True)
 
 
 def _small(node: onnx.NodeProto, shapes: Shapes) -> bool:
@@ -87,10 +96,10 @@ def _bare(proto: onnx.ModelProto, shape: tuple[int, ...]) -> onnx.ModelProto:
     return helper.make_model(bare, opset_imports=proto.opset_import, ir_version=max(proto.ir_version, 4))
 
 
-def _shapes(bare: onnx.ModelProto, *, follow: bool) -> Shapes:
-    """The shapes of all values; `follow`: also those that are computed from other shapes."""
+def _shapes(bare: onnx.ModelProto, *, follow: bool = False, strict: bool = False) -> Shapes:
+    """The shapes of all values. `follow`: also those that are computed from other shapes. `strict`: all must fit each other."""
     try:
-        graph = shape_inference.infer_shapes(bare, data_prop=follow).graph
+        graph = shape_inference.infer_shapes(bare, data_prop=follow, strict_mode=strict).graph
     except (shape_inference.InferenceError, RuntimeError, ValueError, MemoryError) as error:
         raise EncoderError(f"not a sound ONNX network: {error}") from error
     told = {

@@ -1,5 +1,6 @@
 """What an ONNX network is meant to give: computed by onnx's own reference, slowly, for what runtimes give to be held against."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import onnx
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.ops.op_batch_normalization import BatchNormalization_14
 from onnx.reference.ops.op_dequantize_linear import DequantizeLinear_23
+from onnx.reference.ops.op_max_pool import MaxPool as AnyMaxPool
 
 from engine.errors import EncoderError
 
@@ -22,6 +24,13 @@ class DequantizeLinear(DequantizeLinear_23):  # type: ignore[misc]
     """The reference has none from before opset 19, which was the same."""
 
 
+class MaxPool(AnyMaxPool):  # type: ignore[misc]
+    """Where steps are of one pixel the reference takes uneven padding for other padding; its way for longer steps is right."""
+
+    def _run(self, x: np.ndarray, **attributes: Any) -> tuple[np.ndarray, ...]:
+        return self._max_pool(x, **attributes)
+
+
 def meant(proto: onnx.ModelProto, inputs: np.ndarray) -> dict[str, np.ndarray]:
     """All that a network computes from `inputs`, by name; its output among it.
 
@@ -29,9 +38,9 @@ def meant(proto: onnx.ModelProto, inputs: np.ndarray) -> dict[str, np.ndarray]:
         EncoderError: the reference cannot run it; says why.
     """
     try:
-        evaluator = ReferenceEvaluator(proto, new_ops=[BatchNormalization, DequantizeLinear])
-        with np.errstate(all="ignore"):
+        evaluator = ReferenceEvaluator(proto, new_ops=[BatchNormalization, DequantizeLinear, MaxPool])
+        with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
             values = evaluator.run(None, {proto.graph.input[0].name: inputs}, intermediate=True)
-    except Exception as error:  # whatever numpy and the reference raise for an operator that does not fit
+    except Exception as error:  # whatever numpy and the reference raise for what they do not know or what does not fit
         raise EncoderError(f"onnx's reference cannot run it: {error}") from error
     return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}

@@ -83,6 +83,23 @@ def test_pictures_of_any_shape_without_a_face(shape: tuple[int, int]) -> None:
         assert find(grey(*shape), CHIP) == []
 
 
+@pytest.mark.parametrize("degrees", [10, 20, 30, 45, 90, 135, 180, 270])
+def test_landmarks_follow_a_head_that_is_turned(drawn: list[np.ndarray], degrees: int) -> None:
+    """By any angle: the detector's own follow a third of the way, and those of a picture on its side not at all."""
+    errors = []
+    for picture in drawn:
+        points = largest_landmarks(picture)
+        matrix = cv2.getRotationMatrix2D((124.5, 124.5), degrees, 1)
+        turned = largest_landmarks(cv2.warpAffine(picture, matrix, (250, 250), borderMode=cv2.BORDER_REPLICATE))
+        assert points is not None
+        if turned is not None:
+            expected = (points - (124.5 + 124.5j)) * np.exp(-1j * np.radians(degrees)) + (124.5 + 124.5j)
+            errors.append(np.abs(turned - expected).mean() / abs(points[0] - points[1]))
+    assert len(errors) >= 11
+    assert np.median(errors) < 0.12
+    assert sorted(errors)[-2] < 0.5
+
+
 def test_second_looks_agree_with_the_face(drawn: list[np.ndarray]) -> None:
     """What the mean of several looks gives is near what one look gives, mirrored pictures give mirrored landmarks."""
     for picture in drawn:

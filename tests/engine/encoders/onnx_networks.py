@@ -303,8 +303,8 @@ def constants_as_nodes() -> onnx.ModelProto:
 def kept_size() -> onnx.ModelProto:
     """Padding that the file names by its purpose, of which one end gets more."""
     nodes = [
-        node("Conv", "chip w1 b1", "c1", auto_pad="SAME_UPPER", strides=[2, 2]),
-        node("MaxPool", "c1", "p1", kernel_shape=[2, 2], auto_pad="SAME_LOWER"),
+        node("Conv", "chip w1 b1", "c1", auto_pad="SAME_LOWER", strides=[2, 2]),
+        node("MaxPool", "c1", "p1", kernel_shape=[2, 2], auto_pad="SAME_UPPER"),
         node("AveragePool", "p1", "a1", kernel_shape=[3, 3], strides=[2, 2], auto_pad="SAME_UPPER"),
         node("Conv", "a1 w2 b2", "p2", auto_pad="SAME_UPPER", dilations=[2, 2]),
         *head(),
