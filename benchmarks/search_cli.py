@@ -100,6 +100,9 @@ def gallery_command(
 def fit_command(
     templates: Annotated[list[Path], typer.Argument(metavar="T.parquet...", help="Labelled templates of one encoder.")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FIT.npz", help="The table to write.")],
+    within: Annotated[
+        Path | None, typer.Option(metavar="ENCODER.within.npy", help="Write how templates of one identity differ, too.")
+    ] = None,
 ) -> None:
     """Fit the generator of synthetic templates to real ones, and say how its distances compare."""
     import numpy as np
@@ -117,6 +120,8 @@ def fit_command(
     names = np.asarray(read.table["identity"].to_pylist())
     made = fit(read.vectors, np.unique(names, return_inverse=True)[1])
     made.shape.save(out)
+    if within is not None:
+        np.save(within, made.shape.noise.astype(np.float16), allow_pickle=False)
     for what, levels in (("impostor", IMPOSTOR_LEVELS), ("genuine", GENUINE_LEVELS)):
         console.print(f"{what:<10}" + "".join(f"{level:>9g}" for level in levels))
         for source, values in (("real", made.real), ("synthetic", made.synthetic)):

@@ -33,20 +33,27 @@ def info_command(
 
 
 def encoders_command() -> None:
-    """List the encoders: dimensions, threshold, licence and source of each."""
+    """List the encoders: dimensions, threshold, mirror average, licence and source of each; and what finds the faces."""
     from rich.table import Table
 
+    from engine.detector import LICENCE, SOURCE
     from engine.encoders import CARDS, DEFAULT
     from engine.terminal import out as console
 
-    table = Table("name", "dim", "chip", "threshold", "licence", "source")
+    table = Table("name", "dim", "chip", "threshold", "mirror", "licence", "source")
     for card in CARDS:
         name = f"{card.name} (default)" if card.name == DEFAULT else card.name
         threshold = "none" if card.threshold is None else f"{card.threshold:g}"
         table.add_row(
-            name, str(card.dim), f"{card.chip.size}x{card.chip.size}", f"{threshold}, {card.measured}", card.licence, card.source
+            name,
+            str(card.dim),
+            f"{card.chip.size}x{card.chip.size}",
+            f"{threshold}, {card.measured}",
+            "yes" if card.flip else "no",
+            card.licence,
+            card.source,
         )
-    table.add_row(
-        "PATH.onnx, PATH.keras", "any", "any", "as its JSON file says", "yours", "a network of yours, with a JSON file beside it"
-    )
+    described = ("as its JSON file says", "yes", "yours", "a network of yours, with a JSON file beside it")
+    table.add_row("PATH.onnx, PATH.keras", "any", "any", *described)
     console.print(table)
+    console.print(f"Faces are found by {SOURCE} ({LICENCE}). mirror: whether --flip is the default.")

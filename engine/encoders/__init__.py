@@ -6,10 +6,10 @@ from pathlib import Path
 from engine.encoders import custom, dlib_resnet, openface, pixels, sface
 from engine.encoders.base import Card, Encoder
 from engine.encoders.projected import Projected
-from engine.encoders.runtimes import chosen
+from engine.encoders.runtimes import in_order
 from engine.errors import EncoderError
 
-__all__ = ["CARDS", "DEFAULT", "Card", "Encoder", "chosen_runtime", "load_encoder"]
+__all__ = ["CARDS", "DEFAULT", "Card", "Encoder", "load_encoder", "runtimes_for"]
 
 _LOADERS = {
     sface.CARD: sface.load,
@@ -53,26 +53,26 @@ def load_encoder(
     if weights is not None and card not in _TAKES_WEIGHTS:
         takers = ", ".join(card.name for card in _TAKES_WEIGHTS)
         raise EncoderError(f"--encoder {name} takes no --weights; {takers} do")
-    on = chosen_runtime(name, runtime, photographs)
+    runtimes = runtimes_for(name, runtime, photographs)
     if card is not None:
         flip = card.flip if flip is None else flip
-        return _LOADERS[card](card, flip=flip, weights=None if weights is None else str(weights), runtime=on)
+        return _LOADERS[card](card, flip=flip, weights=None if weights is None else str(weights), runtimes=runtimes)
     if Path(name).suffix.lower() in custom.ENDINGS:
-        return custom.load(Path(name), flip=flip is not False, runtime=on)
+        return custom.load(Path(name), flip=flip is not False, runtimes=runtimes)
     names = [card.name for card in CARDS]
     hint = difflib.get_close_matches(name, names, n=1)
     meant = f" Did you mean {hint[0]}?" if hint else ""
     raise EncoderError(f"--encoder {name}: expected {', '.join(names)}, or a path that ends in .onnx or .keras.{meant}")
 
 
-def chosen_runtime(name: str, runtime: str | None, photographs: int | None) -> str | None:
-    """What runs an encoder, as `load_encoder` chooses it; None for one that does without a choice.
+def runtimes_for(name: str, runtime: str | None, photographs: int | None) -> tuple[str, ...]:
+    """The runtimes that `load_encoder` tries for an encoder, in order; none for one that does without a choice.
 
     Raises:
         EncoderError: it takes no `runtime`, or there is no such runtime.
     """
     if name == sface.CARD.name or Path(name).suffix.lower() == ".onnx":
-        return chosen(runtime, photographs)
+        return in_order(runtime, photographs)
     if runtime is not None:
-        raise EncoderError(f"--encoder {name} has its own runtime; --runtime goes with sface and PATH.onnx")
-    return None
+        raise EncoderError(f"--encoder {name} has its own runtime; --runtime goes with {sface.CARD.name} and PATH.onnx")
+    return ()

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import reprlib
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +76,10 @@ def _read_fields(description: Path) -> dict[str, Any]:
     return {**_OPTIONAL, **fields}
 
 
-def load(path: Path, *, flip: bool, runtime: str | None) -> Encoder:
-    """Load the network at `path` and see that it gives what its description promises. `runtime` is for an ONNX network.
+def load(path: Path, *, flip: bool, runtimes: Sequence[str]) -> Encoder:
+    """Load the network at `path` and see that it gives what its description promises.
+
+    `runtimes`: those that an ONNX network may run on, in the order in which they are tried.
 
     Raises:
         EncoderError: it cannot be read, or its output has another shape or is no finite number.
@@ -86,7 +88,7 @@ def load(path: Path, *, flip: bool, runtime: str | None) -> Encoder:
     size = card.chip.size
     try:
         where = local(path)
-        encoder = Keras(where, card, fields, flip) if runtime is None else Onnx(where, card, fields, flip, runtime)
+        encoder = Onnx(where, card, fields, flip, runtimes) if runtimes else Keras(where, card, fields, flip)
         output = encoder.forward(np.zeros((2, size, size, 3), np.uint8))
     except (EncoderError, OSError, ValueError, TypeError, RuntimeError) as error:
         reason = " ".join(str(error).split())
@@ -116,7 +118,7 @@ class _Custom(Encoder):
 class Onnx(_Custom):
     """An ONNX network with one input, (n, 3, size, size) or (n, size, size, 3)."""
 
-    def __init__(self, path: Path, card: Card, fields: dict[str, Any], flip: bool, runtime: str) -> None:
+    def __init__(self, path: Path, card: Card, fields: dict[str, Any], flip: bool, runtimes: Sequence[str]) -> None:
         # Not before it is needed: it brings onnx's reference.
         from engine.encoders.onnx_checked import checked
 
@@ -126,7 +128,7 @@ class Onnx(_Custom):
         self._channels_last = _channels_last(model.shape, card.chip.size, fields["layout"])
         noise = np.random.default_rng(0).integers(0, 256, (3, card.chip.size, card.chip.size, 3))
         # The second is dark beside the others: a network that looks at a whole batch gives it away.
-        self._network = checked(model, self._inputs((noise // [[[[1]]], [[[8]]], [[[2]]]]).astype(np.uint8)), runtime)
+        self._network = checked(model, self._inputs((noise // [[[[1]]], [[[8]]], [[[2]]]]).astype(np.uint8)), runtimes)
         self.runtime = self._network.about
 
     def forward(self, chips: np.ndarray) -> np.ndarray:

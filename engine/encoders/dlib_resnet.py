@@ -1,5 +1,6 @@
 """dlib's face ResNet (Davis King, 2017), rebuilt in Keras from the bytes of dlib's own weights."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ CARD = Card(
 )
 
 
-def load(card: Card, *, flip: bool, weights: str | None, runtime: str | None) -> Encoder:  # noqa: ARG001 - TensorFlow runs it
+def load(card: Card, *, flip: bool, weights: str | None, runtimes: Sequence[str]) -> Encoder:  # noqa: ARG001 - TensorFlow runs it
     """Build the network from the installed weights, or from the `.dat` file that `weights` names.
 
     Raises:

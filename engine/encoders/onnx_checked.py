@@ -5,6 +5,7 @@ runtime that differs is passed over. When an encoder is loaded that takes a seco
 ResNet-100. Half precision is not tried: how far it leads away depends on the chip.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 
@@ -15,7 +16,7 @@ from onnx import TensorProto, helper
 from engine.encoders.onnx_model import OnnxModel
 from engine.encoders.onnx_shapes import refuse_unsound, sized
 from engine.encoders.onnx_truth import meant
-from engine.encoders.runtimes import AT_ONCE, OPENCV, OPENVINO, RUNTIMES, Network, network
+from engine.encoders.runtimes import AT_ONCE, OPENCV, OPENVINO, Network, network
 from engine.errors import EncoderError
 from engine.opencv import quiet_opencv
 
@@ -56,22 +57,21 @@ class _Trial:
     unknown: str
 
 
-def checked(model: OnnxModel, inputs: np.ndarray, runtime: str) -> Network:
-    """The network on `runtime`, or else on another that is installed.
+def checked(model: OnnxModel, inputs: np.ndarray, runtimes: Sequence[str]) -> Network:
+    """The network on the first of some runtimes that gives what it is meant to give.
 
     Args:
         model: a prepared network.
         inputs: chips to try it with as the network takes them, all different, float32 (n, ...), n at least 2.
-        runtime: the one that is tried first.
+        runtimes: their names, in the order in which they are tried.
 
     Raises:
         EncoderError: none runs the network as it is meant; names the operator at which they fail.
     """
     trial = _trial(model, inputs)
-    installed = [name for name in RUNTIMES if name == OPENCV or find_spec("openvino") is not None]
     failures: dict[str, str] = {}
     with quiet_opencv():
-        for name in sorted(installed, key=lambda name: name != runtime):
+        for name in runtimes:
             try:
                 found = _steady(trial, name)
                 _see_that_it_agrees(trial, found, name)
@@ -80,7 +80,7 @@ def checked(model: OnnxModel, inputs: np.ndarray, runtime: str) -> Network:
             else:
                 return found
         found_out = "; ".join(f"{said}{_where(trial, name)}" for name, said in failures.items())
-    raise EncoderError(found_out if len(failures) == len(RUNTIMES) else f"{found_out}; pip install 'onek[openvino]' may help")
+    raise EncoderError(found_out if find_spec("openvino") else f"{found_out}; pip install 'onek[openvino]' may help")
 
 
 def _trial(model: OnnxModel, inputs: np.ndarray) -> _Trial:

@@ -5,7 +5,7 @@ the stored running statistics fit it. `openface-course` is the one that a well-k
 no response normalisation, and another epsilon in the first batch normalisation.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,7 @@ BLOCKS: dict[str, Inception] = {
 }
 
 
-def load(card: Card, *, flip: bool, weights: str | None, runtime: str | None) -> Encoder:  # noqa: ARG001 - TensorFlow runs it
+def load(card: Card, *, flip: bool, weights: str | None, runtimes: Sequence[str]) -> Encoder:  # noqa: ARG001 - TensorFlow runs it
     """Build the network from the folder of CSV files that `weights` names.
 
     Raises:

@@ -1,5 +1,6 @@
 """The baseline that the field starts from: the picture itself as the descriptor."""
 
+from collections.abc import Sequence
 from functools import cache
 
 import cv2
@@ -23,7 +24,7 @@ CARD = Card(
 )
 
 
-def load(card: Card, *, flip: bool, weights: str | None, runtime: str | None) -> Encoder:  # noqa: ARG001 - every encoder is loaded alike
+def load(card: Card, *, flip: bool, weights: str | None, runtimes: Sequence[str]) -> Encoder:  # noqa: ARG001 - every encoder is loaded alike
     """There is nothing to load; the registry refuses `weights`."""
     return Pixels(
         card, flip=flip, weights=None, weights_hash=f"seed {_SEED}", preprocessing=f"grey {_SIDE}x{_SIDE}, mean-free, unit"

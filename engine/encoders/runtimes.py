@@ -36,21 +36,22 @@ class Network(Protocol):
         """From float32 (n, ...) as the network takes them to its output, float32 (n, ...)."""
 
 
-def chosen(runtime: str | None, photographs: int | None) -> str:
-    """The runtime for so many photographs (None: nobody knows): the one that was asked for, else OpenVINO where it is installed
-    and the work is long.
+def in_order(runtime: str | None, photographs: int | None) -> tuple[str, ...]:
+    """The runtimes to take for so many photographs (None: nobody knows), the first that will do.
+
+    The one that was asked for, and no other; else all that are installed, OpenVINO first where the work is long.
 
     Raises:
         EncoderError: no such runtime, or it is not installed.
     """
+    installed = tuple(name for name in RUNTIMES if name == OPENCV or find_spec("openvino") is not None)
     if runtime is None:
-        long = photographs is not None and photographs >= LONG
-        return OPENVINO if long and find_spec("openvino") is not None else OPENCV
+        return installed[::-1] if photographs is not None and photographs >= LONG else installed
     if runtime not in RUNTIMES:
         raise EncoderError(f"--runtime {runtime}: expected {' or '.join(RUNTIMES)}")
-    if runtime == OPENVINO and find_spec("openvino") is None:
-        raise EncoderError("--runtime openvino: it is not installed; pip install 'onek[openvino]'")
-    return runtime
+    if runtime not in installed:
+        raise EncoderError(f"--runtime {runtime}: it is not installed; pip install 'onek[{runtime}]'")
+    return (runtime,)
 
 
 def network(model: bytes, runtime: str, *, half: bool = True, at_once: int = AT_ONCE) -> Network:

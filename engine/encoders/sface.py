@@ -1,13 +1,14 @@
 """SFace (Zhong et al. 2021), a MobileFaceNet from OpenCV's model zoo: 574 million multiply-adds a chip."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from engine.chip import Chip
-from engine.encoders import runtimes
 from engine.encoders.base import Card, Encoder
 from engine.encoders.onnx_model import prepared
+from engine.encoders.runtimes import network
 from engine.installed_weights import installed_file, read_weights
 from engine.places import local
 
@@ -31,7 +32,7 @@ CARD = Card(
 )
 
 
-def load(card: Card, *, flip: bool, weights: str | None, runtime: str | None) -> Encoder:
+def load(card: Card, *, flip: bool, weights: str | None, runtimes: Sequence[str]) -> Encoder:
     """Load the installed weights, or those in the ONNX file that `weights` names.
 
     Raises:
@@ -39,16 +40,14 @@ def load(card: Card, *, flip: bool, weights: str | None, runtime: str | None) ->
     """
     path = local(Path(weights)) if weights else installed_file(_PACKAGE, _FILE)
     data, digest = read_weights(path, _KNOWN)
-    return SFace(card, data, flip=flip, weights=weights, weights_hash=digest, runtime=runtime)
+    return SFace(card, data, flip=flip, weights=weights, weights_hash=digest, runtime=runtimes[0])
 
 
 class SFace(Encoder):
     """RGB of 0 to 255, which the network itself normalises."""
 
-    def __init__(
-        self, card: Card, data: bytes, *, flip: bool, weights: str | None, weights_hash: str, runtime: str | None
-    ) -> None:
-        self._network = runtimes.network(prepared(data).data, runtime or runtimes.OPENCV)
+    def __init__(self, card: Card, data: bytes, *, flip: bool, weights: str | None, weights_hash: str, runtime: str) -> None:
+        self._network = network(prepared(data).data, runtime)
         super().__init__(
             card,
             flip=flip,

@@ -141,6 +141,8 @@ def test_help_names_every_command(run: Run) -> None:
         "dlib-resnet",
         "CC0-1.0",
         "openface-course",
+        "yunet_2023mar",
+        "(MIT)",
         "pixels",
         "PATH.onnx",
     ):

@@ -1,6 +1,7 @@
 import os
 import sqlite3
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -236,6 +237,47 @@ def test_one_photograph_and_its_vector_agree(face_gallery: Gallery, drawn_again:
         face_gallery.verify(drawn_again[0], "person0", faces="all")
     with pytest.raises(PhotographsError, match="no face found"):
         face_gallery.verify(np.zeros((90, 90, 3), np.uint8), "person0")
+
+
+def test_the_encoder_is_loaded_once(
+    face_gallery: Gallery, drawn_again: list[np.ndarray], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """By whatever asks first, and by several threads at once."""
+    loaded = []
+
+    def counted(*arguments: object, **options: object) -> Encoder:
+        loaded.append(arguments)
+        return load_encoder(*arguments, **options)  # type: ignore[arg-type]
+
+    face_gallery.backup(tmp_path / "g")
+    monkeypatch.setattr("engine.encoders.load_encoder", counted)
+    gallery = Gallery.open(tmp_path / "g")
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda picture: gallery.identify(picture)[0], drawn_again[:8]))
+    assert [answer.distance for answer in answers] == [face_gallery.identify(one)[0].distance for one in drawn_again[:8]]
+    gallery.verify(drawn_again[0], "person0")
+    gallery.enroll(drawn_again[1], identity="new")
+    gallery.identify(drawn_again[2])
+    assert len([arguments for arguments in loaded if arguments]) <= 2  # this gallery's, and the fixture's own
+    fewer = len(loaded)
+    gallery.refresh()
+    gallery.identify(drawn_again[3])
+    assert len(loaded) == fewer
+
+
+def test_photographs_against_a_gallery_of_the_former_detector(tmp_path: Path, random_templates: Make, photos: Path) -> None:
+    """It opens and answers vectors; photographs get a line that says how to make it anew."""
+    made = Provenance("dlib-resnet", "ab" * 32, 16, True, "mtcnn 128/320/1024 refined, 5-point similarity, v1", None, 0.425)
+    table = random_templates().table.replace_schema_metadata(made.to_metadata())
+    gallery = Gallery.build(Templates(table, made), tmp_path / "g")
+    assert gallery.identify(random_templates().vectors).counts.identified == 40
+    for ask in (
+        lambda: gallery.identify(photos),
+        lambda: gallery.verify(photos / "person1.jpg", "id0"),
+        lambda: gallery.enroll(photos),
+    ):
+        with pytest.raises(EncoderMismatch, match=r"dlib-resnet .*mtcnn.* but no photographs.* onek embed"):
+            ask()
 
 
 def test_nothing_but_failures(face_gallery: Gallery) -> None:

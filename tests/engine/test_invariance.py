@@ -16,6 +16,7 @@ from PIL import Image
 
 from benchmarks.drawn_faces import picture_of
 from engine import embed, streams
+from engine.backend import tensorflow
 from engine.embed import Embedder, Outcome
 from engine.encoders import Encoder, load_encoder
 from engine.labels import Photograph, find_photographs
@@ -109,6 +110,17 @@ def small_onnx(folder: Path) -> str:
     return str(folder / "small.onnx")
 
 
+def small_keras(folder: Path) -> str:
+    """The like in Keras."""
+    keras = tensorflow().keras
+    keras.utils.set_random_seed(1)
+    layers = [keras.layers.Input((56, 56, 3)), keras.layers.Conv2D(8, 5, 4, "same", activation="relu")]
+    keras.Sequential([*layers, keras.layers.Flatten(), keras.layers.Dense(16)]).save(folder / "k.keras")
+    points = [[17, 21], [39, 21], [28, 32], [19, 42], [37, 42]]
+    (folder / "k.json").write_text(f'{{"size": 56, "points": {points}, "dim": 16, "scale": 0.01}}')
+    return str(folder / "k.keras")
+
+
 @pytest.fixture(scope="module")
 def encoders(tmp_path_factory: pytest.TempPathFactory, sface: Encoder, dlib_resnet: Encoder) -> Callable[[str], Encoder]:
     folder = tmp_path_factory.mktemp("networks")
@@ -119,6 +131,8 @@ def encoders(tmp_path_factory: pytest.TempPathFactory, sface: Encoder, dlib_resn
             return load_encoder("sface", runtime="openvino")
         if name == "onnx":
             return load_encoder(small_onnx(folder))
+        if name == "keras":
+            return load_encoder(small_keras(folder))
         return {"sface": sface, "dlib-resnet": dlib_resnet}.get(name) or load_encoder(name)
 
     return get
@@ -133,6 +147,7 @@ def encoders(tmp_path_factory: pytest.TempPathFactory, sface: Encoder, dlib_resn
         ("sface", "none", 2),
         ("sface on openvino", "none", 2),
         ("dlib-resnet", "none", 2),
+        ("keras", "none", 2),
         ("onnx", "none", 10),
         ("pixels", "none", 10),
     ],
