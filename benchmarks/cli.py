@@ -110,7 +110,7 @@ def photographs_command(
     count: int = 500,
     rounds: int = 5,
     flip: Flip = None,
-    runtime: Annotated[str | None, typer.Option(metavar="opencv|openvino")] = None,
+    runtime: Annotated[str | None, typer.Option(metavar="opencv|openvino|openvino-half")] = None,
     mixed: Mixed = False,
 ) -> None:
     """Photographs to templates, detection included, against face_recognition on the same files in the same run."""

@@ -60,7 +60,9 @@ Weights = Annotated[
 ]
 Runtime = Annotated[
     str | None,
-    typer.Option(metavar="opencv|openvino", help="What runs the encoder. Default: OpenVINO, where it is, for 100 and more."),
+    typer.Option(
+        metavar="opencv|openvino|openvino-half", help="What runs the encoder. Default: OpenVINO, where it is, for 100 and more."
+    ),
 ]
 
 On = Annotated[

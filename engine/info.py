@@ -45,7 +45,7 @@ class GalleryInfo:
     spends on a search and the recall that it was measured to have, None where the index is exact. `calibration` says what is
     known of strangers, None where the gallery is too small. `recent` templates joined since the last sealing; `awaiting_erasure`
     were removed, and `onek compact` takes their bytes out of the files. `runtime` ran the encoder when the gallery was built;
-    templates of other runtimes lie within 0.02 of its.
+    others may have run it for templates that joined.
     """
 
     path: str

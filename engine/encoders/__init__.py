@@ -40,7 +40,8 @@ def load_encoder(
         weights: the folder or file of weights, for the encoders that take one.
         projection: what `onek train-projection` made, applied behind it.
         runtime: `opencv` or `openvino` for an ONNX network, such as `sface`; by default OpenVINO for long work, where it is
-            installed.
+            installed. Both compute in single precision and agree to 1e-5; `openvino-half` is for `sface`, half as fast again, and
+            within 0.02 of them for 99 of 100 faces.
         photographs: how many there are to embed, where that is known: whether the work is long.
 
     Raises:

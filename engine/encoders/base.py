@@ -33,8 +33,8 @@ class Card:
 class Encoder(ABC):
     """A network and its preprocessing. Subclasses give `card`, `weights_hash`, `preprocessing` and `forward`.
 
-    `runtime` says what runs the network, in which version and precision. It is no part of the fingerprint: templates of all
-    runtimes of an encoder lie within 0.02 of each other.
+    `runtime` says what runs the network, in which version and precision. It is no part of the fingerprint: templates of an
+    encoder's runtimes agree to 1e-5 in single precision, and to 0.02 or so in half.
     """
 
     # Where landmarks lie matters not to a crop: what stands for them in the fingerprint of crops' templates, if not the chip's.

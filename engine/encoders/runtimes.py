@@ -15,7 +15,7 @@ from engine.errors import EncoderError
 from engine.opencv import quiet_opencv
 from engine.pool import Pool
 
-OPENCV, OPENVINO = "opencv", "openvino"
+OPENCV, OPENVINO, HALF = "opencv", "openvino", "openvino-half"
 RUNTIMES = (OPENCV, OPENVINO)
 # Photographs from which on OpenVINO's start is paid for by its speed.
 LONG = 100
@@ -47,26 +47,25 @@ def in_order(runtime: str | None, photographs: int | None) -> tuple[str, ...]:
     installed = tuple(name for name in RUNTIMES if name == OPENCV or find_spec("openvino") is not None)
     if runtime is None:
         return installed[::-1] if photographs is not None and photographs >= LONG else installed
-    if runtime not in RUNTIMES:
-        raise EncoderError(f"--runtime {runtime}: expected {' or '.join(RUNTIMES)}")
-    if runtime not in installed:
-        raise EncoderError(f"--runtime {runtime}: it is not installed; pip install 'onek[{runtime}]'")
+    if runtime not in (*RUNTIMES, HALF):
+        raise EncoderError(f"--runtime {runtime}: expected {', '.join(RUNTIMES)} or {HALF}")
+    if runtime != OPENCV and OPENVINO not in installed:
+        raise EncoderError(f"--runtime {runtime}: OpenVINO is not installed; pip install 'onek[openvino]'")
     return (runtime,)
 
 
-def network(model: bytes, runtime: str, *, half: bool = True, at_once: int = AT_ONCE) -> Network:
+def network(model: bytes, runtime: str, *, at_once: int = AT_ONCE) -> Network:
     """An ONNX network, as `engine.encoders.onnx_model` prepares it, on a runtime.
 
     Args:
         model: the network.
-        runtime: one of `RUNTIMES`.
-        half: whether it may compute in half precision.
+        runtime: one of `RUNTIMES`, or `HALF`: OpenVINO in half precision (bfloat16), half as fast again.
         at_once: how many inputs it is given in one call, at most.
 
     Raises:
         EncoderError: the runtime cannot run it; says what it said.
     """
-    return OpenVino(model, half, at_once) if runtime == OPENVINO else OpenCv(model, at_once)
+    return OpenCv(model, at_once) if runtime == OPENCV else OpenVino(model, runtime == HALF, at_once)
 
 
 class OpenCv:
@@ -91,12 +90,13 @@ class OpenCv:
 
 
 class OpenVino:
-    """On OpenVINO, with `half` in half precision (bfloat16) where the processor has instructions for it."""
+    """On OpenVINO, in single precision, or with `half` in bfloat16."""
 
     def __init__(self, model: bytes, half: bool, at_once: int) -> None:
         openvino = _openvino()
         core = openvino.Core()
-        half = half and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        if half and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            raise EncoderError(f"--runtime {HALF}: this processor has no instructions for bfloat16; take {OPENVINO}")
         options = {"INFERENCE_PRECISION_HINT": "bf16" if half else "f32", "PERFORMANCE_HINT": "THROUGHPUT"}
         try:
             compiled = core.compile_model(core.read_model(model), "CPU", options)

@@ -256,7 +256,7 @@ def test_the_encoder_is_loaded_once(
         answers = list(pool.map(lambda picture: gallery.identify(picture)[0], drawn_again[:8]))
     assert [answer.distance for answer in answers] == [face_gallery.identify(one)[0].distance for one in drawn_again[:8]]
     gallery.verify(drawn_again[0], "person0")
-    gallery.enroll(drawn_again[1], identity="new")
+    gallery.enroll([drawn_again[1]], identity="new")
     gallery.identify(drawn_again[2])
     assert len([arguments for arguments in loaded if arguments]) <= 2  # this gallery's, and the fixture's own
     fewer = len(loaded)

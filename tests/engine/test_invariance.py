@@ -126,9 +126,9 @@ def encoders(tmp_path_factory: pytest.TempPathFactory, sface: Encoder, dlib_resn
     folder = tmp_path_factory.mktemp("networks")
 
     def get(name: str) -> Encoder:
-        if name == "sface on openvino":
+        if name.startswith("openvino"):
             pytest.importorskip("openvino", reason="the extra openvino is not installed")
-            return load_encoder("sface", runtime="openvino")
+            return load_encoder("sface", runtime=name)
         if name == "onnx":
             return load_encoder(small_onnx(folder))
         if name == "keras":
@@ -145,7 +145,8 @@ def encoders(tmp_path_factory: pytest.TempPathFactory, sface: Encoder, dlib_resn
         ("pixels", "all", 3),
         ("dlib-resnet", "largest", 1),
         ("sface", "none", 2),
-        ("sface on openvino", "none", 2),
+        ("openvino", "none", 2),
+        ("openvino-half", "none", 2),
         ("dlib-resnet", "none", 2),
         ("keras", "none", 2),
         ("onnx", "none", 10),

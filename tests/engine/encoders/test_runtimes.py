@@ -59,9 +59,14 @@ def test_opencv_pads_as_the_file_says(tmp_path: Path) -> None:
 def test_what_opencv_lacks_goes_to_openvino(tmp_path: Path) -> None:
     """And a network that looks at the whole batch gets its chips singly."""
     model = rescaled_within()
-    encoder = load_encoder(write(tmp_path, model), flip=False, runtime="opencv")
+    path = write(tmp_path, model)
+    encoder = load_encoder(path, flip=False)
     assert encoder.runtime is not None
     assert encoder.runtime.startswith("OpenVINO")
+    with pytest.raises(EncoderError, match="OpenCV cannot run the network: .* at its operator DynamicQuantizeLinear"):
+        load_encoder(path, flip=False, runtime="opencv")
+    with pytest.raises(EncoderError, match="openvino-half is for sface alone"):
+        load_encoder(path, flip=False, runtime="openvino-half")
     np.testing.assert_allclose(encoder.encode(CHIPS), truth(model), atol=1e-4)
 
 
@@ -122,7 +127,7 @@ def test_threads_do_not_meet(tmp_path: Path, runtime: str) -> None:
 
 
 def test_choices() -> None:
-    with pytest.raises(EncoderError, match="--runtime abacus: expected opencv or openvino"):
+    with pytest.raises(EncoderError, match="--runtime abacus: expected opencv, openvino or openvino-half"):
         load_encoder("net.onnx", runtime="abacus")
     with pytest.raises(EncoderError, match="pixels has its own runtime"):
         load_encoder("pixels", runtime="opencv")
