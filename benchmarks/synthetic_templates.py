@@ -2,18 +2,15 @@
 
 An identity's centre lies in one of a few groups of people who look alike, at a deviation whose length is drawn apart from its
 direction; a template is the centre plus noise with the within-identity covariance, its length drawn apart too; then it is
-normalised. `benchmarks.template_fit` measures all of that. The table that comes with onek describes `dlib-resnet` (mirror
-average) on the 6,562 templates of LFW's development split; it holds sums over people, nobody's template.
+normalised. `benchmarks.template_fit` measures all of that. The table that comes with onek describes `sface` on the 6,562
+templates of LFW's development split: 176 groups of ten people or more. It holds sums over people, nobody's template.
 
 Quantiles of distances, real and synthetic, as `onek benchmark fit-templates` gives them for 4,028 identities (impostor: one
 template each; genuine: one pair each):
 
     impostor     1e-5   1e-4   1e-3   1e-2   0.1    0.5    0.9        genuine   0.05   0.25   0.5    0.75   0.95   0.99
-    real         .298   .335   .375   .421   .484   .565   .644                 .193   .250   .285   .319   .373   .414
-    synthetic    .309   .335   .367   .409   .474   .564   .658                 .224   .260   .287   .312   .357   .402
-
-The impostor tail is as thick as the real one at 1e-4 (a few real pairs nearer than that are likely one person under two names),
-and thicker from 1e-3 to 0.1; the whole of LFW reaches 0.348 at 1e-4.
+    real        1.028  1.076  1.127  1.184  1.258  1.345  1.426                 .559   .710   .790   .881   .995  1.067
+    synthetic   1.031  1.076  1.126  1.182  1.257  1.344  1.426                 .651   .734   .792   .851   .940  1.008
 """
 
 from collections.abc import Iterator

@@ -4,12 +4,16 @@ from dataclasses import dataclass, replace
 
 import faiss
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from benchmarks.synthetic_templates import Population, Shape
 from engine.errors import TemplatesError
 from indexes.second import deviations_within, within_covariance
 
-_GROUPS = 16
+# Groups that people fall into: the fewest that will do.
+_GROUPS = (16, 64, 200)
+# Identities that a group should have in the mean, and at least: a smaller one's mean would be somebody's template.
+_IN_GROUP, _LEAST = 20, 10
 _LEVELS = np.linspace(0, 1, 65)
 # Members crowd more in the middle of a group, and less far out, than a Gaussian says: lengths are raised to the first of these
 # powers that gives an impostor tail as thick as the real one at 1e-4.
@@ -47,37 +51,44 @@ def fit(vectors: np.ndarray, codes: np.ndarray, seed: int = 0) -> Fit:
     wide = vectors.astype(np.float64)
     counts = np.bincount(codes)
     noise_covariance = within_covariance(wide, codes)
-    if len(counts) < 20 * _GROUPS or noise_covariance is None:
+    if len(counts) < _IN_GROUP * _GROUPS[0] or noise_covariance is None:
         raise TemplatesError(
             f"found {len(counts)} identities, {(counts > 1).sum()} of them with several templates; "
-            f"expected at least {20 * _GROUPS} and {vectors.shape[1]}"
+            f"expected at least {_IN_GROUP * _GROUPS[0]} and {vectors.shape[1]}"
         )
     real = quantiles(vectors, codes, seed)
     first = wide[np.unique(codes, return_index=True)[1]]
     deviations, _ = deviations_within(wide, codes)
+    wanted = real.impostor[IMPOSTOR_LEVELS.index(TAIL)]
+    for count in (count for count in _GROUPS if _IN_GROUP * count <= len(counts)):
+        table = _table(first, noise_covariance, deviations, count, seed)
+        for spread in _SPREADS:
+            shape = _rounded(replace(table, centre_lengths=table.centre_lengths**spread))
+            made = _made(shape, len(first), seed + 1)
+            if made.impostor[IMPOSTOR_LEVELS.index(TAIL)] <= wanted:
+                return Fit(shape, real, made, float(spread))
+    raise TemplatesError(
+        f"no spread up to {_SPREADS[-1]:g} gives an impostor distance of {wanted:.3f} at {TAIL:g}; "
+        "look for identities enrolled twice"
+    )
+
+
+def _table(first: np.ndarray, noise_covariance: np.ndarray, deviations: np.ndarray, count: int, seed: int) -> Shape:
+    """What templates (n, d) of one identity each, and deviations (m, d) within identities, say with people in `count` groups."""
     noise, noise_lengths = _factor(noise_covariance, deviations)
-    groups, means = _groups(first, seed)
+    groups, means = _groups(first, count, seed)
     inside = first - means[groups]
-    covariance = inside.T @ inside / (len(first) - _GROUPS)
+    covariance = inside.T @ inside / (len(first) - len(means))
     _, lengths = _factor(covariance, inside)
     values, axes = np.linalg.eigh(covariance - noise_covariance)
     keep = values > 1e-6 * values[-1]
-    table = Shape(
-        weights=np.bincount(groups, minlength=_GROUPS) / len(groups),
+    return Shape(
+        weights=np.bincount(groups) / len(groups),
         means=means,
         centre=axes[:, keep] * np.sqrt(values[keep]),
         centre_lengths=lengths,
         noise=noise,
         noise_lengths=noise_lengths,
-    )
-    for spread in _SPREADS:
-        shape = _rounded(replace(table, centre_lengths=lengths**spread))
-        made = _made(shape, len(first), seed + 1)
-        if made.impostor[IMPOSTOR_LEVELS.index(TAIL)] <= real.impostor[IMPOSTOR_LEVELS.index(TAIL)]:
-            return Fit(shape, real, made, float(spread))
-    raise TemplatesError(
-        f"no spread up to {_SPREADS[-1]:g} gives an impostor distance of {real.impostor[IMPOSTOR_LEVELS.index(TAIL)]:.3f} "
-        f"at {TAIL:g}; look for identities enrolled twice"
     )
 
 
@@ -101,15 +112,17 @@ def _made(shape: Shape, identities: int, seed: int) -> Quantiles:
     return quantiles(vectors, np.tile(np.arange(identities), 2), seed)
 
 
-def _groups(vectors: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _groups(vectors: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """The group of each vector (n,), and the groups' means (G, d), by k-means in the space where all directions vary alike."""
     mean = vectors.mean(axis=0)
     _, axes = np.linalg.eigh(np.cov(vectors.T))
     turned = np.ascontiguousarray((vectors - mean) @ axes, np.float32)
-    clusters = faiss.Kmeans(turned.shape[1], _GROUPS, niter=30, seed=seed + 1)
+    clusters = faiss.Kmeans(turned.shape[1], count, niter=30, seed=seed + 1, min_points_per_centroid=1)
     clusters.train(turned)
     groups = clusters.index.search(turned, 1)[1][:, 0]
-    return groups, np.stack([vectors[groups == group].mean(axis=0) for group in range(_GROUPS)])
+    large = np.flatnonzero(np.bincount(groups, minlength=count) >= _LEAST)
+    groups = np.argmin(cdist(turned, np.asarray(clusters.centroids)[large]), axis=1)
+    return groups, np.stack([vectors[groups == group].mean(axis=0) for group in range(len(large))])
 
 
 def _factor(covariance: np.ndarray, deviations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,8 @@ import numpy as np
 def stored_within(encoder: str | None) -> np.ndarray | None:
     """The within-identity covariance (d, d) of an encoder's templates, None where nobody measured it.
 
-    `onek benchmark fit-templates` made it of labelled templates: `dlib-resnet` (mirror average) of LFW's development split.
+    `onek benchmark fit-templates` made it of labelled templates: `sface` and `dlib-resnet` (mirror average) of
+    LFW's development split.
     """
     path = Path(__file__).with_name(f"{encoder}.within.npy")
     if encoder is None or not path.is_file():

@@ -27,9 +27,10 @@ def test_distances_are_those_of_real_templates(people: Population) -> None:
     """The figures of the module's docstring, measured on LFW; the impostor tail must be no thinner than the real one."""
     vectors = np.concatenate([people.templates(0, 4000, image) for image in (0, 1)])
     made = quantiles(vectors, np.tile(np.arange(4000), 2))
-    assert made.impostor[IMPOSTOR_LEVELS.index(TAIL)] < 0.348
-    np.testing.assert_allclose(made.impostor[2:6], [0.375, 0.421, 0.484, 0.565], atol=0.02)
-    np.testing.assert_allclose(made.genuine[2], 0.285, atol=0.01)
+    assert (people.shape.weights * 4028 > 9.5).all()  # fewer people, and a group's mean would be somebody's template
+    assert made.impostor[IMPOSTOR_LEVELS.index(TAIL)] < 1.085
+    np.testing.assert_allclose(made.impostor[2:6], [1.127, 1.184, 1.258, 1.345], atol=0.01)
+    np.testing.assert_allclose(made.genuine[2], 0.79, atol=0.02)
 
 
 def test_a_fit_to_its_own_templates_gives_them_back(people: Population) -> None:
