@@ -14,7 +14,7 @@ from engine.landmarks import cut, landmarks
 
 # Sides of the copies that faces are looked for on, and how much larger than the picture a copy may be. Small copies are quick
 # and show the large faces; what shows none that is sure goes on to the next.
-LADDER = ((160, 1), (320, 1), (640, 1), (1280, 2), (1920, 2))
+LADDER = ((160, 1), (320, 1), (640, 1), (1920, 2))
 SURE = 0.8
 # The same where all faces are wanted; two boxes are of one face if they share more than this of the smaller one.
 WIDE = ((320, 1), (1920, 2))
