@@ -16,6 +16,7 @@ from engine.encoders import load_encoder
 from engine.faces import aligner, largest_face
 from engine.images import decode
 from engine.labels import Photograph
+from engine.opencv import one_thread_each
 from engine.streams import batched, map_ahead
 
 Progress = Callable[[int], None]
@@ -143,14 +144,15 @@ def files_against_face_recognition(
 def stages(files: Sequence[Path], embedder: Embedder) -> Stages:
     """What of the work on photographs each stage takes, one after the other."""
     chip, align = embedder.encoder.card.chip, aligner(embedder.faces)
-    clock = [time.process_time()]
-    pictures = [decode(path) for path in files]
-    clock.append(time.process_time())
-    chips = [aligned.chip for picture in pictures for aligned in align(picture, chip)]
-    clock.append(time.process_time())
-    for first in range(0, len(chips), 32):
-        embedder.encoder.encode(np.stack(chips[first : first + 32]))
-    clock.append(time.process_time())
+    with one_thread_each():
+        clock = [time.process_time()]
+        pictures = [decode(path) for path in files]
+        clock.append(time.process_time())
+        chips = [aligned.chip for picture in pictures for aligned in align(picture, chip)]
+        clock.append(time.process_time())
+        for first in range(0, len(chips), 32):
+            embedder.encoder.encode(np.stack(chips[first : first + 32]))
+        clock.append(time.process_time())
     return Stages(*(1000 * float(spent) / len(files) for spent in np.diff(clock)))
 
 

@@ -17,16 +17,17 @@ from benchmarks.lfw import find_list, known_pairs, open_set, read_lfw_pairs
 from benchmarks.open_set import split
 from benchmarks.planted import measure_audit
 from benchmarks.shift import CLEAN, measure_shifts
-from benchmarks.synthetic_templates import Population, Shape
+from benchmarks.synthetic_templates import Population
 from benchmarks.verification import Pair, of_vectors
 from engine import Templates
 from engine.errors import PhotographsError, TemplatesError
 from engine.provenance import Provenance
 from engine.templates import TemplateWriter, batch, schema
+from tests.support.people import crowded
 
 
 def labelled(images: int = 2, identities: int = 400) -> Templates:
-    people = Population(Shape.load())
+    people = Population(crowded())
     vectors = np.concatenate([people.templates(0, identities, image) for image in range(images)])
     names = [f"id{row % identities}" for row in range(len(vectors))]
     sources = [f"{name}/{name}_{row // identities + 1:04d}.jpg" for row, name in enumerate(names)]
@@ -53,7 +54,7 @@ def test_sizes() -> None:
 
 def test_a_sweep_keeps_raw_scores_and_resumes(tmp_path: Path) -> None:
     people = people_of(labelled())
-    extra = Population(Shape.load(), seed=1).templates(0, 700)
+    extra = Population(crowded(), seed=1).templates(0, 700)
     assert sweep(people, ["plain", "local"], tmp_path, splits=2, distractors=extra) > 1
     files = sorted(tmp_path.glob("encoder=synthetic/score=local/k=*/split=*.parquet"))
     assert {path.parts[-2] for path in files} == {"k=10", "k=30", "k=100", "k=300", "k=1000"}
@@ -174,7 +175,7 @@ def test_pairs_of_templates() -> None:
 
 def test_open_set_protocols() -> None:
     """120 people with four images, 100 with two, 100 with one."""
-    people = Population(Shape.load())
+    people = Population(crowded())
     parts = [(0, 120, 4), (1000, 100, 2), (2000, 100, 1)]
     vectors, names = [], []
     for first, count, images in parts:

@@ -37,7 +37,7 @@ def test_a_fit_to_its_own_templates_gives_them_back(people: Population) -> None:
     vectors = np.concatenate([people.templates(0, 1500, image) for image in (0, 1)])
     found = fit(vectors, np.tile(np.arange(1500), 2))
     np.testing.assert_allclose(found.synthetic.impostor[2:], found.real.impostor[2:], atol=0.02)
-    np.testing.assert_allclose(found.synthetic.genuine, found.real.genuine, atol=0.03)
+    np.testing.assert_allclose(found.synthetic.genuine, found.real.genuine, atol=0.06)
     with pytest.raises(TemplatesError, match="found 60 identities, 60 of them with several templates"):
         fit(vectors[[*range(60), *range(1500, 1560)]], np.tile(np.arange(60), 2))
 

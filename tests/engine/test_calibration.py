@@ -6,17 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.synthetic_templates import Population, Shape
+from benchmarks.synthetic_templates import Population
 from engine import Gallery, Templates
 from engine.calibration import Calibration
 from engine.errors import EncoderMismatch, GalleryError
+from tests.support.people import crowded
 
 STRANGERS = 1 << 28
 
 
 @pytest.fixture(scope="module")
 def population() -> Population:
-    return Population(Shape.load())
+    return Population(crowded())
 
 
 @pytest.fixture(scope="module")
