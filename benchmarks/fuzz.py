@@ -1,6 +1,7 @@
 """Damaged files, by the thousand: every reader gives an answer or one of our errors, quickly and in bounded memory."""
 
 import contextlib
+import hashlib
 import io
 import json
 import resource
@@ -27,12 +28,17 @@ from engine.gallery import Gallery
 from engine.images import decode
 from engine.labels import find_photographs
 from engine.templates import Templates, read_templates
-from indexes.files import open_vectors
-from indexes.kinds import load_index
+from indexes.factory import Factory
+from indexes.files import VectorWriter, open_vectors
+from indexes.kinds import KINDS, load_index
+from indexes.shortlist import Shortlisted
 
 # Longest that one file may take, and most that reading may add to the memory, in seconds and bytes.
 SECONDS, BYTES = 20.0, 1 << 30
 _DIM = 16
+# Vectors of an index, and strings of FAISS that between them hold all that an index file may.
+_WIDE = 1100
+_STRINGS = ("HNSW4", "OPQ4,IVF8_HNSW4,SQ8", "IVF8,Flat", "IVF8,PQ4x4,RFlat", "PQ4x4,Refine(SQfp16)", "PCA8,IVF8,PQ4x4fsr")
 # Pillow's names of the formats in which it writes pictures of each mode.
 _IMAGES = {
     "RGB": ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "JPEG2000", "PPM", "TGA"),
@@ -246,12 +252,44 @@ def _change(folder: Path) -> None:
     gallery.close()
 
 
-def _index(folder: Path) -> list[Path]:
-    return [next(_gallery(folder).glob("*.index"))]
+def _indexes(folder: Path) -> list[Path]:
+    vectors = _wide().vectors
+    with VectorWriter(folder / "vectors.npy", _DIM) as writer:
+        writer.write(vectors)
+    made = [KINDS[kind].build(vectors) for kind in KINDS if kind != Factory.kind]
+    made += [Factory.build(vectors, factory=string) for string in _STRINGS]
+    paths = [folder / f"{number}.index" for number in range(len(made))]
+    for index, path in zip(made, paths, strict=True):
+        index.save(path)
+    return paths
 
 
-def _read_index(_: Path, file: Path) -> None:
-    load_index(file, open_vectors(file.with_suffix(".vectors.npy")))
+def _wide() -> Templates:
+    """As many as lists and codes are learnt from."""
+    return Templates.from_vectors(np.random.default_rng(0).normal(size=(_WIDE, _DIM)))
+
+
+def _read_index(folder: Path, file: Path) -> None:
+    _hash_anew(file)
+    index = load_index(file, open_vectors(folder / "vectors.npy"))
+    probes = _wide().vectors[:4]
+    index.search(probes, 3)
+    if isinstance(index, Shortlisted):
+        index.add(probes)
+        index.search(probes, 3)
+
+
+def _hash_anew(file: Path) -> None:
+    """Let an index file have the hash of what it holds, as whoever means harm would."""
+    parts = file.read_bytes().split(b"\n", 2)
+    try:
+        header = json.loads(parts[1])
+        header.pop("sha256", None)
+        said = json.dumps(header, sort_keys=True).encode()
+    except (IndexError, ValueError, AttributeError, RecursionError):
+        return
+    header["sha256"] = hashlib.sha256(said + b"".join(parts[2:])).hexdigest()
+    file.write_bytes(b"\n".join([parts[0], json.dumps(header).encode(), *parts[2:]]))
 
 
 READERS = {
@@ -260,7 +298,7 @@ READERS = {
     "foreign": Reader(_foreign, lambda _, file: read_templates(file)),
     "lists": Reader(_lists, lambda folder, file: find_photographs([file], str(folder / "list.csv"))),
     "encoder": Reader(_card, lambda folder, _: read_card(folder / "net.onnx")),
-    "index": Reader(_index, _read_index),
+    "index": Reader(_indexes, _read_index),
     "segment": Reader(lambda folder: sorted(_gallery(folder).glob("segment-*")), lambda folder, _: _ask(folder / "g")),
     "catalogue": Reader(lambda folder: [_gallery(folder) / "catalogue.sqlite"], lambda folder, _: _ask(folder / "g")),
     "changes": Reader(lambda folder: sorted(_gallery(folder).glob("*.*")), lambda folder, _: _change(folder / "g")),

@@ -7,7 +7,7 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict, astuple, dataclass, fields
+from dataclasses import asdict, astuple, dataclass, fields, replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -24,10 +24,11 @@ from engine.templates import schema
 from indexes.plan import RECALL
 
 NAME = "catalogue.sqlite"
-FORMAT = 4
-# Formats 1 and 2 knew no scores: only their rows are read, and a change seals them anew first. Format 3 lacks the tables of
-# changes alone, which the first change adds.
-_ROWS_ONLY, _UNCHANGEABLE = (1, 2), (1, 2, 3)
+FORMAT = 5
+# Formats 1 and 2 knew no scores: only their rows are read. Formats 1 to 3 lack the tables of changes, which the first change
+# adds. Up to format 4 an index was a file of FAISS's, which may name any other file, and FAISS opens that for writing: none is
+# read, and every vector is searched. The first change of such a gallery seals it anew before.
+_ROWS_ONLY, _UNCHANGEABLE, _UNINDEXED = (1, 2), (1, 2, 3), (1, 2, 3, 4)
 
 _TABLES = """
 CREATE TABLE gallery (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -55,8 +56,8 @@ class Segment:
 
     `NAME.parquet` has the rows, `NAME.vectors.npy` the vectors once more, to be memory-mapped, `NAME.index` the index of `kind`.
     `operating` is the index's operating point as JSON, None where it is exact. `NAME.density.npy` has what the local score
-    needs of each template; there is none where scores are plain. Of a gallery of a former format that is `rows_only` the rows are
-    all that is read.
+    needs of each template; there is none where scores are plain. Of a gallery of a former format the index is not read, and the
+    rows are all that is where it is `rows_only`.
     """
 
     name: str
@@ -76,6 +77,11 @@ class Segment:
     def rows_only(self) -> bool:
         """Whether its vectors are those in its rows, and its index is made of them when it is opened."""
         return not self.vectors_sha256
+
+    @property
+    def indexed(self) -> bool:
+        """Whether its index is read; where it is not, every vector is searched."""
+        return bool(self.index_sha256)
 
 
 @dataclass(frozen=True)
@@ -261,7 +267,8 @@ def _segments(database: sqlite3.Connection, found: int) -> Iterator[Segment]:
     if found not in _ROWS_ONLY:
         names = [field.name for field in fields(Segment)]
         for row in database.execute(f"SELECT {', '.join(names)} FROM segments ORDER BY name"):  # noqa: S608
-            yield _checked(from_plain(Segment, dict(zip(names, row, strict=True))))
+            segment = _checked(from_plain(Segment, dict(zip(names, row, strict=True))))
+            yield replace(segment, index_bytes=0, index_sha256="") if found in _UNINDEXED else segment
         return
     for row in database.execute("SELECT name, templates, rows_bytes, rows_sha256 FROM segments ORDER BY name"):
         name, templates, rows_bytes, rows_sha256 = row

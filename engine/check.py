@@ -86,9 +86,8 @@ def _faults(folder: Path, progress: Progress | None) -> Iterator[Fault]:
     except (*UNREADABLE, IndexFileError) as error:
         yield Fault(segment_files(folder, segment.name)[ROWS], f"cannot be read: {error}")
     yield from _guarded(folder / NAME, lambda: _change_faults(folder / NAME, catalogue, ids))
-    if segment.rows_only:
-        return
-    yield from _guarded(segment_files(folder, segment.name)[INDEX], lambda: _index_faults(folder, segment, progress))
+    if segment.indexed:
+        yield from _guarded(segment_files(folder, segment.name)[INDEX], lambda: _index_faults(folder, segment, progress))
     if segment.density_sha256 is not None:
         yield from _guarded(segment_files(folder, segment.name)[DENSITY], lambda: _density_faults(folder, segment))
 

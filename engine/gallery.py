@@ -220,7 +220,7 @@ class Gallery(OpenGallery):
             GalleryBusy: somebody else was writing, or reading, all the while.
             OnekError: as `Gallery.build`.
         """
-        with self._holding(wait):
+        with self._writer.holding(wait):
             self.refresh()
             removed = removed_vectors(self._view)
             reseal(self._view, self._writer, progress)
@@ -283,7 +283,7 @@ class Gallery(OpenGallery):
         with self._writer.holding(wait):
             if self._writer.version() != self._written:
                 self.refresh()
-            if self._seen.catalogue.segments[0].rows_only:
+            if not self._seen.catalogue.segments[0].indexed:
                 reseal(self._seen, self._writer)
                 self.refresh()
             yield

@@ -94,7 +94,7 @@ def describe(path: Path, view: View) -> GalleryInfo:
         index=sealed.kind,
         exact=sealed.traits.exact,
         index_bytes_per_template=sealed.bytes_per_vector,
-        operating=operating_point(catalogue.segments[0]),
+        operating=operating_point(catalogue.segments[0]) if catalogue.segments[0].indexed else None,
         score=enrolled.scoring.score,
         fuse=enrolled.scoring.fuse,
         calibration=None if calibration is None else describe_calibration(calibration, enrolled.members.identities),

@@ -174,8 +174,9 @@ def operating_point(segment: Segment) -> OperatingPoint | None:
 
 
 def open_segment(folder: Path, segment: Segment, scoring: Scoring, measured: int | None) -> OpenSegment:
-    """Open a segment of a gallery that scores so: labels are read, vectors are memory-mapped, and the index is parsed only if its
-    bytes are those written. `measured` as in the catalogue.
+    """Open a segment of a gallery that scores so: labels are read, vectors are memory-mapped, and the index is made of the plain
+    arrays in its file, each of which is checked; where there is none that is read, every vector is searched. `measured` as in the
+    catalogue.
 
     Raises:
         GalleryError: a file is missing or is not what was sealed; names it, what was found and what was recorded.
@@ -188,9 +189,9 @@ def open_segment(folder: Path, segment: Segment, scoring: Scoring, measured: int
             raise GalleryError(f"{path} is missing; {_MEND}")
         if (found := path.stat().st_size) != recorded:
             raise GalleryError(f"{path} has {found} bytes, {recorded} were recorded; {_MEND}")
-    index = _or_damaged(lambda: load_index(index_file, open_vectors(vectors_file)))
+    index = _or_damaged(lambda: _index(index_file, open_vectors(vectors_file), segment))
     codes, identities, template_ids = _or_damaged(lambda: _labels(rows_file))
-    if not index.count == len(codes) == segment.templates or index.kind != segment.kind:
+    if not index.count == len(codes) == segment.templates or (segment.indexed and index.kind != segment.kind):
         raise GalleryError(
             f"{folder}: found {len(codes)} rows and {index.count} vectors in an index of kind {index.kind}, "
             f"recorded were {segment.templates} in {segment.kind}; {_MEND}"
@@ -203,6 +204,18 @@ def open_segment(folder: Path, segment: Segment, scoring: Scoring, measured: int
     among = None if measured is None else _among(codes, measured)
     enrolled = Enrolled(index, Members(codes), scoring, density, among)
     return OpenSegment(enrolled, identities, template_ids, measured or len(codes))
+
+
+def _index(index_file: Path, vectors: np.ndarray, segment: Segment) -> Index:
+    if segment.indexed:
+        return load_index(index_file, vectors)
+    if segment.kind != Flat.kind:
+        _log.warning(
+            "%s is a file of FAISS's, which is not read: every vector is searched until onek compact, or another change of the "
+            "gallery, makes the index anew",
+            index_file,
+        )
+    return Flat(vectors)
 
 
 def _open_rows(rows_file: Path, segment: Segment, scoring: Scoring) -> OpenSegment:
@@ -262,7 +275,7 @@ def added_segment(folder: Path, name: str) -> Iterator[None]:
 
 def drop_segment(folder: Path, name: str) -> None:
     """Remove the files of a segment that no catalogue names; what cannot be removed, the next writer removes."""
-    for file in segment_files(folder, name):
+    for file in folder.glob(f"{name}.*"):
         try:
             file.unlink(missing_ok=True)
         except OSError as error:

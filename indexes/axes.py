@@ -29,11 +29,16 @@ class Axes:
 
     def turn(self, columns: np.ndarray) -> faiss.LinearTransform:
         """`x -> (x - mean) @ columns` for columns (d, p), as a FAISS transform."""
-        turn = faiss.LinearTransform(columns.shape[0], columns.shape[1], True)
-        faiss.copy_array_to_vector(np.ascontiguousarray(columns.T, np.float32).ravel(), turn.A)
-        faiss.copy_array_to_vector((-self.mean @ columns).astype(np.float32), turn.b)
-        turn.is_trained = True
-        return turn
+        return linear(columns.T, -self.mean @ columns)
+
+
+def linear(matrix: np.ndarray, offset: np.ndarray) -> faiss.LinearTransform:
+    """`x -> matrix @ x + offset` for a matrix (p, d) and an offset (p,), or none at all (0,), as a FAISS transform."""
+    transform = faiss.LinearTransform(matrix.shape[1], matrix.shape[0], bool(len(offset)))
+    faiss.copy_array_to_vector(np.ascontiguousarray(matrix, np.float32).ravel(), transform.A)
+    faiss.copy_array_to_vector(np.ascontiguousarray(offset, np.float32), transform.b)
+    transform.is_trained = True
+    return transform
 
 
 def principal_axes(sample: np.ndarray) -> Axes:

@@ -140,13 +140,16 @@ class Index(ABC):
 
     @classmethod
     @abstractmethod
-    def restored(cls, settings: dict[str, Any], payload: np.ndarray, vectors: np.ndarray) -> Self:
-        """The index out of what `save` wrote, which is known to be unchanged.
+    def restored(cls, settings: dict[str, Any], arrays: dict[str, np.ndarray], vectors: np.ndarray) -> Self:
+        """The index out of what `save` wrote, or somebody who means harm: nothing of it is trusted.
 
         Args:
             settings: what the file's header holds beside its kind.
-            payload: uint8, the bytes behind the header.
+            arrays: those behind the header, by name.
             vectors: (n, d), those that it was built of.
+
+        Raises:
+            IndexFileError: they are not of an index of this kind and of these vectors.
         """
 
     def _existing(self, rows: np.ndarray) -> np.ndarray:

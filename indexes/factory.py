@@ -1,4 +1,6 @@
-"""Any index that FAISS makes of a string, over centred vectors, with a shortlist that is measured exactly.
+"""An index that FAISS makes of a string, over centred vectors, with a shortlist that is measured exactly.
+
+Of the types that FAISS has, those are here that `indexes.plain` keeps as arrays: FAISS's own files are never read.
 
 `HNSW32` is here and no kind of its own: on templates it builds twenty times slower than inverted lists and reaches less
 (`onek benchmark search` shows both).
@@ -13,6 +15,7 @@ from indexes.axes import sample_rows
 from indexes.base import Progress, Traits, checked_store
 from indexes.codes import centred, pretransformed
 from indexes.errors import IndexUnsupported, VectorsError
+from indexes.plain import require_kept, taken
 from indexes.shortlist import Effort, Shortlisted
 
 _SAMPLE = 1 << 18
@@ -69,21 +72,30 @@ class Factory(Shortlisted):
 
     @property
     def bytes_per_vector(self) -> float:
-        """Of all that FAISS would write."""
-        return len(faiss.serialize_index(self._index)) / max(self.count, 1)
+        """Of all that it holds."""
+        return sum(array.nbytes for array in taken(self._index)[1].values()) / max(self.count, 1)
 
     def _settings(self) -> dict[str, Any]:
         return {"factory": self.factory}
 
+    @classmethod
+    def _has(cls, layout: Any) -> bool:
+        return isinstance(layout, list) and layout[:1] == ["IndexPreTransform"]
+
 
 def made(factory: str, dim: int) -> Any:
-    """The empty index of a FAISS string. Raises `IndexUnsupported` where there is none, or it does not search by L2 distance."""
+    """The empty index of a FAISS string.
+
+    Raises:
+        IndexUnsupported: there is none, it does not search by L2 distance, or it cannot be kept.
+    """
     try:
         index = faiss.index_factory(dim, factory)
     except RuntimeError as error:
         raise IndexUnsupported(f"{factory!r} is no FAISS string for {dim} dimensions: {_reason(error)}") from error
     if index.metric_type != faiss.METRIC_L2:
         raise IndexUnsupported(f"{factory!r} searches by FAISS's metric {index.metric_type}; expected L2 ({faiss.METRIC_L2})")
+    require_kept(index)
     return index
 
 

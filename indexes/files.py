@@ -1,9 +1,16 @@
-"""The two files of an index on disk: the vectors as one NumPy array, and a file that says what it is before FAISS reads it."""
+"""The two files of an index on disk: the vectors as one NumPy array, and a file of plain arrays that says what they are.
+
+Nothing of them is read by FAISS. Its own files may name further files, which it opens for writing, and hold offsets that it does
+not check; a hash says that a file is whole, and nothing of who wrote it. So an index is kept as arrays, which `indexes.plain`
+takes out of FAISS's objects, and makes such objects of again.
+"""
 
 import hashlib
 import json
 import os
 import re
+from collections.abc import Iterator, Mapping
+from math import prod
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,8 +21,10 @@ from indexes.errors import IndexFileError, VectorsError
 
 # Before the header of an index file: what it is, and the version of its format.
 _MAGIC = b"onek index "
-FORMAT = 1
+FORMAT = 2
 _LONGEST_HEADER = 1 << 20
+# The types that an array of an index may have, and the most dimensions.
+_TYPES, _MOST_DIMENSIONS = ("<f4", "<i4", "<i8", "|u1"), 3
 # A header as NumPy writes it for our arrays. NumPy would read it as Python, which is more than a changed byte should reach.
 _NPY_HEADER = 128
 _NPY = re.compile(
@@ -75,20 +84,26 @@ def open_vectors(path: Path) -> np.ndarray:
         raise IndexFileError(f"{path}: no array of vectors: {error}") from error
 
 
-def write_index(path: Path, kind: str, settings: dict[str, Any], payload: np.ndarray) -> None:
-    """Write an index file: magic and format, a line of JSON with the SHA-256 of all, and the `payload`, uint8 (n,)."""
-    header = {"kind": kind, "bytes": len(payload), **settings}
-    line = json.dumps({**header, "sha256": _digest(header, payload)})
+def write_index(path: Path, kind: str, settings: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+    """Write an index file: magic and format, a line of JSON with the SHA-256 of all, and the bytes of the `arrays` in turn."""
+    header = {
+        "kind": kind,
+        **settings,
+        "arrays": [[name, array.dtype.str, list(array.shape)] for name, array in arrays.items()],
+    }
+    line = json.dumps({**header, "sha256": _digest(header, arrays)})
     with path.open("wb") as stream:
         stream.write(_MAGIC + f"{FORMAT}\n".encode() + line.encode() + b"\n")
-        stream.write(payload.data)
+        for array in arrays.values():
+            stream.write(_bytes(array).data)
 
 
-def read_index(path: Path) -> tuple[str, dict[str, Any], np.ndarray]:
-    """The kind, the other settings and the payload of an index file, which are known to be what was written.
+def read_index(path: Path) -> tuple[str, dict[str, Any], dict[str, np.ndarray]]:
+    """The kind, the other settings and the arrays of an index file. They are what was written, whoever wrote it: what they hold
+    is still to be checked. The header's sizes are held against the file's before anything is read.
 
     Raises:
-        IndexFileError: no index file, of a newer format (names both), cut off, or changed.
+        IndexFileError: no index file, of another format (names both), cut off, or changed.
     """
     try:
         with path.open("rb") as stream:
@@ -96,25 +111,41 @@ def read_index(path: Path) -> tuple[str, dict[str, Any], np.ndarray]:
             if not first.startswith(_MAGIC) or not (version := first[len(_MAGIC) :].strip()).isdigit():
                 raise IndexFileError(f"{path}: not an index file of onek; it begins with {first[:16]!r}")
             if int(version) != FORMAT:
+                todo = "take a newer onek" if int(version) > FORMAT else "have it made anew: what it holds only FAISS reads"
                 raise IndexFileError(
-                    f"{path}: an index file of format {int(version)}; this onek reads format {FORMAT}, so take a newer onek"
+                    f"{path}: an index file of format {int(version)}; this onek reads format {FORMAT}, so {todo}"
                 )
             header = json.loads(stream.readline(_LONGEST_HEADER))
-            digest, expected = str(header.pop("sha256")), int(header["bytes"])
+            digest, described = str(header.pop("sha256")), list(_described(header["arrays"]))
+            expected = sum(np.dtype(kind).itemsize * prod(shape) for _, kind, shape in described)
             found = os.fstat(stream.fileno()).st_size - stream.tell()
             if found != expected:
-                raise IndexFileError(f"{path}: {found} bytes behind the header, {expected} were written; the file is cut off")
-            payload = np.fromfile(stream, np.uint8)
+                raise IndexFileError(f"{path}: {found} bytes behind the header, which speaks of {expected}; the file is cut off")
+            arrays = {name: np.fromfile(stream, kind, prod(shape)).reshape(shape) for name, kind, shape in described}
     except OSError as error:
         raise IndexFileError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise IndexFileError(f"{path}: its header is damaged: {error}") from error
-    if (now := _digest(header, payload)) != digest:
+    if (now := _digest(header, arrays)) != digest:
         raise IndexFileError(f"{path}: its bytes have the SHA-256 {now[:12]}, {digest[:12]} was written: they have changed")
-    return str(header.pop("kind")), {name: value for name, value in header.items() if name != "bytes"}, payload
+    return str(header.pop("kind")), {name: value for name, value in header.items() if name != "arrays"}, arrays
 
 
-def _digest(header: dict[str, Any], payload: np.ndarray) -> str:
+def _described(arrays: Any) -> Iterator[tuple[str, str, list[int]]]:
+    """Name, type and shape of each array that a header speaks of. Raises `ValueError` for what is none."""
+    for name, kind, shape in arrays:
+        lengths = [length for length in shape if type(length) is int and length >= 0]
+        if not isinstance(name, str) or kind not in _TYPES or lengths != shape or len(shape) > _MOST_DIMENSIONS:
+            raise ValueError(f"no array: {str([name, kind, shape])[:100]}")
+        yield name, kind, shape
+
+
+def _bytes(array: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+
+
+def _digest(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
-    digest.update(payload.data)
+    for array in arrays.values():
+        digest.update(_bytes(array).data)
     return digest.hexdigest()

@@ -59,8 +59,8 @@ class Flat(Index):
         self._vectors, self._bounds = vectors, None
 
     def save(self, path: Path) -> None:
-        write_index(path, self.kind, {}, np.empty(0, np.uint8))
+        write_index(path, self.kind, {}, {})
 
     @classmethod
-    def restored(cls, settings: dict[str, Any], payload: np.ndarray, vectors: np.ndarray) -> Self:  # noqa: ARG003
+    def restored(cls, settings: dict[str, Any], arrays: dict[str, np.ndarray], vectors: np.ndarray) -> Self:  # noqa: ARG003
         return cls(vectors)

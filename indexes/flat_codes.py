@@ -1,6 +1,6 @@
 """Every vector's short code is looked at, and a shortlist is measured exactly."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import faiss
 import numpy as np
@@ -15,6 +15,7 @@ class FlatCodes(Learnt):
 
     kind = "flat-codes"
     traits = Traits(exact=False, adds=True, removes=False, touches="the shortlist")
+    layout: ClassVar = ["IndexPreTransform", ["IndexPQFastScan"]]
 
     @classmethod
     def bytes_at_most(cls, dim: int) -> float:

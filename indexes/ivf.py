@@ -1,17 +1,20 @@
 """Inverted lists: only the lists whose centres are nearest to a probe are looked into."""
 
 from math import isqrt
-from typing import Any
+from typing import Any, ClassVar
 
 import faiss
 import numpy as np
 
 from indexes.base import Traits
 from indexes.codes import code_bytes, code_parts, pretransformed, trainable
+from indexes.parts import Layout
 from indexes.shortlist import Effort, Learnt
 
 # Vectors that each list's centre is learnt from, at most, and in all.
 _EACH, _IN_ALL = 128, 1 << 18
+LISTS: Layout = ["IndexIVFPQFastScan", ["IndexFlat"]]
+"""What `lists_of_codes` are made of."""
 
 
 class Lists(Learnt):
@@ -46,6 +49,7 @@ class Ivf(Lists):
 
     kind = "ivf"
     traits = Traits(exact=False, adds=True, removes=False, touches="the shortlist")
+    layout: ClassVar = ["IndexPreTransform", LISTS]
 
     @classmethod
     def bytes_at_most(cls, dim: int) -> float:

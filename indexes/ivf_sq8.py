@@ -4,14 +4,15 @@ Tried and left: FAISS's inverted lists of 8-bit codes alone (`IVF,SQ8`: 100 quer
 RaBitQ's one bit an axis (`RaBitQfs`: a third of the fast-scan's speed, and shortlists of hundreds where these need tens).
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import faiss
 import numpy as np
 
 from indexes.base import Traits
 from indexes.codes import code_parts, pretransformed
-from indexes.ivf import Lists, lists_of_codes
+from indexes.ivf import LISTS, Lists, lists_of_codes
+from indexes.shortlist import Effort
 
 # Parts of two axes: half a byte each in the code, two in the order, and 8 bytes for the row number: 93 bytes a vector at most.
 _MOST_PARTS = 34
@@ -24,6 +25,15 @@ class IvfSq8(Lists):
 
     kind = "ivf-sq8"
     traits = Traits(exact=False, adds=True, removes=False, touches="a few a probe")
+    layout: ClassVar = ["IndexPreTransform", ["IndexRefine", LISTS, ["IndexScalarQuantizer"]]]
+
+    def __init__(self, index: Any, vectors: np.ndarray, effort: Effort) -> None:
+        super().__init__(index, vectors, effort)
+        self._refined.k_factor = _ORDERED
+
+    @property
+    def _refined(self) -> Any:
+        return faiss.downcast_index(self._index.index)
 
     @classmethod
     def bytes_at_most(cls, dim: int) -> float:
@@ -38,11 +48,9 @@ class IvfSq8(Lists):
         codes.this.disown()
         order.this.disown()
         index.own_fields = index.own_refine_index = True
-        index.k_factor = _ORDERED
         return pretransformed(transform, index)
 
     @property
     def bytes_per_vector(self) -> float:
         """Of codes, row numbers, and the bytes that put them in order."""
-        refined: Any = faiss.downcast_index(self._index.index)
-        return super().bytes_per_vector + refined.refine_index.sa_code_size()
+        return super().bytes_per_vector + self._refined.refine_index.sa_code_size()

@@ -66,5 +66,5 @@ class Joined(Index):
         raise IndexUnsupported(f"{path}: a joined index is not written; its parts are")
 
     @classmethod
-    def restored(cls, settings: dict[str, Any], payload: np.ndarray, vectors: np.ndarray) -> Self:  # noqa: ARG003
+    def restored(cls, settings: dict[str, Any], arrays: dict[str, np.ndarray], vectors: np.ndarray) -> Self:  # noqa: ARG003
         raise IndexUnsupported("a joined index was never written")

@@ -22,10 +22,12 @@ def load_index(path: Path, vectors: np.ndarray) -> Index:
     Raises:
         IndexFileError: the file is damaged, of a newer format, of a kind that is not known, or belongs to other vectors.
     """
-    kind, settings, payload = read_index(path)
+    kind, settings, arrays = read_index(path)
     if kind not in KINDS:
         raise IndexFileError(f"{path}: an index of kind {kind}; this onek knows {', '.join(KINDS)}")
     try:
-        return KINDS[kind].restored(settings, payload, vectors)
-    except (IndexFileError, KeyError, TypeError) as error:
+        return KINDS[kind].restored(settings, arrays, vectors)
+    except IndexFileError as error:
         raise IndexFileError(f"{path}: {error}") from error
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise IndexFileError(f"{path}: no index can be made of it: {str(error).splitlines()[0]}") from error

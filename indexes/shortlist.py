@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import faiss
 import numpy as np
@@ -12,6 +12,8 @@ from indexes.axes import sample_rows
 from indexes.base import BATCH, Index, Neighbours, Progress, checked, checked_store, distances_to, nearest_of
 from indexes.errors import IndexFileError, IndexUnsupported, VectorsError
 from indexes.files import write_index
+from indexes.parts import Layout
+from indexes.plain import rebuilt, taken
 
 
 @dataclass(frozen=True)
@@ -130,29 +132,36 @@ class Shortlisted(Index):
     def save(self, path: Path) -> None:
         if len(self._added):
             raise IndexUnsupported(f"{path}: {len(self._added)} vectors were added since; settle them first")
-        write_index(path, self.kind, {"effort": asdict(self._effort), **self._settings()}, faiss.serialize_index(self._index))
+        layout, arrays = taken(self._index)
+        write_index(path, self.kind, {"effort": asdict(self._effort), "layout": layout, **self._settings()}, arrays)
 
     def _settings(self) -> dict[str, Any]:
         """What else `restored` needs."""
         return {}
 
     @classmethod
-    def restored(cls, settings: dict[str, Any], payload: np.ndarray, vectors: np.ndarray) -> Self:
-        try:
-            index = faiss.deserialize_index(payload)
-        except RuntimeError as error:
-            raise IndexFileError(f"not a FAISS index that this FAISS reads: {str(error).splitlines()[0]}") from error
-        if index.ntotal != len(vectors) or index.d != vectors.shape[1]:
-            raise IndexFileError(
-                f"the index holds {index.ntotal} vectors of {index.d} dimensions, "
-                f"the file of vectors {len(vectors)} of {vectors.shape[1]}"
-            )
-        more = {name: value for name, value in settings.items() if name != "effort"}
-        return cls(index, vectors, Effort(**settings["effort"]), **more)
+    def restored(cls, settings: dict[str, Any], arrays: dict[str, np.ndarray], vectors: np.ndarray) -> Self:
+        layout, effort = settings.pop("layout", None), Effort(**settings.pop("effort", {}))
+        if not cls._has(layout):
+            raise IndexFileError(f"it is no {cls.kind} index: it is made of {str(layout)[:100]}")
+        if not all(type(spent) is int and spent > 0 for spent in (effort.visits, effort.shortlist)):
+            raise IndexFileError(f"it spends {str(effort.visits)[:20]} visits and a shortlist of {str(effort.shortlist)[:20]}")
+        return cls(rebuilt(layout, arrays, *vectors.shape), vectors, effort, **settings)
+
+    @classmethod
+    @abstractmethod
+    def _has(cls, layout: Any) -> bool:
+        """Whether an index of this kind is made of such parts; a layout is anything that JSON holds."""
 
 
 class Learnt(Shortlisted):
-    """A kind whose codes are learnt from a sample of the vectors."""
+    """A kind whose codes are learnt from a sample of the vectors. `layout`: the FAISS parts that it is made of."""
+
+    layout: ClassVar[Layout]
+
+    @classmethod
+    def _has(cls, layout: Any) -> bool:
+        return bool(layout == cls.layout)
 
     @classmethod
     @abstractmethod

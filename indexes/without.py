@@ -66,5 +66,5 @@ class Without(Index):
         raise IndexUnsupported(f"{path}: an index without some rows is not written; build one of the rows that are left")
 
     @classmethod
-    def restored(cls, settings: dict[str, Any], payload: np.ndarray, vectors: np.ndarray) -> Self:  # noqa: ARG003
+    def restored(cls, settings: dict[str, Any], arrays: dict[str, np.ndarray], vectors: np.ndarray) -> Self:  # noqa: ARG003
         raise IndexUnsupported("an index without some rows was never written")

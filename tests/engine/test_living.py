@@ -361,14 +361,15 @@ def test_a_photograph_enrols_somebody(
     assert "nobody.png" in (tmp_path / "g.problems.csv").read_text()
 
 
-@pytest.mark.parametrize("number", [1, 2, 3])
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
 def test_a_gallery_of_a_former_format_opens_and_becomes_one_of_the_present(tmp_path: Path, number: int) -> None:
-    """Of `people(0, 60)`, written by the onek of that time."""
+    """Of `people(0, 60)`, written by the onek of that time; the index of format 4 is FAISS's, of IVF4,SQ8."""
     path = tmp_path / "g"
     shutil.copytree(Path(__file__).parents[1] / "fixtures" / "galleries" / f"format-{number}", path)
     assert check(path) == []
     old = Gallery.open(path)
     assert (old.info().format, old.info().templates, old.info().score) == (number, 120, "plain" if number < 3 else "local")
+    assert (old.info().index, old.info().exact, old.info().operating) == ("flat", True, None)
     assert names(old, 0, 3) == ["id0", "id1", "id2"]
     old.backup(tmp_path / "copy")
     assert check(tmp_path / "copy") == []
@@ -378,13 +379,24 @@ def test_a_gallery_of_a_former_format_opens_and_becomes_one_of_the_present(tmp_p
     old.close()
     new = Gallery.open(path)
     assert names(new, 0, 2) + names(new, 59, 62) == [None, "id1", "id59", "id60", None]
-    assert (new.info().format, new.info().score) == (4, "local")
+    assert (new.info().format, new.info().score, new.info().index) == (5, "local", "factory" if number == 4 else "flat")
     assert check(path) == []
     new.compact()
     assert {file.name for file in path.iterdir() if "segment" in file.name} == {
-        f"segment-{'000002' if number == 3 else '000003'}.{ending}"
-        for ending in ("parquet", "vectors.npy", "index", "density.npy")
+        f"segment-000003.{ending}" for ending in ("parquet", "vectors.npy", "index", "density.npy")
     }
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_a_gallery_of_a_former_format_is_compacted(tmp_path: Path, number: int) -> None:
+    path = tmp_path / "g"
+    shutil.copytree(Path(__file__).parents[1] / "fixtures" / "galleries" / f"format-{number}", path)
+    gallery = Gallery.open(path)
+    gallery.compact()
+    assert {file.name.split(".")[0] for file in path.iterdir() if "segment" in file.name} == {"segment-000002"}
+    assert (gallery.info().format, names(gallery, 0, 3)) == (5, ["id0", "id1", "id2"])
+    gallery.close()
+    assert check(path) == []
 
 
 def test_the_commands(gallery: Gallery, tmp_path: Path) -> None:
