@@ -1,7 +1,9 @@
 """YuNet (Wu, Peng and Yu 2023) through OpenCV: faces and their five landmarks, one picture at a time."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
+from threading import Lock
 from typing import Any
 
 import cv2
@@ -45,7 +47,8 @@ def detect(picture: np.ndarray, side: int) -> list[Detection]:
         EncoderError: the detector's weights are not installed, or are others.
     """
     copy = _scaled(picture, side)
-    with _detectors.one() as detector:
+    large = copy.shape[0] * copy.shape[1] > _LARGE
+    with _alone if large else nullcontext(), (_large_detectors if large else _detectors).one() as detector:
         detector.setInputSize(copy.shape[1::-1])
         rows = detector.detect(cv2.cvtColor(copy, cv2.COLOR_RGB2BGR))[1]
     if rows is None:
@@ -79,3 +82,7 @@ def _made() -> Any:
 
 
 _detectors: Pool[Any] = Pool(_made)
+# A detector keeps the memory of the largest copy that it saw, 100 MiB and more: one sees all large ones, one thread at a time.
+_LARGE = 640 * 640
+_large_detectors: Pool[Any] = Pool(_made)
+_alone = Lock()
