@@ -10,6 +10,7 @@ from benchmarks.detection_cli import detection_command
 from benchmarks.living_cli import fuzz_command, growth_command, kills_command, living_command, readers_command
 from benchmarks.scale_cli import milvus_command, ray_command, scale_command
 from benchmarks.search_cli import fit_command, gallery_command, search_command
+from benchmarks.thresholds_cli import impostors_command, small_galleries_command
 from benchmarks.training_cli import learned_command, robustness_command, training_command
 
 if TYPE_CHECKING:
@@ -235,6 +236,8 @@ benchmark.command("milvus")(milvus_command)
 benchmark.command("ray")(ray_command)
 benchmark.command("scale")(scale_command)
 benchmark.command("fit-templates")(fit_command)
+benchmark.command("impostors")(impostors_command)
+benchmark.command("small-galleries")(small_galleries_command)
 
 
 def _known(peer: str) -> None:

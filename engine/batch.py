@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from engine.decision import ThresholdUsed
 from engine.errors import PhotographsError
 from engine.files import check_output
 from engine.head import Head
@@ -32,10 +33,11 @@ Identify = Callable[[Iterable[Templates]], Iterator[pa.Table]]
 
 @dataclass(frozen=True)
 class IdentifySummary:
-    """How many probe faces were decided which way, and where the reasons of failed photographs lie."""
+    """How many probe faces were decided which way, where the reasons of failed photographs lie, and by which threshold."""
 
     counts: Counts
     problems_file: Path
+    threshold: ThresholdUsed
 
 
 def identify_to_file(
@@ -68,7 +70,8 @@ def identify_to_file(
     """
     writer_for(out)
     check_output(out, overwrite)
-    limit = gallery.threshold(threshold, fpir)
+    used = gallery.threshold_used(threshold, fpir)
+    limit = used.score
     problems: list[Problem] = []
     if any(is_template_file(path) for path in probes):
         if faces or encoder or weights or runtime:
@@ -98,7 +101,7 @@ def identify_to_file(
             writer.write(table)
             counts += Results(table).counts
         write_problems(out, problems)
-    return IdentifySummary(counts, problems_path(out))
+    return IdentifySummary(counts, problems_path(out), used)
 
 
 def count_probes(probes: Sequence[Path]) -> int | None:

@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 
 from engine.calibration import Calibration
 from engine.chip import ALIGNMENT, CROP_ALIGNMENT
-from engine.decision import accepts, identify_threshold, verify_threshold
+from engine.decision import MatchThreshold, ThresholdUsed, accepts, identify_threshold, match_threshold
 from engine.errors import EncoderMismatch, GalleryError, PhotographsError
+from engine.evidence import Evidence, evidence_of
 from engine.head import Head
 from engine.nameless import new_key, without_sources
 from engine.problems import Problem
@@ -105,14 +106,24 @@ class Recogniser(ABC):
         Raises:
             GalleryError: as `engine.decision.identify_threshold`.
         """
-        return identify_threshold(
-            threshold,
-            fpir,
-            scoring=self.scoring,
-            calibration=self.calibration,
-            identities=self.identity_count,
-            encoders=self.provenance.threshold,
-        )
+        return self.threshold_used(threshold, fpir).score
+
+    def threshold_used(self, threshold: float | None = None, fpir: float | None = None) -> ThresholdUsed:
+        """As `threshold`, with the rate that it is for and from how much evidence."""
+        return identify_threshold(threshold, fpir, self.evidence)
+
+    @property
+    def evidence(self) -> Evidence:
+        """What is known of strangers: by the gallery's own calibration, and by its encoder's impostors."""
+        return evidence_of(self.scoring, self.calibration, self.provenance, self.identity_count, len(self))
+
+    def match_threshold(self, threshold: float | None = None, fmr: float | None = None) -> MatchThreshold:
+        """The largest distance that `verify` accepts: the one given, else that of a false-match rate, else the encoder's own.
+
+        Raises:
+            GalleryError: as `engine.decision.match_threshold`.
+        """
+        return match_threshold(threshold, fmr, self.calibration, self.provenance)
 
     def embedder(
         self,
@@ -197,8 +208,7 @@ class Recogniser(ABC):
         Args:
             probes: vectors (n, dim); templates; or photographs: a path, paths, or RGB pictures, uint8 (height, width, 3).
             threshold: the largest score that is accepted, instead of a rate.
-            fpir: the share of strangers' searches that may get a name; by default 0.01, or in galleries that are too small for
-                that, the encoder's own distance decides.
+            fpir: the share of strangers' searches that may get a name, above 0 and below 1; by default 0.01.
             top: how many candidates to return.
             faces: for photographs, as in `embedder`.
             head: puts the candidates in another order; whether the first is accepted its score says as before, so that no more
@@ -238,9 +248,7 @@ class Recogniser(ABC):
         if head is not None:
             head.check(self.provenance, str(self.path))
         found = self.find(probes.vectors, top, head)
-        expected = None
-        if self.calibration is not None:
-            expected = self.calibration.expected_false_alarms(found.candidates.scores[:, 0], found.identities_enrolled)
+        evidence = evidence_of(self.scoring, self.calibration, self.provenance, found.identities_enrolled, len(self))
         return make_results(
             probes=pc.coalesce(probes.table["source"], probes.table["template_id"]),
             faces=probes.table["face"],
@@ -248,7 +256,7 @@ class Recogniser(ABC):
             candidates=found.candidates,
             identities=found.identities,
             template_ids=found.template_ids,
-            expected_false_alarms=expected,
+            expected_false_alarms=evidence.expected_false_alarms(found.candidates.scores[:, 0]),
         )
 
     def identify_outcomes(
@@ -300,7 +308,7 @@ class Recogniser(ABC):
             head.check(self.provenance, str(self.path))
             if threshold is not None or fmr is not None:
                 raise GalleryError("--head decides by its probability; expected no --threshold and no --fmr beside it")
-        limit = 0.0 if head else verify_threshold(threshold, fmr, self.calibration, self.provenance.threshold)
+        limit = 0.0 if head else self.match_threshold(threshold, fmr).distance
         template_ids, vectors = self.templates_of(identity)
         if isinstance(probe, np.ndarray) and probe.dtype != np.uint8:
             templates = Templates.from_vectors(probe)
