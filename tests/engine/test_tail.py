@@ -91,7 +91,7 @@ def sphere(random: np.random.Generator, count: int) -> np.ndarray:
 
 @pytest.mark.parametrize(("rate", "least"), [(0.2, 0.9), (0.05, 0.9), (0.01, 0.85)])
 def test_intervals_hold_the_rates_of_galleries(rate: float, least: float) -> None:
-    """Enrolled people as strangers come in twos. Taken for single ones, their intervals would hold 81 to 86 of a hundred truths."""
+    """Enrolled people as strangers come in twos. Taken for single ones, intervals would hold 81 to 86 of a hundred truths."""
     held = []
     for seed in range(120):
         random = np.random.default_rng(seed)
