@@ -3,8 +3,8 @@
 What the gallery measured enters where it supports the rate, with the weight 1 - least / rate: nothing where half a search speaks
 for the rate, half at twice as many searches, nearly all at twenty times as many. The stricter of both decides then; where the
 gallery's own threshold is the laxer one, it takes over as far as it is sure of itself. What the encoder says fades in the same
-way, towards the smallest rate that its table supports. So there is no jump where one takes over from the other, and a gallery whose
-people are more alike than those of the table shuts strangers out by what it sees of them.
+way, towards the smallest rate that its table supports. So there is no jump where one takes over from the other, and a gallery
+whose people are more alike than those of the table shuts strangers out by what it sees of them.
 """
 
 from dataclasses import dataclass
