@@ -110,7 +110,9 @@ def rename_command(
     from engine.terminal import out as console
     from engine.terminal import thousands
 
-    count = living_gallery(gallery).rename(old, new, merge=merge, wait=wait)
+    opened = living_gallery(gallery)
+    with threshold_told(opened):
+        count = opened.rename(old, new, merge=merge, wait=wait)
     console.print(f"{thousands(count)} templates of {old} are {new}'s")
 
 
