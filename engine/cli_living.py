@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from engine.cli_threshold import threshold_told
+from engine.cli_threshold import default_line, tell_threshold
 
 # Exit status.
 PROBLEMS = 3
@@ -45,7 +45,8 @@ def enroll_command(
 
     opened = living_gallery(gallery)
     given = read_templates(*people) if all(is_template_file(path) for path in people) else people
-    with threshold_told(opened), told_what_is_left_out() as left_out:
+    before = default_line(opened)
+    with told_what_is_left_out() as left_out:
         done = opened.enroll(
             given,
             identity=identity,
@@ -62,6 +63,7 @@ def enroll_command(
         f"{thousands(done.templates)} templates enrolled ({thousands(done.replaced)} in the place of others), "
         f"{thousands(done.skipped)} skipped; {gallery} has {thousands(len(opened))}{problems}"
     )
+    tell_threshold(opened, before)
     if problems:
         raise typer.Exit(PROBLEMS)
 
@@ -91,11 +93,12 @@ def remove_command(
     if not names and not template:
         raise GalleryError("nobody was named; expected identities, --template or --from")
     opened = living_gallery(gallery)
-    with threshold_told(opened):
-        count = opened.remove(names, templates=template or [], wait=wait)
+    before = default_line(opened)
+    count = opened.remove(names, templates=template or [], wait=wait)
     console.print(
         f"{thousands(count)} templates removed; {gallery} has {thousands(len(opened))}; onek compact erases their bytes"
     )
+    tell_threshold(opened, before)
 
 
 def rename_command(
@@ -111,9 +114,11 @@ def rename_command(
     from engine.terminal import thousands
 
     opened = living_gallery(gallery)
-    with threshold_told(opened):
-        count = opened.rename(old, new, merge=merge, wait=wait)
+    before = default_line(opened)
+    count = opened.rename(old, new, merge=merge, wait=wait)
     console.print(f"{thousands(count)} templates of {old} are {new}'s")
+    if merge:
+        tell_threshold(opened, before)
 
 
 def list_command(gallery: Annotated[str, typer.Argument(metavar="GALLERY")]) -> None:
@@ -135,9 +140,10 @@ def compact_command(gallery: Annotated[str, typer.Argument(metavar="GALLERY")], 
     from engine.terminal import stages, thousands
 
     opened = Gallery.open(in_folder(gallery, "compact"))
-    before = opened.info().awaiting_erasure
-    with threshold_told(opened), stages() as told:
+    removed, before = opened.info().awaiting_erasure, default_line(opened)
+    with stages() as told:
         opened.compact(told, wait=wait)
     console.print(
-        f"{thousands(len(opened))} templates in {gallery}; {thousands(before)} removed ones erased and looked for in vain"
+        f"{thousands(len(opened))} templates in {gallery}; {thousands(removed)} removed ones erased and looked for in vain"
     )
+    tell_threshold(opened, before)
