@@ -150,11 +150,11 @@ def test_together_by_hand() -> None:
 
 
 @pytest.mark.parametrize("score", [PLAIN, LOCAL])
-@pytest.mark.parametrize("identities", [12, 30, 49, 60, 100])
+@pytest.mark.parametrize("identities", [12, 49, 100])
 def test_people_who_are_more_alike_than_the_tables_are_not_let_in(identities: int, score: str) -> None:
     """All of them are moved towards one point, so that the table's distances would let nearly everybody in."""
     found = []
-    for number in range(6):
+    for number in range(4):
         both = np.concatenate([people(number * identities, identities), strangers(number, 1000)]) + people(60_000, 1)
         near, others = np.split(both / np.linalg.norm(both, axis=1, keepdims=True), [identities])
         enrolled = enrol(near.astype(np.float32), score)
