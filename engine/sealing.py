@@ -17,7 +17,7 @@ from engine.templates import ROW_GROUP, Templates, vectors_of
 from engine.view import View
 from engine.writer import Writer
 from indexes.base import Progress
-from indexes.plan import check_disk, plan
+from indexes.plan import check_disk, fewest, plan
 
 # Up to so many templates all is sealed anew: it takes seconds.
 SMALL = 200_000
@@ -49,7 +49,11 @@ def reseal(view: View, writer: Writer, progress: Progress | None = None) -> None
     catalogue, folder = view.catalogue, writer.folder
     asked, old = catalogue.asked, catalogue.segments[0]
     count = view.enrolled.index.count
-    chosen = plan(count, catalogue.provenance.dim, recall=asked.recall, kind=asked.index, factory=asked.factory)
+    dim = catalogue.provenance.dim
+    # Of too few for the index that was asked for, every vector is searched, until there are enough again.
+    few = count < fewest(asked.index, asked.factory, dim)
+    wanted = ("flat", None) if few else (asked.index, asked.factory)
+    chosen = plan(count, dim, recall=asked.recall, kind=wanted[0], factory=wanted[1])
     check_disk(chosen, folder)
     name = following(old.name)
     everybody = Enrolment(catalogue.provenance, count, (("the gallery", part) for part in stored(view, folder)))

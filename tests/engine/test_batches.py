@@ -19,6 +19,8 @@ from engine.templates import Templates, TemplateWriter, read_templates, stream_t
 from tests.engine.test_living import people
 from tests.support.batches import shrink
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def with_sources(templates: Templates) -> Templates:
     """Each from a picture called after it."""

@@ -21,6 +21,7 @@ from indexes.without import Without
 from tests.indexes.vectors import brute_force, cone
 from tests.support.batches import SIZES, shrink, sizes_in_the_code
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 VECTORS, PROBES = cone(1100, 24, 0), cone(40, 24, 1)
 
 
