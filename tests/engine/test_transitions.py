@@ -220,3 +220,29 @@ def test_recent_templates_of_a_large_part_are_sealed(tmp_path: Path, monkeypatch
     gallery.enroll(people(300, 301, each=1).of("id5"))
     assert gallery.info().recent == 0
     assert np.sum(gallery.enrolled.members.counts == 26) == 1
+
+
+def test_an_id_that_is_enrolled_again_and_again_in_a_large_gallery_is_one_template(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sealed behind rows that its own former ones lie among, it is found, replaced and removed by its id, and repaired."""
+    monkeypatch.setattr("engine.sealing.SEAL_AT", 2)
+    monkeypatch.setattr("engine.sealing.SMALL", 10)
+    gallery = Gallery.build(people(0, 40, each=1), tmp_path / "g", score="plain")
+    for turn in range(1, 4):
+        done = gallery.enroll(people(5, 9, each=1, noise=turn))
+        assert (done.templates, done.replaced) == (4, 4)
+        assert gallery.info().recent == 0
+        assert (len(gallery), gallery.template_ids.to_pylist().count("id5#0")) == (40, 1)
+        assert check(gallery.path) == []
+    gallery.close()
+    (gallery.path / "segment-000004.index").unlink()
+    assert repair(gallery.path)
+    gallery = Gallery.open(gallery.path)
+    (found,) = gallery.identify(people(5, 6, each=1, noise=3), threshold=0.5)
+    assert (found.candidates[0].template_id, found.distance) == ("id5#0", 0)
+    assert gallery.remove(templates=["id5#0"]) == 1
+    assert "id5" not in gallery.identities
+    assert gallery.info().awaiting_erasure == 13
+    gallery.compact()
+    assert (gallery.info().awaiting_erasure, len(gallery)) == (0, 39)
