@@ -1,4 +1,4 @@
-"""The commands `onek benchmark living`, `kills`, `readers`, `growth` and `fuzz`: parse, call, print."""
+"""The commands `onek benchmark living`, `kills`, `readers`, `threads`, `growth` and `fuzz`: parse, call, print."""
 
 from pathlib import Path
 from typing import Annotated
@@ -64,6 +64,31 @@ def readers_command(
     console.print(
         f"{readers} readers, 1 writer, {seconds:g} s: {made.looks:,} refreshes and searches ({made.looks / seconds:,.0f}/s), "
         f"{made.changes:,} changes ({made.changes / seconds:,.0f}/s); {made.errors} errors, {made.stale} stale reads"
+    )
+
+
+def threads_command(
+    count: Annotated[int, typer.Option(min=5000, help="Templates of the gallery, one an identity.")] = 20_000,
+    batch: Annotated[int, typer.Option(min=1, max=2048, help="Probes of one call.")] = 1,
+    threads: Annotated[int, typer.Option(min=2)] = 2,
+    seconds: Annotated[float, typer.Option(min=0.1, help="How long a round takes.")] = 3,
+    rounds: int = 5,
+) -> None:
+    """Threads that search one gallery object side by side, against one thread."""
+    import tempfile
+
+    from benchmarks.threads import measure_threads
+    from engine.terminal import out as console
+    from engine.terminal import stages
+
+    with tempfile.TemporaryDirectory() as folder, stages() as told:
+        made = measure_threads(Path(folder), count, batch, threads, seconds, rounds, told)
+    ratios = [several / one for one, several in zip(made.one, made.several, strict=True)]
+    middle = len(ratios) // 2
+    console.print(
+        f"{batch} probes a call, {count:,} templates: 1 thread {sorted(made.one)[middle]:,.0f} probes/s, "
+        f"{threads} threads {sorted(made.several)[middle]:,.0f}; {sorted(ratios)[middle]:.2f} times "
+        f"({min(ratios):.2f} to {max(ratios):.2f} in single rounds)"
     )
 
 

@@ -104,7 +104,7 @@ def thousand(tmp_path: Path) -> Path:
 def test_identifies_as_one_process_does_while_a_worker_is_killed(workers, gallery, thousand):
     limit = gallery.threshold()
     parts = list(stream_templates(thousand, 25))
-    here = [gallery.identify_templates(part, limit, 5) for part in parts]
+    here = [gallery.snapshot().identify(part, limit, 5) for part in parts]
     there = []
     for table in spread_identify(workers, str(gallery.path), limit, 5, None)(iter(parts)):
         there.append(table)
