@@ -2,14 +2,40 @@
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Lock
 
 import faiss
 from threadpoolctl import threadpool_limits
 
-_lock = Lock()
-_limits: list[threadpool_limits] = []
+
+class _Limit:
+    """A limit for the time that anybody wants it. One and the same thread sets it and takes it back: threadpoolctl lets no other
+    do so, and where each thread had a limit of its own, what one found would be another's, and stay.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._blocks = Lock(), 0
+        self._thread = ThreadPoolExecutor(1, "onek-blas")
+        self._limits: threadpool_limits | None = None
+
+    def wanted(self) -> None:
+        """From now on products take one thread."""
+        with self._lock:
+            self._blocks += 1
+            if self._blocks == 1:
+                self._limits = self._thread.submit(threadpool_limits, 1, "blas").result()
+
+    def unwanted(self) -> None:
+        """Whoever said `wanted` does not need it any more."""
+        with self._lock:
+            self._blocks -= 1
+            if not self._blocks and self._limits is not None:
+                self._thread.submit(self._limits.restore_original_limits).result()
+
+
+_limit = _Limit()
 
 
 @contextmanager
@@ -18,27 +44,20 @@ def one_blas_thread_each() -> Iterator[None]:
 
     Blocks may overlap, of several threads: the number of threads that it was comes back when the last one ends.
     """
-    with _lock:
-        _limits.append(threadpool_limits(1, "blas"))
+    limit = _limit
+    limit.wanted()
     try:
         yield
     finally:
-        with _lock:
-            first = _limits.pop(0)
-            if _limits:
-                # What the next one found was ours: it is the first that knows what it was before.
-                _limits[0] = first
-            else:
-                first.restore_original_limits()
+        limit.unwanted()
 
 
 def _forked() -> None:
     """In a child process there is no other thread. OpenMP waits for those that it had in the parent, for ever, unless it is told
     to do without; threads that the child starts have others of their own.
     """
-    global _lock
-    _lock = Lock()
-    _limits.clear()
+    global _limit
+    _limit = _Limit()
     faiss.omp_set_num_threads(1)
 
 
