@@ -127,6 +127,8 @@ class MilvusSnapshot(Snapshot):
         """
         try:
             yield
+        except GalleryReplaced:
+            raise
         except GalleryError as error:
             self.require_there(error)
             raise

@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_info
 
 from benchmarks.concurrent import drive
 from benchmarks.kills import people
+from engine.errors import GalleryReplaced
 from engine.gallery import Gallery
 from engine.templates import Templates
 from indexes import flat
@@ -109,6 +110,18 @@ def test_a_gallery_that_another_process_put_in_the_place_is_written_to(tmp_path:
     assert ours.scoring.score == "plain"
     assert ours.identities == sorted([*map(str, range(100, 140)), "60"])
     assert Gallery.open(ours.path).identities == ours.identities
+
+
+def test_a_snapshot_of_a_gallery_that_was_replaced(tmp_path: Path) -> None:
+    """It answers as ever, by its own threshold and names; what it does not hold itself it does not take from the other."""
+    seen = Gallery.build(people(range(70)), tmp_path / "g", score="local").snapshot()
+    probes, limit = people(range(60, 75)), seen.threshold(fpir=0.1)
+    before = seen.identify(probes, limit, 3)
+    Gallery.build(people(range(100, 170)), tmp_path / "g", score="plain", overwrite=True)
+    assert seen.threshold(fpir=0.1) == limit
+    assert seen.identify(probes, limit, 3).equals(before)
+    with pytest.raises(GalleryReplaced, match="built or sealed anew"):
+        seen.sources()
 
 
 def test_sources_after_a_removal(tmp_path: Path) -> None:
