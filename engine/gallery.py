@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypedDict
 import pyarrow.compute as pc
 
 from engine.backup import backup, merged
+from engine.by_name import by_name
 from engine.calibration import LEAST_IDENTITIES, Calibration, Names, calibrate, calibrate_on_strangers
 from engine.catalogue import Asked, Catalogue, put, read_catalogue, write_catalogue
 from engine.changes import Enrolled as Enrolment
@@ -109,7 +110,8 @@ class Gallery(OpenGallery):
             created = datetime.now(UTC).isoformat(timespec="seconds")
             calibrated = None
             if opened.enrolled.members.identities >= LEAST_IDENTITIES:
-                calibrated = calibrate(opened.enrolled, Names(opened.template_ids), progress)
+                people = by_name(opened.enrolled, opened.identities, opened.template_ids)
+                calibrated = calibrate(people, Names(opened.template_ids), progress)
             asked = Asked(index, factory, recall, score, fuse)
             scoring = opened.enrolled.scoring
             write_catalogue(folder, Catalogue(enrolled.made, created, (segment,), scoring, calibrated, asked=asked))
@@ -138,13 +140,13 @@ class Gallery(OpenGallery):
             # Another gallery has taken its place: what was learnt says nothing of that one.
 
     def _calibrated(self, seen: View, strangers: Templates | None, progress: Progress | None) -> Calibration:
-        names = Names(seen.template_ids)
+        names, people = Names(seen.template_ids), by_name(seen.enrolled, seen.identities, seen.template_ids)
         if strangers is None:
-            return calibrate(seen.enrolled, names, progress)
+            return calibrate(people, names, progress)
         require_same(seen.provenance, strangers.provenance, str(self.path), "the strangers")
         _refuse_enrolled(seen, strangers)
         theirs = Names(strangers.table["template_id"])
-        return calibrate_on_strangers(seen.enrolled, strangers.vectors, names, theirs, progress)
+        return calibrate_on_strangers(people, strangers.vectors, names, theirs, progress)
 
     def enroll(
         self,
