@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from engine.by_name import by_name
 from engine.calibration import LEAST_IDENTITIES, Names, calibrate
 from engine.catalogue import put_extended, put_measured
 from engine.enrolment import Enrolment
@@ -64,7 +65,8 @@ def reseal(view: View, writer: Writer, progress: Progress | None = None) -> None
     if opened.enrolled.members.identities < LEAST_IDENTITIES:
         calibration = None
     elif calibration is None or calibration.source == "gallery" or calibration.scoring != opened.enrolled.scoring:
-        calibration = calibrate(opened.enrolled, Names(opened.template_ids), progress)
+        people = by_name(opened.enrolled, opened.identities, opened.template_ids)
+        calibration = calibrate(people, Names(opened.template_ids), progress)
     if calibration is not None and calibration is catalogue.calibration:
         calibration = replace(calibration, left_out=())  # it may name people who were removed
     with writer.changing() as database:

@@ -50,12 +50,15 @@ def left_out_searches(enrolled: Enrolled, most: int = MOST_SEARCHES, seed: int =
 
     Needs one identity more than the score needs, and at least 2.
     """
-    members = enrolled.members
+    chosen, rows = left_out_templates(enrolled.members, most, seed)
+    return search_strangers(enrolled, enrolled.index.vectors(rows), rows, without=chosen, progress=progress)
+
+
+def left_out_templates(members: Members, most: int = MOST_SEARCHES, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Up to `most` identities (n,) and a template (n,) of each, by chance."""
     random = np.random.default_rng(seed)
     chosen = np.sort(random.permutation(members.identities)[:most])
-    own = members.rows(chosen)
-    rows = own[np.arange(len(chosen)), random.integers(0, members.counts[chosen])]
-    return search_strangers(enrolled, enrolled.index.vectors(rows), rows, without=chosen, progress=progress)
+    return chosen, members.rows(chosen)[np.arange(len(chosen)), random.integers(0, members.counts[chosen])]
 
 
 def search_strangers(
