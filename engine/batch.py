@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from engine.decision import ThresholdUsed
 from engine.errors import PhotographsError
 from engine.files import check_output
 from engine.head import Head
@@ -33,10 +34,11 @@ Identify = Callable[[Iterable[Templates]], Iterator[pa.Table]]
 
 @dataclass(frozen=True)
 class IdentifySummary:
-    """How many probe faces were decided which way, and where the reasons of failed photographs lie."""
+    """How many probe faces were decided which way, where the reasons of failed photographs lie, and by which threshold."""
 
     counts: Counts
     problems_file: Path
+    threshold: ThresholdUsed
 
 
 def identify_to_file(
@@ -71,7 +73,8 @@ def identify_to_file(
     check_output(out, overwrite)
     # All of the file is answered by the gallery as it is now.
     seen = gallery.snapshot()
-    limit = seen.threshold(threshold, fpir)
+    used = seen.threshold_used(threshold, fpir)
+    limit = used.score
     problems: list[Problem] = []
     if any(is_template_file(path) for path in probes):
         if faces or encoder or weights or runtime:
@@ -101,7 +104,7 @@ def identify_to_file(
             writer.write(table)
             counts += Results(table).counts
         write_problems(out, problems)
-    return IdentifySummary(counts, problems_path(out))
+    return IdentifySummary(counts, problems_path(out), used)
 
 
 def count_probes(probes: Sequence[Path]) -> int | None:
