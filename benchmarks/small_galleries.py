@@ -55,7 +55,7 @@ def measure_small(
     templates: Templates,
     sizes: Sequence[int] = SIZES,
     *,
-    draws: int = 100,
+    draws: int = 25,
     splits: int = 4,
     each: int = 1,
     shipped: bool = False,
@@ -106,7 +106,7 @@ def _half(templates: Templates, random: np.random.Generator, shipped: bool) -> _
     table = impostors_of(templates.provenance)
     if not shipped:
         rows = np.concatenate([people[person] for person in theirs])
-        table = measure_impostors(Templates(templates.table.take(rows), templates.provenance), "the other half")
+        table = measure_impostors(Templates(templates.table.take(rows), templates.provenance), "the other half", resamples=50)
     if table is None:
         raise TemplatesError(f"no table of impostors comes with onek for templates of {templates.provenance}")
     return _Half([people[person] for person in ours], table)

@@ -35,7 +35,7 @@ def impostors_command(
 
 def small_galleries_command(
     templates: TemplateFile,
-    draws: Annotated[int, typer.Option(min=1, help="Galleries of each size, from each split.")] = 50,
+    draws: Annotated[int, typer.Option(min=1, help="Galleries of each size, from each split.")] = 25,
     splits: Annotated[int, typer.Option(min=1, help="How often people are split in two halves.")] = 4,
     walks: Annotated[int, typer.Option(min=0, help="Walks from 100 people to 5 and up again.")] = 8,
     each: Annotated[int, typer.Option(min=1, help="Templates of every enrolled identity.")] = 1,

@@ -133,7 +133,9 @@ def match_threshold(
     own = calibration.verify_threshold(fmr)
     if known is None:
         return MatchThreshold(own, fmr, "rate", pairs.searches)
-    both = together(own, pairs.score_at(pairs.surely(fmr)), known.distance_at(fmr), pairs.least_rate / fmr)
+    doubts = pairs.least_rate / fmr, known.least_rate / fmr
+    sure = pairs.score_at(pairs.surely(fmr))
+    both = together(own, sure, known.distance_at(fmr), doubt=doubts[0], encoders_doubt=doubts[1])
     return MatchThreshold(both, fmr, "rate", known.pairs + pairs.searches)
 
 

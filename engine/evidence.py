@@ -2,8 +2,9 @@
 
 What the gallery measured enters where it supports the rate, with the weight 1 - least / rate: nothing where half a search speaks
 for the rate, half at twice as many searches, nearly all at twenty times as many. The stricter of both decides then; where the
-gallery's own threshold is the laxer one, it takes over as far as it is sure of itself. So there is no jump where one takes over
-from the other, and a gallery whose people are more alike than those of the table shuts strangers out by what it sees of them.
+gallery's own threshold is the laxer one, it takes over as far as it is sure of itself. What the encoder says fades in the same
+way, towards the smallest rate that its table supports. So there is no jump where one takes over from the other, and a gallery
+whose people are more alike than those of the table shuts strangers out by what it sees of them.
 """
 
 from dataclasses import dataclass
@@ -107,10 +108,11 @@ class Evidence:
                 own.score_at(fpir, self.identities) if own is not None else chances.score_at(fpir) if chances is not None else 0
             )
         mine, sure = (own.score_at(rate, self.identities) for rate in (fpir, own.tail.surely(fpir)))
-        return together(mine, sure, chances.score_at(fpir), own.least_rate / fpir)
+        doubts = own.least_rate / fpir, chances.least_rate / fpir
+        return together(mine, sure, chances.score_at(fpir), doubt=doubts[0], encoders_doubt=doubts[1])
 
 
-def together(own: float, sure: float, encoders: float, doubt: float) -> float:
+def together(own: float, sure: float, encoders: float, *, doubt: float, encoders_doubt: float) -> float:
     """The threshold that a gallery's own and its encoder's give.
 
     Args:
@@ -118,8 +120,11 @@ def together(own: float, sure: float, encoders: float, doubt: float) -> float:
         sure: one that the gallery is sure gives no more than the rate that was asked for.
         encoders: the one by the encoder's impostors.
         doubt: the smallest rate that the gallery supports, in units of the one asked for; 1 at most.
+        encoders_doubt: the same of the encoder's impostors.
     """
-    return float(encoders**doubt * min(own, max(encoders, sure)) ** (1 - doubt))
+    stricter = min(own, max(encoders, sure))
+    by_both = stricter ** (1 - encoders_doubt) * own**encoders_doubt
+    return float(encoders**doubt * by_both ** (1 - doubt))
 
 
 def evidence_of(scoring: Scoring, calibration: Calibration | None, made: Provenance, identities: int, templates: int) -> Evidence:

@@ -1,15 +1,23 @@
 """False-alarm rates on synthetic people, who lie as real ones do, and everything that a gallery refuses."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from benchmarks.synthetic_templates import Population
 from engine import Gallery, Templates
-from engine.calibration import Calibration
+from engine.calibration import Calibration, Names, calibrate
+from engine.candidates import Members
 from engine.errors import EncoderMismatch, GalleryError
+from engine.scores import PLAIN, Enrolled, Scoring
+from engine.strangers import impostor_distances
+from engine.tail import tail_of
+from indexes.flat import Flat
+from tests.support import known
 from tests.support.people import crowded
 
 STRANGERS = 1 << 28
@@ -184,3 +192,42 @@ def test_a_cohort_of_strangers(gallery: Gallery, population: Population, tmp_pat
     with pytest.raises(EncoderMismatch, match="128 dimensions"):
         mine.calibrate(named(np.eye(16, dtype=np.float32), "x"))
     assert mine.calibrate().source == "gallery"
+
+
+def test_rates_of_a_percent_and_less_are_those_obtained() -> None:
+    """In the mean of galleries, with people enrolled twice among them, who are left out; a fifth off would be noticed."""
+    rates, obtained = (0.003, 0.01), []
+    for number in range(6):
+        vectors = known.people(number * 1000, 1000)
+        twice = np.concatenate([vectors, vectors[:12] + 1e-3])
+        twice /= np.linalg.norm(twice, axis=1, keepdims=True)
+        enrolled = Enrolled(Flat.build(twice), Members(np.arange(len(twice))), Scoring(PLAIN))
+        calibration = calibrate(enrolled, Names(pa.chunked_array([np.arange(len(twice)).astype(str)])))
+        assert calibration.left_out_count >= 12
+        assert calibration.tail.together == 2  # they come in twos, which the intervals go by
+        scores = enrolled.candidates(known.strangers(number, 3000), 1).scores
+        obtained.append([np.mean(scores <= calibration.threshold(rate, len(twice)).score) for rate in rates])
+    assert np.mean(obtained, axis=0) == pytest.approx(rates, rel=0.2)
+
+
+def test_a_false_match_rate_of_a_thousandth_is_obtained() -> None:
+    obtained = []
+    for number in range(6):
+        vectors = known.people(number * 300, 300)
+        enrolled = Enrolled(Flat.build(vectors), Members(np.arange(300)), Scoring(PLAIN))
+        pairs = tail_of(impostor_distances(enrolled), 2)
+        assert pairs.searches == 300 * 299 // 2
+        squares = 2 - 2 * known.strangers(number) @ vectors.T
+        obtained.append(np.mean(squares <= pairs.score_at(0.001) ** 2))
+    assert np.mean(obtained) == pytest.approx(0.001, rel=0.2)
+
+
+def test_the_smallest_rate_told_is_accepted(population: Population, tmp_path: Path) -> None:
+    for identities in (11, 13, 37, 70, 173):
+        gallery = Gallery.build(named(population.templates(0, identities)), tmp_path / str(identities), score="plain")
+        with pytest.raises(GalleryError) as refusal:
+            gallery.threshold(fpir=1e-6)
+        told = re.search(r"support (\S+) at the least", str(refusal.value))
+        assert told is not None
+        assert gallery.threshold(fpir=float(told[1])) > 0
+        assert float(told[1]) <= 1.1 * 0.5 / (identities - 5)

@@ -121,6 +121,13 @@ def test_no_jump_where_a_gallery_begins_to_speak_for_itself(score: str) -> None:
 
     assert limit(least * 1.0001) == pytest.approx(limit(least * 0.9999), rel=1e-3)
     assert limit(least * 0.9999) == pytest.approx(chances.score_at(least * 0.9999))
+    # And the table's has nothing to say any more where it ends.
+    many = replace(chances, templates=3000)
+    before, behind = (
+        identify_threshold(None, rate * many.least_rate, Evidence(score, enrolled, many, 200, 3000)).score
+        for rate in (0.999, 1.001)
+    )
+    assert behind == pytest.approx(before, rel=0.01)
     own, strict = enrolled.threshold(0.1, 200).score, replace(chances, templates=10_000)
     mostly = identify_threshold(None, 0.1, Evidence(score, enrolled, strict, 200, 60)).score
     assert mostly <= own
@@ -130,11 +137,16 @@ def test_no_jump_where_a_gallery_begins_to_speak_for_itself(score: str) -> None:
 
 
 def test_together_by_hand() -> None:
-    assert together(0.9, 0.8, 1.0, doubt=1.0) == 1.0  # no evidence of its own: the encoder's
-    assert together(0.9, 0.8, 1.0, doubt=0.0) == 0.9  # the stricter, its own
-    assert together(1.1, 0.8, 1.0, doubt=0.0) == 1.0  # the stricter, the encoder's
-    assert together(1.1, 1.05, 1.0, doubt=0.0) == 1.05  # but no stricter than it is sure of
-    assert together(0.9, 0.8, 1.0, doubt=0.5) == pytest.approx(np.sqrt(0.9))
+    def of(own: float, sure: float, doubt: float, encoders: float = 0.0) -> float:
+        return together(own, sure, 1.0, doubt=doubt, encoders_doubt=encoders)
+
+    assert of(0.9, 0.8, doubt=1) == 1.0  # no evidence of its own: the encoder's
+    assert of(0.9, 0.8, doubt=1, encoders=0.5) == 1.0
+    assert of(0.9, 0.8, doubt=0) == 0.9  # the stricter, its own
+    assert of(1.1, 0.8, doubt=0) == 1.0  # the stricter, the encoder's
+    assert of(1.1, 1.05, doubt=0) == 1.05  # but no stricter than it is sure of
+    assert of(1.1, 0.8, doubt=0, encoders=1) == 1.1  # the encoder has nothing to say any more
+    assert of(0.9, 0.8, doubt=0.5) == pytest.approx(np.sqrt(0.9))
 
 
 @pytest.mark.parametrize("identities", [1, 12, 49, 50, 100])
