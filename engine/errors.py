@@ -11,6 +11,7 @@ __all__ = [
     "IndexFileError",
     "IndexUnsupported",
     "MetricsError",
+    "NameRefused",
     "OnekError",
     "OutputError",
     "PhotographsError",
@@ -25,6 +26,10 @@ __all__ = [
 
 class PhotographsError(OnekError):
     """The photographs to work on cannot be listed: a missing folder, no images in it, labels that do not fit."""
+
+
+class NameRefused(OnekError):
+    """A text that can be nobody's name: blank, or with control characters in it."""
 
 
 class ImageProblem(OnekError):

@@ -8,11 +8,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.calibration import LEAST_IDENTITIES, Calibration
-from engine.changes import DUPLICATES
 from engine.changes import Enrolled as Enrolment
-from engine.enrolment import enrolment
+from engine.changes import require_words, undisputed
+from engine.enrolment import require_joinable
 from engine.errors import GalleryError, TemplatesError
 from engine.head import SHORTLIST, Head, reordered
+from engine.matching import NOT_LOOKED, matches_of
 from engine.milvus import catalogue as catalogues
 from engine.milvus.address import Address
 from engine.milvus.calibrating import calibrated, measured, remeasure
@@ -20,6 +21,7 @@ from engine.milvus.client import LONG, Client, Row, key_of, one_of
 from engine.milvus.collection import UNMEASURED, WHOLE, longest_text, put, rows_of, vectors_in
 from engine.milvus.info import MilvusInfo, describe
 from engine.milvus.part import Shortlister, Size
+from engine.names import each_of, name_of, spellings
 from engine.provenance import require_same
 from engine.recogniser import Found, People, Recogniser
 from engine.scores import LOCAL, Candidates, Scoring
@@ -142,7 +144,8 @@ class MilvusGallery(Recogniser):
         return Found(found, part.identities.take(pa.array(codes)), part.template_ids.take(pa.array(rows)), self._size.identities)
 
     def templates_of(self, identity: str) -> tuple[list[str], np.ndarray]:
-        rows = list(self._client.rows_in(self._collection, "person", [key_of(identity)], ("template_id", "vector")))
+        keys = [key_of(name) for name in spellings(identity)]
+        rows = list(self._client.rows_in(self._collection, "person", keys, ("template_id", "vector")))
         if not rows:
             raise GalleryError(f"nobody called {identity} is enrolled in {self.path}.")
         return [row["template_id"] for row in rows], vectors_in(rows, self.provenance.dim)
@@ -174,7 +177,8 @@ class MilvusGallery(Recogniser):
         *,
         identity: str | None = None,
         faces: str | None = None,
-        on_duplicate: str = "replace",
+        on_duplicate: str = "own",
+        on_match: str = "warn",
         sources: bool = True,
         left_out: "Callable[[LeftOut], None] | None" = None,
         wait: float = 0,  # noqa: ARG002 - Milvus orders its writers
@@ -183,20 +187,18 @@ class MilvusGallery(Recogniser):
 
         A gallery of up to 200,000 templates whose K has changed by a quarter is calibrated anew. There is nobody to `wait` for.
         """
-        if on_duplicate not in DUPLICATES:
-            raise GalleryError(f"--on-duplicate {on_duplicate}: expected {', '.join(DUPLICATES)}")
-        templates, problems = self._embed(people, identity, faces, sources, left_out)
-        if problems and not len(templates):
-            return Enrolment(0, 0, 0, tuple(problems))
+        require_words(on_duplicate, on_match)
+        joining = self._joining(people, identity, faces, sources, left_out)
+        templates = joining.templates
+        if joining.problems and not len(templates):
+            return Enrolment(0, 0, 0).of(joining, NOT_LOOKED)
         self._check(templates)
+        matches = matches_of(self, templates, on_match)
         keys = [key_of(template_id) for template_id in templates.table["template_id"].to_pylist()]
-        known = {row["key"]: row["person"] for row in self._client.rows_in(self._collection, "key", keys, ("person",))}
-        if known and on_duplicate == "error":
-            such = templates.table["template_id"][next(at for at, key in enumerate(keys) if key in known)]
-            raise TemplatesError(f"{len(known)} template ids are enrolled already, such as {such}; say --on-duplicate")
-        table = templates.table
-        if on_duplicate == "skip":
-            table = table.filter(pa.array([key not in known for key in keys]))
+        fields = ("template_id", "person", "identity")
+        there = list(self._client.rows_in(self._collection, "key", keys, fields))
+        known = {row["key"]: row["person"] for row in there}
+        table = undisputed(templates.table, {row["template_id"]: row["identity"] for row in there}, on_duplicate)
         people_of = [key_of(name) for name in table["identity"].to_pylist()]
         counted = dict.fromkeys(people_of, False)
         enrolled = set()
@@ -213,16 +215,18 @@ class MilvusGallery(Recogniser):
         self._densities(keys)
         self._follow()
         skipped = len(templates) - len(table)
-        return Enrolment(len(table), len(known) - skipped, skipped, tuple(problems))
+        return Enrolment(len(table), len(known) - skipped, skipped).of(joining, matches)
 
-    def remove(self, identities: Sequence[str] = (), *, templates: Sequence[str] = (), wait: float = 0) -> int:  # noqa: ARG002
+    def remove(self, identities: str | Sequence[str] = (), *, templates: str | Sequence[str] = (), wait: float = 0) -> int:  # noqa: ARG002
         """As `Gallery.remove`; Milvus erases the bytes when it compacts."""
-        people, keys = [key_of(name) for name in identities], [key_of(name) for name in templates]
+        names, templates = each_of(identities), each_of(templates)
+        spelt = {name: {key_of(each) for each in spellings(name)} for name in names}
+        people, keys = [key for each in spelt.values() for key in each], [key_of(name) for name in templates]
         leaving = {row["key"]: row["person"] for row in self._client.rows_in(self._collection, "key", keys, ("person",))}
         unknown = [name for name, key in zip(templates, keys, strict=True) if key not in leaving]
         theirs = list(self._client.rows_in(self._collection, "person", people, ("person",)))
         present = {row["person"] for row in theirs}
-        unknown = [name for name, key in zip(identities, people, strict=True) if key not in present] + unknown
+        unknown = [name for name, theirs in spelt.items() if not theirs & present] + unknown
         if unknown:
             more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
             raise GalleryError(f"{unknown[0]} is not enrolled in {self.path}{more}; nothing was removed")
@@ -241,14 +245,15 @@ class MilvusGallery(Recogniser):
 
     def rename(self, old: str, new: str, *, merge: bool = False, wait: float = 0) -> int:  # noqa: ARG002
         """As `Gallery.rename`."""
-        rows = list(self._client.rows_in(self._collection, "person", [key_of(old)], WHOLE))
+        new = name_of(new, "the new name")
+        mine, theirs = ([key_of(each) for each in spellings(name)] for name in (old, new))
+        rows = list(self._client.rows_in(self._collection, "person", mine, WHOLE))
         if not rows:
             raise GalleryError(f"nobody called {old} is enrolled in {self.path}")
-        if not new:
-            raise GalleryError("an identity cannot have an empty name")
-        if old == new:
+        if old == new and {row["identity"] for row in rows} == {new}:
             return len(rows)
-        if not merge and self._client.count(self._collection, one_of("person", [key_of(new)])):
+        others = [key for key in theirs if key not in mine]
+        if not merge and others and self._client.count(self._collection, one_of("person", others)):
             raise GalleryError(f"{new} is enrolled in {self.path} already; pass --merge to make one identity of both")
         put(self._client, self._collection, [{**row, "identity": new, "person": key_of(new)} for row in rows])
         self._settle({key_of(new)})
@@ -260,11 +265,7 @@ class MilvusGallery(Recogniser):
         self._client.close()
 
     def _check(self, templates: Templates) -> None:
-        require_same(self.provenance, templates.provenance, str(self.path), "the templates to enrol")
-        incoming = enrolment(templates)
-        for _ in incoming:
-            pass
-        incoming.require_each_once(pa.chunked_array(templates.table["template_id"]))
+        require_joinable(templates, self.provenance, str(self.path))
         for column, text in longest_text(templates.table):
             raise TemplatesError(f"{self.path}: the {column} {text[:40]}... has {len(text.encode())} bytes; Milvus keeps 65,535")
 
