@@ -18,6 +18,7 @@ from engine.results import Counts, Results, results_file, writer_for
 from engine.snapshot import Snapshot
 from engine.streams import ahead, batched
 from engine.templates import Templates, count_templates, is_template_file, stream_templates
+from engine.unseen import ALL_SEEN, Unseen
 
 if TYPE_CHECKING:
     from engine.embed import Embedder
@@ -34,11 +35,14 @@ Identify = Callable[[Iterable[Templates]], Iterator[pa.Table]]
 
 @dataclass(frozen=True)
 class IdentifySummary:
-    """How many probe faces were decided which way, where the reasons of failed photographs lie, and by which threshold."""
+    """How many probe faces were decided which way, where the reasons of failed photographs lie, by which threshold, and how many
+    faces of photographs were not looked at.
+    """
 
     counts: Counts
     problems_file: Path
     threshold: ThresholdUsed
+    unseen: Unseen = ALL_SEEN
 
 
 def identify_to_file(
@@ -76,6 +80,7 @@ def identify_to_file(
     used = seen.threshold_used(threshold, fpir)
     limit = used.score
     problems: list[Problem] = []
+    unseen: list[Unseen] = []
     if any(is_template_file(path) for path in probes):
         if faces or encoder or weights or runtime:
             raise PhotographsError(
@@ -97,14 +102,14 @@ def identify_to_file(
 
             load = gallery.encoder_loader(encoder, weights, runtime, len(photographs))
             embedder = SpreadEmbedder(embedder, load, workers)
-        tables = _of_photographs(seen, photographs, limit, top, head, embedder, problems, progress)
+        tables = _of_photographs(seen, photographs, limit, top, head, embedder, problems, unseen, progress)
     counts = Counts()
     with results_file(out) as writer:
         for table in tables:
             writer.write(table)
             counts += Results(table).counts
         write_problems(out, problems)
-    return IdentifySummary(counts, problems_path(out), used)
+    return IdentifySummary(counts, problems_path(out), used, sum(unseen, ALL_SEEN))
 
 
 def count_probes(probes: Sequence[Path]) -> int | None:
@@ -136,10 +141,12 @@ def _of_photographs(
     head: Head | None,
     embedder: "Embedder",
     problems: list[Problem],
+    unseen: list[Unseen],
     progress: Progress | None,
 ) -> Iterator[pa.Table]:
-    from engine.embed import problems_of
+    from engine.embed import problems_of, unseen_in
 
     for outcomes in batched(embedder.stream(photographs, progress), BATCH):
         problems += problems_of(outcomes)
+        unseen.append(unseen_in(outcomes))
         yield seen.identify_outcomes(outcomes, embedder, limit, top, head)

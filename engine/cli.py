@@ -114,13 +114,15 @@ def embed(
     from engine.embed import Embedder
     from engine.encoders import load_encoder
     from engine.journal import check_embed_output, embed_to_file
-    from engine.labels import find_photographs
+    from engine.labels import label_photographs
+    from engine.terminal import announce_labels, progress, thousands, told_what_is_left_out
     from engine.terminal import out as console
-    from engine.terminal import progress, thousands, told_what_is_left_out
 
     check_embed_output(out, overwrite=overwrite, resume=resume)
     with told_what_is_left_out() as left_out:
-        photographs = find_photographs(photos, labels or ("none" if faces == "all" else None), left_out)
+        labelled = label_photographs(photos, labels or ("none" if faces == "all" else None), left_out)
+    announce_labels(labelled)
+    photographs = labelled.photographs
     load = partial(
         load_encoder,
         encoder,
@@ -141,6 +143,8 @@ def embed(
         f"{thousands(made.images)} images: {thousands(made.templates)} templates in {out}, "
         f"{thousands(made.problems)} problems in {made.problems_file}"
     )
+    if made.unseen.faces:
+        console.print(f"{made.unseen}; --faces all looks at them")
     if made.problems:
         raise typer.Exit(PROBLEMS)
 
@@ -268,6 +272,8 @@ def identify(
         f"{thousands(counts.probes)} probe faces: {thousands(counts.identified)} identified, "
         f"{thousands(counts.unknown)} unknown, {thousands(counts.failed)} failed, in {out}{problems}"
     )
+    if made.unseen.faces:
+        console.print(f"{made.unseen}; --faces all looks at them")
     if counts.failed:
         raise typer.Exit(PROBLEMS)
 

@@ -29,35 +29,50 @@ def enroll_command(
         str | None, typer.Option(metavar="largest|none", help="none: the photographs are face crops. Default: as the gallery.")
     ] = None,
     on_duplicate: Annotated[
-        str, typer.Option(metavar="replace|skip|error", help="What becomes of a template id that is enrolled already.")
-    ] = "replace",
+        str,
+        typer.Option(
+            metavar="own|replace|skip|error",
+            help="What becomes of a template id that is enrolled already. own: replaces the identity's own, refuses another's.",
+        ),
+    ] = "own",
+    on_match: Annotated[
+        str,
+        typer.Option(metavar="warn|refuse|ignore", help="What becomes of a face that the gallery takes for somebody else's."),
+    ] = "warn",
     sources: Annotated[
         bool, typer.Option("--source/--no-source", help="Whether the gallery keeps the photographs' paths.")
     ] = True,
     wait: Wait = 10.0,
 ) -> None:
     """Enrol people: durable when the command ends, seen by every search from then on."""
+    from engine.errors import PhotographsError
     from engine.galleries import beside, living_gallery
-    from engine.problems import write_problems
+    from engine.problems import add_problems, require_problems
     from engine.templates import is_template_file, read_templates
+    from engine.terminal import announce_enrolled, thousands, told_what_is_left_out
     from engine.terminal import out as console
-    from engine.terminal import thousands, told_what_is_left_out
 
     opened = living_gallery(gallery)
-    given = read_templates(*people) if all(is_template_file(path) for path in people) else people
+    of_templates = all(is_template_file(path) for path in people)
+    if of_templates and faces is not None:
+        raise PhotographsError(f"--faces {faces} goes with photographs; those to enrol are templates already")
+    require_problems(beside(gallery))
+    given = read_templates(*people) if of_templates else people
     with threshold_told(opened), told_what_is_left_out() as left_out:
         done = opened.enroll(
             given,
             identity=identity,
             faces=faces,
             on_duplicate=on_duplicate,
+            on_match=on_match,
             sources=sources,
             left_out=left_out,
             wait=wait,
         )
     problems = ""
     if done.problems:
-        problems = f"; {len(done.problems)} photographs gave none, reasons in {write_problems(beside(gallery), done.problems)}"
+        problems = f"; {len(done.problems)} photographs gave none, reasons in {add_problems(beside(gallery), done.problems)}"
+    announce_enrolled(done, looked=on_match != "ignore")
     console.print(
         f"{thousands(done.templates)} templates enrolled ({thousands(done.replaced)} in the place of others), "
         f"{thousands(done.skipped)} skipped; {gallery} has {thousands(len(opened))}{problems}"

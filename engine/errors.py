@@ -12,6 +12,7 @@ __all__ = [
     "IndexFileError",
     "IndexUnsupported",
     "MetricsError",
+    "NameRefused",
     "OnekError",
     "OutputError",
     "PhotographsError",
@@ -26,6 +27,10 @@ __all__ = [
 
 class PhotographsError(OnekError):
     """The photographs to work on cannot be listed: a missing folder, no images in it, labels that do not fit."""
+
+
+class NameRefused(OnekError):
+    """A text that can be nobody's name: blank, or with control characters in it."""
 
 
 class ImageProblem(OnekError):

@@ -72,10 +72,10 @@ def relabel(database: sqlite3.Connection, numbers: list[int], identity: str) -> 
         database.execute(_INSERT, (*values, _checksum(*values)))
 
 
-def numbers_of(database: sqlite3.Connection, template_ids: list[str]) -> list[int | None]:
-    """The number of the row that has each of these ids, None where none has."""
-    found = (database.execute("SELECT number FROM recent WHERE template_id = ?", (each,)).fetchone() for each in template_ids)
-    return [None if row is None else row[0] for row in found]
+def owners_of(database: sqlite3.Connection, template_ids: list[str]) -> list[tuple[int, str] | None]:
+    """The number and the identity of the row that has each of these ids, None where none has."""
+    asked = "SELECT number, identity FROM recent WHERE template_id = ?"
+    return [database.execute(asked, (each,)).fetchone() for each in template_ids]
 
 
 def numbers(database: sqlite3.Connection) -> np.ndarray:

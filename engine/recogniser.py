@@ -12,12 +12,13 @@ import pyarrow as pa
 from engine.calibration import Calibration
 from engine.chip import ALIGNMENT, CROP_ALIGNMENT
 from engine.decision import MatchThreshold, ThresholdUsed
+from engine.enrolment import Joining
 from engine.errors import EncoderMismatch, GalleryReplaced, PhotographsError
 from engine.evidence import Evidence
 from engine.head import Head
 from engine.locks import ThreadLock
-from engine.nameless import new_key, without_sources
-from engine.problems import Problem
+from engine.nameless import without_sources
+from engine.names import name_of
 from engine.provenance import Provenance, require_same
 from engine.results import Results
 from engine.scores import Scoring
@@ -285,24 +286,29 @@ class Recogniser(ABC):
 
         return self.answered(verified)
 
-    def _embed(
+    def _joining(
         self,
         people: People,
         identity: str | None,
         faces: str | None,
         sources: bool,
         left_out: "Callable[[LeftOut], None] | None",
-    ) -> tuple[Templates, list[Problem]]:
-        """Templates of people to enrol, and the photographs that gave none."""
+    ) -> Joining:
+        """Templates of people to enrol, and what is to be said of them."""
         if isinstance(people, Templates):
-            return people if identity is None else people.of(identity), []
-        from engine.embed import list_photographs, problems_of, to_batch
+            if faces is not None:
+                raise PhotographsError(f"faces={faces!r} goes with photographs; those to enrol are templates already")
+            given = people if identity is None else people.of(identity)
+            return Joining(given if sources else Templates(without_sources(given.table), given.provenance))
+        from engine.embed import list_labelled, of_one_face, once_each, problems_of, to_batch, unseen_in
 
-        photographs = list_photographs(people, "none" if identity is not None else None, left_out)
-        embedder = self.embedder(faces, photographs=len(photographs))
-        outcomes = list(embedder.stream(photographs))
+        labelled = list_labelled(people, "none" if identity is not None else None, left_out)
+        if identity is not None:
+            labelled = labelled.of(name_of(identity))
+        embedder = self.embedder(faces, photographs=len(labelled.photographs))
+        outcomes = list(map(of_one_face, once_each(embedder.stream(labelled.photographs), {})))
         rows = pa.Table.from_batches([to_batch(outcomes, embedder.provenance)])
-        if not sources or isinstance(photographs[0].image, np.ndarray):
-            rows = without_sources(rows, new_key())
+        if not sources or isinstance(labelled.photographs[0].image, np.ndarray):
+            rows = without_sources(rows)
         made = Templates(rows, embedder.provenance)
-        return made if identity is None else made.of(identity), problems_of(outcomes)
+        return Joining(made, tuple(problems_of(outcomes)), labelled.rules, unseen_in(outcomes))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,6 @@ from engine.by_name import by_name
 from engine.calibration import LEAST_IDENTITIES, Names, calibrate
 from engine.catalogue import put_extended, put_measured
 from engine.enrolment import Enrolment
-from engine.nameless import new_key
 from engine.scores import Scoring
 from engine.segments import added_segment, drop_segment, extend, following, seal, segment_files
 from engine.templates import ROW_GROUP, Templates, vectors_of
@@ -132,7 +132,7 @@ def _sealed(view: View, folder: Path, kept: np.ndarray | None) -> Iterator[Templ
 
 def _unnamed(tables: Iterator[pa.Table], gone: np.ndarray) -> Iterator[pa.Table]:
     """The same rows, those that are `gone` bool (n,) under ids that nobody has."""
-    key, start = new_key(), 0
+    key, start = uuid4().hex, 0
     for table in tables:
         leaving = gone[start : start + len(table)]
         names = pa.array([f"{key}:{start + row}" for row in np.flatnonzero(leaving)], pa.string())
