@@ -4,11 +4,12 @@ something, 4 not the same person (`verify`), 1 a defect of ours.
 
 import os
 import sys
+import warnings
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from importlib.metadata import entry_points, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,7 +19,7 @@ from engine.cli_living import compact_command, enroll_command, list_command, rem
 from engine.cli_strangers import audit_command, calibrate_command, print_calibration
 from engine.cli_telling import encoders_command, info_command
 from engine.cli_training import project_command, train_command, train_head_command, train_projection_command
-from engine.errors import OnekError, SpreadError
+from engine.errors import ListGuess, OnekError, SpreadError
 
 if TYPE_CHECKING:
     from engine.spreading import Workers as SpreadWorkers
@@ -78,6 +79,7 @@ def _root(show_version: Annotated[bool, typer.Option("--version", help="Print th
     if show_version:
         typer.echo(f"onek {version('onek')}")
         raise typer.Exit
+    _say_guesses()
 
 
 @app.command()
@@ -321,6 +323,22 @@ app.command("explain")(explain_command)
 app.command("explain-encoder")(explain_encoder_command)
 app.command("calibrate")(calibrate_command)
 app.command("audit")(audit_command)
+
+
+def _say_guesses() -> None:
+    """Print what is guessed of a list as a line of its own; other warnings go their way."""
+    others = warnings.showwarning
+
+    def say(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if issubclass(category, ListGuess):
+            from engine.terminal import err
+
+            err.print(str(message))
+        else:
+            others(message, category, *where, **more)
+
+    warnings.simplefilter("always", ListGuess)
+    warnings.showwarning = say
 
 
 def _spread(on: str | None, workers: int | None) -> AbstractContextManager["SpreadWorkers | None"]:

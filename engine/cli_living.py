@@ -1,6 +1,5 @@
 """The commands of a living gallery: `enroll`, `remove`, `rename`, `list`, `compact`. Parse, call, print."""
 
-import csv
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -69,23 +68,21 @@ def remove_command(
     identities: Annotated[list[str] | None, typer.Argument(metavar="IDENTITY...", help="Who leaves.")] = None,
     template: Annotated[list[str] | None, typer.Option("--template", metavar="ID", help="A template that leaves.")] = None,
     from_file: Annotated[
-        Path | None, typer.Option("--from", metavar="FILE", help="A text file with one identity a line.")
+        Path | None,
+        typer.Option("--from", metavar="FILE", help="A file with one identity a line, or a CSV or Parquet list of them."),
     ] = None,
     wait: Wait = 10.0,
 ) -> None:
     """Remove identities or templates: no search returns them from then on. Their bytes go with onek compact."""
     from engine.errors import GalleryError
     from engine.galleries import living_gallery
-    from engine.places import local
+    from engine.lists import read_names
     from engine.terminal import out as console
     from engine.terminal import thousands
 
     names = list(identities or [])
     if from_file is not None:
-        listed = local(from_file)
-        if not listed.is_file():
-            raise GalleryError(f"{from_file}: no such file; expected a text file with one identity a line")
-        names += [line for line in listed.read_text(encoding="utf-8").splitlines() if line]
+        names += read_names(from_file)
     if not names and not template:
         raise GalleryError("nobody was named; expected identities, --template or --from")
     opened = living_gallery(gallery)
@@ -114,12 +111,15 @@ def rename_command(
 def list_command(gallery: Annotated[str, typer.Argument(metavar="GALLERY")]) -> None:
     """List the identities and how many templates each has, as CSV."""
     from engine.galleries import open_gallery
-    from engine.harmless import harmless
+    from engine.harmless import shown
+    from engine.sheets import Sheet
 
     opened = open_gallery(gallery)
-    rows = csv.writer(sys.stdout, lineterminator="\n")
-    rows.writerow(["identity", "templates"])
-    rows.writerows((harmless(name), count) for name, count in opened.templates_by_identity())
+    sheet = Sheet(sys.stdout, ["identity", "templates"])
+    # Names may hold what a terminal obeys; whoever reads a pipe wants them as they are.
+    said = shown if sys.stdout.isatty() else str
+    for name, count in opened.templates_by_identity():
+        sheet.write((said(name), count))
 
 
 def compact_command(gallery: Annotated[str, typer.Argument(metavar="GALLERY")], wait: Wait = 10.0) -> None:

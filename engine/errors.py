@@ -10,6 +10,8 @@ __all__ = [
     "ImageProblem",
     "IndexFileError",
     "IndexUnsupported",
+    "ListError",
+    "ListGuess",
     "MetricsError",
     "OnekError",
     "OutputError",
@@ -25,6 +27,14 @@ __all__ = [
 
 class PhotographsError(OnekError):
     """The photographs to work on cannot be listed: a missing folder, no images in it, labels that do not fit."""
+
+
+class ListError(OnekError):
+    """A list that cannot be read, lacks a column, or says two things of one photograph."""
+
+
+class ListGuess(UserWarning):
+    """What was guessed of a list: what parts its columns, which of them is meant. The command line prints it."""
 
 
 class ImageProblem(OnekError):

@@ -1,12 +1,10 @@
 """No image vanishes: what gave no template is named in a file beside the output, with the reason."""
 
-import csv
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.files import whole_file
-from engine.harmless import harmless
+from engine.sheets import sheet_file
 
 
 @dataclass(frozen=True)
@@ -29,8 +27,7 @@ def write_problems(out: Path, problems: Iterable[Problem]) -> Path:
         OutputError: the file cannot be written.
     """
     path = problems_path(out)
-    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
-        rows = csv.writer(stream, lineterminator="\n")
-        rows.writerow(["source", "reason"])
-        rows.writerows((harmless(problem.source), harmless(problem.reason)) for problem in problems)
+    with sheet_file(path, ["source", "reason"]) as sheet:
+        for problem in problems:
+            sheet.write((problem.source, problem.reason))
     return path

@@ -1,16 +1,16 @@
 """A whole training run: photographs in, an encoder out."""
 
-import csv
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from engine.errors import TrainingError
-from engine.files import check_output, refusing, unfinished, whole_file
+from engine.files import check_output, refusing, unfinished
 from engine.labels import Photograph
 from engine.places import require_local
 from engine.problems import Problem
+from engine.sheets import sheet_file
 from engine.training.batches import require_several
 from engine.training.checkpoint import Epoch, has_checkpoint
 from engine.training.chips import cut_chips
@@ -110,7 +110,6 @@ def train_to_file(
 
 
 def _write_epochs(path: Path, epochs: Sequence[Epoch]) -> None:
-    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
-        rows = csv.DictWriter(stream, [field.name for field in fields(Epoch)], lineterminator="\n")
-        rows.writeheader()
-        rows.writerows(asdict(epoch) for epoch in epochs)
+    with sheet_file(path, [field.name for field in fields(Epoch)]) as sheet:
+        for epoch in epochs:
+            sheet.write(astuple(epoch))
