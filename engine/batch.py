@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from engine.errors import PhotographsError
-from engine.files import check_output
 from engine.head import Head
+from engine.outputs import check_outputs
 from engine.problems import Problem, problems_path, write_problems
 from engine.recogniser import Recogniser
 from engine.results import Counts, Results, results_file, writer_for
@@ -36,6 +36,16 @@ class IdentifySummary:
 
     counts: Counts
     problems_file: Path
+
+
+def check_results_output(out: Path, probes: Sequence[Path], overwrite: bool) -> None:
+    """Refuse, before any work, results that are an input, or exist, cannot be written, or have an ending that no format goes with.
+
+    Raises:
+        OutputError: which, and what to pass.
+    """
+    writer_for(out)
+    check_outputs(out, probes, overwrite, [problems_path(out)])
 
 
 def identify_to_file(
@@ -66,8 +76,7 @@ def identify_to_file(
         OutputError: `out` exists, cannot be written, or has an ending that no format goes with.
         OnekError: as `Gallery.identify`.
     """
-    writer_for(out)
-    check_output(out, overwrite)
+    check_results_output(out, probes, overwrite)
     limit = gallery.threshold(threshold, fpir)
     problems: list[Problem] = []
     if any(is_template_file(path) for path in probes):

@@ -118,7 +118,8 @@ def embed(
     from engine.terminal import out as console
     from engine.terminal import progress, thousands, told_what_is_left_out
 
-    check_embed_output(out, overwrite=overwrite, resume=resume)
+    read = [*photos, Path(encoder), *(Path(each) for each in (labels, weights, projection) if each)]
+    check_embed_output(out, overwrite=overwrite, resume=resume, inputs=read)
     with told_what_is_left_out() as left_out:
         photographs = find_photographs(photos, labels or ("none" if faces == "all" else None), left_out)
     load = partial(
@@ -234,12 +235,13 @@ def identify(
 ) -> None:
     """Say of each probe who it is, or that it is unknown. Photographs without a face say failed."""
     _limit_threads(threads)
-    from engine.batch import count_probes, identify_to_file
+    from engine.batch import check_results_output, count_probes, identify_to_file
     from engine.galleries import open_gallery
     from engine.head import read_head
     from engine.terminal import out as console
     from engine.terminal import progress, thousands, told_what_is_left_out
 
+    check_results_output(out, [*probes, *([head] if head else [])], overwrite)
     opened = open_gallery(gallery)
     with (
         told_what_is_left_out() as left_out,

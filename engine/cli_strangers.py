@@ -36,12 +36,12 @@ def audit_command(
 ) -> None:
     """List who is likely enrolled under two names, and images that likely show somebody else than they say."""
     from engine.audit import WRONG_IMAGE, audit, write_audit
-    from engine.files import check_output
+    from engine.outputs import check_outputs
     from engine.galleries import open_files
     from engine.terminal import out as console
     from engine.terminal import stages
 
-    check_output(out, overwrite)
+    check_outputs(out, [Path(gallery)], overwrite)
     with stages() as told:
         findings = audit(open_files(gallery, "audit"), most, told)
     write_audit(out, findings)

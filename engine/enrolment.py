@@ -15,11 +15,14 @@ from engine.templates import Templates, count_templates, read_provenance, stream
 
 @dataclass
 class Enrolment:
-    """Templates to enrol: how they were made, how many there are, and the `parts` that they come in, each from a named input."""
+    """Templates to enrol: how they were made, how many there are, the `parts` that they come in, each from a named input, and the
+    `files` that are read for that.
+    """
 
     made: Provenance
     count: int
     parts: Iterator[tuple[str, Templates]]
+    files: tuple[Path, ...] = ()
     _inputs: list[str] = field(default_factory=list)
     _ends: list[int] = field(default_factory=list)
 
@@ -78,4 +81,4 @@ def enrolment(templates: Source) -> Enrolment:
     if not paths:
         raise TemplatesError("no template file was named; expected at least one")
     parts = ((str(path), part) for path, part in stream_same(paths))
-    return Enrolment(read_provenance(paths[0]), sum(map(count_templates, paths)), parts)
+    return Enrolment(read_provenance(paths[0]), sum(map(count_templates, paths)), parts, tuple(paths))
