@@ -39,7 +39,7 @@ class IdentifySummary:
 
 
 def check_results_output(out: Path, probes: Sequence[Path], overwrite: bool) -> None:
-    """Refuse, before any work, results that are an input, or exist, cannot be written, or have an ending that no format goes with.
+    """Refuse, before any work, results that are an input, exist, cannot be written, or have an ending that no format goes with.
 
     Raises:
         OutputError: which, and what to pass.

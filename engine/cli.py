@@ -22,6 +22,7 @@ from engine.cli_training import project_command, train_command, train_head_comma
 from engine.errors import ListGuess, OnekError, SpreadError
 
 if TYPE_CHECKING:
+    from engine.enrolment import Source
     from engine.spreading import Workers as SpreadWorkers
 
 # Exit statuses.
@@ -154,6 +155,10 @@ def build_index(
     out: Annotated[
         str, typer.Option("--out", "-o", metavar="GALLERY", help="The gallery to create: a folder, or milvus://HOST:PORT/NAME.")
     ],
+    names: Annotated[
+        Path | None,
+        typer.Option("--names", metavar="FILE", help="Whose the vectors are: a list with one name for each, in order."),
+    ] = None,
     index: Annotated[
         str | None, typer.Option("--index", metavar="KIND", help="flat, flat-codes, ivf or ivf-sq8. Default: chosen for you.")
     ] = None,
@@ -183,9 +188,14 @@ def build_index(
     from engine.terminal import announce, bytes_of, stages, thousands
     from engine.terminal import out as console
 
+    people: Source = templates
+    if names is not None:
+        from engine.naming import named
+
+        people = named(templates, names)
     with stages() as told:
         built = build_gallery(
-            templates,
+            people,
             out,
             overwrite=overwrite,
             index=index,

@@ -22,6 +22,10 @@ def enroll_command(
     identity: Annotated[
         str | None, typer.Option("--identity", metavar="NAME", help="Whose they are. Default: as the photographs' names say.")
     ] = None,
+    names: Annotated[
+        Path | None,
+        typer.Option("--names", metavar="FILE", help="Whose the vectors are: a list with one name for each, in order."),
+    ] = None,
     faces: Annotated[
         str | None, typer.Option(metavar="largest|none", help="none: the photographs are face crops. Default: as the gallery.")
     ] = None,
@@ -34,14 +38,20 @@ def enroll_command(
     wait: Wait = 10.0,
 ) -> None:
     """Enrol people: durable when the command ends, seen by every search from then on."""
+    from engine.errors import TemplatesError
     from engine.galleries import beside, living_gallery
+    from engine.naming import named_templates
     from engine.problems import write_problems
-    from engine.templates import is_template_file, read_templates
+    from engine.templates import Templates, is_template_file, read_templates
     from engine.terminal import out as console
     from engine.terminal import thousands, told_what_is_left_out
 
     opened = living_gallery(gallery)
-    given = read_templates(*people) if all(is_template_file(path) for path in people) else people
+    given: Templates | list[Path] = people
+    if all(is_template_file(path) for path in people):
+        given = read_templates(*people) if names is None else named_templates(people, names)
+    elif names is not None:
+        raise TemplatesError(f"--names {names} goes with files of vectors; --labels of onek embed says whose photographs are")
     with told_what_is_left_out() as left_out:
         done = opened.enroll(
             given,

@@ -39,7 +39,7 @@ class Enrolment:
                 row = part.table["identity"].is_null().to_pylist().index(True)
                 template_id = part.table["template_id"][row].as_py()
                 raise TemplatesError(
-                    f"{name}: the template {template_id} has no identity; embed with --labels, or add an identity column"
+                    f"{name}: the template {template_id} has no identity: embed with --labels, say --names, or add such a column"
                 )
             rows += len(part)
             self._inputs.append(name)

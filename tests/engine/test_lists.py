@@ -75,7 +75,7 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     "no headings": ("a.jpg,Zoë\nb.jpg,kian\n", "found the columns a.jpg, Zoë; expected path (or file, filename,"),
     "headings nobody knows": ("pfad,wer\na.jpg,Zoë\n", "found the columns pfad, wer; expected path (or"),
     "two columns of paths": ("file,photo\na.jpg,b.jpg\n", "the columns file and photo might each be the path; call one path"),
-    "a comma without quotes": (PLAIN + "c.jpg,Sandler, Adam\n", 'line 4 has 3 cells for 2 headings; put text that holds a comma'),
+    "a comma without quotes": (PLAIN + "c.jpg,Sandler, Adam\n", "line 4 has 3 cells for 2 headings; put text that holds a comma"),
     "a row too short": (PLAIN + "c.jpg\n", "line 4 has 1 cells for 2 headings"),
     "a quote that is never closed": (PLAIN + 'c.jpg,"dan\nd.jpg,eve\n', "line 4 to 5: a quote is not closed"),
     "a quote that the next one closes": (PLAIN + 'c.jpg,"dan\nd.jpg,"eve"\n', "line 4 to 5: a quote is not closed"),
@@ -91,7 +91,7 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     "a workbook": (b"PK\x03\x04\x14\x00\x06\x00\x08\x00", "line 1 holds a NUL"),
     "a value without end": (PLAIN + "c.jpg," + "x" * 200_000 + "\n", "text follows one (field larger"),
     "a heading without end": ("x" * 200_000, "expected path (or file"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -126,11 +126,11 @@ def test_reports_of_others_are_kept(people: Templates, command: str, name: str) 
 
 def test_embed_then_identify_of_the_same_name(people: Templates) -> None:
     Path("photos/broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    run = CliRunner().invoke
-    assert run(app, "embed photos -o visitors.parquet --encoder pixels --faces none --labels none".split()).exit_code == 3
+    embed, identify = BESIDES[0][0], BESIDES[1][0].replace("t.parquet", "visitors.parquet")
+    assert CliRunner().invoke(app, [*embed.split(), "--labels", "none"]).exit_code == 3
     kept = Path("visitors.problems.csv").read_text()
     assert "broken.png" in kept
-    answer = run(app, "identify visitors.parquet -g g -o visitors.csv".split())
+    answer = CliRunner().invoke(app, identify.split())
     assert "visitors.problems.csv exists already" in str(answer.exception)
     assert Path("visitors.problems.csv").read_text() == kept
 
