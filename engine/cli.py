@@ -3,6 +3,7 @@ something, 4 not the same person (`verify`), 1 a defect of ours.
 """
 
 import os
+import signal
 import sys
 import warnings
 from contextlib import AbstractContextManager, nullcontext
@@ -312,7 +313,7 @@ def verify(
     )
     answer = "the same" if found.same else "not the same"
     limit = f"threshold {found.threshold:.4f}" if found.probability is None else f"p(same) {found.probability:.4f} by the head"
-    console.print(f"{answer}: {found.probe} is {found.distance:.4f} from {found.identity} ({found.template_id}); {limit}")
+    console.print(f"{answer}: {found.probe} is {found.distance:.4f} from {found.identity}; {limit}")
     if not found.same:
         raise typer.Exit(NOT_THE_SAME)
 
@@ -353,6 +354,14 @@ def _say_guesses() -> None:
     warnings.showwarning = say
 
 
+def _tidy_at_the_end() -> None:
+    """Whoever ends this process politely (`kill`, a closed terminal) is heard as Ctrl-C is, so that nothing is left half made."""
+    for name in ("SIGTERM", "SIGHUP"):
+        asked = getattr(signal, name, None)
+        if asked is not None and signal.getsignal(asked) == signal.SIG_DFL:
+            signal.signal(asked, signal.default_int_handler)
+
+
 def _spread(on: str | None, workers: int | None) -> AbstractContextManager["SpreadWorkers | None"]:
     if on is None:
         if workers is not None:
@@ -371,6 +380,7 @@ def _limit_threads(threads: int | None) -> None:
 
 def main() -> None:
     """Run the command line; every error that the user can mend ends in one line and exit status 2."""
+    _tidy_at_the_end()
     for command in entry_points(group="onek.commands"):
         loaded = command.load()
         if isinstance(loaded, typer.Typer):

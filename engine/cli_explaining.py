@@ -28,7 +28,7 @@ def explain_command(
     found = explain(open_files(gallery, "explain"), probe, identity, faces)
     draw_explanation(found, out)
     console.print(
-        f"{probe} is {found.distance:.4f} from {found.identity} ({found.template_id}); covered at its most telling place "
+        f"{probe} is {found.distance:.4f} from {found.identity}; covered at its most telling place "
         f"{found.distance + float(found.pull.max()):.4f}; in {out}"
     )
 

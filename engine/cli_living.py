@@ -9,9 +9,27 @@ import typer
 # Exit status.
 PROBLEMS = 3
 Gallery_ = Annotated[str, typer.Option("--gallery", "-g", metavar="GALLERY", help="The gallery.")]
-Wait = Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for another writer.")]
+Wait = Annotated[
+    float | None,
+    typer.Option(min=0, metavar="SECONDS", help="How long to wait for another writer. Default: 10.", show_default=False),
+]
 
 Sources = Annotated[bool, typer.Option("--source/--no-source", help="Whether the photographs' paths are kept.")]
+
+
+def patience(gallery: str, wait: float | None) -> float:
+    """How many seconds a writer waits for another. Raises `GalleryError` where nobody waits: Milvus orders its writers."""
+    from engine.errors import GalleryError
+    from engine.milvus.address import is_milvus
+    from engine.writer import WAIT
+
+    if not is_milvus(gallery):
+        return WAIT if wait is None else wait
+    if wait is not None:
+        raise GalleryError(
+            f"--wait {wait:g} goes with galleries in folders; Milvus, where {gallery} is, orders its writers itself"
+        )
+    return 0
 
 
 def enroll_command(
@@ -35,7 +53,7 @@ def enroll_command(
     sources: Annotated[
         bool, typer.Option("--source/--no-source", help="Whether the gallery keeps the photographs' paths.")
     ] = True,
-    wait: Wait = 10.0,
+    wait: Wait = None,
 ) -> None:
     """Enrol people: durable when the command ends, seen by every search from then on."""
     from engine.errors import TemplatesError
@@ -46,6 +64,7 @@ def enroll_command(
     from engine.terminal import out as console
     from engine.terminal import thousands, told_what_is_left_out
 
+    seconds = patience(gallery, wait)
     opened = living_gallery(gallery)
     given: Templates | list[Path] = people
     if all(is_template_file(path) for path in people):
@@ -60,7 +79,7 @@ def enroll_command(
             on_duplicate=on_duplicate,
             sources=sources,
             left_out=left_out,
-            wait=wait,
+            wait=seconds,
         )
     problems = ""
     if done.problems:
@@ -81,7 +100,7 @@ def remove_command(
         Path | None,
         typer.Option("--from", metavar="FILE", help="A file with one identity a line, or a CSV or Parquet list of them."),
     ] = None,
-    wait: Wait = 10.0,
+    wait: Wait = None,
 ) -> None:
     """Remove identities or templates: no search returns them from then on. Their bytes go with onek compact."""
     from engine.errors import GalleryError
@@ -95,8 +114,9 @@ def remove_command(
         names += read_names(from_file)
     if not names and not template:
         raise GalleryError("nobody was named; expected identities, --template or --from")
+    seconds = patience(gallery, wait)
     opened = living_gallery(gallery)
-    count = opened.remove(names, templates=template or [], wait=wait)
+    count = opened.remove(names, templates=template or [], wait=seconds)
     console.print(
         f"{thousands(count)} templates removed; {gallery} has {thousands(len(opened))}; onek compact erases their bytes"
     )
@@ -107,14 +127,15 @@ def rename_command(
     new: Annotated[str, typer.Argument(metavar="NEW")],
     gallery: Gallery_,
     merge: Annotated[bool, typer.Option("--merge", help="Make one identity of both where NEW is enrolled already.")] = False,
-    wait: Wait = 10.0,
+    wait: Wait = None,
 ) -> None:
     """Call an identity otherwise."""
     from engine.galleries import living_gallery
     from engine.terminal import out as console
     from engine.terminal import thousands
 
-    count = living_gallery(gallery).rename(old, new, merge=merge, wait=wait)
+    seconds = patience(gallery, wait)
+    count = living_gallery(gallery).rename(old, new, merge=merge, wait=seconds)
     console.print(f"{thousands(count)} templates of {old} are {new}'s")
 
 
@@ -132,7 +153,7 @@ def list_command(gallery: Annotated[str, typer.Argument(metavar="GALLERY")]) -> 
         sheet.write((said(name), count))
 
 
-def compact_command(gallery: Annotated[str, typer.Argument(metavar="GALLERY")], wait: Wait = 10.0) -> None:
+def compact_command(gallery: Annotated[str, typer.Argument(metavar="GALLERY")], wait: Wait = None) -> None:
     """Seal all that is enrolled anew, calibrate, and erase what was removed from every file; verified."""
     from engine.galleries import in_folder
     from engine.gallery import Gallery
@@ -142,7 +163,7 @@ def compact_command(gallery: Annotated[str, typer.Argument(metavar="GALLERY")], 
     opened = Gallery.open(in_folder(gallery, "compact"))
     before = opened.info().awaiting_erasure
     with stages() as told:
-        opened.compact(told, wait=wait)
+        opened.compact(told, wait=patience(gallery, wait))
     console.print(
         f"{thousands(len(opened))} templates in {gallery}; {thousands(before)} removed ones erased and looked for in vain"
     )

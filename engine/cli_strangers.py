@@ -71,8 +71,8 @@ def print_calibration(info: "CalibrationInfo | None", score: str) -> None:
             f"({how}; truly {rate.interval.low:.2g} to {rate.interval.high:.2g})"
         )
     if info.left_out:
-        worst = info.left_out[0]
+        nearest = min(pair.distance for pair in info.left_out)
         console.print(
-            f"left out: {len(info.left_out)} pairs that may be one person under two names, the worst {worst.template_id} and "
-            f"{worst.other} ({worst.distance:.3f} apart); see onek audit"
+            f"left out: {len(info.left_out)} pairs that may be one person under two names, the nearest {nearest:.3f} apart; "
+            "onek audit lists such pairs"
         )

@@ -19,8 +19,13 @@ def train_command(
         str | None, typer.Option("--from", metavar="dlib-resnet|PATH.keras", help="Go on with an encoder, instead.")
     ] = None,
     loss: Annotated[str, typer.Option(metavar="triplet|arcface|pairs")] = "triplet",
-    mining: Annotated[str, typer.Option(metavar="random|semi-hard|hard", help="Which triplets of a batch.")] = "semi-hard",
-    margin: Annotated[float, typer.Option(min=0, help="Of the triplet loss, in squared distance.")] = 0.2,
+    mining: Annotated[
+        str | None,
+        typer.Option(metavar="random|semi-hard|hard", help="Which triplets of a batch; not of arcface. Default: semi-hard."),
+    ] = None,
+    margin: Annotated[
+        float | None, typer.Option(min=0, help="Of the triplet loss alone, in squared distance. Default: 0.2.")
+    ] = None,
     epochs: Annotated[int, typer.Option(min=1, help="At most.")] = 30,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps an epoch. Default: about one pass over the pictures.")] = None,
     identities: Annotated[int, typer.Option(min=2, help="Identities in a batch.")] = 24,

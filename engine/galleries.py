@@ -13,7 +13,7 @@ from engine.check import Fault
 from engine.check import check as check_folder
 from engine.enrolment import Source
 from engine.errors import GalleryError, IndexUnsupported
-from engine.files import check_output
+from engine.files import check_output, tidy
 from engine.gallery import BuildOptions, Gallery
 from engine.milvus.address import is_milvus, parse
 from engine.opened import OpenGallery
@@ -54,6 +54,7 @@ def living_gallery(where: str | Path) -> AnyGallery:
         from engine.milvus.gallery import MilvusGallery
 
         return MilvusGallery.open(parse(str(where)))
+    tidy(Path(where))
     return Gallery.open(where)
 
 

@@ -177,12 +177,14 @@ class MilvusGallery(Recogniser):
         on_duplicate: str = "replace",
         sources: bool = True,
         left_out: "Callable[[LeftOut], None] | None" = None,
-        wait: float = 0,  # noqa: ARG002 - Milvus orders its writers
+        wait: float = 0,
     ) -> Enrolment:
         """As `Gallery.enroll`: durable when it returns, and seen by the next search of anybody.
 
-        A gallery of up to 200,000 templates whose K has changed by a quarter is calibrated anew. There is nobody to `wait` for.
+        A gallery of up to 200,000 templates whose K has changed by a quarter is calibrated anew. There is nobody to
+        `wait` for: Milvus orders its writers.
         """
+        _refuse_waiting(self.path, wait)
         if on_duplicate not in DUPLICATES:
             raise GalleryError(f"--on-duplicate {on_duplicate}: expected {', '.join(DUPLICATES)}")
         templates, problems = self._embed(people, identity, faces, sources, left_out)
@@ -215,8 +217,9 @@ class MilvusGallery(Recogniser):
         skipped = len(templates) - len(table)
         return Enrolment(len(table), len(known) - skipped, skipped, tuple(problems))
 
-    def remove(self, identities: Sequence[str] = (), *, templates: Sequence[str] = (), wait: float = 0) -> int:  # noqa: ARG002
+    def remove(self, identities: Sequence[str] = (), *, templates: Sequence[str] = (), wait: float = 0) -> int:
         """As `Gallery.remove`; Milvus erases the bytes when it compacts."""
+        _refuse_waiting(self.path, wait)
         people, keys = [key_of(name) for name in identities], [key_of(name) for name in templates]
         leaving = {row["key"]: row["person"] for row in self._client.rows_in(self._collection, "key", keys, ("person",))}
         unknown = [name for name, key in zip(templates, keys, strict=True) if key not in leaving]
@@ -239,8 +242,9 @@ class MilvusGallery(Recogniser):
         self._follow()
         return len(leaving)
 
-    def rename(self, old: str, new: str, *, merge: bool = False, wait: float = 0) -> int:  # noqa: ARG002
+    def rename(self, old: str, new: str, *, merge: bool = False, wait: float = 0) -> int:
         """As `Gallery.rename`."""
+        _refuse_waiting(self.path, wait)
         rows = list(self._client.rows_in(self._collection, "person", [key_of(old)], WHOLE))
         if not rows:
             raise GalleryError(f"nobody called {old} is enrolled in {self.path}")
@@ -312,3 +316,8 @@ class MilvusGallery(Recogniser):
 def _first_columns(names: pa.Array, shape: tuple[int, int], columns: int) -> pa.Array:
     kept = np.arange(shape[0] * shape[1]).reshape(shape)[:, :columns].ravel()
     return names.take(pa.array(kept))
+
+
+def _refuse_waiting(where: object, wait: float) -> None:
+    if wait:
+        raise GalleryError(f"{where}: Milvus orders its writers, so that there is nobody to wait {wait:g} s for; leave wait out")
