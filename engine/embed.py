@@ -19,7 +19,7 @@ from engine.streams import batched, map_ahead
 from engine.templates import Templates, batch, schema
 
 # Photographs that a thread takes at a time, and chips that it has encoded together.
-BATCH, CHIPS = 8, 64
+BATCH, CHIPS = 8, 16
 
 
 @dataclass(frozen=True)
