@@ -82,22 +82,25 @@ def read_list(path: Path, columns: Sequence[Column]) -> Listed:
 def read_names(path: Path) -> list[str]:
     """Read a list of identities: one name a line, or a column of a CSV or Parquet file that has a heading for it.
 
-    A line is one name, commas and all; one in quotes is read as CSV has it. Empty lines are passed over.
+    A line is one name, commas and all; one in quotes is read as CSV has it. Empty lines, and rows without a name, are passed over.
 
     Raises:
         ListError: as `read_list`.
     """
     if path.suffix.lower() == ".parquet":
-        listed = _parquet(path, [IDENTITY])
-        return [row.values[IDENTITY.name] for row in listed.rows]
+        return _identities(_parquet(path, [IDENTITY]))
     lines = [*_lines(path)]
     first = next((line for _, line in lines if line.strip()), "")
     if any(_known(IDENTITY, _cells(first, delimiter)) for delimiter in _DELIMITERS):
         if len(_cells(first, ",")) == 1:
             _say(path, [f"its first line, {first.strip()}, is taken for a heading"])
-        return [row.values[IDENTITY.name] for row in _table(path, lines, [IDENTITY]).rows if row.values[IDENTITY.name]]
+        return _identities(_table(path, lines, [IDENTITY]))
     names = (_name(path, number, line.strip()) for number, line in lines)
     return [name for name in names if name]
+
+
+def _identities(listed: Listed) -> list[str]:
+    return [row.values[IDENTITY.name] for row in listed.rows if row.values[IDENTITY.name]]
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
