@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from engine.decision import ThresholdUsed
 from engine.errors import PhotographsError
-from engine.files import check_output
 from engine.head import Head
+from engine.outputs import check_outputs
 from engine.problems import Problem, problems_path, write_problems
 from engine.recogniser import Recogniser
 from engine.results import Counts, Results, results_file, writer_for
@@ -45,6 +45,16 @@ class IdentifySummary:
     unseen: Unseen = ALL_SEEN
 
 
+def check_results_output(out: Path, probes: Sequence[Path], overwrite: bool) -> None:
+    """Refuse, before any work, results that are an input, exist, cannot be written, or have an ending that no format goes with.
+
+    Raises:
+        OutputError: which, and what to pass.
+    """
+    writer_for(out)
+    check_outputs(out, probes, overwrite, [problems_path(out)])
+
+
 def identify_to_file(
     gallery: Recogniser,
     probes: Sequence[Path],
@@ -73,8 +83,7 @@ def identify_to_file(
         OutputError: `out` exists, cannot be written, or has an ending that no format goes with.
         OnekError: as `Gallery.identify`.
     """
-    writer_for(out)
-    check_output(out, overwrite)
+    check_results_output(out, probes, overwrite)
     # All of the file is answered by the gallery as it is now.
     seen = gallery.snapshot()
     used = seen.threshold_used(threshold, fpir)

@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -74,6 +74,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         try:
             temporary.touch(0o600)
             yield temporary
+            keep_private(temporary)  # a library may have put a file of its own there
             sync_file(temporary)
             temporary.replace(path)
             sync_file(path.parent)
@@ -155,3 +156,9 @@ def sync_file(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def tidy(path: Path) -> None:
+    """Take away what a killed process left half made for the folder `path`, where that is allowed."""
+    with suppress(OSError):
+        _tidy_after_killed(path)
