@@ -107,9 +107,7 @@ def save(network: Network, out: Path) -> None:
         model = fresh(network.start).model
         model.set_weights(network.model.get_weights())
     with whole_file(out) as temporary:
-        whole = temporary.with_suffix(".keras")
-        model.save(whole)
-        whole.replace(temporary)
+        model.save(temporary)
     described = {
         "size": network.chip.size,
         "points": [list(point) for point in network.chip.points],
