@@ -26,6 +26,11 @@ def enroll_command(
     faces: Annotated[
         str | None, typer.Option(metavar="largest|none", help="none: the photographs are face crops. Default: as the gallery.")
     ] = None,
+    encoder: Annotated[
+        str | None, typer.Option(metavar="PATH", help="The gallery's encoder, where that is a file: none is loaded unasked.")
+    ] = None,
+    weights: Annotated[Path | None, typer.Option(metavar="FOLDER|FILE", help="The same for its weights.")] = None,
+    projection: Annotated[Path | None, typer.Option(metavar="P.npz", help="The same for the projection behind it.")] = None,
     on_duplicate: Annotated[
         str, typer.Option(metavar="replace|skip|error", help="What becomes of a template id that is enrolled already.")
     ] = "replace",
@@ -35,14 +40,19 @@ def enroll_command(
     wait: Wait = 10.0,
 ) -> None:
     """Enrol people: durable when the command ends, seen by every search from then on."""
+    from engine.errors import PhotographsError
     from engine.galleries import beside, living_gallery
     from engine.problems import write_problems
-    from engine.templates import is_template_file, read_templates
+    from engine.templates import Templates, is_template_file, read_templates
     from engine.terminal import out as console
     from engine.terminal import thousands, told_what_is_left_out
 
     opened = living_gallery(gallery)
     given = read_templates(*people) if all(is_template_file(path) for path in people) else people
+    if encoder or weights or projection:
+        if isinstance(given, Templates):
+            raise PhotographsError("--encoder, --weights and --projection go with photographs; these are templates already")
+        opened.embedder(faces, encoder=encoder, weights=weights, projection=projection)
     with told_what_is_left_out() as left_out:
         done = opened.enroll(
             given,
