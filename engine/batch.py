@@ -66,6 +66,7 @@ def identify_to_file(
     faces: str | None = None,
     encoder: str | None = None,
     weights: Path | None = None,
+    projection: Path | None = None,
     runtime: str | None = None,
     head: Head | None = None,
     overwrite: bool = False,
@@ -91,9 +92,9 @@ def identify_to_file(
     problems: list[Problem] = []
     unseen: list[Unseen] = []
     if any(is_template_file(path) for path in probes):
-        if faces or encoder or weights or runtime:
+        if faces or encoder or weights or projection or runtime:
             raise PhotographsError(
-                "--faces, --encoder, --weights and --runtime go with photographs; the probes are templates already"
+                "--faces, --encoder, --weights, --projection and --runtime go with photographs; the probes are templates already"
             )
         identify: Identify = partial(_identified, seen, limit, top, head)
         if workers is not None:
@@ -105,11 +106,14 @@ def identify_to_file(
         from engine.labels import find_photographs  # late: templates do without what reads pictures
 
         photographs = find_photographs(probes, "none", left_out)
-        embedder = gallery.embedder(faces, encoder=encoder, weights=weights, runtime=runtime, photographs=len(photographs))
+        count = len(photographs)
+        embedder = gallery.embedder(
+            faces, encoder=encoder, weights=weights, projection=projection, runtime=runtime, photographs=count
+        )
         if workers is not None:
             from engine.spreading import SpreadEmbedder
 
-            load = gallery.encoder_loader(encoder, weights, runtime, len(photographs))
+            load = gallery.encoder_loader(runtime, count)
             embedder = SpreadEmbedder(embedder, load, workers)
         tables = _of_photographs(seen, photographs, limit, top, head, embedder, problems, unseen, progress)
     counts = Counts()

@@ -57,8 +57,11 @@ Faces = Annotated[
     ),
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads of the search. Default: one a core.")]
-MovedEncoder = Annotated[
-    str | None, typer.Option(metavar="PATH", help="Where the gallery's own encoder file lies now, if it moved.")
+OwnEncoder = Annotated[
+    str | None, typer.Option(metavar="PATH", help="The gallery's encoder, where that is a file: none is loaded unasked.")
+]
+OwnProjection = Annotated[
+    Path | None, typer.Option("--projection", metavar="P.npz", help="The same for the projection behind it.")
 ]
 Weights = Annotated[
     Path | None, typer.Option(metavar="FOLDER|FILE", help="The encoder's weights, where they do not come with onek.")
@@ -239,8 +242,9 @@ def identify(
     threshold: Score = None,
     top: Annotated[int, typer.Option(min=1, help="Candidates to list for each probe.")] = 5,
     faces: Faces = None,
-    encoder: MovedEncoder = None,
+    encoder: OwnEncoder = None,
     weights: Weights = None,
+    projection: OwnProjection = None,
     runtime: Runtime = None,
     head: Head = None,
     threads: Threads = None,
@@ -273,6 +277,7 @@ def identify(
             faces=faces,
             encoder=encoder,
             weights=weights,
+            projection=projection,
             runtime=runtime,
             head=None if head is None else read_head(head),
             overwrite=overwrite,
@@ -301,8 +306,9 @@ def verify(
     threshold: Distance = None,
     fmr: Fmr = None,
     faces: Annotated[str | None, typer.Option(metavar="largest|none", help="none: the photograph is a face crop.")] = None,
-    encoder: MovedEncoder = None,
+    encoder: OwnEncoder = None,
     weights: Weights = None,
+    projection: OwnProjection = None,
     head: Head = None,
 ) -> None:
     """Compare one photograph with one enrolled identity. Exit status: 0 the same, 4 not the same."""
@@ -313,7 +319,15 @@ def verify(
     opened = open_gallery(gallery)
     learnt = None if head is None else read_head(head)
     found = opened.verify(
-        photo, identity, threshold=threshold, fmr=fmr, faces=faces, encoder=encoder, weights=weights, head=learnt
+        photo,
+        identity,
+        threshold=threshold,
+        fmr=fmr,
+        faces=faces,
+        encoder=encoder,
+        weights=weights,
+        projection=projection,
+        head=learnt,
     )
     answer = "the same" if found.same else "not the same"
     limit = str(opened.match_threshold(threshold, fmr)) if learnt is None else f"p(same) {found.probability:.4f} by the head"

@@ -49,6 +49,11 @@ def enroll_command(
     faces: Annotated[
         str | None, typer.Option(metavar="largest|none", help="none: the photographs are face crops. Default: as the gallery.")
     ] = None,
+    encoder: Annotated[
+        str | None, typer.Option(metavar="PATH", help="The gallery's encoder, where that is a file: none is loaded unasked.")
+    ] = None,
+    weights: Annotated[Path | None, typer.Option(metavar="FOLDER|FILE", help="The same for its weights.")] = None,
+    projection: Annotated[Path | None, typer.Option(metavar="P.npz", help="The same for the projection behind it.")] = None,
     on_duplicate: Annotated[
         str,
         typer.Option(
@@ -85,6 +90,10 @@ def enroll_command(
     given: Templates | list[Path] = people
     if of_templates:
         given = read_templates(*people) if names is None else named_templates(people, names)
+    if encoder or weights or projection:
+        if of_templates:
+            raise PhotographsError("--encoder, --weights and --projection go with photographs; these are templates already")
+        opened.embedder(faces, encoder=encoder, weights=weights, projection=projection)
     with threshold_told(opened), told_what_is_left_out() as left_out:
         done = opened.enroll(
             given,

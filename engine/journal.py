@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from engine.embed import Embedder, once_each, problems_of, to_batch, unseen_in
 from engine.errors import OutputError
-from engine.files import unfinished, whole_file
+from engine.files import own_folder, unfinished, whole_file
 from engine.ids import picture_of
 from engine.labels import Photograph
 from engine.nameless import without_sources
@@ -88,7 +88,8 @@ def embed_to_file(
     folder = partial_folder(out)
     if not resume:
         shutil.rmtree(folder, ignore_errors=True)
-    _start(folder, out, photographs, embedder)
+    own_folder(folder)
+    _start(folder, photographs, embedder)
     done = _done(folder)
     if progress:
         progress(done)
@@ -106,7 +107,7 @@ def embed_to_file(
     return _finish(folder, out, photographs, embedder, sources)
 
 
-def _start(folder: Path, out: Path, photographs: Sequence[Photograph], embedder: Embedder) -> None:
+def _start(folder: Path, photographs: Sequence[Photograph], embedder: Embedder) -> None:
     """Note what the run is of, or see that the notes of an earlier start say the same."""
     names = "\n".join(f"{photograph.source}\t{photograph.identity}" for photograph in photographs)
     ours = {
@@ -118,10 +119,6 @@ def _start(folder: Path, out: Path, photographs: Sequence[Photograph], embedder:
     }
     notes = folder / "run.json"
     if not notes.exists():
-        try:
-            folder.mkdir(0o700, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot write {out}: {error.strerror}") from error
         with whole_file(notes) as temporary:
             temporary.write_text(json.dumps(ours), encoding="utf-8")
         return
