@@ -169,9 +169,9 @@ def _walk(templates: Templates, half: _Half, path: Path, random: np.random.Gener
             scale, trust = (1.0, 1.0) if own is None else half.table.likeness(own.pairs)
             evidence = replace(evidence, chances=replace(evidence.chances, impostors=half.table, scale=scale, trust=trust))
         limit = identify_threshold(None, None, evidence).score
-        alarms = gallery.find(probes.vectors, 1, None).candidates.scores[:, 0] <= limit
+        alarms = gallery.snapshot().find(probes.vectors, 1, None).candidates.scores[:, 0] <= limit
         again = [row for person in inside for row in first[person][1:]]
-        found = gallery.find(templates.vectors[again], 1, None)
+        found = gallery.snapshot().find(templates.vectors[again], 1, None)
         named = np.array(found.identities.to_pylist()) == np.array([names[row] for row in again])
         right = named & (found.candidates.scores[:, 0] <= limit)
         seen.append((len(inside), (float(alarms.mean()), float(right.mean()) if len(again) else np.nan)))

@@ -10,13 +10,15 @@ import pyarrow as pa
 
 from engine.decision import ThresholdUsed
 from engine.errors import PhotographsError
-from engine.files import check_output
 from engine.head import Head
+from engine.outputs import check_outputs
 from engine.problems import Problem, problems_path, write_problems
 from engine.recogniser import Recogniser
 from engine.results import Counts, Results, results_file, writer_for
+from engine.snapshot import Snapshot
 from engine.streams import ahead, batched
 from engine.templates import Templates, count_templates, is_template_file, stream_templates
+from engine.unseen import ALL_SEEN, Unseen
 
 if TYPE_CHECKING:
     from engine.embed import Embedder
@@ -33,11 +35,24 @@ Identify = Callable[[Iterable[Templates]], Iterator[pa.Table]]
 
 @dataclass(frozen=True)
 class IdentifySummary:
-    """How many probe faces were decided which way, where the reasons of failed photographs lie, and by which threshold."""
+    """How many probe faces were decided which way, where the reasons of failed photographs lie, by which threshold, and how many
+    faces of photographs were not looked at.
+    """
 
     counts: Counts
     problems_file: Path
     threshold: ThresholdUsed
+    unseen: Unseen = ALL_SEEN
+
+
+def check_results_output(out: Path, probes: Sequence[Path], overwrite: bool) -> None:
+    """Refuse, before any work, results that are an input, exist, cannot be written, or have an ending that no format goes with.
+
+    Raises:
+        OutputError: which, and what to pass.
+    """
+    writer_for(out)
+    check_outputs(out, probes, overwrite, [problems_path(out)])
 
 
 def identify_to_file(
@@ -51,6 +66,7 @@ def identify_to_file(
     faces: str | None = None,
     encoder: str | None = None,
     weights: Path | None = None,
+    projection: Path | None = None,
     runtime: str | None = None,
     head: Head | None = None,
     overwrite: bool = False,
@@ -68,40 +84,45 @@ def identify_to_file(
         OutputError: `out` exists, cannot be written, or has an ending that no format goes with.
         OnekError: as `Gallery.identify`.
     """
-    writer_for(out)
-    check_output(out, overwrite)
-    used = gallery.threshold_used(threshold, fpir)
+    check_results_output(out, probes, overwrite)
+    # All of the file is answered by the gallery as it is now.
+    seen = gallery.snapshot()
+    used = seen.threshold_used(threshold, fpir)
     limit = used.score
     problems: list[Problem] = []
+    unseen: list[Unseen] = []
     if any(is_template_file(path) for path in probes):
-        if faces or encoder or weights or runtime:
+        if faces or encoder or weights or projection or runtime:
             raise PhotographsError(
-                "--faces, --encoder, --weights and --runtime go with photographs; the probes are templates already"
+                "--faces, --encoder, --weights, --projection and --runtime go with photographs; the probes are templates already"
             )
-        identify: Identify = partial(_identified, gallery, limit, top, head)
+        identify: Identify = partial(_identified, seen, limit, top, head)
         if workers is not None:
             from engine.spreading import spread_identify
 
-            identify = spread_identify(workers, gallery.address, limit, top, head)
+            identify = spread_identify(workers, gallery.address, limit, top, head, seen.edition)
         tables = _of_templates(probes, identify, progress)
     else:
         from engine.labels import find_photographs  # late: templates do without what reads pictures
 
         photographs = find_photographs(probes, "none", left_out)
-        embedder = gallery.embedder(faces, encoder=encoder, weights=weights, runtime=runtime, photographs=len(photographs))
+        count = len(photographs)
+        embedder = gallery.embedder(
+            faces, encoder=encoder, weights=weights, projection=projection, runtime=runtime, photographs=count
+        )
         if workers is not None:
             from engine.spreading import SpreadEmbedder
 
-            load = gallery.encoder_loader(encoder, weights, runtime, len(photographs))
+            load = gallery.encoder_loader(runtime, count)
             embedder = SpreadEmbedder(embedder, load, workers)
-        tables = _of_photographs(gallery, photographs, limit, top, head, embedder, problems, progress)
+        tables = _of_photographs(seen, photographs, limit, top, head, embedder, problems, unseen, progress)
     counts = Counts()
     with results_file(out) as writer:
         for table in tables:
             writer.write(table)
             counts += Results(table).counts
         write_problems(out, problems)
-    return IdentifySummary(counts, problems_path(out), used)
+    return IdentifySummary(counts, problems_path(out), used, sum(unseen, ALL_SEEN))
 
 
 def count_probes(probes: Sequence[Path]) -> int | None:
@@ -121,22 +142,24 @@ def _of_templates(probes: Sequence[Path], identify: Identify, progress: Progress
             progress(table.num_rows)
 
 
-def _identified(gallery: Recogniser, limit: float, top: int, head: Head | None, parts: Iterable[Templates]) -> Iterator[pa.Table]:
-    return (gallery.identify_templates(part, limit, top, head) for part in parts)
+def _identified(seen: Snapshot, limit: float, top: int, head: Head | None, parts: Iterable[Templates]) -> Iterator[pa.Table]:
+    return (seen.identify(part, limit, top, head) for part in parts)
 
 
 def _of_photographs(
-    gallery: Recogniser,
+    seen: Snapshot,
     photographs: "Sequence[Photograph]",
     limit: float,
     top: int,
     head: Head | None,
     embedder: "Embedder",
     problems: list[Problem],
+    unseen: list[Unseen],
     progress: Progress | None,
 ) -> Iterator[pa.Table]:
-    from engine.embed import problems_of
+    from engine.embed import problems_of, unseen_in
 
     for outcomes in batched(embedder.stream(photographs, progress), BATCH):
         problems += problems_of(outcomes)
-        yield gallery.identify_outcomes(outcomes, embedder, limit, top, head)
+        unseen.append(unseen_in(outcomes))
+        yield seen.identify_outcomes(outcomes, embedder, limit, top, head)

@@ -3,15 +3,18 @@ something, 4 not the same person (`verify`), 1 a defect of ours.
 """
 
 import os
+import signal
 import sys
+import warnings
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from importlib.metadata import entry_points, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from engine.allocator import give_large_blocks_back
 from engine.cli_care import Overwrite, backup_command, check_command, merge_command
 from engine.cli_explaining import explain_command, explain_encoder_command
 from engine.cli_living import compact_command, enroll_command, list_command, remove_command, rename_command
@@ -19,9 +22,10 @@ from engine.cli_strangers import audit_command, calibrate_command, print_calibra
 from engine.cli_telling import encoders_command, info_command
 from engine.cli_threshold import Fmr, Fpir, default_line
 from engine.cli_training import project_command, train_command, train_head_command, train_projection_command
-from engine.errors import OnekError, SpreadError
+from engine.errors import ListGuess, OnekError, SpreadError
 
 if TYPE_CHECKING:
+    from engine.enrolment import Source
     from engine.spreading import Workers as SpreadWorkers
 
 # Exit statuses.
@@ -53,8 +57,11 @@ Faces = Annotated[
     ),
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads of the search. Default: one a core.")]
-MovedEncoder = Annotated[
-    str | None, typer.Option(metavar="PATH", help="Where the gallery's own encoder file lies now, if it moved.")
+OwnEncoder = Annotated[
+    str | None, typer.Option(metavar="PATH", help="The gallery's encoder, where that is a file: none is loaded unasked.")
+]
+OwnProjection = Annotated[
+    Path | None, typer.Option("--projection", metavar="P.npz", help="The same for the projection behind it.")
 ]
 Weights = Annotated[
     Path | None, typer.Option(metavar="FOLDER|FILE", help="The encoder's weights, where they do not come with onek.")
@@ -79,6 +86,7 @@ def _root(show_version: Annotated[bool, typer.Option("--version", help="Print th
     if show_version:
         typer.echo(f"onek {version('onek')}")
         raise typer.Exit
+    _say_guesses()
 
 
 @app.command()
@@ -113,13 +121,16 @@ def embed(
     from engine.embed import Embedder
     from engine.encoders import load_encoder
     from engine.journal import check_embed_output, embed_to_file
-    from engine.labels import find_photographs
+    from engine.labels import label_photographs
+    from engine.terminal import announce_labels, progress, thousands, told_what_is_left_out
     from engine.terminal import out as console
-    from engine.terminal import progress, thousands, told_what_is_left_out
 
-    check_embed_output(out, overwrite=overwrite, resume=resume)
+    read = [*photos, Path(encoder), *(Path(each) for each in (labels, weights, projection) if each)]
+    check_embed_output(out, overwrite=overwrite, resume=resume, inputs=read)
     with told_what_is_left_out() as left_out:
-        photographs = find_photographs(photos, labels or ("none" if faces == "all" else None), left_out)
+        labelled = label_photographs(photos, labels or ("none" if faces == "all" else None), left_out)
+    announce_labels(labelled)
+    photographs = labelled.photographs
     load = partial(
         load_encoder,
         encoder,
@@ -140,6 +151,8 @@ def embed(
         f"{thousands(made.images)} images: {thousands(made.templates)} templates in {out}, "
         f"{thousands(made.problems)} problems in {made.problems_file}"
     )
+    if made.unseen.faces:
+        console.print(f"{made.unseen}; --faces all looks at them")
     if made.problems:
         raise typer.Exit(PROBLEMS)
 
@@ -152,6 +165,10 @@ def build_index(
     out: Annotated[
         str, typer.Option("--out", "-o", metavar="GALLERY", help="The gallery to create: a folder, or milvus://HOST:PORT/NAME.")
     ],
+    names: Annotated[
+        Path | None,
+        typer.Option("--names", metavar="FILE", help="Whose the vectors are: a list with one name for each, in order."),
+    ] = None,
     index: Annotated[
         str | None, typer.Option("--index", metavar="KIND", help="flat, flat-codes, ivf or ivf-sq8. Default: chosen for you.")
     ] = None,
@@ -181,9 +198,14 @@ def build_index(
     from engine.terminal import announce, bytes_of, stages, thousands
     from engine.terminal import out as console
 
+    people: Source = templates
+    if names is not None:
+        from engine.naming import named
+
+        people = named(templates, names)
     with stages() as told:
         built = build_gallery(
-            templates,
+            people,
             out,
             overwrite=overwrite,
             index=index,
@@ -220,8 +242,9 @@ def identify(
     threshold: Score = None,
     top: Annotated[int, typer.Option(min=1, help="Candidates to list for each probe.")] = 5,
     faces: Faces = None,
-    encoder: MovedEncoder = None,
+    encoder: OwnEncoder = None,
     weights: Weights = None,
+    projection: OwnProjection = None,
     runtime: Runtime = None,
     head: Head = None,
     threads: Threads = None,
@@ -231,12 +254,13 @@ def identify(
 ) -> None:
     """Say of each probe who it is, or that it is unknown. Photographs without a face say failed."""
     _limit_threads(threads)
-    from engine.batch import count_probes, identify_to_file
+    from engine.batch import check_results_output, count_probes, identify_to_file
     from engine.galleries import open_gallery
     from engine.head import read_head
     from engine.terminal import out as console
     from engine.terminal import progress, thousands, told_what_is_left_out
 
+    check_results_output(out, [*probes, *([head] if head else [])], overwrite)
     opened = open_gallery(gallery)
     with (
         told_what_is_left_out() as left_out,
@@ -253,6 +277,7 @@ def identify(
             faces=faces,
             encoder=encoder,
             weights=weights,
+            projection=projection,
             runtime=runtime,
             head=None if head is None else read_head(head),
             overwrite=overwrite,
@@ -267,6 +292,8 @@ def identify(
         f"{thousands(counts.probes)} probe faces: {thousands(counts.identified)} identified, "
         f"{thousands(counts.unknown)} unknown, {thousands(counts.failed)} failed, in {out}{problems}"
     )
+    if made.unseen.faces:
+        console.print(f"{made.unseen}; --faces all looks at them")
     if counts.failed:
         raise typer.Exit(PROBLEMS)
 
@@ -279,8 +306,9 @@ def verify(
     threshold: Distance = None,
     fmr: Fmr = None,
     faces: Annotated[str | None, typer.Option(metavar="largest|none", help="none: the photograph is a face crop.")] = None,
-    encoder: MovedEncoder = None,
+    encoder: OwnEncoder = None,
     weights: Weights = None,
+    projection: OwnProjection = None,
     head: Head = None,
 ) -> None:
     """Compare one photograph with one enrolled identity. Exit status: 0 the same, 4 not the same."""
@@ -291,11 +319,19 @@ def verify(
     opened = open_gallery(gallery)
     learnt = None if head is None else read_head(head)
     found = opened.verify(
-        photo, identity, threshold=threshold, fmr=fmr, faces=faces, encoder=encoder, weights=weights, head=learnt
+        photo,
+        identity,
+        threshold=threshold,
+        fmr=fmr,
+        faces=faces,
+        encoder=encoder,
+        weights=weights,
+        projection=projection,
+        head=learnt,
     )
     answer = "the same" if found.same else "not the same"
     limit = str(opened.match_threshold(threshold, fmr)) if learnt is None else f"p(same) {found.probability:.4f} by the head"
-    console.print(f"{answer}: {found.probe} is {found.distance:.4f} from {found.identity} ({found.template_id}); {limit}")
+    console.print(f"{answer}: {found.probe} is {found.distance:.4f} from {found.identity}; {limit}")
     if not found.same:
         raise typer.Exit(NOT_THE_SAME)
 
@@ -320,6 +356,30 @@ app.command("calibrate")(calibrate_command)
 app.command("audit")(audit_command)
 
 
+def _say_guesses() -> None:
+    """Print what is guessed of a list as a line of its own; other warnings go their way."""
+    others = warnings.showwarning
+
+    def say(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if issubclass(category, ListGuess):
+            from engine.terminal import err
+
+            err.print(str(message))
+        else:
+            others(message, category, *where, **more)
+
+    warnings.simplefilter("always", ListGuess)
+    warnings.showwarning = say
+
+
+def _tidy_at_the_end() -> None:
+    """Whoever ends this process politely (`kill`, a closed terminal) is heard as Ctrl-C is, so that nothing is left half made."""
+    for name in ("SIGTERM", "SIGHUP"):
+        asked = getattr(signal, name, None)
+        if asked is not None and signal.getsignal(asked) == signal.SIG_DFL:
+            signal.signal(asked, signal.default_int_handler)
+
+
 def _spread(on: str | None, workers: int | None) -> AbstractContextManager["SpreadWorkers | None"]:
     if on is None:
         if workers is not None:
@@ -338,6 +398,8 @@ def _limit_threads(threads: int | None) -> None:
 
 def main() -> None:
     """Run the command line; every error that the user can mend ends in one line and exit status 2."""
+    _tidy_at_the_end()
+    give_large_blocks_back()
     for command in entry_points(group="onek.commands"):
         loaded = command.load()
         if isinstance(loaded, typer.Typer):

@@ -7,10 +7,14 @@ __all__ = [
     "EncoderMismatch",
     "GalleryBusy",
     "GalleryError",
+    "GalleryReplaced",
     "ImageProblem",
     "IndexFileError",
     "IndexUnsupported",
+    "ListError",
+    "ListGuess",
     "MetricsError",
+    "NameRefused",
     "OnekError",
     "OutputError",
     "PhotographsError",
@@ -25,6 +29,18 @@ __all__ = [
 
 class PhotographsError(OnekError):
     """The photographs to work on cannot be listed: a missing folder, no images in it, labels that do not fit."""
+
+
+class NameRefused(OnekError):
+    """A text that can be nobody's name: blank, or with control characters in it."""
+
+
+class ListError(OnekError):
+    """A list that cannot be read, lacks a column, or says two things of one photograph."""
+
+
+class ListGuess(UserWarning):
+    """What was guessed of a list: what parts its columns, which of them is meant. The command line prints it."""
 
 
 class ImageProblem(OnekError):
@@ -49,6 +65,10 @@ class GalleryError(OnekError):
 
 class GalleryBusy(GalleryError):
     """Another process was writing to the gallery for as long as this one was willing to wait."""
+
+
+class GalleryReplaced(GalleryError):
+    """Another gallery took the place of the one that was being asked, which is gone: an answer would mix both."""
 
 
 class TrainingError(OnekError):

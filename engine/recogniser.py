@@ -2,67 +2,63 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from engine.calibration import Calibration
 from engine.chip import ALIGNMENT, CROP_ALIGNMENT
-from engine.decision import MatchThreshold, ThresholdUsed, accepts, identify_threshold, match_threshold
-from engine.errors import EncoderMismatch, GalleryError, PhotographsError
-from engine.evidence import Evidence, evidence_of
+from engine.decision import MatchThreshold, ThresholdUsed
+from engine.enrolment import Joining
+from engine.errors import EncoderMismatch, GalleryReplaced, PhotographsError
+from engine.evidence import Evidence
 from engine.head import Head
-from engine.nameless import new_key, without_sources
-from engine.problems import Problem
+from engine.locks import ThreadLock
+from engine.named import Named
+from engine.nameless import without_sources
+from engine.names import name_of
 from engine.provenance import Provenance, require_same
-from engine.results import Results, failed_result, make_results
-from engine.scores import Candidates, Scoring
+from engine.results import Results
+from engine.scores import Scoring
+from engine.snapshot import Snapshot
 from engine.streams import batched
 from engine.templates import Templates
 from engine.verification import Verification
-from indexes.base import distances_to
 
 if TYPE_CHECKING:
-    from engine.embed import Embedder, Outcome
+    from engine.embed import Embedder
     from engine.encoders import Encoder
     from engine.images import LeftOut
 
 # What makes templates of photographs is imported where photographs are met: a question about vectors does without OpenCV.
 
-# The probability from which on a head says "the same".
-_EVEN = 0.5
+Answer = TypeVar("Answer")
 Probes = np.ndarray | Templates | str | Path | Sequence[str | Path | np.ndarray]
 People = Templates | str | Path | Sequence[str | Path | np.ndarray]
 
 
-@dataclass(frozen=True)
-class Found:
-    """The `candidates` of n probes, t of each, and what their `identities` and `template_ids` (n * t,) are called, a probe's
-    behind each other. `identities_enrolled`: the K that they were found among.
-    """
-
-    candidates: Candidates
-    identities: pa.Array
-    template_ids: pa.Array
-    identities_enrolled: int
+def _path(given: str | Path | None) -> Path | None:
+    return None if given is None else Path(given)
 
 
 class Recogniser(ABC):
-    """A gallery that can be asked. `path` is what it is called in messages, `provenance` how its templates were made."""
+    """A gallery that can be asked, by any number of threads at once. `path` is what it is called in messages.
+
+    Every call takes one `snapshot` at its beginning, and answers from that alone; what any thread changed through this object
+    before is in it.
+    """
 
     path: object
-    provenance: Provenance
 
     def __init__(self) -> None:
         # Those that photographs were embedded with, by what they were loaded with.
         self._encoders: dict[tuple[object, ...], Encoder] = {}
-        self._loading = Lock()
+        self._loading = ThreadLock()
+        # What the user named to load them from.
+        self._named = Named()
 
     @property
     def address(self) -> str:
@@ -70,60 +66,71 @@ class Recogniser(ABC):
         return str(self.path)
 
     @abstractmethod
+    def snapshot(self) -> Snapshot:
+        """The gallery as it is now; for questions that belong together."""
+
+    @abstractmethod
+    def refresh(self) -> bool:
+        """See what was enrolled, removed, calibrated and replaced since, by any process; whether there was anything."""
+
+    def answered(self, ask: Callable[[Snapshot], Answer], threshold: float | None = None) -> Answer:
+        """What `ask` makes of a snapshot. Where another gallery takes its place meanwhile, it asks again, all of it, of that one,
+        unless a `threshold` was given, and that one scores otherwise.
+        """
+        seen = self.snapshot()
+        try:
+            return ask(seen)
+        except GalleryReplaced:
+            self.refresh()
+            now = self.snapshot()
+            if threshold is not None and now.scoring != seen.scoring:
+                raise
+            return ask(now)
+
     def __len__(self) -> int:
         """How many templates are enrolled."""
+        return self.snapshot().template_count
 
     @property
-    @abstractmethod
     def identity_count(self) -> int:
         """K."""
+        return self.snapshot().identity_count
 
     @property
-    @abstractmethod
+    def provenance(self) -> Provenance:
+        """How its templates were made."""
+        return self.snapshot().provenance
+
+    @property
     def scoring(self) -> Scoring:
         """How it scores."""
+        return self.snapshot().scoring
 
     @property
-    @abstractmethod
     def calibration(self) -> Calibration | None:
         """What the gallery knows of strangers; None where it has too few identities."""
+        return self.snapshot().calibration
 
-    @abstractmethod
-    def find(self, probes: np.ndarray, top: int, head: Head | None) -> Found:
-        """The `top` candidates of each probe (n, d), in the order of their scores, or of a head's."""
-
-    @abstractmethod
-    def templates_of(self, identity: str) -> tuple[list[str], np.ndarray]:
-        """The ids and vectors (m, d) of an identity's templates. Raises `GalleryError` where nobody is called that."""
-
-    @abstractmethod
     def templates_by_identity(self) -> Iterator[tuple[str, int]]:
         """Every identity, in the order of their names, and how many templates it has."""
+        return self.snapshot().templates_by_identity()
 
     def threshold(self, threshold: float | None = None, fpir: float | None = None) -> float:
-        """The largest score that is accepted: the one given, else that of a false-alarm rate, else the default.
-
-        Raises:
-            GalleryError: as `engine.decision.identify_threshold`.
-        """
-        return self.threshold_used(threshold, fpir).score
+        """As `Snapshot.threshold`, of the gallery as it is now."""
+        return self.snapshot().threshold(threshold, fpir)
 
     def threshold_used(self, threshold: float | None = None, fpir: float | None = None) -> ThresholdUsed:
         """As `threshold`, with the rate that it is for and from how much evidence."""
-        return identify_threshold(threshold, fpir, self.evidence)
+        return self.snapshot().threshold_used(threshold, fpir)
 
     @property
     def evidence(self) -> Evidence:
         """What is known of strangers: by the gallery's own calibration, and by its encoder's impostors."""
-        return evidence_of(self.scoring, self.calibration, self.provenance, self.identity_count, len(self))
+        return self.snapshot().evidence
 
     def match_threshold(self, threshold: float | None = None, fmr: float | None = None) -> MatchThreshold:
-        """The largest distance that `verify` accepts: the one given, else that of a false-match rate, else the encoder's own.
-
-        Raises:
-            GalleryError: as `engine.decision.match_threshold`.
-        """
-        return match_threshold(threshold, fmr, self.calibration, self.provenance)
+        """As `Snapshot.match_threshold`, of the gallery as it is now."""
+        return self.snapshot().match_threshold(threshold, fmr)
 
     def embedder(
         self,
@@ -131,20 +138,25 @@ class Recogniser(ABC):
         *,
         encoder: str | None = None,
         weights: str | Path | None = None,
+        projection: str | Path | None = None,
         runtime: str | None = None,
         photographs: int | None = None,
     ) -> "Embedder":
-        """An embedder that makes probes as the gallery's templates were made. The encoder is loaded once, and kept.
+        """An embedder that makes probes as the gallery's templates were made. The encoder is loaded once, and kept; what was
+        named for it counts for later calls of this object too, those of `identify`, `verify` and `enroll` among them.
 
         Args:
             faces: `largest`, `all` or `none`; by default `none` if the gallery was made of face crops, else `largest`.
-            encoder: where the gallery's own encoder file lies now, if it has moved.
+            encoder: the gallery's own encoder file, where that is not one of onek's encoders: a path in a gallery may come from
+                anybody, so none is loaded that is not named here.
             weights: the same for its weights.
+            projection: the same for the projection behind it.
             runtime: what runs the encoder, as for `load_encoder`.
             photographs: how many there are to embed, as for `load_encoder`.
 
         Raises:
-            EncoderMismatch: nothing is known of the gallery's encoder, or the one found is another; names both.
+            EncoderMismatch: nothing is known of the gallery's encoder, or the one found is another; names both. Or the gallery
+                names a file and nobody else did; says which.
         """
         from engine.embed import Embedder
         from engine.encoders import runtimes_for
@@ -161,34 +173,37 @@ class Recogniser(ABC):
                 "vectors, but no photographs. Make it anew of its photographs: onek embed, then onek build-index"
             )
         faces = faces or ("none" if made.alignment == CROP_ALIGNMENT else "largest")
-        load = self.encoder_loader(encoder, weights, runtime, photographs)
+        named = Named(encoder, _path(weights), _path(projection)).over(self._named)
+        load = self._loader(named, runtime, photographs)
         # How many photographs there are matters only for the runtime that it means.
-        key = (*load.args, load.keywords["weights"], runtimes_for(load.args[0], runtime, photographs))
+        key = (
+            *load.args,
+            load.keywords["weights"],
+            load.keywords["projection"],
+            runtimes_for(load.args[0], runtime, photographs),
+        )
         with self._loading:
             if key not in self._encoders:
                 self._encoders[key] = load()
         embedder = Embedder(self._encoders[key], faces)
         require_same(made, embedder.provenance, str(self.path), "the probe photographs")
+        self._named = named
         return embedder
 
-    def encoder_loader(
-        self,
-        encoder: str | None = None,
-        weights: str | Path | None = None,
-        runtime: str | None = None,
-        photographs: int | None = None,
-    ) -> "partial[Encoder]":
-        """What loads the encoder that the gallery's templates were made by, here or in another process; as for `embedder`."""
+    def encoder_loader(self, runtime: str | None = None, photographs: int | None = None) -> "partial[Encoder]":
+        """What loads the encoder of the last `embedder`, here or in another process."""
+        return self._loader(self._named, runtime, photographs)
+
+    def _loader(self, named: Named, runtime: str | None, photographs: int | None) -> "partial[Encoder]":
         from engine.encoders import load_encoder
 
-        made = self.provenance
-        name = encoder or made.encoder or ""
+        found = named.loadable(self.provenance, self.path)
         return partial(
             load_encoder,
-            name,
-            flip=made.flip,
-            weights=weights or made.weights,
-            projection=made.projection,
+            found.encoder or "",
+            flip=self.provenance.flip,
+            weights=found.weights,
+            projection=found.projection,
             runtime=runtime,
             photographs=photographs,
         )
@@ -226,53 +241,22 @@ class Recogniser(ABC):
             if faces is not None:
                 raise PhotographsError(f"faces={faces!r} goes with photographs; the probes are vectors already")
             templates = probes if isinstance(probes, Templates) else Templates.from_vectors(probes)
-            return Results(self.identify_templates(templates, self.threshold(threshold, fpir), top, head))
+            require_same(self.provenance, templates.provenance, str(self.path), "the probe file")
+            return Results(
+                self.answered(lambda seen: seen.identify(templates, seen.threshold(threshold, fpir), top, head), threshold)
+            )
         from engine.embed import list_photographs
 
         pictures: str | Path | Sequence[str | Path | np.ndarray] = [probes] if isinstance(probes, np.ndarray) else probes
         photographs = list_photographs(pictures, "none")
         embedder = self.embedder(faces, photographs=len(photographs))
-        limit = self.threshold(threshold, fpir)
-        outcomes = embedder.stream(photographs)
-        tables = [self.identify_outcomes(part, embedder, limit, top, head) for part in batched(outcomes, 1024)]
-        return Results(pa.concat_tables(tables))
 
-    def identify_templates(self, probes: Templates, limit: float, top: int, head: Head | None = None) -> pa.Table:
-        """As `identify`, for templates at a threshold that `threshold` gave, as an Arrow table.
+        def identified(seen: Snapshot) -> pa.Table:
+            limit = seen.threshold(threshold, fpir)
+            parts = batched(embedder.stream(photographs), 1024)
+            return pa.concat_tables([seen.identify_outcomes(part, embedder, limit, top, head) for part in parts])
 
-        A probe is called by its source, or else by its template id.
-        """
-        require_same(self.provenance, probes.provenance, str(self.path), "the probe file")
-        if top < 1:
-            raise GalleryError(f"{top} candidates were asked for; expected at least 1")
-        if head is not None:
-            head.check(self.provenance, str(self.path))
-        found = self.find(probes.vectors, top, head)
-        evidence = evidence_of(self.scoring, self.calibration, self.provenance, found.identities_enrolled, len(self))
-        return make_results(
-            probes=pc.coalesce(probes.table["source"], probes.table["template_id"]),
-            faces=probes.table["face"],
-            threshold=limit,
-            candidates=found.candidates,
-            identities=found.identities,
-            template_ids=found.template_ids,
-            expected_false_alarms=evidence.expected_false_alarms(found.candidates.scores[:, 0]),
-        )
-
-    def identify_outcomes(
-        self, outcomes: Sequence["Outcome"], embedder: "Embedder", limit: float, top: int, head: Head | None = None
-    ) -> pa.Table:
-        """As `identify_templates`, for photographs that were embedded: a failed one has its row where it stood."""
-        from engine.embed import to_batch
-
-        rows = pa.Table.from_batches([to_batch(outcomes, embedder.provenance)])
-        found = self.identify_templates(Templates(rows, embedder.provenance), limit, top, head)
-        tables, at = [], 0
-        for outcome in outcomes:
-            faces = len(outcome.faces)
-            tables.append(found.slice(at, faces) if faces else failed_result(outcome.photograph.source, limit))
-            at += faces
-        return pa.concat_tables(tables) if tables else found
+        return Results(self.answered(identified, threshold))
 
     def verify(
         self,
@@ -284,6 +268,7 @@ class Recogniser(ABC):
         faces: str | None = None,
         encoder: str | None = None,
         weights: str | Path | None = None,
+        projection: str | Path | None = None,
         head: Head | None = None,
     ) -> Verification:
         """Compare one probe with one enrolled identity.
@@ -296,6 +281,7 @@ class Recogniser(ABC):
             faces: for a photograph, `largest` or `none`, as in `embedder`.
             encoder: for a photograph, as in `embedder`.
             weights: for a photograph, as in `embedder`.
+            projection: for a photograph, as in `embedder`.
             head: decides instead of a threshold.
 
         Raises:
@@ -304,46 +290,42 @@ class Recogniser(ABC):
         """
         if faces == "all":
             raise PhotographsError("--faces all: verify compares one face; expected largest or none")
-        if head is not None:
-            head.check(self.provenance, str(self.path))
-            if threshold is not None or fmr is not None:
-                raise GalleryError("--head decides by its probability; expected no --threshold and no --fmr beside it")
-        limit = 0.0 if head else self.match_threshold(threshold, fmr).distance
-        template_ids, vectors = self.templates_of(identity)
-        if isinstance(probe, np.ndarray) and probe.dtype != np.uint8:
-            templates = Templates.from_vectors(probe)
-            require_same(self.provenance, templates.provenance, str(self.path), "the probe")
-            name, vector = "vector", templates.vectors[0]
-        else:
+
+        def verified(seen: Snapshot) -> Verification:
+            claim = seen.claim(identity, threshold, fmr, head)
+            if isinstance(probe, np.ndarray) and probe.dtype != np.uint8:
+                templates = Templates.from_vectors(probe)
+                require_same(seen.provenance, templates.provenance, str(self.path), "the probe")
+                return claim.verified("vector", templates.vectors[0])
             from engine.embed import one_face
 
-            name, vector = one_face(probe, self.embedder(faces, encoder=encoder, weights=weights))
-        distances = distances_to(vector[None], vectors, np.arange(len(vectors))[None])[0]
-        best = int(np.argmin(distances))
-        template_id = template_ids[best]
-        if head is not None:
-            sure = head.probability(float(head.scores(vector[None], vectors).min()))
-            return Verification(name, identity, sure >= _EVEN, float(distances[best]), limit, template_id, sure)
-        return Verification(name, identity, bool(accepts(distances[best], limit)), float(distances[best]), limit, template_id)
+            return claim.verified(*one_face(probe, self.embedder(faces, encoder=encoder, weights=weights, projection=projection)))
 
-    def _embed(
+        return self.answered(verified)
+
+    def _joining(
         self,
         people: People,
         identity: str | None,
         faces: str | None,
         sources: bool,
         left_out: "Callable[[LeftOut], None] | None",
-    ) -> tuple[Templates, list[Problem]]:
-        """Templates of people to enrol, and the photographs that gave none."""
+    ) -> Joining:
+        """Templates of people to enrol, and what is to be said of them."""
         if isinstance(people, Templates):
-            return people if identity is None else people.of(identity), []
-        from engine.embed import list_photographs, problems_of, to_batch
+            if faces is not None:
+                raise PhotographsError(f"faces={faces!r} goes with photographs; those to enrol are templates already")
+            given = people if identity is None else people.of(identity)
+            return Joining(given if sources else Templates(without_sources(given.table), given.provenance))
+        from engine.embed import list_labelled, of_one_face, once_each, problems_of, to_batch, unseen_in
 
-        photographs = list_photographs(people, "none" if identity is not None else None, left_out)
-        embedder = self.embedder(faces, photographs=len(photographs))
-        outcomes = list(embedder.stream(photographs))
+        labelled = list_labelled(people, "none" if identity is not None else None, left_out)
+        if identity is not None:
+            labelled = labelled.of(name_of(identity))
+        embedder = self.embedder(faces, photographs=len(labelled.photographs))
+        outcomes = list(map(of_one_face, once_each(embedder.stream(labelled.photographs), {})))
         rows = pa.Table.from_batches([to_batch(outcomes, embedder.provenance)])
-        if not sources or isinstance(photographs[0].image, np.ndarray):
-            rows = without_sources(rows, new_key())
+        if not sources or isinstance(labelled.photographs[0].image, np.ndarray):
+            rows = without_sources(rows)
         made = Templates(rows, embedder.provenance)
-        return made if identity is None else made.of(identity), problems_of(outcomes)
+        return Joining(made, tuple(problems_of(outcomes)), labelled.rules, unseen_in(outcomes))

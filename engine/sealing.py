@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from engine.by_name import by_name
 from engine.calibration import LEAST_IDENTITIES, Names, calibrate
 from engine.catalogue import put_extended, put_measured
 from engine.enrolment import Enrolment
@@ -18,7 +20,7 @@ from engine.templates import ROW_GROUP, Templates, vectors_of
 from engine.view import View
 from engine.writer import Writer
 from indexes.base import Progress
-from indexes.plan import check_disk, plan
+from indexes.plan import check_disk, fewest, plan
 
 # Up to so many templates all is sealed anew: it takes seconds.
 SMALL = 200_000
@@ -57,7 +59,11 @@ def reseal(view: View, writer: Writer, progress: Progress | None = None) -> None
         score = None  # so few do without what was asked for, until they are more
     asked, old = catalogue.asked, catalogue.segments[0]
     count = view.enrolled.index.count
-    chosen = plan(count, catalogue.provenance.dim, recall=asked.recall, kind=asked.index, factory=asked.factory)
+    dim = catalogue.provenance.dim
+    # Of too few for the index that was asked for, every vector is searched, until there are enough again.
+    few = count < fewest(asked.index, asked.factory, dim)
+    wanted = ("flat", None) if few else (asked.index, asked.factory)
+    chosen = plan(count, dim, recall=asked.recall, kind=wanted[0], factory=wanted[1])
     check_disk(chosen, folder)
     name = following(old.name)
     everybody = Enrolment(catalogue.provenance, count, (("the gallery", part) for part in stored(view, folder)))
@@ -66,7 +72,8 @@ def reseal(view: View, writer: Writer, progress: Progress | None = None) -> None
     if cohort and calibration is not None:
         calibration = replace(calibration, left_out=())  # it may name people who were removed
     elif identities >= max(LEAST_IDENTITIES, opened.enrolled.scoring.least_identities + 1):
-        calibration = calibrate(opened.enrolled, Names(opened.template_ids), progress)
+        people = by_name(opened.enrolled, opened.identities, opened.template_ids)
+        calibration = calibrate(people, Names(opened.template_ids), progress)
     else:
         calibration = None
     with writer.changing() as database:
@@ -86,7 +93,8 @@ def seal_recent(view: View, writer: Writer) -> None:
 
 def _extend(view: View, writer: Writer) -> None:
     """Put recent templates behind the sealed ones, whose index takes them in its lists. Rows that were removed stay in the files
-    until all is sealed anew, and the calibration follows K by its law.
+    until all is sealed anew, under ids of their own, since whoever took their place has theirs; the calibration follows K by its
+    law.
     """
     old, folder = view.catalogue.segments[0], writer.folder
     sealed = len(view.segment.enrolled.members.codes)
@@ -94,7 +102,7 @@ def _extend(view: View, writer: Writer) -> None:
     density = view.enrolled.all_densities()
     name = following(old.name)
     with added_segment(folder, name):
-        rows = (part.table for part in _sealed(view, folder, kept=None))
+        rows = _unnamed((part.table for part in _sealed(view, folder, kept=None)), view.gone[:sealed])
         new = extend(folder, old, name, rows, recent, None if density is None else density[-len(recent) :])
     with writer.changing() as database:
         put_extended(database, old, new, view.segment.measured)
@@ -120,6 +128,18 @@ def _sealed(view: View, folder: Path, kept: np.ndarray | None) -> Iterator[Templ
             table = table.filter(pa.array(kept[start : start + len(part)]))
         start += len(part)
         yield Templates(_called(table, renamed), made)
+
+
+def _unnamed(tables: Iterator[pa.Table], gone: np.ndarray) -> Iterator[pa.Table]:
+    """The same rows, those that are `gone` bool (n,) under ids that nobody has."""
+    key, start = uuid4().hex, 0
+    for table in tables:
+        leaving = gone[start : start + len(table)]
+        names = pa.array([f"{key}:{start + row}" for row in np.flatnonzero(leaving)], pa.string())
+        ids = pc.replace_with_mask(table["template_id"].combine_chunks(), pa.array(leaving), names)
+        column = table.schema.get_field_index("template_id")
+        yield table.set_column(column, table.schema.field(column), ids)
+        start += len(table)
 
 
 def removed_vectors(view: View) -> np.ndarray:

@@ -146,8 +146,11 @@ def test_enrolling_an_id_again(gallery: Gallery) -> None:
     assert gallery.enroll(again, on_duplicate="skip").skipped == 1
     with pytest.raises(TemplatesError, match="1 template ids are enrolled already, such as id3#0"):
         gallery.enroll(again, on_duplicate="error")
-    for _ in range(2):  # one of the segment, then one of the recent
-        assert gallery.enroll(again).replaced == 1
+    for owner in ("id3", "id500"):  # one of the segment, then one of the recent
+        other = Templates.from_vectors(moved.vectors, ["somebody"], ["id3#0"])
+        with pytest.raises(TemplatesError, match=f"id3#0 is enrolled already as {owner}'s, and would become somebody's"):
+            gallery.enroll(other)
+        assert gallery.enroll(again, on_duplicate="replace").replaced == 1
         assert len(gallery) == 60
         assert gallery.template_ids.to_pylist().count("id3#0") == 1
         assert names(gallery, 500, 501) == ["id500"]
@@ -247,7 +250,7 @@ def test_what_is_refused_changes_nothing(gallery: Gallery) -> None:
         gallery.remove(["id1", "nobody"])
     with pytest.raises(GalleryError, match="nobody would be left"):
         gallery.remove([f"id{number}" for number in range(30)])
-    assert not Gallery.open(gallery.path)._view.gone.any()
+    assert not Gallery.open(gallery.path).snapshot().gone.any()
     assert len(Gallery.open(gallery.path)) == 60
 
 
@@ -289,7 +292,7 @@ with locked(Path(sys.argv[1])):
 
 
 def test_a_large_part_that_joined_is_sealed(gallery: Gallery) -> None:
-    view = gallery._view
+    view = gallery.snapshot()
     assert not due(view)
     for joined, expected in ((49_999, False), (50_000, True)):
         assert due(replace(view, gone=np.concatenate([view.gone, np.zeros(joined, bool)]))) is expected
@@ -314,7 +317,7 @@ def test_a_large_gallery_is_sealed_behind_what_it_has(tmp_path: Path, monkeypatc
     assert check(gallery.path) == []
     new = Gallery.open(gallery.path)
     assert (new.info().recent, len(new), new.info().awaiting_erasure) == (0, count - 2 + 300, 3)
-    assert new._view.segment.measured == count
+    assert new.snapshot().segment.measured == count
     assert density is not None
     assert new.enrolled.density is not None
     # What was sealed has the densities that it had, and who joined has some.
@@ -331,7 +334,7 @@ def test_a_large_gallery_is_sealed_behind_what_it_has(tmp_path: Path, monkeypatc
     assert len(new) == count - 2 + 301
     for first in range(20_000, 20_000 + count, 400):
         new.enroll(people(first, first + 400, each=1))
-    assert new._view.segment.measured > count  # it has doubled: all anew
+    assert new.snapshot().segment.measured > count  # it has doubled: all anew
     new.close()
     assert check(gallery.path) == []
 

@@ -90,7 +90,11 @@ def test_files_from_elsewhere_are_normalised(tmp_path: Path, name: str) -> None:
     np.testing.assert_allclose(templates.vectors, UNIT, atol=1e-3 if "half" in name else 1e-6)
     assert templates.vectors.dtype == np.float32
     assert templates.provenance == Provenance.foreign(4)
-    assert templates.table["template_id"].to_pylist() == [f"{name}:{row}" for row in range(3)]
+    assert templates.table["source"].to_pylist() == [f"{name}:{row}" for row in range(3)]
+    (tmp_path / "other").mkdir()
+    moved = (tmp_path / name).rename(tmp_path / "other" / f"moved-{name}")
+    assert read_templates(moved).table["template_id"].equals(templates.table["template_id"])
+    assert len(set(templates.table["template_id"].to_pylist())) == 3
 
 
 def test_lists_of_photographs_are_no_templates(tmp_path: Path) -> None:
@@ -118,7 +122,7 @@ def test_labels_from_elsewhere_are_kept(tmp_path: Path) -> None:
         ([[1.0, 0], [1, 0], [np.nan, 1]], r"row 2 holds NaN or infinity"),
         ([[np.inf, 0.0]], r"row 0 holds NaN or infinity"),
         ([[1.0, 0], [1, 0, 0]], r"row 1 has 3 dimensions, expected 2"),
-        ([[1.0, 0], None], r"row 1 has 0 dimensions, expected 2"),
+        ([[1.0, 0], None], r"vector in row 1 is null; expected a vector in each row"),
         ([[1.0, None]], r"row 0 has an empty place"),
     ],
 )
@@ -155,7 +159,7 @@ def test_files_that_are_no_templates(tmp_path: Path, name: str, content: bytes |
 
 def test_tables_without_usable_vectors(tmp_path: Path) -> None:
     for table, message in (
-        (pa.table({"a": [1], "b": [2]}), "found a, b, expected vector or embedding"),
+        (pa.table({"a": [1], "b": [2]}), "found the columns a, b; expected one of vectors, called vector or embedding"),
         (pa.table({"vector": [1.0]}), "the column vector is double"),
         (pa.table({"vector": [[1, 2]]}), r"list<element: int64>"),
         (pa.table({"vector": pa.array([], pa.list_(pa.float32()))}), "no rows"),
