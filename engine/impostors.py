@@ -79,8 +79,8 @@ class Chances:
     """What the encoder's impostors say of a gallery of `templates`, each of which is a chance for a stranger to be alike.
 
     1 - (1 - FMR)^N is the rate that N chances without anything in common would give. They have the stranger in common, so that
-    the true one is about that or less: on LFW, 0.9 to 1.1 times as much from 1 to 400 identities with one template each, 0.8 to 1
-    with two to five each (`onek benchmark small-galleries`).
+    the true one is about that or less: on LFW 0.5 to 0.95 of what was asked for, from 1 to 200 identities, with one template each
+    and with three, the upper end of the table's interval included (`onek benchmark small-galleries`).
 
     `unit`: the squared distance that a local score of 1 stands for; None where scores are distances. `scale`, `trust`: the
     `Impostors.likeness` of the gallery's own people; the table says little of people who are more alike than its own.
