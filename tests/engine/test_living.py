@@ -354,7 +354,9 @@ def test_a_photograph_enrols_somebody(
     for number, name in ((11, "eleven"), (9, "nine")):  # one does not take the other's place
         assert gallery.enroll([drawn[number]], identity=name).templates == 1
     assert gallery.enroll([photos / "person8.jpg"], sources=False).templates == 1
-    found = [result.identity for result in gallery.identify(drawn_again[8:12])]
+    # Drawn people are so alike that a dozen of them keeps most out by itself.
+    limit = gallery.match_threshold().distance
+    found = [result.identity for result in gallery.identify(drawn_again[8:12], threshold=limit)]
     assert found == ["person8", "nine", "person10", "eleven"]
     known = str([*gallery.template_ids.to_pylist(), *gallery.sources().to_pylist()])
     assert "person10.jpg" in known
