@@ -8,13 +8,13 @@ Of the types that FAISS has, those are here that `indexes.plain` keeps as arrays
 
 from typing import Any, Self
 
-import faiss
 import numpy as np
 
 from indexes.axes import sample_rows
 from indexes.base import Progress, Traits, checked_store
 from indexes.codes import centred, pretransformed
 from indexes.errors import IndexUnsupported, VectorsError
+from indexes.late import faiss
 from indexes.plain import require_kept, taken
 from indexes.shortlist import Effort, Shortlisted
 

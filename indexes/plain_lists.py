@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-import faiss
 import numpy as np
 
 from indexes.errors import IndexFileError
 from indexes.form import Form, Inside, owning
+from indexes.late import faiss
 from indexes.parts import Part, number
 from indexes.plain_codes import (
     BLOCK,
