@@ -22,10 +22,14 @@ _NEW = 1 << 32
 
 @dataclass(frozen=True)
 class Living:
-    """Templates a second; seconds; and how much longer a search takes beside `recent` templates: 0.1 is a tenth longer."""
+    """Templates a second, without and with a look whether each face is enrolled under another name; seconds; and how much
+    longer a search takes beside `recent` templates: 0.1 is a tenth longer.
+    """
 
     singles_per_second: float
     batches_per_second: float
+    singles_looked_per_second: float
+    batches_looked_per_second: float
     recent: int
     slower: float
     slower_low: float
@@ -44,11 +48,15 @@ def measure_living(out: Path, count: int, rounds: int, progress: Progress | None
     probes = np.concatenate([people.templates(0, 1024, 1), people.templates(_NEW * 2, 1024, 0)])
     gallery = Gallery.open(out)
     gallery.enroll(_templates(people, _NEW, 1))
-    joining = _templates(people, _NEW + 1, 1000)
-    singles = [replace(joining, table=joining.table.slice(number, 1)) for number in range(1000)]
-    one_by_one = len(singles) / _seconds(lambda: [gallery.enroll(each) for each in singles])
-    batches = [_templates(people, _NEW + 10_000 * number, 9_500) for number in range(1, 6)]
-    many = sum(map(len, batches)) / _seconds(lambda: [gallery.enroll(batch) for batch in batches])
+    rates = []
+    for turn, on_match in enumerate(("ignore", "warn")):
+        first = _NEW + 100_000 * turn
+        joining = _templates(people, first + 1, 500)
+        singles = [replace(joining, table=joining.table.slice(number, 1)) for number in range(500)]
+        batches = [_templates(people, first + 10_000 * number, size) for number, size in enumerate((9_500, 9_500, 1_200), 1)]
+        for parts in (singles, batches):
+            enroll = partial(gallery.enroll, on_match=on_match)
+            rates.append(sum(map(len, parts)) / _seconds(lambda parts=parts, enroll=enroll: list(map(enroll, parts))))  # type: ignore[misc]
     recent = gallery.info().recent
     slower = sorted(_slower(before, gallery, probes, rounds))
     gallery.close()
@@ -59,7 +67,10 @@ def measure_living(out: Path, count: int, rounds: int, progress: Progress | None
     opening = _seconds(lambda: Gallery.open(out).identify(probes[:1], threshold=0.3))
     if any(result.identity in leaving for result in found.identify(probes, threshold=2.0)):
         raise OnekError("somebody who was removed was found")
-    return Living(one_by_one, many, recent, median(slower), slower[0], slower[-1], len(leaving), removing, opening)
+    one, many, one_looked, many_looked = rates
+    return Living(
+        one, many, one_looked, many_looked, recent, median(slower), slower[0], slower[-1], len(leaving), removing, opening
+    )
 
 
 def _templates(people: Population, first: int, count: int) -> Templates:

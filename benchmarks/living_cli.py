@@ -21,6 +21,9 @@ def living_command(
     with stages() as told:
         made = measure_living(out, count, rounds, told)
     console.print(f"one by one: {made.singles_per_second:,.0f} durable enrolments/s; in batches {made.batches_per_second:,.0f}/s")
+    console.print(
+        f"... and looked for under other names: {made.singles_looked_per_second:,.0f} and {made.batches_looked_per_second:,.0f}/s"
+    )
     console.print(f"{made.removed:,} identities removed in {made.remove_seconds:.2f} s")
     console.print(
         f"identify takes {100 * made.slower:.1f} % longer beside {made.recent:,} recent templates "

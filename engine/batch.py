@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from engine.decision import ThresholdUsed
 from engine.errors import PhotographsError
 from engine.head import Head
 from engine.outputs import check_outputs
@@ -17,6 +18,7 @@ from engine.results import Counts, Results, results_file, writer_for
 from engine.snapshot import Snapshot
 from engine.streams import ahead, batched
 from engine.templates import Templates, count_templates, is_template_file, stream_templates
+from engine.unseen import ALL_SEEN, Unseen
 
 if TYPE_CHECKING:
     from engine.embed import Embedder
@@ -33,10 +35,14 @@ Identify = Callable[[Iterable[Templates]], Iterator[pa.Table]]
 
 @dataclass(frozen=True)
 class IdentifySummary:
-    """How many probe faces were decided which way, and where the reasons of failed photographs lie."""
+    """How many probe faces were decided which way, where the reasons of failed photographs lie, by which threshold, and how many
+    faces of photographs were not looked at.
+    """
 
     counts: Counts
     problems_file: Path
+    threshold: ThresholdUsed
+    unseen: Unseen = ALL_SEEN
 
 
 def check_results_output(out: Path, probes: Sequence[Path], overwrite: bool) -> None:
@@ -60,6 +66,7 @@ def identify_to_file(
     faces: str | None = None,
     encoder: str | None = None,
     weights: Path | None = None,
+    projection: Path | None = None,
     runtime: str | None = None,
     head: Head | None = None,
     overwrite: bool = False,
@@ -80,12 +87,14 @@ def identify_to_file(
     check_results_output(out, probes, overwrite)
     # All of the file is answered by the gallery as it is now.
     seen = gallery.snapshot()
-    limit = seen.threshold(threshold, fpir)
+    used = seen.threshold_used(threshold, fpir)
+    limit = used.score
     problems: list[Problem] = []
+    unseen: list[Unseen] = []
     if any(is_template_file(path) for path in probes):
-        if faces or encoder or weights or runtime:
+        if faces or encoder or weights or projection or runtime:
             raise PhotographsError(
-                "--faces, --encoder, --weights and --runtime go with photographs; the probes are templates already"
+                "--faces, --encoder, --weights, --projection and --runtime go with photographs; the probes are templates already"
             )
         identify: Identify = partial(_identified, seen, limit, top, head)
         if workers is not None:
@@ -97,20 +106,23 @@ def identify_to_file(
         from engine.labels import find_photographs  # late: templates do without what reads pictures
 
         photographs = find_photographs(probes, "none", left_out)
-        embedder = gallery.embedder(faces, encoder=encoder, weights=weights, runtime=runtime, photographs=len(photographs))
+        count = len(photographs)
+        embedder = gallery.embedder(
+            faces, encoder=encoder, weights=weights, projection=projection, runtime=runtime, photographs=count
+        )
         if workers is not None:
             from engine.spreading import SpreadEmbedder
 
-            load = gallery.encoder_loader(encoder, weights, runtime, len(photographs))
+            load = gallery.encoder_loader(runtime, count)
             embedder = SpreadEmbedder(embedder, load, workers)
-        tables = _of_photographs(seen, photographs, limit, top, head, embedder, problems, progress)
+        tables = _of_photographs(seen, photographs, limit, top, head, embedder, problems, unseen, progress)
     counts = Counts()
     with results_file(out) as writer:
         for table in tables:
             writer.write(table)
             counts += Results(table).counts
         write_problems(out, problems)
-    return IdentifySummary(counts, problems_path(out))
+    return IdentifySummary(counts, problems_path(out), used, sum(unseen, ALL_SEEN))
 
 
 def count_probes(probes: Sequence[Path]) -> int | None:
@@ -142,10 +154,12 @@ def _of_photographs(
     head: Head | None,
     embedder: "Embedder",
     problems: list[Problem],
+    unseen: list[Unseen],
     progress: Progress | None,
 ) -> Iterator[pa.Table]:
-    from engine.embed import problems_of
+    from engine.embed import problems_of, unseen_in
 
     for outcomes in batched(embedder.stream(photographs, progress), BATCH):
         problems += problems_of(outcomes)
+        unseen.append(unseen_in(outcomes))
         yield seen.identify_outcomes(outcomes, embedder, limit, top, head)

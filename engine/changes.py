@@ -1,73 +1,135 @@
 """Changes of a living gallery: enrol, remove, rename. Each is durable when it returns."""
 
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.catalogue import put
-from engine.enrolment import Enrolment
+from engine.enrolment import Joining
 from engine.errors import GalleryError, TemplatesError
 from engine.lookup import Lookup
+from engine.matching import NOT_LOOKED, ON_MATCH, Matches
+from engine.names import enrolled_as, name_of, spellings
 from engine.problems import Problem
-from engine.provenance import require_same
-from engine.recent import insert, numbers_of, relabel
+from engine.recent import insert, owners_of, relabel
 from engine.templates import Templates
+from engine.unseen import ALL_SEEN, Unseen
 from engine.view import View
 from engine.writer import Writer
 
-DUPLICATES = ("replace", "skip", "error")
+_RENAMED = "SELECT identity, name FROM renamed WHERE segment = ?"
+DUPLICATES = ("own", "replace", "skip", "error")
 
 
 @dataclass(frozen=True)
 class Enrolled:
-    """What an enrolment did: templates that joined, and of those named, how many took another's place or were there already;
-    photographs that gave no template, and why.
+    """What an enrolment did: templates that joined, and of those named, how many took another's place or were there already.
+
+    `problems`: photographs that gave no template, and why. `rules`: by which it was known whose the photographs are. `unseen`:
+    how many faces of theirs were not looked at. `matches`: which of the templates the gallery took for somebody else's.
     """
 
     templates: int
     replaced: int
     skipped: int
     problems: tuple[Problem, ...] = ()
+    rules: tuple[str, ...] = ()
+    unseen: Unseen = ALL_SEEN
+    matches: Matches = NOT_LOOKED
+
+    def of(self, joining: Joining, matches: Matches) -> "Enrolled":
+        """The same, with what was known before it."""
+        return replace(self, problems=joining.problems, rules=joining.rules, unseen=joining.unseen, matches=matches)
 
 
 def enroll(view: View, ids: Lookup, writer: Writer, templates: Templates, on_duplicate: str) -> Enrolled:
     """Enrol templates in a gallery whose segment is that of `view` and has the template `ids`; more of the view is not looked at.
 
+    They have passed `engine.enrolment.require_joinable`.
+
     Raises:
-        EncoderMismatch: another encoder made them.
-        TemplatesError: one has no identity, an id comes twice among them, or, where `on_duplicate` is `error`, is enrolled.
-        GalleryError: no such `on_duplicate`.
+        TemplatesError: one is enrolled, and `on_duplicate` is `error`; or as another identity's, and it is `own`.
         OutputError: nothing was enrolled, since the catalogue cannot be written.
     """
-    if on_duplicate not in DUPLICATES:
-        raise GalleryError(f"--on-duplicate {on_duplicate}: expected {', '.join(DUPLICATES)}")
-    require_same(view.catalogue.provenance, templates.provenance, str(writer.folder), "the templates to enrol")
-    incoming = Enrolment(templates.provenance, len(templates), iter([("the templates", templates)]))
-    for _ in incoming:
-        pass
-    template_ids = templates.table["template_id"]
-    incoming.require_each_once(pa.chunked_array(template_ids))
+    table = _spelt_as_enrolled(view, templates.table)
+    named = table["template_id"].to_pylist()
     segment = view.catalogue.segments[0].name
-    named = template_ids.to_pylist()
     with writer.changing() as database:
-        rows, recent = ids.rows(named), numbers_of(database, named)
+        rows, recent = ids.rows(named), owners_of(database, named)
         rows = np.array([-1 if row >= 0 and _is_removed(database, segment, row) else row for row in rows.tolist()])
-        known = (rows >= 0) | np.array([number is not None for number in recent])
-        if known.any() and on_duplicate == "error":
-            first = template_ids.filter(pa.array(known))[0]
-            raise TemplatesError(f"{known.sum()} template ids are enrolled already, such as {first}; say --on-duplicate")
-        table = templates.table
-        if on_duplicate == "skip":
-            table = table.filter(pa.array(~known))
-        else:
+        known = (rows >= 0) | np.array([owner is not None for owner in recent])
+        renamed = dict(database.execute(_RENAMED, (segment,))) if known.any() else {}
+        owners = {}
+        for at in np.flatnonzero(known).tolist():
+            owner = recent[at]
+            owners[named[at]] = _name_in(view, int(rows[at]), renamed) if owner is None else owner[1]
+        table = undisputed(table, owners, on_duplicate)
+        if on_duplicate != "skip":
             _remove_sealed(database, segment, rows[rows >= 0])
-            _remove_recent(database, [number for number in recent if number is not None])
+            _remove_recent(database, [owner[0] for owner in recent if owner is not None])
         insert(database, table)
     skipped = len(templates) - len(table)
     return Enrolled(len(table), int(known.sum()) - skipped, skipped)
+
+
+def require_words(on_duplicate: str, on_match: str) -> None:
+    """Refuse, before any work, words that do not say what becomes of ids and faces that are enrolled. Raises `GalleryError`."""
+    for name, word, known in (("duplicate", on_duplicate, DUPLICATES), ("match", on_match, ON_MATCH)):
+        if word not in known:
+            raise GalleryError(f"--on-{name} {word}: expected {', '.join(known)}")
+
+
+def undisputed(table: pa.Table, owners: dict[str, str], on_duplicate: str) -> pa.Table:
+    """The templates to enrol, where the ids among `owners` are enrolled already, as templates of these identities.
+
+    Raises:
+        TemplatesError: as `enroll`; names both identities.
+    """
+    if not owners:
+        return table
+    known = pc.is_in(table["template_id"], value_set=pa.array(owners, pa.string()))
+    if on_duplicate == "skip":
+        return table.filter(pc.invert(known))
+    there = table.filter(known)
+    if on_duplicate == "error":
+        first = there["template_id"][0]
+        raise TemplatesError(f"{len(there)} template ids are enrolled already, such as {first}; say --on-duplicate")
+    if on_duplicate == "own":
+        columns = (there[name].to_pylist() for name in ("template_id", "identity", "source"))
+        others = [row for row in zip(*columns, strict=True) if owners[row[0]] not in spellings(row[1])]
+        if others:
+            template_id, identity, source = others[0]
+            of = f" (of {source})" if source else ""
+            more = f", and {len(others) - 1:,} more ids are others'" if len(others) > 1 else ""
+            raise TemplatesError(
+                f"the template {template_id}{of} is enrolled already as {owners[template_id]}'s, and would become "
+                f"{identity}'s{more}; nothing was enrolled. --on-duplicate replace gives it to the new name, skip leaves it"
+            )
+    return table
+
+
+def _spelt_as_enrolled(view: View, table: pa.Table) -> pa.Table:
+    """The same templates; who is enrolled under another spelling of a name, as an older onek found it, stays one identity."""
+    names = pc.unique(table["identity"])
+    odd = [name for name in names.to_pylist() if not name.isascii()]
+    every = pa.array([each for name in odd for each in spellings(name)], pa.string())
+    there = set(every.filter(pc.is_in(every, value_set=view.identities)).to_pylist())
+    called = {name: next((each for each in spellings(name) if each in there), name) for name in odd}
+    if all(name == spelt for name, spelt in called.items()):
+        return table
+    column = table.schema.get_field_index("identity")
+    spelt = pa.array([called.get(name, name) for name in table["identity"].to_pylist()], pa.string())
+    return table.set_column(column, table.schema.field(column), spelt)
+
+
+def _name_in(view: View, row: int, renamed: dict[str, str]) -> str:
+    """Whose a row of the segment is now."""
+    name = view.segment.identities[int(view.segment.enrolled.members.codes[row])].as_py()
+    return renamed.get(name, name)
 
 
 def remove(view: View, ids: Lookup, writer: Writer, identities: list[str], templates: list[str]) -> int:
@@ -77,7 +139,9 @@ def remove(view: View, ids: Lookup, writer: Writer, identities: list[str], templ
         GalleryError: one is not enrolled, or nobody would be left.
     """
     names = _live_names(view)
-    unknown = sorted(set(identities) - set(view.identities.to_pylist())) if identities else []
+    enrolled = set(view.identities.to_pylist()) if identities else set()
+    meant = {name: enrolled_as(name, enrolled) for name in identities}
+    unknown = sorted(name for name, found in meant.items() if not found)
     rows = _rows_of(view, ids, templates)
     unknown += [name for name, row in zip(templates, rows, strict=True) if row < 0]
     if unknown:
@@ -86,7 +150,7 @@ def remove(view: View, ids: Lookup, writer: Writer, identities: list[str], templ
     named = np.zeros(len(view.gone), bool)
     named[rows] = True
     if identities:
-        named |= pc.is_in(names, value_set=pa.array(identities, pa.string())).to_numpy(zero_copy_only=False)
+        named |= pc.is_in(names, value_set=pa.array(chain(*meant.values()), pa.string())).to_numpy(zero_copy_only=False)
     leaving = np.flatnonzero(named & ~view.gone)
     if len(leaving) == (~view.gone).sum():
         raise GalleryError(f"nobody would be left in {writer.folder}; delete the folder instead")
@@ -103,17 +167,17 @@ def rename(view: View, writer: Writer, old: str, new: str, merge: bool) -> int:
 
     Raises:
         GalleryError: nobody is called `old`, or somebody is called `new` already and `merge` is false.
+        NameRefused: `new` is no name.
     """
+    new = name_of(new, "the new name")
     names = _live_names(view)
-    live = pa.array(~view.gone)
-    mine = pc.and_(pc.equal(names, old), live).to_numpy(zero_copy_only=False)
+    enrolled = set(view.identities.to_pylist())
+    mine, theirs = (_are(view, names, enrolled_as(name, enrolled)) for name in (old, new))
     if not mine.any():
         raise GalleryError(f"nobody called {old} is enrolled in {writer.folder}")
-    if not new:
-        raise GalleryError("an identity cannot have an empty name")
-    if old == new:
+    if old == new and enrolled_as(old, enrolled) == [new]:
         return int(mine.sum())
-    if not merge and pc.any(pc.and_(pc.equal(names, new), live)).as_py():
+    if not merge and (theirs & ~mine).any():
         raise GalleryError(f"{new} is enrolled in {writer.folder} already; pass --merge to make one identity of both")
     sealed = view.segment.enrolled.members.codes
     own = view.segment.identities.take(pa.array(np.unique(sealed[mine[: len(sealed)]]))).to_pylist()
@@ -123,6 +187,11 @@ def rename(view: View, writer: Writer, old: str, new: str, merge: bool) -> int:
         numbers = view.recent.numbers[mine[len(sealed) :]].tolist()
         relabel(database, numbers, new)
     return int(mine.sum())
+
+
+def _are(view: View, names: pa.Array, called: list[str]) -> np.ndarray:
+    """Which live rows are of identities that are called so, bool (n,)."""
+    return pc.is_in(names, value_set=pa.array(called, pa.string())).to_numpy(zero_copy_only=False) & ~view.gone
 
 
 def _live_names(view: View) -> pa.Array:

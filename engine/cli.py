@@ -20,6 +20,7 @@ from engine.cli_explaining import explain_command, explain_encoder_command
 from engine.cli_living import compact_command, enroll_command, list_command, remove_command, rename_command
 from engine.cli_strangers import audit_command, calibrate_command, print_calibration
 from engine.cli_telling import encoders_command, info_command
+from engine.cli_threshold import Fmr, Fpir, default_line
 from engine.cli_training import project_command, train_command, train_head_command, train_projection_command
 from engine.errors import ListGuess, OnekError, SpreadError
 
@@ -56,8 +57,11 @@ Faces = Annotated[
     ),
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads of the search. Default: one a core.")]
-MovedEncoder = Annotated[
-    str | None, typer.Option(metavar="PATH", help="Where the gallery's own encoder file lies now, if it moved.")
+OwnEncoder = Annotated[
+    str | None, typer.Option(metavar="PATH", help="The gallery's encoder, where that is a file: none is loaded unasked.")
+]
+OwnProjection = Annotated[
+    Path | None, typer.Option("--projection", metavar="P.npz", help="The same for the projection behind it.")
 ]
 Weights = Annotated[
     Path | None, typer.Option(metavar="FOLDER|FILE", help="The encoder's weights, where they do not come with onek.")
@@ -117,14 +121,16 @@ def embed(
     from engine.embed import Embedder
     from engine.encoders import load_encoder
     from engine.journal import check_embed_output, embed_to_file
-    from engine.labels import find_photographs
+    from engine.labels import label_photographs
+    from engine.terminal import announce_labels, progress, thousands, told_what_is_left_out
     from engine.terminal import out as console
-    from engine.terminal import progress, thousands, told_what_is_left_out
 
     read = [*photos, Path(encoder), *(Path(each) for each in (labels, weights, projection) if each)]
     check_embed_output(out, overwrite=overwrite, resume=resume, inputs=read)
     with told_what_is_left_out() as left_out:
-        photographs = find_photographs(photos, labels or ("none" if faces == "all" else None), left_out)
+        labelled = label_photographs(photos, labels or ("none" if faces == "all" else None), left_out)
+    announce_labels(labelled)
+    photographs = labelled.photographs
     load = partial(
         load_encoder,
         encoder,
@@ -145,6 +151,8 @@ def embed(
         f"{thousands(made.images)} images: {thousands(made.templates)} templates in {out}, "
         f"{thousands(made.problems)} problems in {made.problems_file}"
     )
+    if made.unseen.faces:
+        console.print(f"{made.unseen}; --faces all looks at them")
     if made.problems:
         raise typer.Exit(PROBLEMS)
 
@@ -222,6 +230,7 @@ def build_index(
             f"{info.operating.of_visits} visits and a shortlist of {info.operating.shortlist}"
         )
     print_calibration(info.calibration, info.score)
+    console.print(default_line(built))
 
 
 @app.command()
@@ -229,15 +238,13 @@ def identify(
     probes: Annotated[list[Path], typer.Argument(metavar="PROBES...", help="Photographs as for embed, or one template file.")],
     gallery: GalleryOption,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="R.parquet|.csv|.jsonl", help="The results file to write.")],
-    fpir: Annotated[
-        float | None,
-        typer.Option(metavar="RATE", help="The share of strangers' searches that may get a name. Default: 0.01."),
-    ] = None,
+    fpir: Fpir = None,
     threshold: Score = None,
     top: Annotated[int, typer.Option(min=1, help="Candidates to list for each probe.")] = 5,
     faces: Faces = None,
-    encoder: MovedEncoder = None,
+    encoder: OwnEncoder = None,
     weights: Weights = None,
+    projection: OwnProjection = None,
     runtime: Runtime = None,
     head: Head = None,
     threads: Threads = None,
@@ -270,6 +277,7 @@ def identify(
             faces=faces,
             encoder=encoder,
             weights=weights,
+            projection=projection,
             runtime=runtime,
             head=None if head is None else read_head(head),
             overwrite=overwrite,
@@ -279,10 +287,13 @@ def identify(
         )
     counts = made.counts
     problems = f"; reasons in {made.problems_file}" if counts.failed else ""
+    console.print(str(made.threshold))
     console.print(
         f"{thousands(counts.probes)} probe faces: {thousands(counts.identified)} identified, "
         f"{thousands(counts.unknown)} unknown, {thousands(counts.failed)} failed, in {out}{problems}"
     )
+    if made.unseen.faces:
+        console.print(f"{made.unseen}; --faces all looks at them")
     if counts.failed:
         raise typer.Exit(PROBLEMS)
 
@@ -293,13 +304,11 @@ def verify(
     identity: Annotated[str, typer.Argument(metavar="IDENTITY", help="Who the photograph is said to show.")],
     gallery: GalleryOption,
     threshold: Distance = None,
-    fmr: Annotated[
-        float | None,
-        typer.Option(metavar="RATE", help="Instead: the share of pairs of different people that may be called the same."),
-    ] = None,
+    fmr: Fmr = None,
     faces: Annotated[str | None, typer.Option(metavar="largest|none", help="none: the photograph is a face crop.")] = None,
-    encoder: MovedEncoder = None,
+    encoder: OwnEncoder = None,
     weights: Weights = None,
+    projection: OwnProjection = None,
     head: Head = None,
 ) -> None:
     """Compare one photograph with one enrolled identity. Exit status: 0 the same, 4 not the same."""
@@ -310,10 +319,18 @@ def verify(
     opened = open_gallery(gallery)
     learnt = None if head is None else read_head(head)
     found = opened.verify(
-        photo, identity, threshold=threshold, fmr=fmr, faces=faces, encoder=encoder, weights=weights, head=learnt
+        photo,
+        identity,
+        threshold=threshold,
+        fmr=fmr,
+        faces=faces,
+        encoder=encoder,
+        weights=weights,
+        projection=projection,
+        head=learnt,
     )
     answer = "the same" if found.same else "not the same"
-    limit = f"threshold {found.threshold:.4f}" if found.probability is None else f"p(same) {found.probability:.4f} by the head"
+    limit = str(opened.match_threshold(threshold, fmr)) if learnt is None else f"p(same) {found.probability:.4f} by the head"
     console.print(f"{answer}: {found.probe} is {found.distance:.4f} from {found.identity}; {limit}")
     if not found.same:
         raise typer.Exit(NOT_THE_SAME)

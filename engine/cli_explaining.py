@@ -14,6 +14,11 @@ def explain_command(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="WHY.png", help="The picture to draw: PNG, SVG or PDF.")],
     identity: Annotated[str | None, typer.Option("--identity", metavar="NAME", help="Default: the first candidate.")] = None,
     faces: Annotated[str | None, typer.Option(metavar="largest|none", help="Default: as the gallery was made.")] = None,
+    encoder: Annotated[
+        str | None, typer.Option(metavar="PATH", help="The gallery's encoder, where that is a file: none is loaded unasked.")
+    ] = None,
+    weights: Annotated[Path | None, typer.Option(metavar="FOLDER|FILE", help="The same for its weights.")] = None,
+    projection: Annotated[Path | None, typer.Option(metavar="P.npz", help="The same for the projection behind it.")] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Draw why a probe has this candidate: which parts of the face, covered, take it away. The picture shows faces."""
@@ -25,7 +30,10 @@ def explain_command(
 
     check_picture(out)
     check_outputs(out, [probe, Path(gallery)], overwrite)
-    found = explain(open_files(gallery, "explain"), probe, identity, faces)
+    opened = open_files(gallery, "explain")
+    if encoder or weights or projection:
+        opened.embedder(faces, encoder=encoder, weights=weights, projection=projection)
+    found = explain(opened, probe, identity, faces)
     draw_explanation(found, out)
     console.print(
         f"{probe} is {found.distance:.4f} from {found.identity}; covered at its most telling place "

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from engine.cli_threshold import threshold_told
+
 # Exit status.
 PROBLEMS = 3
 Gallery_ = Annotated[str, typer.Option("--gallery", "-g", metavar="GALLERY", help="The gallery.")]
@@ -47,43 +49,66 @@ def enroll_command(
     faces: Annotated[
         str | None, typer.Option(metavar="largest|none", help="none: the photographs are face crops. Default: as the gallery.")
     ] = None,
+    encoder: Annotated[
+        str | None, typer.Option(metavar="PATH", help="The gallery's encoder, where that is a file: none is loaded unasked.")
+    ] = None,
+    weights: Annotated[Path | None, typer.Option(metavar="FOLDER|FILE", help="The same for its weights.")] = None,
+    projection: Annotated[Path | None, typer.Option(metavar="P.npz", help="The same for the projection behind it.")] = None,
     on_duplicate: Annotated[
-        str, typer.Option(metavar="replace|skip|error", help="What becomes of a template id that is enrolled already.")
-    ] = "replace",
+        str,
+        typer.Option(
+            metavar="own|replace|skip|error",
+            help="What becomes of a template id that is enrolled already. own: replaces the identity's own, refuses another's.",
+        ),
+    ] = "own",
+    on_match: Annotated[
+        str,
+        typer.Option(metavar="warn|refuse|ignore", help="What becomes of a face that the gallery takes for somebody else's."),
+    ] = "warn",
     sources: Annotated[
         bool, typer.Option("--source/--no-source", help="Whether the gallery keeps the photographs' paths.")
     ] = True,
     wait: Wait = None,
 ) -> None:
     """Enrol people: durable when the command ends, seen by every search from then on."""
-    from engine.errors import TemplatesError
+    from engine.errors import PhotographsError, TemplatesError
     from engine.galleries import beside, living_gallery
     from engine.naming import named_templates
-    from engine.problems import write_problems
+    from engine.problems import add_problems, require_problems
     from engine.templates import Templates, is_template_file, read_templates
+    from engine.terminal import announce_enrolled, thousands, told_what_is_left_out
     from engine.terminal import out as console
-    from engine.terminal import thousands, told_what_is_left_out
 
     seconds = patience(gallery, wait)
     opened = living_gallery(gallery)
-    given: Templates | list[Path] = people
-    if all(is_template_file(path) for path in people):
-        given = read_templates(*people) if names is None else named_templates(people, names)
-    elif names is not None:
+    of_templates = all(is_template_file(path) for path in people)
+    if of_templates and faces is not None:
+        raise PhotographsError(f"--faces {faces} goes with photographs; those to enrol are templates already")
+    if names is not None and not of_templates:
         raise TemplatesError(f"--names {names} goes with files of vectors; --labels of onek embed says whose photographs are")
-    with told_what_is_left_out() as left_out:
+    require_problems(beside(gallery))
+    given: Templates | list[Path] = people
+    if of_templates:
+        given = read_templates(*people) if names is None else named_templates(people, names)
+    if encoder or weights or projection:
+        if of_templates:
+            raise PhotographsError("--encoder, --weights and --projection go with photographs; these are templates already")
+        opened.embedder(faces, encoder=encoder, weights=weights, projection=projection)
+    with threshold_told(opened), told_what_is_left_out() as left_out:
         done = opened.enroll(
             given,
             identity=identity,
             faces=faces,
             on_duplicate=on_duplicate,
+            on_match=on_match,
             sources=sources,
             left_out=left_out,
             wait=seconds,
         )
     problems = ""
     if done.problems:
-        problems = f"; {len(done.problems)} photographs gave none, reasons in {write_problems(beside(gallery), done.problems)}"
+        problems = f"; {len(done.problems)} photographs gave none, reasons in {add_problems(beside(gallery), done.problems)}"
+    announce_enrolled(done, looked=on_match != "ignore")
     console.print(
         f"{thousands(done.templates)} templates enrolled ({thousands(done.replaced)} in the place of others), "
         f"{thousands(done.skipped)} skipped; {gallery} has {thousands(len(opened))}{problems}"
@@ -116,7 +141,8 @@ def remove_command(
         raise GalleryError("nobody was named; expected identities, --template or --from")
     seconds = patience(gallery, wait)
     opened = living_gallery(gallery)
-    count = opened.remove(names, templates=template or [], wait=seconds)
+    with threshold_told(opened):
+        count = opened.remove(names, templates=template or [], wait=seconds)
     console.print(
         f"{thousands(count)} templates removed; {gallery} has {thousands(len(opened))}; onek compact erases their bytes"
     )
@@ -162,7 +188,7 @@ def compact_command(gallery: Annotated[str, typer.Argument(metavar="GALLERY")], 
 
     opened = Gallery.open(in_folder(gallery, "compact"))
     before = opened.info().awaiting_erasure
-    with stages() as told:
+    with threshold_told(opened), stages() as told:
         opened.compact(told, wait=patience(gallery, wait))
     console.print(
         f"{thousands(len(opened))} templates in {gallery}; {thousands(before)} removed ones erased and looked for in vain"

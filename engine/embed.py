@@ -1,7 +1,8 @@
 """The pipeline from photographs to templates."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -9,35 +10,58 @@ import pyarrow as pa
 
 from engine.encoders import DEFAULT, Encoder, load_encoder
 from engine.errors import ImageProblem, PhotographsError
-from engine.faces import AlignedFace, Face, aligner, alignment
-from engine.images import LeftOut, decode
-from engine.labels import Photograph, find_photographs
+from engine.faces import SURE, AlignedFace, Face, aligner, alignment
+from engine.ids import of_face, of_picture
+from engine.images import LeftOut, decode_named
+from engine.labels import Labelled, Photograph, label_photographs
 from engine.opencv import one_thread_each
 from engine.problems import Problem
 from engine.provenance import Provenance
 from engine.streams import batched, map_ahead
 from engine.templates import Templates, batch, schema
+from engine.unseen import ALL_SEEN, Unseen
 
 # Photographs that a thread takes at a time, and chips that it has encoded together.
 BATCH, CHIPS = 8, 16
+# A face with so much of another's area is about as large: one photograph in a hundred of LFW has such a second face.
+ALIKE = 0.8
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one photograph: its faces and their templates (k, dim), or a problem."""
+    """What became of one photograph: its faces and their templates (k, dim), or a problem.
+
+    `picture` is what it is called by its content; `beside` are faces that it shows and that were not taken.
+    """
 
     photograph: Photograph
     faces: tuple[Face, ...]
     vectors: np.ndarray
     problem: str | None = None
+    picture: str = ""
+    beside: tuple[Face, ...] = ()
 
 
 @dataclass(frozen=True)
 class Embedding:
-    """Images in = photographs in `templates` + `problems`."""
+    """Images in = photographs in `templates` + `problems`. `rules` say whose the photographs were taken to be, `unseen` how many
+    faces of theirs were not looked at.
+    """
 
     templates: Templates
     problems: tuple[Problem, ...]
+    rules: tuple[str, ...] = ()
+    unseen: Unseen = ALL_SEEN
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A photograph, what it is called by its content, and its faces or why there are none."""
+
+    photograph: Photograph
+    picture: str
+    faces: Sequence[AlignedFace]
+    problem: str | None = None
 
 
 class Embedder:
@@ -63,61 +87,99 @@ class Embedder:
     def embed_batch(self, photographs: Sequence[Photograph]) -> list[Outcome]:
         """What becomes of a few photographs, in order. One picture is held at a time; chips are encoded together."""
         outcomes: list[Outcome] = []
-        waiting: list[tuple[Photograph, list[AlignedFace] | str]] = []
+        waiting: list[_Found] = []
         for photograph in photographs:
-            waiting.append((photograph, self._faces_of(photograph)))
-            if sum(len(found) for _, found in waiting if not isinstance(found, str)) >= CHIPS:
+            waiting.append(self._faces_of(photograph))
+            if sum(len(found.faces) for found in waiting) >= CHIPS:
                 outcomes += self._encoded(waiting)
                 waiting = []
         return outcomes + self._encoded(waiting)
 
-    def _faces_of(self, photograph: Photograph) -> list[AlignedFace] | str:
-        """The faces of a photograph, or why there are none."""
+    def _faces_of(self, photograph: Photograph) -> _Found:
         try:
-            found = self._align(load_picture(photograph), self.encoder.card.chip)
+            pixels, picture = _opened(photograph)
+            found = self._align(pixels, self.encoder.card.chip)
         except ImageProblem as problem:
-            return str(problem)
+            return _Found(photograph, "", (), str(problem))
         if not found:
-            return "no face found"
+            return _Found(photograph, picture, (), "no face found")
         if photograph.identity is not None and len(found) > 1:
-            return f"{len(found)} faces, but the photograph is labelled as one identity ({photograph.identity})"
-        return found
+            why = f"{len(found)} faces, but the photograph is labelled as one identity ({photograph.identity})"
+            return _Found(photograph, picture, (), why)
+        return _Found(photograph, picture, found)
 
-    def _encoded(self, waiting: Sequence[tuple[Photograph, list[AlignedFace] | str]]) -> list[Outcome]:
-        chips = [aligned.chip for _, found in waiting if not isinstance(found, str) for aligned in found]
+    def _encoded(self, waiting: Sequence[_Found]) -> list[Outcome]:
+        chips = [aligned.chip for found in waiting for aligned in found.faces]
         size = self.encoder.card.chip.size
         vectors = self.encoder.encode(np.stack(chips) if chips else np.empty((0, size, size, 3), np.uint8))
         outcomes, at = [], 0
-        for photograph, found in waiting:
-            if isinstance(found, str):
-                outcomes.append(self._failed(photograph, found))
-                continue
-            outcomes.append(self._outcome(photograph, found, vectors[at : at + len(found)]))
-            at += len(found)
+        for found in waiting:
+            outcomes.append(self._outcome(found, vectors[at : at + len(found.faces)]))
+            at += len(found.faces)
         return outcomes
 
-    def _outcome(self, photograph: Photograph, found: Sequence[AlignedFace], vectors: np.ndarray) -> Outcome:
-        lengths = np.linalg.norm(vectors, axis=1)
+    def _outcome(self, found: _Found, vectors: np.ndarray) -> Outcome:
+        lengths, problem = np.linalg.norm(vectors, axis=1), found.problem
         if not np.isfinite(lengths).all():
-            return self._failed(photograph, f"{self.encoder.card.name} gave NaN or infinity for a face")
-        if not (lengths > 0.5).all():
-            return self._failed(photograph, "a blank face, of which the encoder makes no template")
-        return Outcome(photograph, tuple(aligned.face for aligned in found), vectors)
+            problem = f"{self.encoder.card.name} gave NaN or infinity for a face"
+        elif not (lengths > 0.5).all():
+            problem = "a blank face, of which the encoder makes no template"
+        if problem is not None:
+            return Outcome(found.photograph, (), np.empty((0, self.encoder.card.dim), np.float32), problem, found.picture)
+        faces = tuple(aligned.face for aligned in found.faces)
+        return Outcome(found.photograph, faces, vectors, picture=found.picture, beside=found.faces[0].beside)
 
-    def _failed(self, photograph: Photograph, reason: str) -> Outcome:
-        return Outcome(photograph, (), np.empty((0, self.encoder.card.dim), np.float32), reason)
+
+def once_each(outcomes: Iterable[Outcome], known: dict[str, tuple[str, str | None]]) -> Iterator[Outcome]:
+    """The same, but of a photograph that comes twice, byte for byte, one template of each face.
+
+    The second of those that are somebody's is a problem, which names the first; where nobody said whose they are, they are
+    probes, which have a row each, and so an id each.
+
+    Args:
+        outcomes: of one run, in order.
+        known: the source and the identity of each photograph that had its turn, by what its content is called; goes on.
+    """
+    for outcome in outcomes:
+        source, identity = outcome.photograph.source, outcome.photograph.identity
+        if outcome.problem is None and outcome.picture in known:
+            first, whose = known[outcome.picture]
+            if identity is not None:
+                of = f", which is labelled as {whose}" if whose != identity else ""
+                outcome = replace(
+                    outcome, faces=(), vectors=outcome.vectors[:0], problem=f"the same photograph as {first}{of}", beside=()
+                )
+            else:
+                copies = (f"{outcome.picture}.{number}" for number in count(2))
+                outcome = replace(outcome, picture=next(copy for copy in copies if copy not in known))
+        if outcome.problem is None:
+            known[outcome.picture] = (source, identity)
+        yield outcome
+
+
+def of_one_face(outcome: Outcome) -> Outcome:
+    """The same; but a problem, where another face is about as large as the one taken, so that nobody knows whose it is."""
+    alike = [face for face in outcome.beside if face.quality >= SURE and face.area >= ALIKE * outcome.faces[0].area]
+    if outcome.problem is not None or not alike:
+        return outcome
+    why = f"{1 + len(alike)} faces about as large, so it is unclear whose template it would be; crop it to one of them"
+    return _without_template(outcome, why)
+
+
+def _without_template(outcome: Outcome, problem: str) -> Outcome:
+    return replace(outcome, faces=(), vectors=outcome.vectors[:0], problem=problem, beside=())
 
 
 def to_batch(outcomes: Sequence[Outcome], provenance: Provenance) -> pa.RecordBatch:
-    """The templates of some outcomes as rows of the contract. A template is called `SOURCE#FACE`."""
-    rows = [(outcome.photograph, number, face) for outcome in outcomes for number, face in enumerate(outcome.faces)]
+    """The templates of some outcomes as rows of the contract, called after their photographs' content (see `engine.ids`)."""
+    rows = [(outcome, number, face) for outcome in outcomes for number, face in enumerate(outcome.faces)]
     vectors = np.concatenate([outcome.vectors for outcome in outcomes]) if outcomes else np.empty((0, provenance.dim), np.float32)
     return batch(
         provenance,
-        template_ids=[f"{photograph.source}#{number}" for photograph, number, _ in rows],
-        identities=[photograph.identity for photograph, _, _ in rows],
+        template_ids=[of_face(outcome.picture, number) for outcome, number, _ in rows],
+        identities=[outcome.photograph.identity for outcome, _, _ in rows],
         vectors=vectors,
-        sources=[photograph.source for photograph, _, _ in rows],
+        sources=[outcome.photograph.source for outcome, _, _ in rows],
         faces=[number for _, number, _ in rows],
         boxes=[face.box for _, _, face in rows],
         qualities=[face.quality for _, _, face in rows],
@@ -127,6 +189,11 @@ def to_batch(outcomes: Sequence[Outcome], provenance: Provenance) -> pa.RecordBa
 def problems_of(outcomes: Iterable[Outcome]) -> list[Problem]:
     """The images that gave no template, in order."""
     return [Problem(outcome.photograph.source, outcome.problem) for outcome in outcomes if outcome.problem is not None]
+
+
+def unseen_in(outcomes: Iterable[Outcome]) -> Unseen:
+    """How many faces of theirs were not looked at."""
+    return sum((Unseen(len(outcome.beside), 1) for outcome in outcomes if outcome.beside), ALL_SEEN)
 
 
 def embed_images(
@@ -150,14 +217,15 @@ def embed_images(
         PhotographsError: nothing to embed, or something that is no picture.
         EncoderError: the encoder cannot be loaded.
     """
-    photographs = list_photographs(images, labels or ("none" if faces == "all" else None))
+    labelled = list_labelled(images, labels or ("none" if faces == "all" else None))
     if not isinstance(encoder, Encoder):
-        encoder = load_encoder(encoder, photographs=len(photographs))
+        encoder = load_encoder(encoder, photographs=len(labelled.photographs))
     embedder = Embedder(encoder, faces)
-    outcomes = list(embedder.stream(photographs, progress))
+    outcomes = list(once_each(embedder.stream(labelled.photographs, progress), {}))
     rows = [to_batch(part, embedder.provenance) for part in batched(outcomes, 1024)]
     table = pa.Table.from_batches(rows, schema=schema(embedder.provenance))
-    return Embedding(Templates(table, embedder.provenance), tuple(problems_of(outcomes)))
+    templates = Templates(table, embedder.provenance)
+    return Embedding(templates, tuple(problems_of(outcomes)), labelled.rules, unseen_in(outcomes))
 
 
 def list_photographs(
@@ -170,14 +238,24 @@ def list_photographs(
     Raises:
         PhotographsError: as `find_photographs`, or an array that is no picture.
     """
+    return list(list_labelled(images, labels, left_out).photographs)
+
+
+def list_labelled(
+    images: str | Path | Sequence[str | Path | np.ndarray],
+    labels: str | None,
+    left_out: Callable[[LeftOut], None] | None = None,
+) -> Labelled:
+    """As `list_photographs`, and the rules by which it is known whose they are."""
     if isinstance(images, str | Path):
         images = [images]
     paths = [Path(image) for image in images if isinstance(image, str | Path)]
     if len(paths) == len(images):
-        return find_photographs(paths, labels, left_out)
+        return label_photographs(paths, labels, left_out)
     if paths:
         raise PhotographsError("found both paths and pictures in one list; expected one kind")
-    return [Photograph(f"image:{number}", _picture(image, number), None) for number, image in enumerate(images)]
+    pictures = (Photograph(f"image:{number}", _picture(image, number), None) for number, image in enumerate(images))
+    return Labelled(tuple(pictures), ())
 
 
 def _picture(image: object, number: int) -> np.ndarray:
@@ -191,7 +269,14 @@ def _picture(image: object, number: int) -> np.ndarray:
 
 def load_picture(photograph: Photograph) -> np.ndarray:
     """The RGB picture, uint8 (height, width, 3), of a photograph. Raises `ImageProblem` where its file gives none."""
-    return photograph.image if isinstance(photograph.image, np.ndarray) else decode(photograph.image)
+    return _opened(photograph)[0]
+
+
+def _opened(photograph: Photograph) -> tuple[np.ndarray, str]:
+    """The picture, and what it is called by its content."""
+    if isinstance(photograph.image, np.ndarray):
+        return photograph.image, of_picture(photograph.image)
+    return decode_named(photograph.image)
 
 
 def one_face(photo: np.ndarray | str | Path, embedder: Embedder) -> tuple[str, np.ndarray]:

@@ -9,8 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.errors import TemplatesError
-from engine.provenance import Provenance
+from engine.names import each_of
+from engine.problems import Problem
+from engine.provenance import Provenance, require_same
 from engine.templates import Templates, count_templates, read_provenance, stream_same
+from engine.unseen import ALL_SEEN, Unseen
 
 
 @dataclass
@@ -37,9 +40,9 @@ class Enrolment:
         for name, part in self.parts:
             if part.table["identity"].null_count:
                 row = part.table["identity"].is_null().to_pylist().index(True)
-                template_id = part.table["template_id"][row].as_py()
+                called = part.table["source"][row].as_py() or part.table["template_id"][row].as_py()
                 raise TemplatesError(
-                    f"{name}: the template {template_id} has no identity: embed with --labels, say --names, or add such a column"
+                    f"{name}: the template of {called} has no identity: embed with --labels, say --names, or add such a column"
                 )
             rows += len(part)
             self._inputs.append(name)
@@ -61,10 +64,13 @@ class Enrolment:
         first, again = pc.indices_nonzero(pc.equal(template_ids, twice)).to_pylist()[:2]
         one, two = (self._inputs[bisect(self._ends, row)] for row in (first, again))
         where = f"twice in {one}" if one == two else f"in {one} and again in {two}"
-        raise TemplatesError(f"the template id {twice} comes {where}; expected each id once")
+        raise TemplatesError(
+            f"the template id {twice} comes {where}; expected each id once. Ids of onek's own making are the same where the "
+            "photograph is: leave it out of one, or build a gallery of one and enrol the other with --on-duplicate skip"
+        )
 
 
-Source = Templates | Enrolment | Iterable[str | Path]
+Source = Templates | Enrolment | str | Path | Iterable[str | Path]
 
 
 def enrolment(templates: Source) -> Enrolment:
@@ -77,8 +83,34 @@ def enrolment(templates: Source) -> Enrolment:
         return templates
     if isinstance(templates, Templates):
         return Enrolment(templates.provenance, len(templates), iter([("the templates", templates)]))
-    paths = [Path(path) for path in templates]
+    paths = [Path(path) for path in each_of(templates)]
     if not paths:
         raise TemplatesError("no template file was named; expected at least one")
     parts = ((str(path), part) for path, part in stream_same(paths))
     return Enrolment(read_provenance(paths[0]), sum(map(count_templates, paths)), parts, tuple(paths))
+
+
+@dataclass(frozen=True)
+class Joining:
+    """Templates on their way into a gallery that lives; of photographs also the `problems` of those that gave none, the `rules`
+    that say whose they are, and how many faces were not looked at.
+    """
+
+    templates: Templates
+    problems: tuple[Problem, ...] = ()
+    rules: tuple[str, ...] = ()
+    unseen: Unseen = ALL_SEEN
+
+
+def require_joinable(templates: Templates, made: Provenance, where: str) -> None:
+    """Refuse templates that cannot join a gallery `where` those are `made` so.
+
+    Raises:
+        EncoderMismatch: another encoder made them.
+        TemplatesError: one has no identity, or an id comes twice among them.
+    """
+    require_same(made, templates.provenance, where, "the templates to enrol")
+    incoming = enrolment(templates)
+    for _ in incoming:
+        pass
+    incoming.require_each_once(pa.chunked_array(templates.table["template_id"]))

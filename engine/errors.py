@@ -14,6 +14,7 @@ __all__ = [
     "ListError",
     "ListGuess",
     "MetricsError",
+    "NameRefused",
     "OnekError",
     "OutputError",
     "PhotographsError",
@@ -28,6 +29,10 @@ __all__ = [
 
 class PhotographsError(OnekError):
     """The photographs to work on cannot be listed: a missing folder, no images in it, labels that do not fit."""
+
+
+class NameRefused(OnekError):
+    """A text that can be nobody's name: blank, or with control characters in it."""
 
 
 class ListError(OnekError):

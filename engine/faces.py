@@ -1,7 +1,7 @@
 """Find faces, and align them to an encoder's chip. One picture at a time: nothing that lies beside it can touch what it gives."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import cv2
@@ -30,13 +30,19 @@ class Face:
     box: tuple[float, float, float, float]
     quality: float
 
+    @property
+    def area(self) -> float:
+        """In square pixels."""
+        return self.box[2] * self.box[3]
+
 
 @dataclass(frozen=True)
 class AlignedFace:
-    """A face, and its `chip`: uint8, shape (size, size, 3), RGB."""
+    """A face, and its `chip`: uint8, shape (size, size, 3), RGB. `beside`: other faces that were seen and not taken."""
 
     face: Face
     chip: np.ndarray
+    beside: tuple[Face, ...] = ()
 
 
 Aligner = Callable[[np.ndarray, Chip], list[AlignedFace]]
@@ -69,15 +75,22 @@ def whole_picture(picture: np.ndarray, chip: Chip) -> list[AlignedFace]:
 
 
 def largest_face(picture: np.ndarray, chip: Chip) -> list[AlignedFace]:
-    """The largest face of a picture, or an empty list; what lies off the middle counts for less (see `_prominence`)."""
-    found = _largest(picture)
-    return [_aligned(picture, found, chip)] if found else []
+    """The largest face of a picture, or an empty list; what lies off the middle counts for less (see `_prominence`).
+
+    Other faces are those that the copies show on which it was found: all but the smallest of them, and at no cost.
+    """
+    found = _seen(picture)
+    if not found:
+        return []
+    largest, *others = found
+    beside = tuple(_face(other) for other in others)
+    return [replace(_aligned(picture, largest, chip), beside=beside)]
 
 
 def largest_landmarks(picture: np.ndarray) -> np.ndarray | None:
     """The landmarks by which `largest_face` aligns, complex (5,), as `Detection` has them; None without a face."""
-    found = _largest(picture)
-    return landmarks(picture, found) if found else None
+    found = _seen(picture)
+    return landmarks(picture, found[0]) if found else None
 
 
 def all_faces(picture: np.ndarray, chip: Chip) -> list[AlignedFace]:
@@ -104,14 +117,20 @@ def align(picture: np.ndarray, points: np.ndarray, chip: Chip) -> np.ndarray:
     return cut(picture, a, w.mean() - a * points.mean(), chip.size)
 
 
-def _largest(picture: np.ndarray) -> Detection | None:
-    """A small copy can show large faces only, so the first copy that shows a face shows the largest one."""
+def _seen(picture: np.ndarray) -> list[Detection]:
+    """The faces on the first copy that shows one that is sure, each once, the largest first: a small copy shows large faces only,
+    so the first copy that shows a face shows the largest one.
+    """
     found: list[Detection] = []
     for side in _sides(picture, LADDER):
         found += detect(picture, side)
         if any(face.quality >= SURE for face in found):
             break
-    return max(found or _turned(picture), key=partial(_prominence, picture), default=None)
+    seen: list[Detection] = []
+    for face in sorted(found or _turned(picture), key=partial(_prominence, picture), reverse=True):
+        if all(_shared(face, known) < SAME for known in seen):
+            seen.append(face)
+    return seen
 
 
 def _sides(picture: np.ndarray, ladder: tuple[tuple[int, int], ...]) -> Iterator[int]:
@@ -153,5 +172,9 @@ def _shared(one: Detection, two: Detection) -> float:
 
 
 def _aligned(picture: np.ndarray, found: Detection, chip: Chip) -> AlignedFace:
+    return AlignedFace(_face(found), align(picture, landmarks(picture, found), chip))
+
+
+def _face(found: Detection) -> Face:
     x, y, width, height = map(float, found.box)
-    return AlignedFace(Face((x, y, width, height), found.quality), align(picture, landmarks(picture, found), chip))
+    return Face((x, y, width, height), found.quality)

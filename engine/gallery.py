@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
@@ -14,11 +14,13 @@ from engine.by_name import by_name
 from engine.calibration import LEAST_IDENTITIES, Calibration, Names, calibrate, calibrate_on_strangers
 from engine.catalogue import Asked, Catalogue, put, read_catalogue, write_catalogue
 from engine.changes import Enrolled as Enrolment
-from engine.changes import enroll, remove, rename
-from engine.enrolment import Source, enrolment
+from engine.changes import enroll, remove, rename, require_words
+from engine.enrolment import Source, enrolment, require_joinable
 from engine.erasure import erase
 from engine.errors import GalleryError
 from engine.files import check_output, whole_folder
+from engine.matching import NOT_LOOKED, matches_of
+from engine.names import each_of
 from engine.opened import OpenGallery
 from engine.outputs import refuse_inputs
 from engine.places import require_local
@@ -156,7 +158,8 @@ class Gallery(OpenGallery):
         *,
         identity: str | None = None,
         faces: str | None = None,
-        on_duplicate: str = "replace",
+        on_duplicate: str = "own",
+        on_match: str = "warn",
         sources: bool = True,
         left_out: "Callable[[LeftOut], None] | None" = None,
         wait: float = WAIT,
@@ -166,26 +169,32 @@ class Gallery(OpenGallery):
         Args:
             people: templates with identities, or photographs as for `embed_images`.
             identity: whose they all are; by default as the photographs' names say.
-            faces: for photographs, as in `embedder`.
-            on_duplicate: what becomes of a template id that is enrolled: `replace`, `skip` or `error`.
+            faces: for photographs, as in `embedder`. Of several about as large nobody knows which is meant: a problem.
+            on_duplicate: what becomes of a template id that is enrolled: `own` takes the place of the same identity's template,
+                and refuses to take another's; `replace` takes either, `skip` leaves either, `error` refuses both.
+            on_match: what becomes of a face that the gallery takes for somebody else, at its own threshold: `warn` enrols it and
+                says so in the result, `refuse` enrols nothing, `ignore` does not look.
             sources: whether the gallery may keep the photographs' paths; pictures in memory have none.
             left_out: told what below a folder is not taken for a photograph, and why.
             wait: seconds to wait for another writer.
 
         Raises:
             GalleryBusy: somebody else was writing all the while.
-            OnekError: as `engine.changes.enroll`; nothing was enrolled.
+            OnekError: as `engine.changes.enroll`, `require_joinable` and `matches_of`; nothing was enrolled.
         """
-        templates, problems = self._embed(people, identity, faces, sources, left_out)
-        if problems and not len(templates):
-            return Enrolment(0, 0, 0, tuple(problems))
-        with self._changing(len(templates), wait):
-            # Of what was seen, an enrolment needs the segment alone.
-            seen = self._newest.last
-            done = enroll(seen, seen.ids, self._writer, templates, on_duplicate)
-        return replace(done, problems=tuple(problems))
+        require_words(on_duplicate, on_match)
+        joining = self._joining(people, identity, faces, sources, left_out)
+        if joining.problems and not len(joining.templates):
+            return Enrolment(0, 0, 0).of(joining, NOT_LOOKED)
+        require_joinable(joining.templates, self.provenance, str(self.path))
+        with self._changing(len(joining.templates), wait):
+            # Whoever does not look for matches needs the segment alone, and not what joined since.
+            seen = self._newest.last if on_match == "ignore" else self.snapshot()
+            matches = matches_of(seen, joining.templates, on_match)
+            done = enroll(seen, seen.ids, self._writer, joining.templates, on_duplicate)
+        return done.of(joining, matches)
 
-    def remove(self, identities: Sequence[str] = (), *, templates: Sequence[str] = (), wait: float = WAIT) -> int:
+    def remove(self, identities: str | Sequence[str] = (), *, templates: str | Sequence[str] = (), wait: float = WAIT) -> int:
         """Remove identities, and templates by their ids: no search returns them from then on. How many templates that were.
 
         Their bytes stay in the gallery's files until `compact`.
@@ -194,9 +203,10 @@ class Gallery(OpenGallery):
             GalleryBusy: somebody else was writing all the while.
             GalleryError: one is not enrolled, or nobody would be left; nothing was removed.
         """
-        with self._changing(len(identities) + len(templates), wait):
+        names, ids = each_of(identities), each_of(templates)
+        with self._changing(len(names) + len(ids), wait):
             seen = self.snapshot()
-            return remove(seen, seen.ids, self._writer, list(identities), list(templates))
+            return remove(seen, seen.ids, self._writer, names, ids)
 
     def rename(self, old: str, new: str, *, merge: bool = False, wait: float = WAIT) -> int:
         """Call an identity otherwise; `merge` makes one identity of it and one that is called `new` already. How many templates.
@@ -234,7 +244,7 @@ class Gallery(OpenGallery):
     @classmethod
     def merge(
         cls,
-        galleries: Sequence[str | Path],
+        galleries: str | Path | Sequence[str | Path],
         out: str | Path,
         *,
         on_duplicate: str = "error",
@@ -254,7 +264,7 @@ class Gallery(OpenGallery):
             EncoderMismatch: different encoders made their templates; names both.
             OnekError: as `build`.
         """
-        folders = [Path(folder) for folder in galleries]
+        folders = [Path(folder) for folder in each_of(galleries)]
         people = merged(folders, on_duplicate)
         asked = asdict(read_catalogue(folders[0]).asked)
         return cls.build(people, out, overwrite=overwrite, progress=progress, **asked)

@@ -21,6 +21,7 @@ from PIL import ExifTags, Image
 
 from engine import places
 from engine.errors import ImageProblem, PhotographsError
+from engine.ids import of_file
 from engine.image_formats import ENDINGS, HEAD, Format, format_of, why_unread
 from engine.upright import upright_rgb
 
@@ -118,9 +119,14 @@ def decode(path: Path) -> np.ndarray:
         ImageProblem: the file cannot be read, is empty, truncated, of another format, or too large.
         StorageError: the store does not answer, or refuses.
     """
+    return decode_named(path)[0]
+
+
+def decode_named(path: Path) -> tuple[np.ndarray, str]:
+    """As `decode`, and what the photograph is called by its bytes (see `engine.ids`)."""
     try:
         with _opened(path) as stream:
-            return _decoded(stream, path.suffix.lower())
+            return _decoded(stream, path.suffix.lower()), of_file(stream)
     except FileNotFoundError as error:
         link = "a link to what is not there: " if path.is_symlink() else ""
         raise ImageProblem(f"cannot be read: {link}{os.strerror(errno.ENOENT)}") from error

@@ -14,28 +14,33 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from engine.embed import Embedder, problems_of, to_batch
+from engine.embed import Embedder, once_each, problems_of, to_batch, unseen_in
 from engine.errors import OutputError
-from engine.files import unfinished, whole_file
+from engine.files import own_folder, unfinished, whole_file
+from engine.ids import picture_of
 from engine.labels import Photograph
-from engine.nameless import new_key, without_sources
+from engine.nameless import without_sources
 from engine.outputs import check_outputs
 from engine.problems import Problem, problems_path, write_problems
 from engine.streams import batched
 from engine.templates import TemplateWriter, schema
+from engine.unseen import ALL_SEEN, Unseen
 
 PART = 256
-_DONE, _PROBLEMS = b"onek.run.done", b"onek.run.problems"
+_DONE, _PROBLEMS, _UNSEEN = b"onek.run.done", b"onek.run.problems", b"onek.run.unseen"
+# How templates are called, so that a run does not go on that an older onek began with other ids.
+_IDS = "content"
 
 
 @dataclass(frozen=True)
 class EmbedSummary:
-    """What a run made. `images` = the photographs that gave templates + `problems`."""
+    """What a run made. `images` = the photographs that gave templates + `problems`. `unseen`: faces that were not looked at."""
 
     images: int
     templates: int
     problems: int
     problems_file: Path
+    unseen: Unseen = ALL_SEEN
 
 
 def partial_folder(out: Path) -> Path:
@@ -83,20 +88,26 @@ def embed_to_file(
     folder = partial_folder(out)
     if not resume:
         shutil.rmtree(folder, ignore_errors=True)
-    _start(folder, out, photographs, embedder)
+    own_folder(folder)
+    _start(folder, photographs, embedder)
     done = _done(folder)
     if progress:
         progress(done)
-    for outcomes in batched(embedder.stream(photographs[done:], progress), PART):
+    outcomes_of = once_each(embedder.stream(photographs[done:], progress), _known(folder))
+    for outcomes in batched(outcomes_of, PART):
         done += len(outcomes)
-        metadata = {_DONE: str(done), _PROBLEMS: json.dumps([asdict(problem) for problem in problems_of(outcomes)])}
+        metadata = {
+            _DONE: str(done),
+            _PROBLEMS: json.dumps([asdict(problem) for problem in problems_of(outcomes)]),
+            _UNSEEN: json.dumps(asdict(unseen_in(outcomes))),
+        }
         part = to_batch(outcomes, embedder.provenance).replace_schema_metadata(metadata)
         with whole_file(folder / f"{done:012d}.parquet") as temporary:
             pq.write_table(pa.Table.from_batches([part]), temporary, compression="zstd")
     return _finish(folder, out, photographs, embedder, sources)
 
 
-def _start(folder: Path, out: Path, photographs: Sequence[Photograph], embedder: Embedder) -> None:
+def _start(folder: Path, photographs: Sequence[Photograph], embedder: Embedder) -> None:
     """Note what the run is of, or see that the notes of an earlier start say the same."""
     names = "\n".join(f"{photograph.source}\t{photograph.identity}" for photograph in photographs)
     ours = {
@@ -104,20 +115,19 @@ def _start(folder: Path, out: Path, photographs: Sequence[Photograph], embedder:
         "count": len(photographs),
         "fingerprint": embedder.provenance.fingerprint,
         "faces": embedder.faces,
+        "ids": _IDS,
     }
     notes = folder / "run.json"
     if not notes.exists():
-        try:
-            folder.mkdir(0o700, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot write {out}: {error.strerror}") from error
         with whole_file(notes) as temporary:
             temporary.write_text(json.dumps(ours), encoding="utf-8")
         return
     theirs = json.loads(notes.read_text(encoding="utf-8"))
     if theirs == ours:
         return
-    if theirs["fingerprint"] != ours["fingerprint"]:
+    if theirs.get("ids") != _IDS:
+        what = "was begun by an older onek, which called templates otherwise"
+    elif theirs["fingerprint"] != ours["fingerprint"]:
         what = f"has the fingerprint {theirs['fingerprint'][:12]}, this one {str(ours['fingerprint'])[:12]}: another encoder"
     elif theirs["faces"] != ours["faces"]:
         what = f"was with --faces {theirs['faces']}, this one with --faces {ours['faces']}"
@@ -135,18 +145,27 @@ def _done(folder: Path) -> int:
     return int(pq.read_schema(parts[-1]).metadata[_DONE]) if parts else 0
 
 
+def _known(folder: Path) -> dict[str, tuple[str, str | None]]:
+    """The photographs that the parts are of, as for `once_each`."""
+    known = {}
+    for part in _parts(folder):
+        rows = pq.read_table(part, columns=["template_id", "source", "identity"]).to_pylist()
+        known.update({picture_of(row["template_id"]): (row["source"], row["identity"]) for row in rows})
+    return known
+
+
 def _finish(folder: Path, out: Path, photographs: Sequence[Photograph], embedder: Embedder, sources: bool) -> EmbedSummary:
-    key = new_key()
     with whole_file(out) as temporary:
         problems = write_problems(out, _problems(folder))
         with TemplateWriter(temporary, embedder.provenance) as writer:
             for part in _parts(folder):
                 rows = pq.read_table(part).cast(schema(embedder.provenance))
-                for each in (rows if sources else without_sources(rows, key, writer.rows)).to_batches():
+                for each in (rows if sources else without_sources(rows)).to_batches():
                     writer.write(each)
     count = sum(1 for _ in _problems(folder))
+    unseen = sum((Unseen(**json.loads(pq.read_schema(part).metadata[_UNSEEN])) for part in _parts(folder)), ALL_SEEN)
     shutil.rmtree(folder)
-    return EmbedSummary(len(photographs), writer.rows, count, problems)
+    return EmbedSummary(len(photographs), writer.rows, count, problems, unseen)
 
 
 def _problems(folder: Path) -> Iterator[Problem]:

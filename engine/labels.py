@@ -8,15 +8,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
-from engine.errors import ListError, ListGuess, PhotographsError
+from engine.errors import ListError, ListGuess, NameRefused, PhotographsError
 from engine.image_formats import NAMES
 from engine.images import LeftOut, find_images, summary
 from engine.lists import IDENTITY, MAYBE_IDENTITY, PATH, Column, read_list
+from engine.names import each_of, name_of, names_in
 from engine.places import exists, is_folder, is_remote, local, uri
 
 LIST_ENDINGS = (".csv", ".parquet")
 RULES = ("folder", "stem", "none")
+# What is said of them.
+BY_FOLDER = "each sub-folder is an identity (--labels folder)"
+BY_OWN_FOLDER = "each photograph's folder is an identity (--labels folder)"
+BY_STEM = "each file's name is an identity (--labels stem)"
+BY_NOBODY = "nobody said whose they are (--labels none)"
 
 
 @dataclass(frozen=True)
@@ -31,9 +38,34 @@ class Photograph:
     identity: str | None
 
 
+@dataclass(frozen=True)
+class Labelled:
+    """Photographs, and the `rules` by which it was found whose they are, in words, each once."""
+
+    photographs: tuple[Photograph, ...]
+    rules: tuple[str, ...]
+
+    @property
+    def identities(self) -> int:
+        """How many there are."""
+        return len({photograph.identity for photograph in self.photographs} - {None})
+
+    def of(self, identity: str) -> "Labelled":
+        """The same photographs, all of one identity, as somebody said."""
+        named = (replace(photograph, identity=identity) for photograph in self.photographs)
+        return Labelled(tuple(named), (f"all are {identity}'s",))
+
+
 def find_photographs(
-    inputs: Sequence[Path], labels: str | None = None, left_out: Callable[[LeftOut], None] | None = None
+    inputs: str | Path | Sequence[Path], labels: str | None = None, left_out: Callable[[LeftOut], None] | None = None
 ) -> list[Photograph]:
+    """As `label_photographs`, without the rules."""
+    return list(label_photographs(inputs, labels, left_out).photographs)
+
+
+def label_photographs(
+    inputs: str | Path | Sequence[Path], labels: str | None = None, left_out: Callable[[LeftOut], None] | None = None
+) -> Labelled:
     """List the photographs of folders, single files, and CSV or Parquet lists with the columns `path` and `identity`.
 
     Args:
@@ -44,30 +76,49 @@ def find_photographs(
             by folder, images directly in it by stem.
         left_out: is told what in a folder is not taken for a photograph (see `find_images`).
 
+    An empty identity in a list says that nobody knows whose the photograph is.
+
     Raises:
         PhotographsError: an input is missing, holds no images, or cannot be labelled by the rule.
+        NameRefused: a file, a folder or a list gives a name that nobody can have.
         ListError: a list cannot be read, or says two things of one photograph.
     """
     table = None
     if labels is not None and labels not in RULES:
         table = _read_label_file(labels)
-    inputs = [Path(item) for item in inputs]
+    inputs = [Path(item) for item in each_of(inputs)]
     several_folders = sum(map(_is_folder, inputs)) > 1
     photographs: list[Photograph] = []
+    rules: dict[str, None] = {}
     for item in inputs:
         if _is_folder(item):
-            photographs += _of_folder(item, labels if table is None else "none", several_folders, left_out)
+            found, rule = _of_folder(item, labels if table is None else "none", several_folders, left_out)
         elif item.suffix.lower() in LIST_ENDINGS and local(item).is_file():
-            photographs += _of_list(item, labels if table is None else "none")
+            found, rule = _of_list(item, labels if table is None else "none")
         elif exists(item) if is_remote(item) else item.exists():
-            identity = {"folder": item.absolute().parent.name, "none": None}.get(labels or "stem", item.stem)
-            photographs.append(_photograph(item, None if table is not None else identity))
+            found, rule = _of_file(item, labels if table is None else "none")
         else:
             raise PhotographsError(f"{item}: no such file or folder")
+        photographs += found
+        rules[rule] = None
     if not photographs:
         raise PhotographsError("no photographs were named; name a folder, image files, or a CSV or Parquet list")
     _refuse_twice(photographs)
-    return photographs if table is None else [_labelled(photograph, table) for photograph in photographs]
+    if table is not None:
+        photographs, rules = [_labelled(photograph, table) for photograph in photographs], {f"as {labels} says": None}
+    return Labelled(tuple(_named(photographs)), tuple(rules))
+
+
+def _named(photographs: list[Photograph]) -> list[Photograph]:
+    """The same, with identities that are names (see `engine.names`)."""
+    texts = [photograph.identity for photograph in photographs]
+    try:
+        names = names_in(pa.array(texts, pa.string()), "the photographs").to_pylist()
+    except NameRefused:
+        for photograph in photographs:
+            name_of(photograph.identity or "nobody", f"{photograph.source}: its identity")
+        raise
+    return [replace(photograph, identity=name) for photograph, name in zip(photographs, names, strict=True)]
 
 
 def _is_folder(item: Path) -> bool:
@@ -84,7 +135,7 @@ def _refuse_twice(photographs: list[Photograph]) -> None:
 
 def _of_folder(
     folder: Path, labels: str | None, several_folders: bool, left_out: Callable[[LeftOut], None] | None
-) -> list[Photograph]:
+) -> tuple[list[Photograph], str]:
     left: list[LeftOut] = []
     images = find_images(folder, left.append)
     if not images:
@@ -93,22 +144,22 @@ def _of_folder(
     if left_out is not None:
         for each in left:
             left_out(each)
-    identity = _rule(folder, images, labels, several_folders)
-    return [_photograph(path, identity(path)) for path in images]
+    identity, rule = _rule(folder, images, labels, several_folders)
+    return [_photograph(path, identity(path)) for path in images], rule
 
 
-def _rule(folder: Path, images: list[Path], labels: str | None, several: bool) -> Callable[[Path], str | None]:
-    """The function from an image's path to its identity for one folder."""
+def _rule(folder: Path, images: list[Path], labels: str | None, several: bool) -> tuple[Callable[[Path], str | None], str]:
+    """The function from an image's path to its identity for one folder, and what it is called."""
     nested = [len(path.relative_to(folder).parts) > 1 for path in images]
     if labels == "none":
-        return lambda _: None
+        return lambda _: None, BY_NOBODY
     if labels == "stem" or (labels is None and not any(nested) and not several):
-        return lambda path: path.stem
+        return lambda path: path.stem, BY_STEM
     if not any(nested):
         own_name = folder.absolute().name
-        return lambda _: own_name
+        return lambda _: own_name, BY_OWN_FOLDER
     if all(nested):
-        return lambda path: path.relative_to(folder).parts[0]
+        return lambda path: path.relative_to(folder).parts[0], BY_FOLDER
     stray = images[nested.index(False)]
     raise PhotographsError(
         f"{folder} holds images both directly ({stray.name}) and in sub-folders, so it is unclear whose they are; "
@@ -116,38 +167,45 @@ def _rule(folder: Path, images: list[Path], labels: str | None, several: bool) -
     )
 
 
-def _of_list(path: Path, labels: str | None) -> list[Photograph]:
+def _of_file(path: Path, labels: str | None) -> tuple[list[Photograph], str]:
+    known: dict[str, tuple[str | None, str]] = {"folder": (path.absolute().parent.name, BY_OWN_FOLDER), "none": (None, BY_NOBODY)}
+    identity, rule = known.get(labels or "stem", (path.stem, BY_STEM))
+    return [_photograph(path, identity)], rule
+
+
+def _of_list(path: Path, labels: str | None) -> tuple[list[Photograph], str]:
     """A list's relative paths start at the folder that the list lies in; its identities stand unless a rule was asked for."""
     photographs = []
     for source, identity in _read_list(path, MAYBE_IDENTITY if labels is None else None).items():
         image = Path(source) if is_remote(source) else path.parent / source
         by_rule = {"none": None, "stem": image.stem, "folder": image.absolute().parent.name}
-        photographs.append(Photograph(source=source, image=image, identity=by_rule.get(labels or "", identity or None)))
-    return photographs
+        photographs.append(Photograph(source=source, image=image, identity=by_rule.get(labels or "", identity)))
+    rule = {"none": BY_NOBODY, "stem": BY_STEM, "folder": BY_OWN_FOLDER}.get(labels or "", f"as {path} says")
+    return photographs, rule
 
 
-def _read_label_file(labels: str) -> dict[str, str]:
+def _read_label_file(labels: str) -> dict[str, str | None]:
     path = Path(labels)
     if path.suffix.lower() not in LIST_ENDINGS:
         hint = difflib.get_close_matches(labels, RULES, n=1)
         meant = f" (did you mean {hint[0]}?)" if hint else ""
         raise PhotographsError(f"--labels {labels}: expected {', '.join(RULES)}, or a CSV or Parquet file{meant}")
-    table = {}
+    table: dict[str, str | None] = {}
     for source, identity in _read_list(path, IDENTITY).items():
         for key in {source, str((path.parent / source).absolute())}:
             table[key] = identity
     return table
 
 
-def _labelled(photograph: Photograph, table: dict[str, str]) -> Photograph:
-    identity = table.get(photograph.source) or table.get(str(Path(photograph.source).absolute()))
-    if identity is None:
-        raise PhotographsError(f"the label file has no row for {photograph.source}; add one, or leave the photograph out")
-    return replace(photograph, identity=identity)
+def _labelled(photograph: Photograph, table: dict[str, str | None]) -> Photograph:
+    for key in (photograph.source, str(Path(photograph.source).absolute())):
+        if key in table:
+            return replace(photograph, identity=table[key])
+    raise PhotographsError(f"the label file has no row for {photograph.source}; add one, or leave the photograph out")
 
 
-def _read_list(path: Path, identity: Column | None) -> dict[str, str]:
-    """The identity of each path of a list, empty where the list says none, in its order.
+def _read_list(path: Path, identity: Column | None) -> dict[str, str | None]:
+    """The identity of each path of a list, None where the list says none, in its order.
 
     Raises:
         ListError: it cannot be read, a row has no path, or two rows say different things of one photograph; names the lines.
@@ -162,9 +220,10 @@ def _read_list(path: Path, identity: Column | None) -> dict[str, str]:
             ListGuess,
             stacklevel=2,
         )
-    found: dict[str, tuple[str, str, str]] = {}
-    for row in listed.rows:
-        source, whose = row.values[PATH.name], row.values.get(IDENTITY.name, "")
+    texts = pa.array([row.values.get(IDENTITY.name, "") for row in listed.rows], pa.string())
+    found: dict[str, tuple[str, str | None, str]] = {}
+    for row, whose in zip(listed.rows, names_in(texts, str(uri(path))).to_pylist(), strict=True):
+        source = row.values[PATH.name]
         if not source:
             raise ListError(f"{uri(path)}: {row.place} has no path")
         key = source if is_remote(source) else os.path.abspath(path.parent / source)  # noqa: PTH100 - Path keeps a/../b

@@ -82,7 +82,7 @@ def read_list(path: Path, columns: Sequence[Column]) -> Listed:
 def read_names(path: Path) -> list[str]:
     """Read a list of identities: one name a line, or a column of a CSV or Parquet file with a heading for it.
 
-    A line is one name, commas and all; one in quotes is read as CSV has it. Lines and rows without a name are passed over.
+    A line is one name, commas and all; one in quotes is read as CSV has it. Empty lines and rows without a name are passed over.
 
     Raises:
         ListError: as `read_list`.

@@ -1,21 +1,24 @@
 """Templates that do not say which photographs they were made of."""
 
-from secrets import token_hex
-
 import pyarrow as pa
+import pyarrow.compute as pc
+
+from engine import ids
+from engine.templates import vectors_of
 
 
-def new_key() -> str:
-    """What begins the template ids of one run, and of no other."""
-    return f"template-{token_hex(8)}"
+def without_sources(rows: pa.Table) -> pa.Table:
+    """The same templates without their photographs' paths.
 
-
-def without_sources(rows: pa.Table, key: str, first: int = 0) -> pa.Table:
-    """The same templates without their photographs' paths, which their ids were made of too: they are called `KEY:NUMBER`, from
-    `first` on.
+    Ids are made of content, which says nothing of a path; those of an older onek began with the path, and are made anew, of the
+    vectors.
     """
-    ids = pa.array([f"{key}:{number}" for number in range(first, first + len(rows))], pa.string())
-    for name, values in (("template_id", ids), ("source", pa.nulls(len(rows), pa.string()))):
+    sources, called = rows["source"], rows["template_id"].combine_chunks()
+    pairs = zip(sources.to_pylist(), called.to_pylist(), strict=True)
+    begins = [source is not None and name.startswith(source) for source, name in pairs]
+    if any(begins):
+        called = pc.if_else(pa.array(begins), pa.array(ids.of_vectors(vectors_of(rows)), pa.string()), called)
+    for name, values in (("template_id", called), ("source", pa.nulls(len(rows), pa.string()))):
         at = rows.schema.get_field_index(name)
         rows = rows.set_column(at, rows.schema.field(at), values)
     return rows

@@ -4,7 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.sheets import sheet_file
+from engine.errors import OutputError
+from engine.sheets import longer_sheet_file, sheet_file
+
+_COLUMNS = ("source", "reason")
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,39 @@ def write_problems(out: Path, problems: Iterable[Problem]) -> Path:
         OutputError: the file cannot be written.
     """
     path = problems_path(out)
-    with sheet_file(path, ["source", "reason"]) as sheet:
+    with sheet_file(path, _COLUMNS) as sheet:
         for problem in problems:
             sheet.write((problem.source, problem.reason))
     return path
+
+
+def require_problems(out: Path) -> None:
+    """Refuse, before any work, to add to a file that is not of problems.
+
+    Raises:
+        OutputError: what is called so beside `out` is something else.
+    """
+    path = problems_path(out)
+    if path.exists() and not _begins_as_ours(path):
+        raise OutputError(f"{path} is no list of problems of onek's, which are added to it; move it elsewhere")
+
+
+def add_problems(out: Path, problems: Iterable[Problem]) -> Path:
+    """Add problems to those of earlier runs, behind them.
+
+    Raises:
+        OutputError: the file cannot be written, or is something else.
+    """
+    require_problems(out)
+    path = problems_path(out)
+    if not path.exists():
+        return write_problems(out, problems)
+    with longer_sheet_file(path) as sheet:
+        for problem in problems:
+            sheet.write((problem.source, problem.reason))
+    return path
+
+
+def _begins_as_ours(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.readline() == (",".join(_COLUMNS) + "\n").encode()

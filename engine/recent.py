@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from engine.errors import GalleryError
+from engine.guarded import rows as rows_of
 from engine.provenance import Provenance
 from engine.templates import batch, schema
 
@@ -45,10 +46,8 @@ def read(database: sqlite3.Connection, made: Provenance, after: int = 0) -> Rece
     Raises:
         GalleryError: one is not what was written.
     """
-    found = database.execute(
-        f"SELECT number, {_COLUMNS}, checksum FROM recent WHERE number > ? ORDER BY number",  # noqa: S608
-        (after,),
-    ).fetchall()
+    wanted = f"SELECT number, {_COLUMNS}, checksum FROM recent WHERE number > ? ORDER BY number"  # noqa: S608
+    found = list(rows_of(database, wanted, after))
     for row in found:
         if _checksum(*row[1:8]) != row[8] or len(row[7]) != 4 * made.dim:
             raise GalleryError(f"the template {row[1]!r}, enrolled lately, is not what was written; restore a backup")
@@ -72,15 +71,15 @@ def relabel(database: sqlite3.Connection, numbers: list[int], identity: str) -> 
         database.execute(_INSERT, (*values, _checksum(*values)))
 
 
-def numbers_of(database: sqlite3.Connection, template_ids: list[str]) -> list[int | None]:
-    """The number of the row that has each of these ids, None where none has."""
-    found = (database.execute("SELECT number FROM recent WHERE template_id = ?", (each,)).fetchone() for each in template_ids)
-    return [None if row is None else row[0] for row in found]
+def owners_of(database: sqlite3.Connection, template_ids: list[str]) -> list[tuple[int, str] | None]:
+    """The number and the identity of the row that has each of these ids, None where none has."""
+    asked = "SELECT number, identity FROM recent WHERE template_id = ?"
+    return [database.execute(asked, (each,)).fetchone() for each in template_ids]
 
 
 def numbers(database: sqlite3.Connection) -> np.ndarray:
     """The numbers of all rows, int64 (m,), ascending."""
-    return np.array([number for (number,) in database.execute("SELECT number FROM recent ORDER BY number")], np.int64)
+    return np.array([number for (number,) in rows_of(database, "SELECT number FROM recent ORDER BY number")], np.int64)
 
 
 def _records(part: pa.RecordBatch) -> Iterator[tuple[object, ...]]:

@@ -11,11 +11,15 @@ import pyarrow as pa
 
 from engine.calibration import Calibration
 from engine.chip import ALIGNMENT, CROP_ALIGNMENT
+from engine.decision import MatchThreshold, ThresholdUsed
+from engine.enrolment import Joining
 from engine.errors import EncoderMismatch, GalleryReplaced, PhotographsError
+from engine.evidence import Evidence
 from engine.head import Head
 from engine.locks import ThreadLock
-from engine.nameless import new_key, without_sources
-from engine.problems import Problem
+from engine.named import Named
+from engine.nameless import without_sources
+from engine.names import name_of
 from engine.provenance import Provenance, require_same
 from engine.results import Results
 from engine.scores import Scoring
@@ -36,6 +40,10 @@ Probes = np.ndarray | Templates | str | Path | Sequence[str | Path | np.ndarray]
 People = Templates | str | Path | Sequence[str | Path | np.ndarray]
 
 
+def _path(given: str | Path | None) -> Path | None:
+    return None if given is None else Path(given)
+
+
 class Recogniser(ABC):
     """A gallery that can be asked, by any number of threads at once. `path` is what it is called in messages.
 
@@ -49,6 +57,8 @@ class Recogniser(ABC):
         # Those that photographs were embedded with, by what they were loaded with.
         self._encoders: dict[tuple[object, ...], Encoder] = {}
         self._loading = ThreadLock()
+        # What the user named to load them from.
+        self._named = Named()
 
     @property
     def address(self) -> str:
@@ -109,26 +119,44 @@ class Recogniser(ABC):
         """As `Snapshot.threshold`, of the gallery as it is now."""
         return self.snapshot().threshold(threshold, fpir)
 
+    def threshold_used(self, threshold: float | None = None, fpir: float | None = None) -> ThresholdUsed:
+        """As `threshold`, with the rate that it is for and from how much evidence."""
+        return self.snapshot().threshold_used(threshold, fpir)
+
+    @property
+    def evidence(self) -> Evidence:
+        """What is known of strangers: by the gallery's own calibration, and by its encoder's impostors."""
+        return self.snapshot().evidence
+
+    def match_threshold(self, threshold: float | None = None, fmr: float | None = None) -> MatchThreshold:
+        """As `Snapshot.match_threshold`, of the gallery as it is now."""
+        return self.snapshot().match_threshold(threshold, fmr)
+
     def embedder(
         self,
         faces: str | None = None,
         *,
         encoder: str | None = None,
         weights: str | Path | None = None,
+        projection: str | Path | None = None,
         runtime: str | None = None,
         photographs: int | None = None,
     ) -> "Embedder":
-        """An embedder that makes probes as the gallery's templates were made. The encoder is loaded once, and kept.
+        """An embedder that makes probes as the gallery's templates were made. The encoder is loaded once, and kept; what was
+        named for it counts for later calls of this object too, those of `identify`, `verify` and `enroll` among them.
 
         Args:
             faces: `largest`, `all` or `none`; by default `none` if the gallery was made of face crops, else `largest`.
-            encoder: where the gallery's own encoder file lies now, if it has moved.
+            encoder: the gallery's own encoder file, where that is not one of onek's encoders: a path in a gallery may come from
+                anybody, so none is loaded that is not named here.
             weights: the same for its weights.
+            projection: the same for the projection behind it.
             runtime: what runs the encoder, as for `load_encoder`.
             photographs: how many there are to embed, as for `load_encoder`.
 
         Raises:
-            EncoderMismatch: nothing is known of the gallery's encoder, or the one found is another; names both.
+            EncoderMismatch: nothing is known of the gallery's encoder, or the one found is another; names both. Or the gallery
+                names a file and nobody else did; says which.
         """
         from engine.embed import Embedder
         from engine.encoders import runtimes_for
@@ -145,34 +173,37 @@ class Recogniser(ABC):
                 "vectors, but no photographs. Make it anew of its photographs: onek embed, then onek build-index"
             )
         faces = faces or ("none" if made.alignment == CROP_ALIGNMENT else "largest")
-        load = self.encoder_loader(encoder, weights, runtime, photographs)
+        named = Named(encoder, _path(weights), _path(projection)).over(self._named)
+        load = self._loader(named, runtime, photographs)
         # How many photographs there are matters only for the runtime that it means.
-        key = (*load.args, load.keywords["weights"], runtimes_for(load.args[0], runtime, photographs))
+        key = (
+            *load.args,
+            load.keywords["weights"],
+            load.keywords["projection"],
+            runtimes_for(load.args[0], runtime, photographs),
+        )
         with self._loading:
             if key not in self._encoders:
                 self._encoders[key] = load()
         embedder = Embedder(self._encoders[key], faces)
         require_same(made, embedder.provenance, str(self.path), "the probe photographs")
+        self._named = named
         return embedder
 
-    def encoder_loader(
-        self,
-        encoder: str | None = None,
-        weights: str | Path | None = None,
-        runtime: str | None = None,
-        photographs: int | None = None,
-    ) -> "partial[Encoder]":
-        """What loads the encoder that the gallery's templates were made by, here or in another process; as for `embedder`."""
+    def encoder_loader(self, runtime: str | None = None, photographs: int | None = None) -> "partial[Encoder]":
+        """What loads the encoder of the last `embedder`, here or in another process."""
+        return self._loader(self._named, runtime, photographs)
+
+    def _loader(self, named: Named, runtime: str | None, photographs: int | None) -> "partial[Encoder]":
         from engine.encoders import load_encoder
 
-        made = self.provenance
-        name = encoder or made.encoder or ""
+        found = named.loadable(self.provenance, self.path)
         return partial(
             load_encoder,
-            name,
-            flip=made.flip,
-            weights=weights or made.weights,
-            projection=made.projection,
+            found.encoder or "",
+            flip=self.provenance.flip,
+            weights=found.weights,
+            projection=found.projection,
             runtime=runtime,
             photographs=photographs,
         )
@@ -192,8 +223,7 @@ class Recogniser(ABC):
         Args:
             probes: vectors (n, dim); templates; or photographs: a path, paths, or RGB pictures, uint8 (height, width, 3).
             threshold: the largest score that is accepted, instead of a rate.
-            fpir: the share of strangers' searches that may get a name; by default 0.01, or in galleries that are too small for
-                that, the encoder's own distance decides.
+            fpir: the share of strangers' searches that may get a name, above 0 and below 1; by default 0.01.
             top: how many candidates to return.
             faces: for photographs, as in `embedder`.
             head: puts the candidates in another order; whether the first is accepted its score says as before, so that no more
@@ -211,6 +241,7 @@ class Recogniser(ABC):
             if faces is not None:
                 raise PhotographsError(f"faces={faces!r} goes with photographs; the probes are vectors already")
             templates = probes if isinstance(probes, Templates) else Templates.from_vectors(probes)
+            require_same(self.provenance, templates.provenance, str(self.path), "the probe file")
             return Results(
                 self.answered(lambda seen: seen.identify(templates, seen.threshold(threshold, fpir), top, head), threshold)
             )
@@ -237,6 +268,7 @@ class Recogniser(ABC):
         faces: str | None = None,
         encoder: str | None = None,
         weights: str | Path | None = None,
+        projection: str | Path | None = None,
         head: Head | None = None,
     ) -> Verification:
         """Compare one probe with one enrolled identity.
@@ -249,6 +281,7 @@ class Recogniser(ABC):
             faces: for a photograph, `largest` or `none`, as in `embedder`.
             encoder: for a photograph, as in `embedder`.
             weights: for a photograph, as in `embedder`.
+            projection: for a photograph, as in `embedder`.
             head: decides instead of a threshold.
 
         Raises:
@@ -266,28 +299,33 @@ class Recogniser(ABC):
                 return claim.verified("vector", templates.vectors[0])
             from engine.embed import one_face
 
-            return claim.verified(*one_face(probe, self.embedder(faces, encoder=encoder, weights=weights)))
+            return claim.verified(*one_face(probe, self.embedder(faces, encoder=encoder, weights=weights, projection=projection)))
 
         return self.answered(verified)
 
-    def _embed(
+    def _joining(
         self,
         people: People,
         identity: str | None,
         faces: str | None,
         sources: bool,
         left_out: "Callable[[LeftOut], None] | None",
-    ) -> tuple[Templates, list[Problem]]:
-        """Templates of people to enrol, and the photographs that gave none."""
+    ) -> Joining:
+        """Templates of people to enrol, and what is to be said of them."""
         if isinstance(people, Templates):
-            return people if identity is None else people.of(identity), []
-        from engine.embed import list_photographs, problems_of, to_batch
+            if faces is not None:
+                raise PhotographsError(f"faces={faces!r} goes with photographs; those to enrol are templates already")
+            given = people if identity is None else people.of(identity)
+            return Joining(given if sources else Templates(without_sources(given.table), given.provenance))
+        from engine.embed import list_labelled, of_one_face, once_each, problems_of, to_batch, unseen_in
 
-        photographs = list_photographs(people, "none" if identity is not None else None, left_out)
-        embedder = self.embedder(faces, photographs=len(photographs))
-        outcomes = list(embedder.stream(photographs))
+        labelled = list_labelled(people, "none" if identity is not None else None, left_out)
+        if identity is not None:
+            labelled = labelled.of(name_of(identity))
+        embedder = self.embedder(faces, photographs=len(labelled.photographs))
+        outcomes = list(map(of_one_face, once_each(embedder.stream(labelled.photographs), {})))
         rows = pa.Table.from_batches([to_batch(outcomes, embedder.provenance)])
-        if not sources or isinstance(photographs[0].image, np.ndarray):
-            rows = without_sources(rows, new_key())
+        if not sources or isinstance(labelled.photographs[0].image, np.ndarray):
+            rows = without_sources(rows)
         made = Templates(rows, embedder.provenance)
-        return made if identity is None else made.of(identity), problems_of(outcomes)
+        return Joining(made, tuple(problems_of(outcomes)), labelled.rules, unseen_in(outcomes))

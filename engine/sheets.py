@@ -1,6 +1,7 @@
 """CSV that onek writes: it reads back to the letter, and runs nothing in a spreadsheet."""
 
 import csv
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,8 @@ class Sheet:
         self._plain = csv.writer(stream, lineterminator="\n")
         # What begins a new line for some reader is quoted, which csv leaves undone where it is not the end of its own lines.
         self._quoted = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL)
-        self._plain.writerow(headings)
+        if headings:
+            self._plain.writerow(headings)
 
     def write(self, row: Iterable[object]) -> None:
         """Append a row."""
@@ -31,3 +33,12 @@ def sheet_file(path: Path, headings: Sequence[str]) -> Iterator[Sheet]:
     """A sheet whose file appears when the block ends well. Raises `OutputError` where it cannot be written."""
     with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         yield Sheet(stream, headings)
+
+
+@contextmanager
+def longer_sheet_file(path: Path) -> Iterator[Sheet]:
+    """The sheet that a file holds, for further rows. Raises `OutputError` where it cannot be written."""
+    with whole_file(path) as temporary:
+        shutil.copyfile(path, temporary)
+        with temporary.open("a", newline="", encoding="utf-8") as stream:
+            yield Sheet(stream, ())

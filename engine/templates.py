@@ -1,6 +1,5 @@
 """The Parquet contract for templates: schema, streaming writer, readers that trust nothing."""
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,9 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from engine import ids
 from engine.errors import EncoderMismatch, TemplatesError
 from engine.files import UNREADABLE
 from engine.foreign import NUMPY_ENDINGS, VECTOR_COLUMNS, count_numpy, foreign_batches
+from engine.names import each_of, name_of, names_in
 from engine.places import local
 from engine.provenance import Provenance, require_same
 
@@ -50,36 +51,38 @@ class Templates:
         return vectors_of(self.table)
 
     def of(self, identity: str) -> "Templates":
-        """The same templates, all of one identity."""
-        column = self.table.schema.get_field_index("identity")
-        named = pa.array([identity] * len(self), pa.string())
-        return Templates(self.table.set_column(column, self.table.schema.field(column), named), self.provenance)
+        """The same templates, all of one identity. Raises `NameRefused` where that is no name."""
+        return Templates(_with_identities(self.table, pa.array([name_of(identity)] * len(self), pa.string())), self.provenance)
 
     @classmethod
     def from_vectors(
         cls,
         vectors: np.ndarray,
-        identities: Sequence[str | None] | None = None,
-        template_ids: Sequence[str] | None = None,
+        identities: str | Sequence[str | None] | None = None,
+        template_ids: str | Sequence[str] | None = None,
         provenance: Provenance | None = None,
     ) -> "Templates":
         """Templates out of an array (n, dim) of any length and float type; the vectors are normalised.
 
-        Without `template_ids`, labelled vectors get ones made of all their values: the same array the same ids, others others.
+        Without `template_ids`, they get ones made of their numbers and rows: the same vector the same id, others others. Of those
+        that nobody labelled, `source` says `vectors:ROW`, which is what results call a probe.
 
         Raises:
             TemplatesError: a vector is zero, NaN or infinite, or the lists are of other lengths.
+            NameRefused: an identity is no name.
         """
         vectors = np.atleast_2d(np.asarray(vectors))
         count = len(vectors)
+        identities = None if identities is None else each_of(identities)
+        template_ids = None if template_ids is None else each_of(template_ids)
         for name, values in (("identities", identities), ("template_ids", template_ids)):
             if values is not None and len(values) != count:
                 raise TemplatesError(f"{count} vectors, but {len(values)} {name}; expected one for each")
         unit = normalised(vectors, "vectors", 0)
         made = provenance or Provenance.foreign(unit.shape[1])
-        called = "vectors" if identities is None else f"vectors-{hashlib.sha256(unit.tobytes()).hexdigest()[:12]}"
-        ids = list(template_ids) if template_ids is not None else [f"{called}:{row}" for row in range(count)]
-        return cls(pa.Table.from_batches([batch(made, ids, identities, unit)]), made)
+        names = None if identities is None else names_in(pa.array(identities, pa.string()), "the vectors")
+        sources = [f"vectors:{row}" for row in range(count)] if identities is None and template_ids is None else None
+        return cls(pa.Table.from_batches([batch(made, template_ids or ids.of_vectors(vectors), names, unit, sources)]), made)
 
 
 def batch(
@@ -165,11 +168,13 @@ def count_templates(path: Path) -> int:
 def stream_templates(path: Path, rows: int = ROW_GROUP) -> Iterator[Templates]:
     """Read a template file in batches of at most `rows`, every vector checked.
 
-    A file that onek wrote is taken as it is. A file from elsewhere (Parquet with a `vector` or `embedding` column, `.npy`,
-    `.npz`) is normalised; where it has no `template_id`, a template is called `FILE:ROW`.
+    A file that onek wrote is taken as it is, but for names, which are read as everywhere (`engine.names`). A file from elsewhere
+    (Parquet with a `vector` or `embedding` column, `.npy`, `.npz`) is normalised; where it has no `template_id`, a template is
+    called after its numbers and row, and where it says no `source` either, that is `FILE:ROW`.
 
     Raises:
         TemplatesError: the file cannot be read, or a vector is zero, NaN, infinite or of another length: names file and row.
+        NameRefused: an identity is no name.
     """
     path = _existing(path)
     made = None if path.suffix.lower() in NUMPY_ENDINGS else _provenance_of(path, file := _open(path))
@@ -180,6 +185,7 @@ def stream_templates(path: Path, rows: int = ROW_GROUP) -> Iterator[Templates]:
     try:
         for part in file.iter_batches(batch_size=rows):
             table = pa.Table.from_batches([part]).cast(schema(made))
+            table = _with_identities(table, names_in(table["identity"], str(path)))
             _check_unit(vectors_of(table), path, start)
             yield Templates(table, made)
             start += part.num_rows
@@ -198,7 +204,7 @@ def read_templates(*paths: str | Path) -> Templates:
     """
     if not paths:
         raise TemplatesError("no template file was named")
-    parts = [part for _, part in stream_same(Path(path) for path in paths)]
+    parts = [part for _, part in stream_same(map(Path, paths))]
     return Templates(pa.concat_tables([part.table for part in parts]), parts[0].provenance)
 
 
@@ -309,5 +315,14 @@ def _foreign(path: Path, rows: int) -> Iterator[Templates]:
     for part in foreign_batches(path, rows):
         unit = normalised(part.vectors, str(path), part.start)
         made = made or Provenance.foreign(unit.shape[1])
-        ids = part.template_ids or [f"{path.name}:{part.start + row}" for row in range(len(unit))]
-        yield Templates(pa.Table.from_batches([batch(made, ids, part.identities, unit, part.sources)]), made)
+        called, sources = part.template_ids, part.sources
+        if called is None:
+            called = ids.of_vectors(part.vectors, part.start)
+            sources = sources or [f"{path.name}:{part.start + row}" for row in range(len(unit))]
+        table = pa.Table.from_batches([batch(made, called, part.identities, unit, sources)])
+        yield Templates(_with_identities(table, names_in(table["identity"], str(path))), made)
+
+
+def _with_identities(table: pa.Table, identities: pa.Array | pa.ChunkedArray) -> pa.Table:
+    column = table.schema.get_field_index("identity")
+    return table.set_column(column, table.schema.field(column), identities)

@@ -12,7 +12,9 @@ from engine.harmless import shown
 from indexes.errors import PlanError
 
 if TYPE_CHECKING:
+    from engine.changes import Enrolled
     from engine.images import LeftOut
+    from engine.labels import Labelled
     from indexes.plan import Plan
 
 
@@ -22,6 +24,9 @@ class _Plain(Console):
     def print(self, *objects: Any, **options: Any) -> None:
         super().print(*(shown(each) if isinstance(each, str) else each for each in objects), **options)
 
+
+# Matches of an enrolment that are told one by one.
+_TOLD = 5
 
 out = _Plain(highlight=False, soft_wrap=True, markup=False, emoji=False)
 err = _Plain(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
@@ -98,6 +103,37 @@ def bytes_of(size: str | None) -> int | None:
 def thousands(number: int) -> str:
     """1234567 as 1,234,567."""
     return f"{number:,}"
+
+
+def announce_labels(labelled: "Labelled") -> None:
+    """Say, before the work begins, how many photographs there are, whose they are taken to be, and what looks wrong with that."""
+    from engine.plausible import doubts
+
+    images, rules = len(labelled.photographs), "; ".join(labelled.rules)
+    whose = f"{thousands(images)} {'image' if images == 1 else 'images'} of {thousands(labelled.identities)} "
+    err.print(f"{whose}{'identity' if labelled.identities == 1 else 'identities'}: {rules}")
+    for doubt in doubts(photograph.identity for photograph in labelled.photographs):
+        err.print(f"warning: {doubt}; --labels says otherwise")
+
+
+def announce_enrolled(done: "Enrolled", looked: bool) -> None:
+    """Say of an enrolment what its counts do not; `looked`: whether faces of other names were to be looked for."""
+    from engine.matching import told
+
+    for rule in done.rules:
+        err.print(rule)
+    if done.unseen.faces:
+        err.print(f"{done.unseen}: of each photograph the largest face is enrolled")
+    matches = done.matches
+    if matches.found and matches.threshold is not None:
+        for match in matches.found[:_TOLD]:
+            err.print(f"warning: {told(match, matches.threshold)}")
+        more = f"{thousands(len(matches.found) - _TOLD)} more such; " if len(matches.found) > _TOLD else ""
+        err.print(f"{more}some new faces look so by chance; --on-match refuse enrols none, onek remove takes one back")
+    elif looked and matches.threshold is None and done.templates:
+        err.print("whether a face is enrolled under another name was not looked at: no threshold is known for this gallery")
+    if matches.again:
+        err.print(f"{thousands(matches.again)} of them are enrolled a second time, under other template ids")
 
 
 @contextmanager

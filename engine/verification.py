@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from engine.errors import GalleryError
+from engine.names import spellings
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class Verification:
 
 def code_of(identities: pa.Array, identity: str, where: str | Path) -> int:
     """The number of an identity in a gallery. Raises `GalleryError` where nobody is called that; says who is meant, perhaps."""
-    code = int(identities.index(pa.scalar(identity, pa.string())).as_py())
+    codes = (int(identities.index(pa.scalar(name, pa.string())).as_py()) for name in (identity, *spellings(identity)))
+    code = next((code for code in codes if code >= 0), -1)
     if code < 0:
         near = difflib.get_close_matches(identity, identities.to_pylist(), n=1)
         meant = f" Did you mean {near[0]}?" if near else ""

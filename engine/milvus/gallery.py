@@ -6,14 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.calibration import LEAST_IDENTITIES, Calibration
-from engine.changes import DUPLICATES
 from engine.changes import Enrolled as Enrolment
-from engine.enrolment import enrolment
+from engine.changes import require_words, undisputed
+from engine.enrolment import require_joinable
 from engine.errors import GalleryError, TemplatesError
+from engine.matching import NOT_LOOKED, matches_of
 from engine.milvus import catalogue as catalogues
 from engine.milvus.address import Address
 from engine.milvus.calibrating import calibrated, measured, remeasure
@@ -21,6 +21,7 @@ from engine.milvus.client import Client, Row, key_of, one_of
 from engine.milvus.collection import UNMEASURED, WHOLE, longest_text, put, rows_of
 from engine.milvus.info import MilvusInfo, describe
 from engine.milvus.snapshot import PROBES, MilvusSnapshot, look, measured_size
+from engine.names import each_of, name_of, spellings
 from engine.newest import Newest
 from engine.provenance import require_same
 from engine.recogniser import People, Recogniser
@@ -105,7 +106,8 @@ class MilvusGallery(Recogniser):
         *,
         identity: str | None = None,
         faces: str | None = None,
-        on_duplicate: str = "replace",
+        on_duplicate: str = "own",
+        on_match: str = "warn",
         sources: bool = True,
         left_out: "Callable[[LeftOut], None] | None" = None,
         wait: float = 0,
@@ -116,25 +118,22 @@ class MilvusGallery(Recogniser):
         `wait` for: Milvus orders its writers.
         """
         _refuse_waiting(self.path, wait)
-        if on_duplicate not in DUPLICATES:
-            raise GalleryError(f"--on-duplicate {on_duplicate}: expected {', '.join(DUPLICATES)}")
-        templates, problems = self._embed(people, identity, faces, sources, left_out)
-        if problems and not len(templates):
-            return Enrolment(0, 0, 0, tuple(problems))
+        require_words(on_duplicate, on_match)
+        joining = self._joining(people, identity, faces, sources, left_out)
+        if joining.problems and not len(joining.templates):
+            return Enrolment(0, 0, 0).of(joining, NOT_LOOKED)
         with self._writing() as seen:
-            done = self._enroll(seen, templates, on_duplicate)
-        return replace(done, problems=tuple(problems))
+            self._check(seen, joining.templates)
+            matches = matches_of(seen, joining.templates, on_match)
+            done = self._enroll(seen, joining.templates, on_duplicate)
+        return done.of(joining, matches)
 
     def _enroll(self, seen: MilvusSnapshot, templates: Templates, on_duplicate: str) -> Enrolment:
-        self._check(seen, templates)
         keys = [key_of(template_id) for template_id in templates.table["template_id"].to_pylist()]
-        known = {row["key"]: row["person"] for row in self._client.rows_in(seen.collection, "key", keys, ("person",))}
-        if known and on_duplicate == "error":
-            such = templates.table["template_id"][next(at for at, key in enumerate(keys) if key in known)]
-            raise TemplatesError(f"{len(known)} template ids are enrolled already, such as {such}; say --on-duplicate")
-        table = templates.table
-        if on_duplicate == "skip":
-            table = table.filter(pa.array([key not in known for key in keys]))
+        fields = ("template_id", "person", "identity")
+        there = list(self._client.rows_in(seen.collection, "key", keys, fields))
+        known = {row["key"]: row["person"] for row in there}
+        table = undisputed(templates.table, {row["template_id"]: row["identity"] for row in there}, on_duplicate)
         people_of = [key_of(name) for name in table["identity"].to_pylist()]
         counted = dict.fromkeys(people_of, False)
         enrolled = set()
@@ -153,19 +152,21 @@ class MilvusGallery(Recogniser):
         skipped = len(templates) - len(table)
         return Enrolment(len(table), len(known) - skipped, skipped)
 
-    def remove(self, identities: Sequence[str] = (), *, templates: Sequence[str] = (), wait: float = 0) -> int:
+    def remove(self, identities: str | Sequence[str] = (), *, templates: str | Sequence[str] = (), wait: float = 0) -> int:
         """As `Gallery.remove`; Milvus erases the bytes when it compacts."""
         _refuse_waiting(self.path, wait)
+        names, ids = each_of(identities), each_of(templates)
         with self._writing() as seen:
-            return self._remove(seen, list(identities), list(templates))
+            return self._remove(seen, names, ids)
 
-    def _remove(self, seen: MilvusSnapshot, identities: list[str], templates: list[str]) -> int:
-        people, keys = [key_of(name) for name in identities], [key_of(name) for name in templates]
+    def _remove(self, seen: MilvusSnapshot, names: list[str], templates: list[str]) -> int:
+        spelt = {name: {key_of(each) for each in spellings(name)} for name in names}
+        people, keys = [key for each in spelt.values() for key in each], [key_of(name) for name in templates]
         leaving = {row["key"]: row["person"] for row in self._client.rows_in(seen.collection, "key", keys, ("person",))}
         unknown = [name for name, key in zip(templates, keys, strict=True) if key not in leaving]
         theirs = list(self._client.rows_in(seen.collection, "person", people, ("person",)))
         present = {row["person"] for row in theirs}
-        unknown = [name for name, key in zip(identities, people, strict=True) if key not in present] + unknown
+        unknown = [name for name, theirs in spelt.items() if not theirs & present] + unknown
         if unknown:
             more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
             raise GalleryError(f"{unknown[0]} is not enrolled in {self.path}{more}; nothing was removed")
@@ -183,18 +184,19 @@ class MilvusGallery(Recogniser):
     def rename(self, old: str, new: str, *, merge: bool = False, wait: float = 0) -> int:
         """As `Gallery.rename`."""
         _refuse_waiting(self.path, wait)
+        new = name_of(new, "the new name")
         with self._writing() as seen:
             return self._rename(seen, old, new, merge)
 
     def _rename(self, seen: MilvusSnapshot, old: str, new: str, merge: bool) -> int:
-        rows = list(self._client.rows_in(seen.collection, "person", [key_of(old)], WHOLE))
+        mine, theirs = ([key_of(each) for each in spellings(name)] for name in (old, new))
+        rows = list(self._client.rows_in(seen.collection, "person", mine, WHOLE))
         if not rows:
             raise GalleryError(f"nobody called {old} is enrolled in {self.path}")
-        if not new:
-            raise GalleryError("an identity cannot have an empty name")
-        if old == new:
+        if old == new and {row["identity"] for row in rows} == {new}:
             return len(rows)
-        if not merge and self._client.count(seen.collection, one_of("person", [key_of(new)])):
+        others = [key for key in theirs if key not in mine]
+        if not merge and others and self._client.count(seen.collection, one_of("person", others)):
             raise GalleryError(f"{new} is enrolled in {self.path} already; pass --merge to make one identity of both")
         put(self._client, seen.collection, [{**row, "identity": new, "person": key_of(new)} for row in rows])
         self._settle(seen, {key_of(new)})
@@ -224,11 +226,7 @@ class MilvusGallery(Recogniser):
         return replace(seen, size=measured_size(self._client, seen.collection))
 
     def _check(self, seen: MilvusSnapshot, templates: Templates) -> None:
-        require_same(seen.provenance, templates.provenance, str(self.path), "the templates to enrol")
-        incoming = enrolment(templates)
-        for _ in incoming:
-            pass
-        incoming.require_each_once(pa.chunked_array(templates.table["template_id"]))
+        require_joinable(templates, seen.provenance, str(self.path))
         for column, text in longest_text(templates.table):
             raise TemplatesError(f"{self.path}: the {column} {text[:40]}... has {len(text.encode())} bytes; Milvus keeps 65,535")
 

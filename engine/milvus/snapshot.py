@@ -16,6 +16,7 @@ from engine.milvus.catalogue import Catalogue
 from engine.milvus.client import LONG, Client, key_of
 from engine.milvus.collection import vectors_in
 from engine.milvus.part import Shortlister, Size
+from engine.names import spellings
 from engine.provenance import Provenance
 from engine.scores import Candidates, Scoring
 from engine.snapshot import Found, Snapshot
@@ -105,8 +106,9 @@ class MilvusSnapshot(Snapshot):
         return Found(found, part.identities.take(pa.array(codes)), part.template_ids.take(pa.array(rows)), self.size.identities)
 
     def templates_of(self, identity: str) -> tuple[list[str], np.ndarray]:
+        keys = [key_of(name) for name in spellings(identity)]
         with self.unreplaced():
-            rows = list(self.client.rows_in(self.collection, "person", [key_of(identity)], ("template_id", "vector")))
+            rows = list(self.client.rows_in(self.collection, "person", keys, ("template_id", "vector")))
         if not rows:
             raise GalleryError(f"nobody called {identity} is enrolled in {self.called}.")
         return [row["template_id"] for row in rows], vectors_in(rows, self.provenance.dim)

@@ -6,7 +6,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from engine.errors import TrainingError
-from engine.files import refusing, unfinished
+from engine.files import own_folder, refusing, unfinished
 from engine.labels import Photograph
 from engine.outputs import check_outputs
 from engine.places import require_local
@@ -90,8 +90,9 @@ def train_to_file(
     with refusing(out):
         if not resume:
             shutil.rmtree(folder, ignore_errors=True)
-        for each in (folder, chips or folder):
-            each.mkdir(0o700, parents=True, exist_ok=True)
+        own_folder(folder)
+        if chips is not None:
+            chips.mkdir(0o700, parents=True, exist_ok=True)
     try:
         made = cut_chips(photographs, network.chip, faces, chips or folder, cut)
         require_several(made.names)

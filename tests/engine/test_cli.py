@@ -93,7 +93,7 @@ for arguments in (
     ["build-index", "t.parquet", "-o", "g"],
     ["identify", "photos/person1.jpg", "-g", "g", "-o", "r.csv"],
     ["verify", "photos/person1.jpg", "person1", "-g", "g"],
-    ["enroll", "photos/person2.jpg", "--identity", "two", "-g", "g"],
+    ["enroll", "photos/person2.jpg", "--identity", "two", "--on-duplicate", "replace", "-g", "g"],
 ):
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output

@@ -1,5 +1,6 @@
 """Explanations point at what matters, and say when there is nothing to explain."""
 
+import hashlib
 from pathlib import Path
 
 import cv2
@@ -46,7 +47,8 @@ def gallery(photos: Path, tmp_path: Path) -> Gallery:
 
 def test_an_explanation_is_of_the_first_candidate_or_of_who_was_named(gallery: Gallery, photos: Path) -> None:
     found = explain(gallery, photos / "person3.jpg")
-    assert (found.identity, found.template_id) == ("person3", f"{photos / 'person3.jpg'}#0")
+    content = hashlib.sha256((photos / "person3.jpg").read_bytes()).hexdigest()[:32]
+    assert (found.identity, found.template_id) == ("person3", f"{content}#0")
     assert found.distance == pytest.approx(0, abs=1e-3)
     assert found.pull.min() > 0  # whatever is covered makes it another picture
     assert found.enrolled is not None

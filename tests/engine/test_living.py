@@ -146,8 +146,11 @@ def test_enrolling_an_id_again(gallery: Gallery) -> None:
     assert gallery.enroll(again, on_duplicate="skip").skipped == 1
     with pytest.raises(TemplatesError, match="1 template ids are enrolled already, such as id3#0"):
         gallery.enroll(again, on_duplicate="error")
-    for _ in range(2):  # one of the segment, then one of the recent
-        assert gallery.enroll(again).replaced == 1
+    for owner in ("id3", "id500"):  # one of the segment, then one of the recent
+        other = Templates.from_vectors(moved.vectors, ["somebody"], ["id3#0"])
+        with pytest.raises(TemplatesError, match=f"id3#0 is enrolled already as {owner}'s, and would become somebody's"):
+            gallery.enroll(other)
+        assert gallery.enroll(again, on_duplicate="replace").replaced == 1
         assert len(gallery) == 60
         assert gallery.template_ids.to_pylist().count("id3#0") == 1
         assert names(gallery, 500, 501) == ["id500"]

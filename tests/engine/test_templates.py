@@ -90,7 +90,11 @@ def test_files_from_elsewhere_are_normalised(tmp_path: Path, name: str) -> None:
     np.testing.assert_allclose(templates.vectors, UNIT, atol=1e-3 if "half" in name else 1e-6)
     assert templates.vectors.dtype == np.float32
     assert templates.provenance == Provenance.foreign(4)
-    assert templates.table["template_id"].to_pylist() == [f"{name}:{row}" for row in range(3)]
+    assert templates.table["source"].to_pylist() == [f"{name}:{row}" for row in range(3)]
+    (tmp_path / "other").mkdir()
+    moved = (tmp_path / name).rename(tmp_path / "other" / f"moved-{name}")
+    assert read_templates(moved).table["template_id"].equals(templates.table["template_id"])
+    assert len(set(templates.table["template_id"].to_pylist())) == 3
 
 
 def test_lists_of_photographs_are_no_templates(tmp_path: Path) -> None:
