@@ -133,6 +133,9 @@ def test_a_label_file_is_read_as_a_list_is(tmp_path: Path) -> None:
     with pytest.warns(ListGuess, match="semicolons; the column File taken for path, Name taken for identity"):
         (photograph,) = find_photographs([tmp_path], str(labels))
     assert photograph.identity == "Sandler, Adam"
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "labels.csv").write_text("path,identity\n../a.jpg,kian\n")
+    assert [each.identity for each in find_photographs([tmp_path / "a.jpg"], str(tmp_path / "lists" / "labels.csv"))] == ["kian"]
 
 
 NAMES: dict[str, tuple[str | bytes, list[str]]] = {
