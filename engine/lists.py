@@ -91,8 +91,9 @@ def read_names(path: Path) -> list[str]:
         return _identities(_parquet(path, [IDENTITY]))
     lines = [*_lines(path)]
     first = next((line for _, line in lines if line.strip()), "")
-    if any(_known(IDENTITY, _cells(first, delimiter)) for delimiter in _DELIMITERS):
-        if len(_cells(first, ",")) == 1:
+    _, headings = _headings(first, [IDENTITY])
+    if _known(IDENTITY, headings):
+        if len(headings) == 1:
             _say(path, [f"its first line, {first.strip()}, is taken for a heading"])
         return _identities(_table(path, lines, [IDENTITY]))
     names = (_name(path, number, line.strip()) for number, line in lines)
