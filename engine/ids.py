@@ -40,8 +40,14 @@ def picture_of(template_id: str) -> str:
 
 def of_vectors(vectors: np.ndarray, first: int = 0) -> list[str]:
     """The ids of vectors (n, d) of any float type, from their numbers and their rows, which count from `first` on."""
-    rows = np.ascontiguousarray(vectors, "<f4")
-    return [f"{_named(row.tobytes())}:{number}" for number, row in enumerate(rows, first)]
+    with np.errstate(over="ignore", under="ignore"):
+        single = np.ascontiguousarray(vectors, "<f4")
+    # Numbers beyond single precision would all be alike in it.
+    beyond = ~np.isfinite(single).all(axis=1) | ~single.any(axis=1)
+    contents = [each.tobytes() for each in single]
+    for row in np.flatnonzero(beyond):
+        contents[row] = np.asarray(vectors[row], "<f8").tobytes()
+    return [f"{_named(content)}:{number}" for number, content in enumerate(contents, first)]
 
 
 def _named(content: bytes) -> str:

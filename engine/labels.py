@@ -192,13 +192,13 @@ def _read_label_file(labels: str) -> dict[str, str | None]:
         raise PhotographsError(f"--labels {labels}: expected {', '.join(RULES)}, or a CSV or Parquet file{meant}")
     table: dict[str, str | None] = {}
     for source, identity in _read_list(path, IDENTITY).items():
-        for key in {source, str((path.parent / source).absolute())}:
+        for key in {source, os.path.abspath(path.parent / source)}:  # noqa: PTH100 - Path keeps a/../b
             table[key] = identity
     return table
 
 
 def _labelled(photograph: Photograph, table: dict[str, str | None]) -> Photograph:
-    for key in (photograph.source, str(Path(photograph.source).absolute())):
+    for key in (photograph.source, os.path.abspath(photograph.source)):  # noqa: PTH100 - as above
         if key in table:
             return replace(photograph, identity=table[key])
     raise PhotographsError(f"the label file has no row for {photograph.source}; add one, or leave the photograph out")

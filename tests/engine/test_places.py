@@ -66,7 +66,7 @@ def test_what_is_a_remote_path():
 def test_the_whole_way_in_object_storage(onek, store, bucket):
     for person in range(12):
         for number in range(2):
-            put(store, f"{bucket}/photos/p{person:02}/{number}.png", picture(person))
+            put(store, f"{bucket}/photos/p{person:02}/{number}.png", picture(person + 12 * number))
     put(store, f"{bucket}/photos/p03/broken.jpg", b"no picture")
     put(store, f"{bucket}/photos/p03/notes.txt", b"not for us")
     at = f"s3://{bucket}"

@@ -124,6 +124,8 @@ def test_vectors_are_called_after_their_numbers() -> None:
     assert ids == of_vectors(vectors.astype(np.float32)) != of_vectors(vectors[::-1])
     assert of_vectors(vectors[2:], 2) == ids[2:]
     assert len(set(of_vectors(np.ones((5, 8))))) == 5
+    for beyond in (1e200, 1e-200):
+        assert of_vectors(vectors * beyond) != of_vectors(2 * vectors * beyond)
     probes = Templates.from_vectors(vectors)
     assert probes.table["source"].to_pylist() == [f"vectors:{row}" for row in range(4)]
 
