@@ -128,7 +128,8 @@ def _draw(templates: Templates, half: _Half, size: int, each: int, random: np.ra
     )
     calibration = calibrated(enrolled)
     unit = calibration.unit if calibration is not None else None
-    chances = Chances(half.table, size * each, unit)
+    likeness = (1.0, 1.0) if calibration is None else half.table.likeness(calibration.pairs)
+    chances = Chances(half.table, size * each, unit, *likeness)
     limit = identify_threshold(None, None, Evidence(enrolled.scoring.score, calibration, chances, size, size * each)).score
     alarms = enrolled.candidates(vectors[strangers], 1).scores[:, 0] <= limit
     probes = np.concatenate([rows[each:] for rows in mixed])
@@ -164,7 +165,9 @@ def _walk(templates: Templates, half: _Half, path: Path, random: np.random.Gener
         falling &= len(inside) > LEAST
         evidence = gallery.evidence
         if evidence.chances is not None:
-            evidence = replace(evidence, chances=replace(evidence.chances, impostors=half.table))
+            own = gallery.calibration
+            scale, trust = (1.0, 1.0) if own is None else half.table.likeness(own.pairs)
+            evidence = replace(evidence, chances=replace(evidence.chances, impostors=half.table, scale=scale, trust=trust))
         limit = identify_threshold(None, None, evidence).score
         alarms = gallery.snapshot().find(probes.vectors, 1, None).candidates.scores[:, 0] <= limit
         again = [row for person in inside for row in first[person][1:]]

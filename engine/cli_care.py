@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from engine.cli_living import PROBLEMS, Wait, patience
+from engine.cli_threshold import default_line
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
 
@@ -69,3 +70,4 @@ def merge_command(
     with stages() as told:
         made = merge_galleries(galleries, out, on_duplicate=on_duplicate, overwrite=overwrite, progress=told)
     console.print(f"{thousands(len(made))} templates of {thousands(made.identity_count)} identities in {out}")
+    console.print(default_line(made))

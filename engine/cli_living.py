@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from engine.cli_threshold import threshold_told
+from engine.cli_threshold import default_line, tell_threshold
 
 # Exit status.
 PROBLEMS = 3
@@ -94,7 +94,8 @@ def enroll_command(
         if of_templates:
             raise PhotographsError("--encoder, --weights and --projection go with photographs; these are templates already")
         opened.embedder(faces, encoder=encoder, weights=weights, projection=projection)
-    with threshold_told(opened), told_what_is_left_out() as left_out:
+    before = default_line(opened)
+    with told_what_is_left_out() as left_out:
         done = opened.enroll(
             given,
             identity=identity,
@@ -113,6 +114,7 @@ def enroll_command(
         f"{thousands(done.templates)} templates enrolled ({thousands(done.replaced)} in the place of others), "
         f"{thousands(done.skipped)} skipped; {gallery} has {thousands(len(opened))}{problems}"
     )
+    tell_threshold(opened, before)
     if problems:
         raise typer.Exit(PROBLEMS)
 
@@ -141,11 +143,12 @@ def remove_command(
         raise GalleryError("nobody was named; expected identities, --template or --from")
     seconds = patience(gallery, wait)
     opened = living_gallery(gallery)
-    with threshold_told(opened):
-        count = opened.remove(names, templates=template or [], wait=seconds)
+    before = default_line(opened)
+    count = opened.remove(names, templates=template or [], wait=seconds)
     console.print(
         f"{thousands(count)} templates removed; {gallery} has {thousands(len(opened))}; onek compact erases their bytes"
     )
+    tell_threshold(opened, before)
 
 
 def rename_command(
@@ -161,8 +164,12 @@ def rename_command(
     from engine.terminal import thousands
 
     seconds = patience(gallery, wait)
-    count = living_gallery(gallery).rename(old, new, merge=merge, wait=seconds)
+    opened = living_gallery(gallery)
+    before = default_line(opened)
+    count = opened.rename(old, new, merge=merge, wait=seconds)
     console.print(f"{thousands(count)} templates of {old} are {new}'s")
+    if merge:
+        tell_threshold(opened, before)
 
 
 def list_command(gallery: Annotated[str, typer.Argument(metavar="GALLERY")]) -> None:
@@ -187,9 +194,10 @@ def compact_command(gallery: Annotated[str, typer.Argument(metavar="GALLERY")], 
     from engine.terminal import stages, thousands
 
     opened = Gallery.open(in_folder(gallery, "compact"))
-    before = opened.info().awaiting_erasure
-    with threshold_told(opened), stages() as told:
+    removed, before = opened.info().awaiting_erasure, default_line(opened)
+    with stages() as told:
         opened.compact(told, wait=patience(gallery, wait))
     console.print(
-        f"{thousands(len(opened))} templates in {gallery}; {thousands(before)} removed ones erased and looked for in vain"
+        f"{thousands(len(opened))} templates in {gallery}; {thousands(removed)} removed ones erased and looked for in vain"
     )
+    tell_threshold(opened, before)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli_threshold import threshold_told
+from engine.cli_threshold import default_line, tell_threshold
 
 if TYPE_CHECKING:
     from engine.info import CalibrationInfo
@@ -24,10 +24,12 @@ def calibrate_command(
     from engine.terminal import stages
 
     opened = living_gallery(gallery)
-    with threshold_told(opened), stages() as told:
+    before = default_line(opened)
+    with stages() as told:
         opened.calibrate(None if strangers is None else read_templates(strangers), told)
     info = opened.info()
     print_calibration(info.calibration, info.score)
+    tell_threshold(opened, before)
 
 
 def audit_command(

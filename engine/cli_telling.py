@@ -60,3 +60,5 @@ def encoders_command() -> None:
     table.add_row("PATH.onnx, PATH.keras", "any", "any", *described)
     console.print(table)
     console.print(f"Faces are found by {SOURCE} ({LICENCE}). mirror: whether --flip is the default.")
+    known = ", ".join(card.name for card in CARDS if card.impostors is not None)
+    console.print(f"How near strangers come is known for {known}; of others, fewer than 50 people have no default threshold.")

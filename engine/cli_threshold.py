@@ -1,7 +1,5 @@
 """What the commands say of thresholds, and the option of a rate."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -41,14 +39,11 @@ def default_line(gallery: "Recogniser") -> str:
         return str(error)
 
 
-@contextmanager
-def threshold_told(gallery: "Recogniser") -> Iterator[None]:
-    """Around what changes a gallery: says its default threshold afterwards, and what it was in its own line, if it changed."""
+def tell_threshold(gallery: "Recogniser", before: str) -> None:
+    """Say the default threshold of a gallery that was changed, and in a line of its own what it was before, if it has changed."""
     from engine.terminal import out as console
 
-    before = default_line(gallery)
-    yield
-    after = default_line(gallery)
-    console.print(after)
-    if after.partition(":")[0] != before.partition(":")[0]:
+    now = default_line(gallery)
+    console.print(now)
+    if now.partition(":")[0] != before.partition(":")[0]:
         console.print(f"that has changed; before: {before}")

@@ -2,9 +2,12 @@
 
 What the gallery measured enters where it supports the rate, with the weight 1 - least / rate: nothing where half a search speaks
 for the rate, half at twice as many searches, nearly all at twenty times as many. The stricter of both decides then; where the
-gallery's own threshold is the laxer one, it takes over as far as it is sure of itself. What the encoder says fades in the same
-way, towards the smallest rate that its table supports. So there is no jump where one takes over from the other, and a gallery
-whose people are more alike than those of the table shuts strangers out by what it sees of them.
+gallery's own threshold is the laxer one, it takes over as far as it is sure of itself. What the encoder says fades likewise,
+towards the smallest rate that its table supports. So there is no jump where one takes over from the other.
+
+A gallery whose people are more alike than those of the table, by more than chance, shows that in its pairs from ten people on.
+The table's distances shrink then, and the more often its people come near, the more has what it measured itself to say, be it
+little: thresholds from few searches keep out more than was asked for.
 """
 
 from dataclasses import dataclass
@@ -42,8 +45,9 @@ class Evidence:
 
     def speaking(self, fpir: float) -> tuple[Calibration | None, Chances | None]:
         """What says something of a rate: both, one, or for rates that nothing supports what goes on for longest; or nothing."""
-        own = self.calibration if fpir >= _least(self.calibration) else None
         chances = self.chances if fpir >= _least(self.chances) else None
+        contradicts = chances is not None and chances.trust < 1
+        own = self.calibration if contradicts or fpir >= _least(self.calibration) else None
         if own is None and chances is None:
             ours = _least(self.calibration) < _least(self.chances)
             return (self.calibration, None) if ours else (None, self.chances)
@@ -58,8 +62,8 @@ class Evidence:
         check_rate("fpir", fpir)
         if fpir < self.least_rate:
             raise GalleryError(f"fpir {fpir:g}: {self.unsupported()}")
-        if (own := self.speaking(fpir)[0]) is not None:
-            own.threshold(fpir, self.identities)  # which refuses a rate that no threshold gives
+        if self.calibration is not None and fpir >= self.calibration.least_rate:
+            self.calibration.threshold(fpir, self.identities)  # which refuses a rate that no threshold gives
         return self._score_at(fpir)
 
     def unsupported(self) -> str:
@@ -108,8 +112,8 @@ class Evidence:
                 own.score_at(fpir, self.identities) if own is not None else chances.score_at(fpir) if chances is not None else 0
             )
         mine, sure = (own.score_at(rate, self.identities) for rate in (fpir, own.tail.surely(fpir)))
-        doubts = own.least_rate / fpir, chances.least_rate / fpir
-        return together(mine, sure, chances.score_at(fpir), doubt=doubts[0], encoders_doubt=doubts[1])
+        doubt = min(own.least_rate / fpir, 1) * chances.trust
+        return together(mine, sure, chances.score_at(fpir), doubt=doubt, encoders_doubt=chances.least_rate / fpir)
 
 
 def together(own: float, sure: float, encoders: float, *, doubt: float, encoders_doubt: float) -> float:
@@ -132,8 +136,10 @@ def evidence_of(scoring: Scoring, calibration: Calibration | None, made: Provena
     impostors = impostors_of(made)
     unit = calibration.unit if calibration is not None and scoring.score == LOCAL else None
     known = impostors is not None and (scoring.score == PLAIN or unit is not None)
-    chances = Chances(impostors, templates, unit) if impostors is not None and known else None
-    return Evidence(scoring.score, calibration, chances, identities, templates)
+    if impostors is None or not known:
+        return Evidence(scoring.score, calibration, None, identities, templates)
+    likeness = (1.0, 1.0) if calibration is None else impostors.likeness(calibration.pairs)
+    return Evidence(scoring.score, calibration, Chances(impostors, templates, unit, *likeness), identities, templates)
 
 
 def _least(known: Calibration | Chances | None) -> float:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from engine.provenance import Provenance
+from engine.tail import Tail
 
 ENDING = ".impostors.json"
 _FOLDER = Path(__file__).with_name("encoders")
@@ -56,6 +57,18 @@ class Impostors:
         square = np.log([max(distance**2, 1e-12)])
         return float(np.exp(min(_line(square, np.log(self.squares), np.log(self._highest))[0], 0)))
 
+    def likeness(self, pairs: Tail) -> tuple[float, float]:
+        """How a gallery's own people compare, at the smallest rate of their pairs that was sampled.
+
+        Returns:
+            What distances of the table are to be multiplied by, and the rate of the table in units of their own at that distance;
+            both 1 where they come no nearer than those of the table, or no nearer than chance would have it (97.5 %).
+        """
+        rate, distance = float(pairs.rates[0]), float(pairs.scores[0])
+        deviation = np.sqrt(pairs.together * (1 - rate) / (rate * pairs.searches))
+        least = float(rate * np.exp(-_SURE * deviation))
+        return min(distance / self.distance_at(least), 1.0), min(self.rate_at(distance) / least, 1.0)
+
     @cached_property
     def _highest(self) -> np.ndarray:
         return np.maximum.accumulate(np.array(self.rates) * np.exp(_SURE * np.array(self.deviations)))
@@ -69,12 +82,15 @@ class Chances:
     the true one is about that or less: on LFW, 0.9 to 1.1 times as much from 1 to 400 identities with one template each, 0.8 to 1
     with two to five each (`onek benchmark small-galleries`).
 
-    `unit`: the squared distance that a local score of 1 stands for; None where scores are distances.
+    `unit`: the squared distance that a local score of 1 stands for; None where scores are distances. `scale`, `trust`: the
+    `Impostors.likeness` of the gallery's own people; the table says little of people who are more alike than its own.
     """
 
     impostors: Impostors
     templates: int
     unit: float | None
+    scale: float = 1.0
+    trust: float = 1.0
 
     @property
     def least_rate(self) -> float:
@@ -83,7 +99,7 @@ class Chances:
 
     def score_at(self, fpir: float) -> float:
         """The score within which a share `fpir` of strangers' searches finds somebody."""
-        distance = self.impostors.distance_at(float(-np.expm1(np.log1p(-fpir) / self.templates)))
+        distance = self.scale * self.impostors.distance_at(float(-np.expm1(np.log1p(-fpir) / self.templates)))
         return distance if self.unit is None else distance**2 / self.unit
 
 

@@ -2,15 +2,16 @@
 
 import math
 
-import numpy as np
-
 from engine.errors import GalleryError
 
 
 def check_rate(name: str, rate: float) -> None:
     """Refuse what is no rate: a rate of 1 would accept everybody. Raises `GalleryError`."""
-    given: object = rate
-    if not isinstance(given, (int, float, np.floating)) or not 0 < given < 1:
+    try:
+        number = math.nan if isinstance(rate, bool | str) else float(rate)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not 0 < number < 1:
         raise GalleryError(f"{name} is {rate!r}; expected a rate above 0 and below 1, such as 0.01")
 
 

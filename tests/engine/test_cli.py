@@ -67,7 +67,7 @@ def test_the_whole_way(run: Run, photos: Path, tmp_path: Path) -> None:
 
     identified = run("identify", "photos", "--gallery", "g", "--out", "r.csv")
     assert identified.returncode == 0, identified.stderr
-    assert identified.stdout == "12 probe faces: 12 identified, 0 unknown, 0 failed, in r.csv\n"
+    assert identified.stdout.splitlines()[-1] == "12 probe faces: 12 identified, 0 unknown, 0 failed, in r.csv"
 
     assert run("verify", "photos/person3.jpg", "person3", "--gallery", "g").returncode == 0
     other = run("verify", "photos/person3.jpg", "person4", "-g", "g", "--threshold", "0.05")
@@ -262,10 +262,10 @@ def test_false_alarms_at_the_rate_that_was_asked_for(run: Run, tmp_path: Path) -
 
     assert named("--fpir", 0.002) <= named() == named("--fpir", 0.01) < named("--fpir", 0.2) <= 200
     assert named("--threshold", 0) == 0
-    refused(run("identify", "strangers.npy", "-g", "g", "-o", "r2.csv", "--fpir", 0), "--fpir 0", "above 0, to 1")
+    refused(run("identify", "strangers.npy", "-g", "g", "-o", "r2.csv", "--fpir", 0), "above 0 and below 1")
     refused(run("identify", "strangers.npy", "-g", "g", "-o", "r2.csv", "--fpir", "1e-6"), "support 0.0017 at the least")
     refused(run("identify", "strangers.npy", "-g", "g", "-o", "r2.csv", "--fpir", 0.1, "--threshold", 1), "both given")
-    refused(run("verify", "v.parquet", "id0", "-g", "g", "--fmr", 2), "--fmr 2", "above 0, to 1")
+    refused(run("verify", "v.parquet", "id0", "-g", "g", "--fmr", 2), "above 0 and below 1")
 
     calibrated = run("calibrate", "g", "--strangers", "cohort.npy")
     assert calibrated.returncode == 0, calibrated.stderr

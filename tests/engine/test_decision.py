@@ -149,6 +149,23 @@ def test_together_by_hand() -> None:
     assert of(0.9, 0.8, doubt=0.5) == pytest.approx(np.sqrt(0.9))
 
 
+@pytest.mark.parametrize("score", [PLAIN, LOCAL])
+@pytest.mark.parametrize("identities", [12, 49, 100])
+def test_people_who_are_more_alike_than_the_tables_are_not_let_in(identities: int, score: str) -> None:
+    """All of them are moved towards one point, so that the table's distances would let nearly everybody in."""
+    found = []
+    for number in range(4):
+        both = np.concatenate([people(number * identities, identities), strangers(number, 1000)]) + people(60_000, 1)
+        near, others = np.split(both / np.linalg.norm(both, axis=1, keepdims=True), [identities])
+        enrolled = enrol(near.astype(np.float32), score)
+        evidence = at(identities, calibration=calibrated(enrolled), score=score)
+        assert evidence.chances is not None
+        assert evidence.chances.trust < 0.1
+        limit = identify_threshold(None, None, evidence).score
+        found.append(np.mean(enrolled.candidates(others.astype(np.float32), 1).scores <= limit))
+    assert np.mean(found) < 0.015
+
+
 @pytest.mark.parametrize("identities", [1, 12, 49, 50, 100])
 def test_strangers_stay_out_from_the_first_person_on(identities: int) -> None:
     """At 1 % asked, at most 1.5 % in the mean of many galleries, and not nobody either."""

@@ -87,7 +87,7 @@ def test_the_whole_way_in_object_storage(onek, store, bucket):
     assert f"{at}/g exists already" in again.stderr
     words = ("identify", f"{at}/photos/p05", "-g", f"{at}/g", "-o", f"{at}/r.csv", "--threshold", "0.2")
     identified = onek(*words)
-    assert identified.stdout == f"2 probe faces: 2 identified, 0 unknown, 0 failed, in {at}/r.csv\n", identified.stderr
+    assert identified.stdout.splitlines()[-1] == f"2 probe faces: 2 identified, 0 unknown, 0 failed, in {at}/r.csv"
     found = list(csv.DictReader(io.StringIO(places.read(Path(f"{at}/r.csv")).decode())))
     assert [(row["probe"], row["identity"]) for row in found] == [(f"{at}/photos/p05/{n}.png", "p05") for n in range(2)]
     assert onek(*words).returncode == 2
@@ -126,7 +126,7 @@ def test_galleries_are_copied_merged_audited_and_replaced_there(onek, store, buc
     assert onek("backup", f"{at}/copy", "back").returncode == 0
     assert onek("check", "back").returncode == 0
     merged = onek("merge", "g", f"{at}/other", "-o", f"{at}/both")
-    assert merged.stdout == f"120 templates of 60 identities in {at}/both\n", merged.stderr
+    assert merged.stdout.splitlines()[0] == f"120 templates of 60 identities in {at}/both", merged.stderr
     here = onek("audit", "g", "-o", "here.csv")
     there = onek("audit", f"{at}/copy", "-o", f"{at}/there.csv")
     assert here.stdout.replace("here.csv", f"{at}/there.csv") == there.stdout, there.stderr

@@ -17,7 +17,7 @@ from tests.support.known import made_by_sface, people, strangers
 def alarms(gallery: Gallery, number: int = 0, fpir: float | None = None) -> float:
     """The share of 2,000 strangers who get a name."""
     limit = gallery.threshold(fpir=fpir)
-    return float(np.mean(gallery.find(strangers(number), 1, None).candidates.scores[:, 0] <= limit))
+    return float(np.mean(gallery.snapshot().find(strangers(number), 1, None).candidates.scores[:, 0] <= limit))
 
 
 def file_of(templates: Templates, path: Path) -> Path:
