@@ -7,7 +7,15 @@ import typer
 
 from benchmarks.accuracy_cli import accuracy_command, audit_command, lfw_command, shift_command
 from benchmarks.detection_cli import detection_command
-from benchmarks.living_cli import fuzz_command, growth_command, kills_command, living_command, readers_command
+from benchmarks.living_cli import (
+    concurrent_command,
+    fuzz_command,
+    growth_command,
+    kills_command,
+    living_command,
+    readers_command,
+    threads_command,
+)
 from benchmarks.scale_cli import milvus_command, ray_command, scale_command
 from benchmarks.search_cli import fit_command, gallery_command, search_command
 from benchmarks.training_cli import learned_command, robustness_command, training_command
@@ -226,6 +234,8 @@ benchmark.command("gallery")(gallery_command)
 benchmark.command("living")(living_command)
 benchmark.command("kills")(kills_command)
 benchmark.command("readers")(readers_command)
+benchmark.command("concurrent")(concurrent_command)
+benchmark.command("threads")(threads_command)
 benchmark.command("growth")(growth_command)
 benchmark.command("fuzz")(fuzz_command)
 benchmark.command("learned")(learned_command)

@@ -17,11 +17,13 @@ from engine.errors import OnekError
 _MEASURE = """
 import json, resource, sys
 from pathlib import Path
+from engine.allocator import give_large_blocks_back
 from engine.embed import Embedder
 from engine.encoders import load_encoder
 from engine.journal import embed_to_file
 from engine.labels import Photograph
 count, out, *files = json.load(sys.stdin)
+give_large_blocks_back()  # as commands do
 photographs = [Photograph(f"{i}", Path(files[i % len(files)]), None) for i in range(count)]
 embed_to_file(photographs, Embedder(load_encoder(photographs=count)), Path(out), overwrite=True)
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

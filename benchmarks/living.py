@@ -22,8 +22,8 @@ _NEW = 1 << 32
 
 @dataclass(frozen=True)
 class Living:
-    """Templates a second, without and with a look whether each face is enrolled under another name; seconds; and how much longer a
-    search takes beside `recent` templates: 0.1 is a tenth longer.
+    """Templates a second, without and with a look whether each face is enrolled under another name; seconds; and how much longer
+    a search takes beside `recent` templates: 0.1 is a tenth longer.
     """
 
     singles_per_second: float
@@ -67,7 +67,9 @@ def measure_living(out: Path, count: int, rounds: int, progress: Progress | None
     opening = _seconds(lambda: Gallery.open(out).identify(probes[:1], threshold=0.3))
     if any(result.identity in leaving for result in found.identify(probes, threshold=2.0)):
         raise OnekError("somebody who was removed was found")
-    return Living(*rates, recent, median(slower), slower[0], slower[-1], len(leaving), removing, opening)
+    return Living(
+        rates[0], rates[1], rates[2], rates[3], recent, median(slower), slower[0], slower[-1], len(leaving), removing, opening
+    )
 
 
 def _templates(people: Population, first: int, count: int) -> Templates:

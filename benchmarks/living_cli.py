@@ -1,4 +1,4 @@
-"""The commands `onek benchmark living`, `kills`, `readers`, `growth` and `fuzz`: parse, call, print."""
+"""The commands `onek benchmark living`, `kills`, `readers`, `concurrent`, `threads`, `growth` and `fuzz`: parse, call, print."""
 
 from pathlib import Path
 from typing import Annotated
@@ -54,19 +54,73 @@ def kills_command(
 
 def readers_command(
     readers: Annotated[int, typer.Option(min=1, help="Reading processes.")] = 8,
+    writers: Annotated[int, typer.Option(min=1, help="Writing processes.")] = 2,
     seconds: Annotated[float, typer.Option(min=1, help="How long.")] = 60,
 ) -> None:
-    """Processes that read a gallery while one writes: no error, and nothing stale after a refresh."""
+    """Processes that read a gallery while others write: no error, and nothing stale after a refresh."""
     import tempfile
 
     from benchmarks.readers import measure_readers
     from engine.terminal import out as console
 
     with tempfile.TemporaryDirectory() as folder:
-        made = measure_readers(Path(folder), readers, seconds)
+        made = measure_readers(Path(folder), readers, writers, seconds)
     console.print(
-        f"{readers} readers, 1 writer, {seconds:g} s: {made.looks:,} refreshes and searches ({made.looks / seconds:,.0f}/s), "
-        f"{made.changes:,} changes ({made.changes / seconds:,.0f}/s); {made.errors} errors, {made.stale} stale reads"
+        f"{readers} readers, {writers} writers, {seconds:g} s: {made.looks:,} refreshes and searches "
+        f"({made.looks / seconds:,.0f}/s), {made.changes:,} changes ({made.changes / seconds:,.0f}/s); {made.errors} errors, "
+        f"{made.stale} stale reads"
+    )
+
+
+def concurrent_command(
+    readers: Annotated[int, typer.Option(min=1, help="Reading threads.")] = 8,
+    writers: Annotated[int, typer.Option(min=1, help="Writing threads.")] = 2,
+    objects: Annotated[int, typer.Option(min=1, help="Gallery objects that they share.")] = 2,
+    index: Annotated[str, typer.Option(metavar="KIND")] = "flat",
+    seconds: Annotated[float, typer.Option(min=1, help="How long.")] = 60,
+) -> None:
+    """Threads that read and write galleries, each answer compared with who was enrolled when it was asked for."""
+    import tempfile
+
+    from benchmarks.concurrent import drive
+    from benchmarks.kills import people
+    from engine.errors import OnekError
+    from engine.gallery import Gallery
+    from engine.terminal import out as console
+
+    with tempfile.TemporaryDirectory() as folder:
+        Gallery.build(people(range(1100)), Path(folder, "g"), score="plain", index=index, recall=0.5).close()
+        made = drive([Gallery.open(Path(folder, "g")) for _ in range(objects)], readers, writers, seconds)
+    console.print(
+        f"{readers} readers, {writers} writers, {objects} gallery objects, {seconds:g} s: {made.changes:,} changes "
+        f"({made.changes / seconds:,.0f}/s), {made.answers:,} answers compared; {len(made.wrong)} wrong"
+    )
+    if made.wrong:
+        raise OnekError(f"the first that was wrong: {made.wrong[0]}")
+
+
+def threads_command(
+    count: Annotated[int, typer.Option(min=5000, help="Templates of the gallery, one an identity.")] = 20_000,
+    batch: Annotated[int, typer.Option(min=1, max=2048, help="Probes of one call.")] = 1,
+    threads: Annotated[int, typer.Option(min=2)] = 2,
+    seconds: Annotated[float, typer.Option(min=0.1, help="How long a round takes.")] = 3,
+    rounds: int = 5,
+) -> None:
+    """Threads that search one gallery object side by side, against one thread."""
+    import tempfile
+
+    from benchmarks.threads import measure_threads
+    from engine.terminal import out as console
+    from engine.terminal import stages
+
+    with tempfile.TemporaryDirectory() as folder, stages() as told:
+        made = measure_threads(Path(folder), count, batch, threads, seconds, rounds, told)
+    ratios = [several / one for one, several in zip(made.one, made.several, strict=True)]
+    middle = len(ratios) // 2
+    console.print(
+        f"{batch} probes a call, {count:,} templates: 1 thread {sorted(made.one)[middle]:,.0f} probes/s, "
+        f"{threads} threads {sorted(made.several)[middle]:,.0f}; {sorted(ratios)[middle]:.2f} times "
+        f"({min(ratios):.2f} to {max(ratios):.2f} in single rounds)"
     )
 
 

@@ -75,7 +75,7 @@ def identifying_on_ray(count: int, probes: int, rounds: int, folder: Path, progr
                     results.write(table)
 
         def local(parts: Iterable[Templates]) -> Iterator[pa.Table]:
-            return (gallery.identify_templates(part, limit, 5) for part in parts)
+            return (gallery.snapshot().identify(part, limit, 5) for part in parts)
 
         seconds = _rounds(
             [partial(identify, outs[0], local), partial(identify, outs[1], spread)], rounds, "identifying", progress

@@ -50,11 +50,13 @@ else:
     from dataclasses import replace
     import numpy as np
     from engine.batch import TEMPLATES, identify_to_file
+    from engine.newest import Newest
     from engine.scores import Scoring
     from engine.templates import read_templates
     gallery, plain = Gallery.open(job["gallery"]), Gallery.open(job["gallery"])
     # The same gallery with plain scores: what the local ones cost.
-    plain._seen = replace(plain._seen, enrolled=replace(plain.enrolled, scoring=Scoring("plain")))
+    scored = replace(plain.enrolled, scoring=Scoring("plain"))
+    plain._newest = Newest(replace(plain.snapshot(), enrolled=scored), lambda seen: seen)
     probes = read_templates(job["probes"]).vectors
     out, index, wanted = Path(job["out"]), gallery.index, gallery.enrolled.scoring.shortlist
     bare, files, plain_files = [], [], []

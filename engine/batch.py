@@ -14,6 +14,7 @@ from engine.head import Head
 from engine.problems import Problem, problems_path, write_problems
 from engine.recogniser import Recogniser
 from engine.results import Counts, Results, results_file, writer_for
+from engine.snapshot import Snapshot
 from engine.streams import ahead, batched
 from engine.templates import Templates, count_templates, is_template_file, stream_templates
 from engine.unseen import ALL_SEEN, Unseen
@@ -72,7 +73,9 @@ def identify_to_file(
     """
     writer_for(out)
     check_output(out, overwrite)
-    limit = gallery.threshold(threshold, fpir)
+    # All of the file is answered by the gallery as it is now.
+    seen = gallery.snapshot()
+    limit = seen.threshold(threshold, fpir)
     problems: list[Problem] = []
     unseen: list[Unseen] = []
     if any(is_template_file(path) for path in probes):
@@ -80,11 +83,11 @@ def identify_to_file(
             raise PhotographsError(
                 "--faces, --encoder, --weights and --runtime go with photographs; the probes are templates already"
             )
-        identify: Identify = partial(_identified, gallery, limit, top, head)
+        identify: Identify = partial(_identified, seen, limit, top, head)
         if workers is not None:
             from engine.spreading import spread_identify
 
-            identify = spread_identify(workers, gallery.address, limit, top, head)
+            identify = spread_identify(workers, gallery.address, limit, top, head, seen.edition)
         tables = _of_templates(probes, identify, progress)
     else:
         from engine.labels import find_photographs  # late: templates do without what reads pictures
@@ -96,7 +99,7 @@ def identify_to_file(
 
             load = gallery.encoder_loader(encoder, weights, runtime, len(photographs))
             embedder = SpreadEmbedder(embedder, load, workers)
-        tables = _of_photographs(gallery, photographs, limit, top, head, embedder, problems, unseen, progress)
+        tables = _of_photographs(seen, photographs, limit, top, head, embedder, problems, unseen, progress)
     counts = Counts()
     with results_file(out) as writer:
         for table in tables:
@@ -123,12 +126,12 @@ def _of_templates(probes: Sequence[Path], identify: Identify, progress: Progress
             progress(table.num_rows)
 
 
-def _identified(gallery: Recogniser, limit: float, top: int, head: Head | None, parts: Iterable[Templates]) -> Iterator[pa.Table]:
-    return (gallery.identify_templates(part, limit, top, head) for part in parts)
+def _identified(seen: Snapshot, limit: float, top: int, head: Head | None, parts: Iterable[Templates]) -> Iterator[pa.Table]:
+    return (seen.identify(part, limit, top, head) for part in parts)
 
 
 def _of_photographs(
-    gallery: Recogniser,
+    seen: Snapshot,
     photographs: "Sequence[Photograph]",
     limit: float,
     top: int,
@@ -143,4 +146,4 @@ def _of_photographs(
     for outcomes in batched(embedder.stream(photographs, progress), BATCH):
         problems += problems_of(outcomes)
         unseen.append(unseen_in(outcomes))
-        yield gallery.identify_outcomes(outcomes, embedder, limit, top, head)
+        yield seen.identify_outcomes(outcomes, embedder, limit, top, head)

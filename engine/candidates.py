@@ -20,16 +20,19 @@ class Nearest:
 
 
 class Members:
-    """Which templates belong to which identity: `codes` int (n,), numbers from 0 without gaps."""
+    """Which templates belong to which identity: `codes` int (n,), numbers from 0 without gaps; those of an identity in the order
+    of their `rank` (n,), by default of their rows.
+    """
 
-    def __init__(self, codes: np.ndarray) -> None:
+    def __init__(self, codes: np.ndarray, rank: np.ndarray | None = None) -> None:
         self.codes = codes
+        self._rank = rank
         self.counts = np.bincount(codes)
         self._starts = np.concatenate([[0], np.cumsum(self.counts)[:-1]])
 
     @cached_property
     def _order(self) -> np.ndarray:
-        return np.argsort(self.codes, kind="stable")
+        return np.argsort(self.codes, kind="stable") if self._rank is None else np.lexsort((self._rank, self.codes))
 
     @property
     def identities(self) -> int:

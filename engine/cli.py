@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from engine.allocator import give_large_blocks_back
 from engine.cli_care import Overwrite, backup_command, check_command, merge_command
 from engine.cli_explaining import explain_command, explain_encoder_command
 from engine.cli_living import compact_command, enroll_command, list_command, remove_command, rename_command
@@ -347,6 +348,7 @@ def _limit_threads(threads: int | None) -> None:
 
 def main() -> None:
     """Run the command line; every error that the user can mend ends in one line and exit status 2."""
+    give_large_blocks_back()
     for command in entry_points(group="onek.commands"):
         loaded = command.load()
         if isinstance(loaded, typer.Typer):

@@ -83,6 +83,6 @@ def _made() -> Any:
 
 _detectors: Pool[Any] = Pool(_made)
 # A detector keeps the memory of the largest copy that it saw, 100 MiB and more: one sees all large ones, one thread at a time.
-_LARGE = 640 * 640
+_LARGE = 320 * 320
 _large_detectors: Pool[Any] = Pool(_made)
 _alone = Lock()

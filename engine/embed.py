@@ -22,7 +22,7 @@ from engine.templates import Templates, batch, schema
 from engine.unseen import ALL_SEEN, Unseen
 
 # Photographs that a thread takes at a time, and chips that it has encoded together.
-BATCH, CHIPS = 8, 64
+BATCH, CHIPS = 8, 16
 # A face with so much of another's area is about as large: one photograph in a hundred of LFW has such a second face.
 ALIKE = 0.8
 

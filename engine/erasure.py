@@ -27,7 +27,6 @@ def erase(writer: Writer, removed: np.ndarray) -> None:
     """
     folder = writer.folder
     with writer.connection() as database:
-        put(database, "erasable", "0")
         database.execute("VACUUM")
         (busy, _, _) = database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if busy:
@@ -35,6 +34,7 @@ def erase(writer: Writer, removed: np.ndarray) -> None:
         (free,) = database.execute("PRAGMA freelist_count").fetchone()
         if free:
             raise GalleryError(f"{folder / NAME} still has {free} free pages; say onek compact again")
+        put(database, "erasable", "0")  # not before: where the log stays, info goes on to say that something waits
         pages = database.serialize()  # never through a file handle: see engine.digest
     _verify(folder, pages, np.ascontiguousarray(removed, "<f4"))
 

@@ -7,6 +7,7 @@ __all__ = [
     "EncoderMismatch",
     "GalleryBusy",
     "GalleryError",
+    "GalleryReplaced",
     "ImageProblem",
     "IndexFileError",
     "IndexUnsupported",
@@ -54,6 +55,10 @@ class GalleryError(OnekError):
 
 class GalleryBusy(GalleryError):
     """Another process was writing to the gallery for as long as this one was willing to wait."""
+
+
+class GalleryReplaced(GalleryError):
+    """Another gallery took the place of the one that was being asked, which is gone: an answer would mix both."""
 
 
 class TrainingError(OnekError):

@@ -166,7 +166,7 @@ def open_files(where: str | Path, command: str) -> OpenGallery:
 
 def _opened(where: str | Path) -> OpenGallery:
     folder = local(Path(where))
-    return OpenGallery(folder, open_view(folder), uri(where))
+    return OpenGallery(folder, open_view(folder, address=uri(where)))
 
 
 def _folder_of(where: str | Path, command: str) -> Path:

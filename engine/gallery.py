@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 import pyarrow.compute as pc
 
 from engine.backup import backup, merged
+from engine.by_name import by_name
 from engine.calibration import LEAST_IDENTITIES, Calibration, Names, calibrate, calibrate_on_strangers
 from engine.catalogue import Asked, Catalogue, put, read_catalogue, write_catalogue
 from engine.changes import Enrolled as Enrolment
@@ -19,7 +19,6 @@ from engine.enrolment import Source, enrolment, require_joinable
 from engine.erasure import erase
 from engine.errors import GalleryError
 from engine.files import check_output, whole_folder
-from engine.lookup import Lookup
 from engine.matching import NOT_LOOKED, matches_of
 from engine.names import each_of
 from engine.opened import OpenGallery
@@ -56,9 +55,8 @@ class Gallery(OpenGallery):
     def __init__(self, path: Path, view: View) -> None:
         super().__init__(path, view)
         self._writer = Writer(path)
-        # How many this object has changed since: what it sees is made anew when somebody looks.
-        self._ahead = 0
-        self._written = view.version
+        # The version that whoever writes through this object knows of: its own last change, or what was seen after another's.
+        self._known = view.version
 
     @classmethod
     def build(
@@ -114,27 +112,12 @@ class Gallery(OpenGallery):
             created = datetime.now(UTC).isoformat(timespec="seconds")
             calibrated = None
             if opened.enrolled.members.identities >= LEAST_IDENTITIES:
-                calibrated = calibrate(opened.enrolled, Names(opened.template_ids), progress)
+                people = by_name(opened.enrolled, opened.identities, opened.template_ids)
+                calibrated = calibrate(people, Names(opened.template_ids), progress)
             asked = Asked(index, factory, recall, score, fuse)
             scoring = opened.enrolled.scoring
             write_catalogue(folder, Catalogue(enrolled.made, created, (segment,), scoring, calibrated, asked=asked))
         return cls.open(path)
-
-    def refresh(self) -> bool:
-        """As `OpenGallery.refresh`; what this object changed it sees without."""
-        with self._searching:
-            segment, self._ahead = self._seen.segment, 0
-            changed = super().refresh()
-            self._written = self._seen.version
-            if self._seen.segment is not segment:
-                self.__dict__.pop("_ids", None)
-            return changed
-
-    @property
-    def _view(self) -> View:
-        if self._ahead:
-            self.refresh()
-        return self._seen
 
     def calibrate(self, strangers: Templates | None = None, progress: Progress | None = None) -> Calibration:
         """Learn anew how strangers score, and keep it in the gallery.
@@ -147,18 +130,25 @@ class Gallery(OpenGallery):
             GalleryError: too few identities or strangers, or one of these is enrolled.
             EncoderMismatch: the strangers' templates were made by another encoder.
         """
-        names = Names(self.template_ids)
+        while True:
+            seen = self.snapshot()
+            made = self._calibrated(seen, strangers, progress)
+            with self._holding(WAIT) as now:
+                if (now.catalogue.id, now.scoring) == (seen.catalogue.id, seen.scoring):
+                    with self._writer.changing() as database:
+                        put(database, "calibration", made.to_json())
+                    self._changed(1)
+                    return made
+            # Another gallery has taken its place: what was learnt says nothing of that one.
+
+    def _calibrated(self, seen: View, strangers: Templates | None, progress: Progress | None) -> Calibration:
+        names, people = Names(seen.template_ids), by_name(seen.enrolled, seen.identities, seen.template_ids)
         if strangers is None:
-            made = calibrate(self.enrolled, names, progress)
-        else:
-            require_same(self.provenance, strangers.provenance, str(self.path), "the strangers")
-            self._refuse_enrolled(strangers)
-            theirs = Names(strangers.table["template_id"])
-            made = calibrate_on_strangers(self.enrolled, strangers.vectors, names, theirs, progress)
-        with self._holding(WAIT), self._writer.changing() as database:
-            put(database, "calibration", made.to_json())
-        self.refresh()
-        return made
+            return calibrate(people, names, progress)
+        require_same(seen.provenance, strangers.provenance, str(self.path), "the strangers")
+        _refuse_enrolled(seen, strangers)
+        theirs = Names(strangers.table["template_id"])
+        return calibrate_on_strangers(people, strangers.vectors, names, theirs, progress)
 
     def enroll(
         self,
@@ -197,7 +187,9 @@ class Gallery(OpenGallery):
         require_joinable(joining.templates, self.provenance, str(self.path))
         with self._changing(len(joining.templates), wait):
             matches = matches_of(self, joining.templates, on_match)
-            done = enroll(self._seen, self._ids, self._writer, joining.templates, on_duplicate)
+            # Of what was seen, an enrolment needs the segment alone.
+            seen = self._newest.last
+            done = enroll(seen, seen.ids, self._writer, joining.templates, on_duplicate)
         return done.of(joining, matches)
 
     def remove(self, identities: str | Sequence[str] = (), *, templates: str | Sequence[str] = (), wait: float = WAIT) -> int:
@@ -209,9 +201,10 @@ class Gallery(OpenGallery):
             GalleryBusy: somebody else was writing all the while.
             GalleryError: one is not enrolled, or nobody would be left; nothing was removed.
         """
-        names, ids = each_of(identities), each_of(templates)
-        with self._changing(len(names) + len(ids), wait):
-            return remove(self._view, self._ids, self._writer, names, ids)
+        names, template_ids = each_of(identities), each_of(templates)
+        with self._changing(len(names) + len(template_ids), wait):
+            seen = self.snapshot()
+            return remove(seen, seen.ids, self._writer, names, template_ids)
 
     def rename(self, old: str, new: str, *, merge: bool = False, wait: float = WAIT) -> int:
         """Call an identity otherwise; `merge` makes one identity of it and one that is called `new` already. How many templates.
@@ -221,7 +214,7 @@ class Gallery(OpenGallery):
             GalleryError: nobody is called `old`, or somebody is called `new` and `merge` is false.
         """
         with self._changing(1, wait):
-            return rename(self._view, self._writer, old, new, merge)
+            return rename(self.snapshot(), self._writer, old, new, merge)
 
     def compact(self, progress: Progress | None = None, *, wait: float = WAIT) -> None:
         """Seal all that is enrolled anew, calibrate, and erase what was removed from every file; verified.
@@ -231,11 +224,11 @@ class Gallery(OpenGallery):
             OnekError: as `Gallery.build`.
         """
         with self._writer.holding(wait):
-            self.refresh()
-            removed = removed_vectors(self._view)
-            reseal(self._view, self._writer, progress)
+            seen = self._newest.looked()
+            removed = removed_vectors(seen)
+            reseal(seen, self._writer, progress)
             erase(self._writer, removed)
-        self.refresh()
+            self._sealed()
 
     def backup(self, out: str | Path, *, overwrite: bool = False) -> None:
         """Copy the gallery as it is at one moment, while others read and write.
@@ -281,36 +274,42 @@ class Gallery(OpenGallery):
     @property
     def segment_names(self) -> tuple[str, ...]:
         """What its sealed segments are called."""
-        return tuple(segment.name for segment in self._view.catalogue.segments)
-
-    @cached_property
-    def _ids(self) -> Lookup:
-        return Lookup(self._seen.segment.template_ids)
+        return tuple(segment.name for segment in self.snapshot().catalogue.segments)
 
     @contextmanager
-    def _holding(self, wait: float) -> Iterator[None]:
-        """The lock, what others changed seen, and a gallery in whose format changes can be written."""
+    def _holding(self, wait: float) -> Iterator[View]:
+        """The lock, what others changed seen, and a gallery in whose format changes can be written: it as it was seen last."""
         with self._writer.holding(wait):
-            if self._writer.version() != self._written:
-                self.refresh()
-            if not self._seen.catalogue.segments[0].indexed:
-                reseal(self._seen, self._writer)
-                self.refresh()
-            yield
+            if self._writer.version() != self._known:
+                self._known = self._newest.looked().version
+            if not self._newest.last.catalogue.segments[0].indexed:
+                reseal(self._newest.last, self._writer)
+                self._sealed()
+            yield self._newest.last
 
     @contextmanager
     def _changing(self, identities: int, wait: float) -> Iterator[None]:
         """A change that brings or takes up to so many identities; sealed after it, if that is due."""
         with self._holding(wait):
             yield
-            self._written = self._writer.version()
-            self._ahead += identities
-            if due(self._seen, self._ahead) and due(self._view):
-                seal_recent(self._view, self._writer)
-                self.refresh()
+            self._changed(identities)
+            if due(self._newest.last, self._newest.since) and due(self.snapshot()):
+                seal_recent(self.snapshot(), self._writer)
+                self._sealed()
 
-    def _refuse_enrolled(self, strangers: Templates) -> None:
-        known = pc.is_in(strangers.table["identity"], value_set=self.identity_names, skip_nulls=True)
-        if (count := pc.sum(known).as_py()) or 0:
-            name = strangers.table["identity"].filter(known)[0]
-            raise GalleryError(f"{count} templates of the strangers are of enrolled identities, such as {name}; leave them out")
+    def _changed(self, by: int) -> None:
+        """While the lock is held: what was written is seen by the next call of any thread."""
+        self._known = self._writer.version()
+        self._newest.changed(max(by, 1))
+
+    def _sealed(self) -> None:
+        """As `_changed`, where the segment is another: whoever enrols next goes by the one that was seen last."""
+        self._changed(1)
+        self.snapshot()
+
+
+def _refuse_enrolled(seen: View, strangers: Templates) -> None:
+    known = pc.is_in(strangers.table["identity"], value_set=seen.identities, skip_nulls=True)
+    if (count := pc.sum(known).as_py()) or 0:
+        name = strangers.table["identity"].filter(known)[0]
+        raise GalleryError(f"{count} templates of the strangers are of enrolled identities, such as {name}; leave them out")

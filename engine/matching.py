@@ -55,8 +55,9 @@ def matches_of(gallery: Recogniser, templates: Templates, on_match: str) -> Matc
     """
     if on_match == "ignore":
         return NOT_LOOKED
+    seen = gallery.snapshot()
     try:
-        threshold = gallery.threshold()
+        threshold = seen.threshold()
     except GalleryError as unknown:
         if on_match == "refuse":
             raise GalleryError(f"--on-match refuse: {unknown}") from unknown
@@ -66,7 +67,7 @@ def matches_of(gallery: Recogniser, templates: Templates, on_match: str) -> Matc
     rows = zip(*columns, strict=True)
     for part in batched(enumerate(rows), _BATCH):
         first, last = part[0][0], part[-1][0] + 1
-        nearest = gallery.find(templates.vectors[first:last], 1, None)
+        nearest = seen.find(templates.vectors[first:last], 1, None)
         candidates = nearest.candidates
         accepted = accepts(candidates.scores[:, 0], threshold)
         near = zip(

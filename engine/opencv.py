@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Lock
 
 import cv2
 
-_lock = Lock()
+from engine.locks import ThreadLock
+
+_lock = ThreadLock()
 _levels: list[int] = []
 
 
@@ -26,7 +27,7 @@ def quiet_opencv() -> Iterator[None]:
                 cv2.utils.logging.setLogLevel(first)
 
 
-_threads = Lock()
+_threads = ThreadLock()
 _before: list[int] = []
 
 

@@ -1,20 +1,15 @@
 """A gallery that is open: its templates, and the questions that it answers."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from threading import RLock
 from typing import Self
 
-import numpy as np
 import pyarrow as pa
 
-from engine.calibration import Calibration
-from engine.head import SHORTLIST, Head, reordered
 from engine.info import GalleryInfo, describe
-from engine.recogniser import Found, Recogniser
-from engine.scores import Enrolled, Scoring
-from engine.verification import code_of
-from engine.view import View, open_view, sources_of
+from engine.newest import Newest
+from engine.recogniser import Recogniser
+from engine.scores import Enrolled
+from engine.view import View, open_view
 from indexes.base import Index
 
 
@@ -23,14 +18,10 @@ class OpenGallery(Recogniser):
 
     path: Path
 
-    def __init__(self, path: Path, view: View, address: str | None = None) -> None:
+    def __init__(self, path: Path, view: View) -> None:
         super().__init__()
         self.path = path
-        self._address = address
-        self.provenance = view.catalogue.provenance
-        self._seen = view
-        # A search must not see rows join an index half-way.
-        self._searching = RLock()
+        self._newest = Newest(view, lambda before: open_view(path, before, before.address))
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
@@ -44,7 +35,10 @@ class OpenGallery(Recogniser):
 
     @property
     def address(self) -> str:
-        return self._address or str(self.path)
+        return self._newest.last.address
+
+    def snapshot(self) -> View:
+        return self._newest.current()
 
     def refresh(self) -> bool:
         """See what was enrolled and removed since, by any process; whether there was anything.
@@ -52,25 +46,8 @@ class OpenGallery(Recogniser):
         Raises:
             GalleryError: as `open`.
         """
-        with self._searching:
-            before = self._seen
-            self._seen = open_view(self.path, before)
-            return self._seen is not before
-
-    @property
-    def _view(self) -> View:
-        return self._seen
-
-    def __len__(self) -> int:
-        return self.enrolled.index.count
-
-    @property
-    def identity_count(self) -> int:
-        return self.enrolled.members.identities
-
-    @property
-    def scoring(self) -> Scoring:
-        return self.enrolled.scoring
+        before = self._newest.last
+        return self._newest.looked() is not before
 
     @property
     def index(self) -> Index:
@@ -85,49 +62,22 @@ class OpenGallery(Recogniser):
     @property
     def enrolled(self) -> Enrolled:
         """The enrolled templates as they are searched and scored."""
-        return self._view.enrolled
-
-    @property
-    def calibration(self) -> Calibration | None:
-        return self._view.catalogue.calibration
+        return self.snapshot().enrolled
 
     @property
     def identity_names(self) -> pa.Array:
         """The name of each identity that `enrolled` numbers."""
-        return self._view.identities
+        return self.snapshot().identities
 
     @property
     def template_ids(self) -> pa.ChunkedArray:
         """The id of each row of `enrolled`."""
-        return self._view.template_ids
+        return self.snapshot().template_ids
 
     def sources(self) -> pa.ChunkedArray:
         """Where each row of `enrolled` came from; nulls where nobody said. Read from disk."""
-        return sources_of(self._view, self.path)
+        return self.snapshot().sources()
 
     def info(self) -> GalleryInfo:
         """What the gallery holds."""
-        return describe(self.path, self._view)
-
-    def find(self, probes: np.ndarray, top: int, head: Head | None) -> Found:
-        with self._searching:
-            view = self._view
-            found = view.enrolled.candidates(probes, top if head is None else max(top, SHORTLIST))
-            if head is not None:
-                found = reordered(found, head, probes, view.enrolled.index, top)
-        rows = found.rows.ravel()
-        members = view.enrolled.members
-        return Found(
-            found,
-            view.identities.take(pa.array(members.codes[rows])),
-            view.template_ids.take(pa.array(rows)).combine_chunks(),
-            members.identities,
-        )
-
-    def templates_of(self, identity: str) -> tuple[list[str], np.ndarray]:
-        code = code_of(self.identity_names, identity, self.path)
-        rows = self.enrolled.members.rows(np.array([code]))[0]
-        return [self.template_ids[int(row)].as_py() for row in rows], self.index.vectors(rows)
-
-    def templates_by_identity(self) -> Iterator[tuple[str, int]]:
-        yield from sorted(zip(self.identity_names.to_pylist(), self.enrolled.members.counts.tolist(), strict=True))
+        return describe(self.path, self.snapshot())

@@ -2,67 +2,54 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from engine.calibration import Calibration
 from engine.chip import ALIGNMENT, CROP_ALIGNMENT
-from engine.decision import accepts, identify_threshold, verify_threshold
 from engine.enrolment import Joining
-from engine.errors import EncoderMismatch, GalleryError, PhotographsError
+from engine.errors import EncoderMismatch, GalleryReplaced, PhotographsError
 from engine.head import Head
+from engine.locks import ThreadLock
 from engine.nameless import without_sources
 from engine.names import name_of
 from engine.provenance import Provenance, require_same
-from engine.results import Results, failed_result, make_results
-from engine.scores import Candidates, Scoring
+from engine.results import Results
+from engine.scores import Scoring
+from engine.snapshot import Snapshot
 from engine.streams import batched
 from engine.templates import Templates
 from engine.verification import Verification
-from indexes.base import distances_to
 
 if TYPE_CHECKING:
-    from engine.embed import Embedder, Outcome
+    from engine.embed import Embedder
     from engine.encoders import Encoder
     from engine.images import LeftOut
 
 # What makes templates of photographs is imported where photographs are met: a question about vectors does without OpenCV.
 
-# The probability from which on a head says "the same".
-_EVEN = 0.5
+Answer = TypeVar("Answer")
 Probes = np.ndarray | Templates | str | Path | Sequence[str | Path | np.ndarray]
 People = Templates | str | Path | Sequence[str | Path | np.ndarray]
 
 
-@dataclass(frozen=True)
-class Found:
-    """The `candidates` of n probes, t of each, and what their `identities` and `template_ids` (n * t,) are called, a probe's
-    behind each other. `identities_enrolled`: the K that they were found among.
+class Recogniser(ABC):
+    """A gallery that can be asked, by any number of threads at once. `path` is what it is called in messages.
+
+    Every call takes one `snapshot` at its beginning, and answers from that alone; what any thread changed through this object
+    before is in it.
     """
 
-    candidates: Candidates
-    identities: pa.Array
-    template_ids: pa.Array
-    identities_enrolled: int
-
-
-class Recogniser(ABC):
-    """A gallery that can be asked. `path` is what it is called in messages, `provenance` how its templates were made."""
-
     path: object
-    provenance: Provenance
 
     def __init__(self) -> None:
         # Those that photographs were embedded with, by what they were loaded with.
         self._encoders: dict[tuple[object, ...], Encoder] = {}
-        self._loading = Lock()
+        self._loading = ThreadLock()
 
     @property
     def address(self) -> str:
@@ -70,50 +57,58 @@ class Recogniser(ABC):
         return str(self.path)
 
     @abstractmethod
+    def snapshot(self) -> Snapshot:
+        """The gallery as it is now; for questions that belong together."""
+
+    @abstractmethod
+    def refresh(self) -> bool:
+        """See what was enrolled, removed, calibrated and replaced since, by any process; whether there was anything."""
+
+    def answered(self, ask: Callable[[Snapshot], Answer], threshold: float | None = None) -> Answer:
+        """What `ask` makes of a snapshot. Where another gallery takes its place meanwhile, it asks again, all of it, of that one,
+        unless a `threshold` was given, and that one scores otherwise.
+        """
+        seen = self.snapshot()
+        try:
+            return ask(seen)
+        except GalleryReplaced:
+            self.refresh()
+            now = self.snapshot()
+            if threshold is not None and now.scoring != seen.scoring:
+                raise
+            return ask(now)
+
     def __len__(self) -> int:
         """How many templates are enrolled."""
+        return self.snapshot().template_count
 
     @property
-    @abstractmethod
     def identity_count(self) -> int:
         """K."""
+        return self.snapshot().identity_count
 
     @property
-    @abstractmethod
+    def provenance(self) -> Provenance:
+        """How its templates were made."""
+        return self.snapshot().provenance
+
+    @property
     def scoring(self) -> Scoring:
         """How it scores."""
+        return self.snapshot().scoring
 
     @property
-    @abstractmethod
     def calibration(self) -> Calibration | None:
         """What the gallery knows of strangers; None where it has too few identities."""
+        return self.snapshot().calibration
 
-    @abstractmethod
-    def find(self, probes: np.ndarray, top: int, head: Head | None) -> Found:
-        """The `top` candidates of each probe (n, d), in the order of their scores, or of a head's."""
-
-    @abstractmethod
-    def templates_of(self, identity: str) -> tuple[list[str], np.ndarray]:
-        """The ids and vectors (m, d) of an identity's templates. Raises `GalleryError` where nobody is called that."""
-
-    @abstractmethod
     def templates_by_identity(self) -> Iterator[tuple[str, int]]:
         """Every identity, in the order of their names, and how many templates it has."""
+        return self.snapshot().templates_by_identity()
 
     def threshold(self, threshold: float | None = None, fpir: float | None = None) -> float:
-        """The largest score that is accepted: the one given, else that of a false-alarm rate, else the default.
-
-        Raises:
-            GalleryError: as `engine.decision.identify_threshold`.
-        """
-        return identify_threshold(
-            threshold,
-            fpir,
-            scoring=self.scoring,
-            calibration=self.calibration,
-            identities=self.identity_count,
-            encoders=self.provenance.threshold,
-        )
+        """As `Snapshot.threshold`, of the gallery as it is now."""
+        return self.snapshot().threshold(threshold, fpir)
 
     def embedder(
         self,
@@ -217,55 +212,21 @@ class Recogniser(ABC):
             if faces is not None:
                 raise PhotographsError(f"faces={faces!r} goes with photographs; the probes are vectors already")
             templates = probes if isinstance(probes, Templates) else Templates.from_vectors(probes)
-            return Results(self.identify_templates(templates, self.threshold(threshold, fpir), top, head))
+            return Results(
+                self.answered(lambda seen: seen.identify(templates, seen.threshold(threshold, fpir), top, head), threshold)
+            )
         from engine.embed import list_photographs
 
         pictures: str | Path | Sequence[str | Path | np.ndarray] = [probes] if isinstance(probes, np.ndarray) else probes
         photographs = list_photographs(pictures, "none")
         embedder = self.embedder(faces, photographs=len(photographs))
-        limit = self.threshold(threshold, fpir)
-        outcomes = embedder.stream(photographs)
-        tables = [self.identify_outcomes(part, embedder, limit, top, head) for part in batched(outcomes, 1024)]
-        return Results(pa.concat_tables(tables))
 
-    def identify_templates(self, probes: Templates, limit: float, top: int, head: Head | None = None) -> pa.Table:
-        """As `identify`, for templates at a threshold that `threshold` gave, as an Arrow table.
+        def identified(seen: Snapshot) -> pa.Table:
+            limit = seen.threshold(threshold, fpir)
+            parts = batched(embedder.stream(photographs), 1024)
+            return pa.concat_tables([seen.identify_outcomes(part, embedder, limit, top, head) for part in parts])
 
-        A probe is called by its source, or else by its template id.
-        """
-        require_same(self.provenance, probes.provenance, str(self.path), "the probe file")
-        if top < 1:
-            raise GalleryError(f"{top} candidates were asked for; expected at least 1")
-        if head is not None:
-            head.check(self.provenance, str(self.path))
-        found = self.find(probes.vectors, top, head)
-        expected = None
-        if self.calibration is not None:
-            expected = self.calibration.expected_false_alarms(found.candidates.scores[:, 0], found.identities_enrolled)
-        return make_results(
-            probes=pc.coalesce(probes.table["source"], probes.table["template_id"]),
-            faces=probes.table["face"],
-            threshold=limit,
-            candidates=found.candidates,
-            identities=found.identities,
-            template_ids=found.template_ids,
-            expected_false_alarms=expected,
-        )
-
-    def identify_outcomes(
-        self, outcomes: Sequence["Outcome"], embedder: "Embedder", limit: float, top: int, head: Head | None = None
-    ) -> pa.Table:
-        """As `identify_templates`, for photographs that were embedded: a failed one has its row where it stood."""
-        from engine.embed import to_batch
-
-        rows = pa.Table.from_batches([to_batch(outcomes, embedder.provenance)])
-        found = self.identify_templates(Templates(rows, embedder.provenance), limit, top, head)
-        tables, at = [], 0
-        for outcome in outcomes:
-            faces = len(outcome.faces)
-            tables.append(found.slice(at, faces) if faces else failed_result(outcome.photograph.source, limit))
-            at += faces
-        return pa.concat_tables(tables) if tables else found
+        return Results(self.answered(identified, threshold))
 
     def verify(
         self,
@@ -297,27 +258,18 @@ class Recogniser(ABC):
         """
         if faces == "all":
             raise PhotographsError("--faces all: verify compares one face; expected largest or none")
-        if head is not None:
-            head.check(self.provenance, str(self.path))
-            if threshold is not None or fmr is not None:
-                raise GalleryError("--head decides by its probability; expected no --threshold and no --fmr beside it")
-        limit = 0.0 if head else verify_threshold(threshold, fmr, self.calibration, self.provenance.threshold)
-        template_ids, vectors = self.templates_of(identity)
-        if isinstance(probe, np.ndarray) and probe.dtype != np.uint8:
-            templates = Templates.from_vectors(probe)
-            require_same(self.provenance, templates.provenance, str(self.path), "the probe")
-            name, vector = "vector", templates.vectors[0]
-        else:
+
+        def verified(seen: Snapshot) -> Verification:
+            claim = seen.claim(identity, threshold, fmr, head)
+            if isinstance(probe, np.ndarray) and probe.dtype != np.uint8:
+                templates = Templates.from_vectors(probe)
+                require_same(seen.provenance, templates.provenance, str(self.path), "the probe")
+                return claim.verified("vector", templates.vectors[0])
             from engine.embed import one_face
 
-            name, vector = one_face(probe, self.embedder(faces, encoder=encoder, weights=weights))
-        distances = distances_to(vector[None], vectors, np.arange(len(vectors))[None])[0]
-        best = int(np.argmin(distances))
-        template_id = template_ids[best]
-        if head is not None:
-            sure = head.probability(float(head.scores(vector[None], vectors).min()))
-            return Verification(name, identity, sure >= _EVEN, float(distances[best]), limit, template_id, sure)
-        return Verification(name, identity, bool(accepts(distances[best], limit)), float(distances[best]), limit, template_id)
+            return claim.verified(*one_face(probe, self.embedder(faces, encoder=encoder, weights=weights)))
+
+        return self.answered(verified)
 
     def _joining(
         self,

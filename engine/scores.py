@@ -112,18 +112,36 @@ class Enrolled:
     def _surroundings(self) -> tuple[Index, Members, np.ndarray]:
         return _known(self.index, self.members, self.counted)
 
-    def _measure(self, density: np.ndarray, rows: np.ndarray) -> None:
-        density[rows] = _densities_of(
-            *self._surroundings, self.index.vectors(rows), self.members.codes[rows], self.scoring.neighbours
-        )
+    @cached_property
+    def _measured(self) -> dict[int, tuple[float, float]]:
+        """What searches measured in passing, by row: any thread may add to it, and each would add the same."""
+        return {}
+
+    def _measure(self, rows: np.ndarray) -> np.ndarray:
+        """The densities (m, 2) of rows (m,) that nobody had measured when the gallery was opened."""
+        measured = self._measured
+        missing = np.array([row for row in rows.tolist() if row not in measured], np.int64)
+        for part in _batches(len(missing)):
+            some = missing[part]
+            found = _densities_of(
+                *self._surroundings, self.index.vectors(some), self.members.codes[some], self.scoring.neighbours
+            )
+            measured.update(zip(some.tolist(), map(tuple, found.tolist()), strict=True))
+        return np.array([measured[row] for row in rows.tolist()], np.float32).reshape(-1, 2)
+
+    def known_densities(self) -> np.ndarray | None:
+        """`density`, with what searches have measured since; None for plain scores."""
+        known, measured = self.density, dict(self._measured)
+        if known is not None and measured:
+            known = np.array(known)
+            known[list(measured)] = list(measured.values())
+        return known
 
     def all_densities(self) -> np.ndarray | None:
         """`density`, with what nobody had measured made up for; None for plain scores."""
         if self.density is not None:
-            missing = np.flatnonzero(np.isnan(self.density[:, 0]))
-            for rows in _batches(len(missing)):
-                self._measure(self.density, missing[rows])
-        return self.density
+            self._measure(np.flatnonzero(np.isnan(self.density[:, 0])))
+        return self.known_densities()
 
     def candidates(self, probes: np.ndarray, top: int, without: np.ndarray | None = None) -> Candidates:
         """The `top` candidates of each probe.
@@ -157,9 +175,9 @@ class Enrolled:
         if self.density is None:
             raise GalleryError("the local score needs the densities of the enrolled templates; build the gallery anew")
         values = self.density[found.rows]
-        if len(unknown := np.unique(found.rows[np.isnan(values[..., 0])])):
-            self._measure(self.density, unknown)
-            values = self.density[found.rows]
+        if (unknown := np.isnan(values[..., 0])).any():
+            rows, back = np.unique(found.rows[unknown], return_inverse=True)
+            values[unknown] = self._measure(rows)[back.ravel()]
         mean, following = np.moveaxis(values, 2, 0)
         if without is None:
             return mean

@@ -9,15 +9,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from engine.by_name import by_name
 from engine.calibration import LEAST_IDENTITIES, Names, calibrate
 from engine.catalogue import put_extended, put_measured
 from engine.enrolment import Enrolment
+from engine.nameless import new_key
 from engine.segments import added_segment, drop_segment, extend, following, seal, segment_files
 from engine.templates import ROW_GROUP, Templates, vectors_of
 from engine.view import View
 from engine.writer import Writer
 from indexes.base import Progress
-from indexes.plan import check_disk, plan
+from indexes.plan import check_disk, fewest, plan
 
 # Up to so many templates all is sealed anew: it takes seconds.
 SMALL = 200_000
@@ -49,7 +51,11 @@ def reseal(view: View, writer: Writer, progress: Progress | None = None) -> None
     catalogue, folder = view.catalogue, writer.folder
     asked, old = catalogue.asked, catalogue.segments[0]
     count = view.enrolled.index.count
-    chosen = plan(count, catalogue.provenance.dim, recall=asked.recall, kind=asked.index, factory=asked.factory)
+    dim = catalogue.provenance.dim
+    # Of too few for the index that was asked for, every vector is searched, until there are enough again.
+    few = count < fewest(asked.index, asked.factory, dim)
+    wanted = ("flat", None) if few else (asked.index, asked.factory)
+    chosen = plan(count, dim, recall=asked.recall, kind=wanted[0], factory=wanted[1])
     check_disk(chosen, folder)
     name = following(old.name)
     everybody = Enrolment(catalogue.provenance, count, (("the gallery", part) for part in stored(view, folder)))
@@ -59,7 +65,8 @@ def reseal(view: View, writer: Writer, progress: Progress | None = None) -> None
     if opened.enrolled.members.identities < LEAST_IDENTITIES:
         calibration = None
     elif calibration is None or calibration.source == "gallery" or calibration.scoring != opened.enrolled.scoring:
-        calibration = calibrate(opened.enrolled, Names(opened.template_ids), progress)
+        people = by_name(opened.enrolled, opened.identities, opened.template_ids)
+        calibration = calibrate(people, Names(opened.template_ids), progress)
     if calibration is not None and calibration is catalogue.calibration:
         calibration = replace(calibration, left_out=())  # it may name people who were removed
     with writer.changing() as database:
@@ -79,7 +86,8 @@ def seal_recent(view: View, writer: Writer) -> None:
 
 def _extend(view: View, writer: Writer) -> None:
     """Put recent templates behind the sealed ones, whose index takes them in its lists. Rows that were removed stay in the files
-    until all is sealed anew, and the calibration follows K by its law.
+    until all is sealed anew, under ids of their own, since whoever took their place has theirs; the calibration follows K by its
+    law.
     """
     old, folder = view.catalogue.segments[0], writer.folder
     sealed = len(view.segment.enrolled.members.codes)
@@ -87,7 +95,7 @@ def _extend(view: View, writer: Writer) -> None:
     density = view.enrolled.all_densities()
     name = following(old.name)
     with added_segment(folder, name):
-        rows = (part.table for part in _sealed(view, folder, kept=None))
+        rows = _unnamed((part.table for part in _sealed(view, folder, kept=None)), view.gone[:sealed])
         new = extend(folder, old, name, rows, recent, None if density is None else density[-len(recent) :])
     with writer.changing() as database:
         put_extended(database, old, new, view.segment.measured)
@@ -113,6 +121,18 @@ def _sealed(view: View, folder: Path, kept: np.ndarray | None) -> Iterator[Templ
             table = table.filter(pa.array(kept[start : start + len(part)]))
         start += len(part)
         yield Templates(_called(table, renamed), made)
+
+
+def _unnamed(tables: Iterator[pa.Table], gone: np.ndarray) -> Iterator[pa.Table]:
+    """The same rows, those that are `gone` bool (n,) under ids that nobody has."""
+    key, start = new_key(), 0
+    for table in tables:
+        leaving = gone[start : start + len(table)]
+        names = pa.array([f"{key}:{start + row}" for row in np.flatnonzero(leaving)], pa.string())
+        ids = pc.replace_with_mask(table["template_id"].combine_chunks(), pa.array(leaving), names)
+        column = table.schema.get_field_index("template_id")
+        yield table.set_column(column, table.schema.field(column), ids)
+        start += len(table)
 
 
 def removed_vectors(view: View) -> np.ndarray:

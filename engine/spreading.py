@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from engine.embed import BATCH, Embedder, Outcome
 from engine.encoders import Encoder
-from engine.errors import OnekError, SpreadError
+from engine.errors import GalleryReplaced, OnekError, SpreadError
 from engine.head import Head
 from engine.labels import Photograph
 from engine.milvus.address import LITE
@@ -42,16 +42,26 @@ class EmbeddingWorker:
 class IdentifyingWorker:
     """Identifies templates; a gallery's sealed vectors are memory-mapped, so that workers of one machine share them."""
 
-    def __init__(self, folder: str, gallery: str, limit: float, top: int, head: Head | None) -> None:
+    def __init__(self, folder: str, gallery: str, edition: str | None, limit: float, top: int, head: Head | None) -> None:
         _work_in(folder)
         from engine.galleries import open_gallery
 
-        self._gallery = open_gallery(gallery)
+        self._seen = open_gallery(gallery).snapshot()
+        self._edition = edition
         self._question = (limit, top, head)
 
     def work(self, probes: Templates) -> pa.Table:
-        """As `Recogniser.identify_templates`."""
-        return self._gallery.identify_templates(probes, *self._question)
+        """As `Snapshot.identify`.
+
+        Raises:
+            GalleryReplaced: the gallery is another than the one that the run began with.
+        """
+        if self._edition not in (None, self._seen.edition):
+            raise GalleryReplaced(
+                f"{self._seen.called} was built, sealed or calibrated anew while it was being searched; nothing was written, "
+                "so run it again"
+            )
+        return self._seen.identify(probes, *self._question)
 
 
 class SpreadEmbedder(Embedder):
@@ -69,16 +79,16 @@ class SpreadEmbedder(Embedder):
 
 
 def spread_identify(
-    workers: "Workers", gallery: str, limit: float, top: int, head: Head | None
+    workers: "Workers", gallery: str, limit: float, top: int, head: Head | None, edition: str | None = None
 ) -> Callable[[Iterable[Templates]], Iterator[pa.Table]]:
-    """What maps `Recogniser.identify_templates` over parts, on workers that open the same gallery.
+    """What maps `Snapshot.identify` over parts, on workers that open the same gallery; of this `edition`, if one is named.
 
     Raises:
         SpreadError: it is in a milvus-lite, which one process at a time may open.
     """
     if gallery.startswith(LITE):
         raise SpreadError(f"{gallery}: one process at a time may open it, so --on ray cannot; serve it with Milvus")
-    return workers.started(IdentifyingWorker, gallery, limit, top, head)
+    return workers.started(IdentifyingWorker, gallery, edition, limit, top, head)
 
 
 class Workers:

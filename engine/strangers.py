@@ -6,6 +6,7 @@ import numpy as np
 
 from engine.candidates import Members
 from engine.scores import LOCAL, PLAIN, Enrolled, densities
+from engine.tail import outliers
 from indexes.base import Progress
 from indexes.flat import Flat
 
@@ -13,8 +14,13 @@ from indexes.flat import Flat
 MOST_SEARCHES, MOST_NESTED = 20_000, 20_000
 # Halvings of K, and the least identities that are worth a subsample; the rate at which scores are compared.
 _HALVINGS, _LEAST_NESTED, _COMPARED = 3, 100, 0.1
-# What the drift is on LFW (K from 400 to 4,000: plain -0.034 to -0.036, local 1.3 to 1.9), and how many identities it is worth.
-_USUAL, _WORTH = {PLAIN: -0.036, LOCAL: 1.5}, 1000
+# How many identities' evidence of the drift the law of chances is worth, and the shares of strangers that it is taken between.
+_WORTH, _BETWEEN = 1000, (0.1, 0.5)
+# Points in fewer than four dimensions move faster than this; where templates seem to, many people are enrolled twice.
+_FASTEST = -0.25
+# What the drift of local scores is in units of that law, at the least: 6 for `sface` on LFW, 20 for `dlib-resnet`. The smaller
+# one is the stricter as a gallery grows.
+_LOCAL = -6
 # Identities whose templates are compared in pairs.
 _MOST_PAIRED = 2000
 
@@ -44,12 +50,15 @@ def left_out_searches(enrolled: Enrolled, most: int = MOST_SEARCHES, seed: int =
 
     Needs one identity more than the score needs, and at least 2.
     """
-    members = enrolled.members
+    chosen, rows = left_out_templates(enrolled.members, most, seed)
+    return search_strangers(enrolled, enrolled.index.vectors(rows), rows, without=chosen, progress=progress)
+
+
+def left_out_templates(members: Members, most: int = MOST_SEARCHES, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Up to `most` identities (n,) and a template (n,) of each, by chance."""
     random = np.random.default_rng(seed)
     chosen = np.sort(random.permutation(members.identities)[:most])
-    own = members.rows(chosen)
-    rows = own[np.arange(len(chosen)), random.integers(0, members.counts[chosen])]
-    return search_strangers(enrolled, enrolled.index.vectors(rows), rows, without=chosen, progress=progress)
+    return chosen, members.rows(chosen)[np.arange(len(chosen)), random.integers(0, members.counts[chosen])]
 
 
 def search_strangers(
@@ -85,21 +94,41 @@ def drift(enrolled: Enrolled, seed: int = 0) -> float:
 
     K is halved up to three times, all identities taking part at each K in galleries beside each other; the logarithm of the
     score that a tenth of strangers reaches is fitted by least squares. The fewer identities there are to see it in, the more
-    weight has what is usual.
+    weight has what the spread of the scores foretells.
     """
-    usual = _USUAL[enrolled.scoring.score]
     whole = np.random.default_rng(seed).permutation(enrolled.members.identities)[:MOST_NESTED]
-    sizes = [size for halving in range(_HALVINGS + 1) if (size := len(whole) >> halving) >= _LEAST_NESTED]
-    if len(sizes) < 2:
-        return usual
-    levels = []
-    for size in sizes:
-        groups = [whole[start : start + size] for start in range(0, len(whole) - size + 1, size)]
-        scores = [left_out_searches(subsample(enrolled, group)).scores for group in groups]
-        levels.append(max(float(np.quantile(np.concatenate(scores), _COMPARED)), 1e-6))
-    seen = float(np.polyfit([enrolled.scoring.growth(size) for size in sizes], np.log(levels), 1)[0])
+    scores = _scores_in_groups(enrolled, whole, len(whole))
+    foretold = _by_chances(scores) * (1 if enrolled.scoring.score == PLAIN else _LOCAL)
+    sizes = [size for halving in range(1, _HALVINGS + 1) if (size := len(whole) >> halving) >= _LEAST_NESTED]
+    if not sizes:
+        return foretold
+    levels = [_level(found) for found in (scores, *(_scores_in_groups(enrolled, whole, size) for size in sizes))]
+    seen = float(np.polyfit([enrolled.scoring.growth(size) for size in (len(whole), *sizes)], np.log(levels), 1)[0])
     weight = len(whole) / (len(whole) + _WORTH)
-    return weight * seen + (1 - weight) * usual
+    return weight * seen + (1 - weight) * foretold
+
+
+def _scores_in_groups(enrolled: Enrolled, whole: np.ndarray, size: int) -> np.ndarray:
+    """Scores of strangers in galleries of `size` identities each, beside each other; without people enrolled twice."""
+    groups = [whole[start : start + size] for start in range(0, len(whole) - size + 1, size)]
+    scores = np.concatenate([left_out_searches(subsample(enrolled, group)).scores for group in groups])
+    return scores[~outliers(scores)]
+
+
+def _by_chances(scores: np.ndarray) -> float:
+    """How the logarithm of plain scores moves with log K if each enrolled identity is a chance of its own.
+
+    Then a share p of strangers reaches at k times K what 1 - (1 - p)^k = P did: the score of the share p moves to where that of
+    -log(1 - p) / k lies now, which two shares of the same scores show.
+    """
+    few, many = _BETWEEN
+    moved = np.log(_level(scores, many)) - np.log(_level(scores, few))
+    return max(float(-moved / (np.log(-np.log1p(-many)) - np.log(-np.log1p(-few)))), _FASTEST)
+
+
+def _level(scores: np.ndarray, share: float = _COMPARED) -> float:
+    """The score that a share of strangers reaches; above 0."""
+    return max(float(np.quantile(scores, share)), 1e-6)
 
 
 def impostor_distances(enrolled: Enrolled, seed: int = 0) -> np.ndarray:

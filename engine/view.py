@@ -1,20 +1,27 @@
 """What a reader of a gallery sees: the sealed segment, the templates enrolled since, without those removed, searched as one."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from engine.calibration import Calibration
 from engine.candidates import Members
 from engine.catalogue import Catalogue, read_catalogue, read_version
-from engine.errors import GalleryError
+from engine.errors import GalleryError, GalleryReplaced
+from engine.head import SHORTLIST, Head, reordered
 from engine.lookup import Lookup
+from engine.provenance import Provenance
 from engine.recent import Recent
 from engine.scores import LOCAL, Enrolled, Scoring
 from engine.segments import OpenSegment, open_segment, read_sources
+from engine.snapshot import Found, Snapshot
 from engine.templates import vectors_of
+from engine.verification import code_of
 from indexes.base import Index
 from indexes.flat import Flat
 from indexes.joined import Joined
@@ -25,18 +32,23 @@ from indexes.without import Without
 _LOOKS = 5
 
 
-@dataclass(frozen=True)
-class View:
-    """A gallery as it was at one moment. `enrolled` numbers the `identities`; `template_ids` (n,) are of its rows.
+@dataclass(frozen=True, eq=False)
+class View(Snapshot):
+    """A gallery in the folder `path` as it was at one moment, called `address`. `enrolled` numbers the `identities`;
+    `template_ids` (n,) are of its rows.
 
     `gone` bool (m,): of the segment's rows and then the `recent` ones, which are no rows of `enrolled`; `segment`
-    holds all its own.
+    holds all its own, and `grown` finds all m rows. `names` and `ids` look up the segment's identities and template ids.
     """
 
+    path: Path
+    address: str
     catalogue: Catalogue
     segment: OpenSegment
     names: Lookup
+    ids: Lookup
     recent: Recent
+    grown: Index
     gone: np.ndarray
     enrolled: Enrolled
     identities: pa.Array
@@ -47,9 +59,80 @@ class View:
         """As `engine.catalogue.read_version`."""
         return _version(self.catalogue)
 
+    @property
+    def called(self) -> str:
+        return self.address
 
-def open_view(path: Path, before: View | None = None) -> View:
-    """Look at a gallery, or look again: what has not changed since `before` is not read again; `before` is of no use then.
+    @property
+    def edition(self) -> str:
+        learnt = self.catalogue.calibration.to_json() if self.catalogue.calibration else ""
+        said = repr((self.catalogue.id, self.catalogue.created, self.catalogue.segments, self.scoring, learnt))
+        return blake2b(said.encode(), digest_size=16).hexdigest()
+
+    @property
+    def provenance(self) -> Provenance:
+        return self.catalogue.provenance
+
+    @property
+    def scoring(self) -> Scoring:
+        return self.enrolled.scoring
+
+    @property
+    def calibration(self) -> Calibration | None:
+        return self.catalogue.calibration
+
+    @property
+    def template_count(self) -> int:
+        return self.enrolled.index.count
+
+    @property
+    def identity_count(self) -> int:
+        return self.enrolled.members.identities
+
+    def find(self, probes: np.ndarray, top: int, head: Head | None) -> Found:
+        found = self.enrolled.candidates(probes, top if head is None else max(top, SHORTLIST))
+        if head is not None:
+            found = reordered(found, head, probes, self.enrolled.index, top)
+        rows, members = found.rows.ravel(), self.enrolled.members
+        return Found(
+            found,
+            self.identities.take(pa.array(members.codes[rows])),
+            self.template_ids.take(pa.array(rows)).combine_chunks(),
+            members.identities,
+        )
+
+    def templates_of(self, identity: str) -> tuple[list[str], np.ndarray]:
+        code = code_of(self.identities, identity, self.called)
+        rows = self.enrolled.members.rows(np.array([code]))[0]
+        return [self.template_ids[int(row)].as_py() for row in rows], self.enrolled.index.vectors(rows)
+
+    def templates_by_identity(self) -> Iterator[tuple[str, int]]:
+        yield from sorted(zip(self.identities.to_pylist(), self.enrolled.members.counts.tolist(), strict=True))
+
+    def sources(self) -> pa.ChunkedArray:
+        """Where each row of `enrolled` came from; nulls where nobody said. Read from disk.
+
+        Raises:
+            GalleryReplaced: the segment is not there any more.
+        """
+        (segment,) = self.catalogue.segments
+        try:
+            sealed = read_sources(self.path, segment)
+        except GalleryError:
+            self._require_there()
+            raise
+        self._require_there()
+        sources = pa.chunked_array([*sealed.chunks, *self.recent.table["source"].chunks], pa.string())
+        return sources.filter(pa.array(~self.gone)) if self.gone.any() else sources
+
+    def _require_there(self) -> None:
+        now = read_catalogue(self.path)
+        if (now.id, now.segments) != (self.catalogue.id, self.catalogue.segments):
+            raise GalleryReplaced(f"{self.called} was built or sealed anew while it was being read; ask again")
+
+
+def open_view(path: Path, before: View | None = None, address: str | None = None) -> View:
+    """Look at a gallery, or look again: what has not changed since `before` is not read again. `address`: what it is called.
 
     Raises:
         GalleryError: it is none, is damaged, or was written by a newer onek.
@@ -61,18 +144,11 @@ def open_view(path: Path, before: View | None = None) -> View:
         if before is not None and (catalogue.id != before.catalogue.id or catalogue.segments != before.catalogue.segments):
             before, catalogue = None, read_catalogue(path)
         try:
-            return _view(path, catalogue, before)
+            return _view(path, address or str(path), catalogue, before)
         except GalleryError:
             if look == _LOOKS - 1 or read_version(path) == _version(catalogue):
                 raise
     raise AssertionError
-
-
-def sources_of(view: View, path: Path) -> pa.ChunkedArray:
-    """Where each row of `enrolled` came from; nulls where nobody said. Read from disk."""
-    sealed = read_sources(path, view.catalogue.segments[0])
-    sources = pa.chunked_array([*sealed.chunks, *view.recent.table["source"].chunks], pa.string())
-    return sources.filter(pa.array(~view.gone)) if view.gone.any() else sources
 
 
 def _version(catalogue: Catalogue) -> tuple[str, int]:
@@ -83,7 +159,7 @@ def _last(before: View | None) -> int:
     return int(before.recent.numbers[-1]) if before is not None and len(before.recent.numbers) else 0
 
 
-def _view(path: Path, catalogue: Catalogue, before: View | None) -> View:
+def _view(path: Path, address: str, catalogue: Catalogue, before: View | None) -> View:
     changes = catalogue.changes
     if changes is None or len(catalogue.segments) != 1:
         raise GalleryError(f"{path}: its catalogue names {len(catalogue.segments)} segments, expected 1; build it anew")
@@ -94,6 +170,7 @@ def _view(path: Path, catalogue: Catalogue, before: View | None) -> View:
             f"{path}: the index holds {segment.index.dim} dimensions, the catalogue says {catalogue.provenance.dim}"
         )
     names = before.names if before is not None else Lookup(segment.identities)
+    ids = before.ids if before is not None else Lookup(segment.template_ids)
     recent, new = changes.recent, changes.recent
     if before is not None:
         recent = Recent(np.concatenate([before.recent.numbers, new.numbers]), pa.concat_tables([before.recent.table, new.table]))
@@ -108,17 +185,16 @@ def _view(path: Path, catalogue: Catalogue, before: View | None) -> View:
         raise GalleryError(f"{path}: everybody was removed from it; build it anew")
     codes, identities = _codes(segment, names, recent, changes.renamed)
     present = np.bincount(codes[~gone], minlength=len(identities)) > 0
-    enrolled = _enrolled(segment, recent, new, gone, codes, present, catalogue.scoring)
+    grown = _grown(segment.index if before is None else before.grown, new)
+    enrolled = _enrolled(segment, grown, before, gone, codes, present, catalogue.scoring)
     if not present.all():
         identities = identities.filter(pa.array(present))
-    if before is not None and before.enrolled.density is not None and enrolled.density is not None:
-        _keep_densities(before, enrolled.density, gone)
     template_ids = segment.template_ids
     if len(recent.numbers):
         template_ids = pa.chunked_array([*template_ids.chunks, *recent.table["template_id"].chunks])
     if gone.any():
         template_ids = template_ids.filter(pa.array(~gone))
-    return View(catalogue, segment, names, recent, gone, enrolled, identities, template_ids)
+    return View(path, address, catalogue, segment, names, ids, recent, grown, gone, enrolled, identities, template_ids)
 
 
 def _codes(segment: OpenSegment, names: Lookup, recent: Recent, renamed: dict[str, str]) -> tuple[np.ndarray, pa.Array]:
@@ -146,21 +222,34 @@ def _chunks(recent: Recent) -> list[pa.Array]:
     return list(recent.table["identity"].chunks)
 
 
+def _grown(before: Index, new: Recent) -> Index:
+    """An index with new rows behind those that it had; the one before stays what it is."""
+    if not len(new.numbers):
+        return before
+    vectors = vectors_of(new.table)
+    if isinstance(before, Shortlisted):
+        # Beside a large segment an exhaustive search of what is recent would cost more than a few more rows in lists.
+        return before.with_more(vectors)
+    if isinstance(before, Joined):
+        sealed, recent = before.parts
+        return Joined([sealed, Flat.build(np.concatenate([recent.vectors(np.arange(recent.count)), vectors]))])
+    return Joined([before, Flat.build(vectors)])
+
+
 def _enrolled(
-    segment: OpenSegment, recent: Recent, new: Recent, gone: np.ndarray, codes: np.ndarray, present: np.ndarray, scoring: Scoring
+    segment: OpenSegment,
+    grown: Index,
+    before: View | None,
+    gone: np.ndarray,
+    codes: np.ndarray,
+    present: np.ndarray,
+    scoring: Scoring,
 ) -> Enrolled:
-    """Rows that are not `gone`, of identities that are `present`."""
-    index: Index = segment.index
-    sealed = segment.enrolled.members
+    """Rows of `grown` that are not `gone`, of identities that are `present`."""
+    sealed, index = segment.enrolled.members, grown
     density = segment.enrolled.density
-    if len(recent.numbers):
-        if not isinstance(index, Shortlisted):
-            index = Joined([index, Flat.build(vectors_of(recent.table))])
-        elif len(new.numbers):
-            # Beside a large segment a second search would cost more than a few more rows in its lists.
-            index.add(vectors_of(new.table))
-        if density is not None:
-            density = np.concatenate([density, np.full((len(recent.numbers), 2), np.nan, np.float32)])
+    if density is not None and len(gone) > len(sealed.codes):
+        density = np.concatenate([density, _densities_known(before, len(gone) - len(sealed.codes))])
     # Densities were measured among identities of the segment: those who joined since were counted in none.
     counted = np.zeros(len(present), bool)
     counted[codes[: len(sealed.codes)][segment.enrolled.counted[sealed.codes]]] = True
@@ -172,14 +261,11 @@ def _enrolled(
     return Enrolled(index, Members(codes), scoring, density, counted if scoring.score == LOCAL else None)
 
 
-def _keep_densities(before: View, density: np.ndarray, gone: np.ndarray) -> None:
-    """Those that were measured in passing, of recent templates."""
-    sealed, known = len(before.segment.enrolled.members.codes), len(before.gone)
-    if known == sealed:
-        return
-    old = np.full((known - sealed, 2), np.nan, np.float32)
-    if before.enrolled.density is not None:
-        old[~before.gone[sealed:]] = before.enrolled.density[(~before.gone[:sealed]).sum() :]
-    start = int((~gone[:sealed]).sum())
-    kept = old[~gone[sealed:known]]
-    density[start : start + len(kept)] = kept
+def _densities_known(before: View | None, recent: int) -> np.ndarray:
+    """The densities (recent, 2) of recent templates: those that a search before measured in passing, else NaN."""
+    known = np.full((recent, 2), np.nan, np.float32)
+    if before is not None and (densities := before.enrolled.known_densities()) is not None:
+        sealed = len(before.segment.enrolled.members.codes)
+        live = np.flatnonzero(~before.gone[sealed:])
+        known[live] = densities[len(densities) - len(live) :]
+    return known

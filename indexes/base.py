@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 import faiss
 import numpy as np
 
+import indexes.threads  # noqa: F401 - what a child process that was forked must be told
 from indexes.errors import IndexUnsupported, VectorsError
 
 # FAISS's own types do not list all that it has.

@@ -17,10 +17,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import faiss
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from indexes.axes import principal_axes, sample_rows
 from indexes.base import BATCH, Neighbours, distances_to, nearest_of
+from indexes.threads import one_blas_thread_each
 
 # The first axes that hold this share of the variance make the bound; more than this share of the dimensions is not worth it.
 _VARIANCE, _DIMENSIONS = 0.96, 0.6
@@ -55,7 +55,7 @@ class Bounds:
     def search(self, probes: np.ndarray, k: int) -> Neighbours:
         """The k nearest of each probe (n, d), exactly; one thread, with products of its own, for each part of the probes."""
         threads = max(1, min(faiss.omp_get_max_threads(), len(probes) // _LEAST))
-        with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
+        with one_blas_thread_each(), ThreadPoolExecutor(threads) as pool:
             parts = list(pool.map(lambda part: self._search(part, k), np.array_split(probes, threads)))
         return Neighbours(np.concatenate([part.rows for part in parts]), np.concatenate([part.distances for part in parts]))
 

@@ -43,9 +43,9 @@ class Flat(Index):
 
     def _search(self, probes: np.ndarray, k: int) -> Neighbours:
         if len(probes) >= _FEW_PROBES and self.count >= _FEW_VECTORS and k <= _MANY_NEIGHBOURS:
-            self._bounds = self._bounds or Bounds(self._vectors)
-            if self._bounds.exclude:
-                return self._bounds.search(probes, k)
+            bounds = self._bounds = self._bounds or Bounds(self._vectors)
+            if bounds.exclude:
+                return bounds.search(probes, k)
         _, rows = faiss.knn(probes, self._vectors, k)
         return nearest_of(rows, distances_to(probes, self._vectors, rows), k)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
+import faiss
 import psutil
 from humanfriendly import format_size
 
@@ -123,6 +124,14 @@ def _choice(count: int, dim: int, budget: int, recall: float) -> tuple[str, str]
     if count <= _NO_LISTS:
         return "flat-codes", f"up to {_NO_LISTS:,} vectors every code is looked at: lists would cost more than they save"
     return "ivf", f"above {_NO_LISTS:,} vectors lists pay, and the full vectors fit in {_size(budget)}"
+
+
+def fewest(kind: str | None, factory: str | None, dim: int) -> int:
+    """The least number of vectors that such an index is made of. Raises `IndexUnsupported` where FAISS knows no such string."""
+    if factory:
+        lists = faiss.try_extract_index_ivf(made(factory, dim))
+        return int(lists.nlist) if lists is not None else 1
+    return int(getattr(KINDS[kind], "least", 1)) if kind else 1
 
 
 def needed_memory(kind: str, count: int, dim: int) -> int:

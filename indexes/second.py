@@ -6,7 +6,7 @@ import numpy as np
 _WITHIN_SHARE = 0.26
 # Second photographs are some much like the first and some not at all: what the logarithm of the noise's length varies by on LFW,
 # beside a normal's own variation.
-_UNEVEN = 0.11
+_UNEVEN = 0.16
 # An identity's own part of a direction is never less than this, or probes would be strangers.
 _LEAST_OWN = 0.05
 

@@ -1,5 +1,6 @@
 """What all approximate kinds share: a FAISS index finds a shortlist, the full vectors give its exact order and distances."""
 
+import copy
 from abc import abstractmethod
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -38,6 +39,8 @@ class Shortlisted(Index):
     def __init__(self, index: Any, vectors: np.ndarray, effort: Effort) -> None:
         super().__init__(vectors)
         self._added = np.empty((0, self.dim), np.float32)
+        # An index of its own, with the same centres and codes, for what joined a copy that is searched already.
+        self._tail: Any = None
         self._index = index
         self.effort = effort
 
@@ -74,15 +77,37 @@ class Shortlisted(Index):
         return float(faiss.downcast_index(self._index.index).sa_code_size())
 
     def shortlist(self, probes: np.ndarray, size: int) -> np.ndarray:
-        """Rows (n, size) that the first step gives for checked probes, most likely first; -1 behind the last one."""
-        return self._index.search(probes, size)[1]
+        """Rows (n, size or more) that the first step gives for checked probes, in no order; -1 where there are no more."""
+        rows = self._index.search(probes, size)[1]
+        if self._tail is None:
+            return rows
+        tail = self._tail.search(probes, min(size, self._tail.ntotal))[1]
+        return np.hstack([rows, np.where(tail < 0, -1, tail + self._index.ntotal)])
 
     @property
     def count(self) -> int:
         return len(self._vectors) + len(self._added)
 
+    def with_more(self, vectors: np.ndarray) -> Self:
+        """The same index with vectors (n, d) behind its own, found by the centres and codes that it has. This one stays as it is,
+        so that others may search it all the while; both share what they have in common.
+
+        Raises:
+            VectorsError: as `add`.
+        """
+        vectors = checked(vectors, self.dim, "vectors")
+        more = copy.copy(self)
+        more._added = np.concatenate([self._added, vectors])
+        more._tail = faiss.clone_index(self._index if self._tail is None else self._tail)
+        if self._tail is None:
+            more._tail.reset()
+        more._tail.add(vectors)
+        return more
+
     def add(self, vectors: np.ndarray) -> None:
-        """Append vectors (n, d), kept in memory until `settle`; codes and lists stay those that were learnt."""
+        """Append vectors (n, d), kept in memory until `settle`; codes and lists stay those that were learnt. Nobody may search at
+        that moment: see `with_more`.
+        """
         vectors = checked(vectors, self.dim, "vectors")
         self._index.add(vectors)
         self._added = np.concatenate([self._added, vectors])

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
+import faiss
 import numpy as np
 import pytest
 from pyarrow import fs
@@ -37,6 +38,15 @@ def sface() -> Encoder:
 @pytest.fixture(scope="session")
 def dlib_resnet() -> Encoder:
     return load_encoder("dlib-resnet")
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Indexes search with one thread: of a few hundred vectors, threads cost more than they save."""
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    yield
+    faiss.omp_set_num_threads(before)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+from engine.by_name import by_name
 from engine.calibration import Calibration, Names, calibration_of, require_calibratable, require_strangers
 from engine.candidates import Members
 from engine.milvus.catalogue import Catalogue
@@ -12,7 +13,7 @@ from engine.milvus.client import Client, Row
 from engine.milvus.collection import ENTITY, WHOLE, put, vectors_in
 from engine.milvus.part import Shortlister, Size
 from engine.scores import Enrolled
-from engine.strangers import MOST_SEARCHES, Searches
+from engine.strangers import MOST_SEARCHES, Searches, left_out_templates
 from engine.streams import batched
 from engine.templates import Templates
 from indexes.base import Progress
@@ -38,9 +39,7 @@ def calibrated(
     members = sample.members
     if strangers is None:
         require_calibratable(size.identities, catalogue.scoring)
-        random = np.random.default_rng(0)
-        own = members.rows(np.arange(members.identities))
-        rows = own[np.arange(members.identities), random.integers(0, members.counts)]
+        rows = left_out_templates(members)[1]
         found, names = _search(shortlister, size, sample.index.vectors(rows), [people[row] for row in rows], progress)
         return calibration_of(sample, found.of(rows), "gallery", 2, names, Names(ids), size.identities)
     require_strangers(len(strangers), size.identities, catalogue.scoring)
@@ -74,9 +73,11 @@ def _sample(client: Client, catalogue: Catalogue, size: Size) -> tuple[Enrolled,
     where = "" if share == 1 else f'person < "{int(share * 16**8):08x}"'
     rows = list(client.rows(catalogue.collection, where, ENTITY))
     people = [row["person"] for row in rows]
-    codes = np.unique(people, return_inverse=True)[1]
+    _, first, codes = np.unique(people, return_index=True, return_inverse=True)
+    names = pa.array([rows[at]["identity"] for at in first], pa.string())
+    template_ids = pa.chunked_array([pa.array([row["template_id"] for row in rows], pa.string())])
     sample = Enrolled(Flat.build(vectors_in(rows, catalogue.provenance.dim)), Members(codes), catalogue.scoring)
-    return sample, pa.chunked_array([pa.array([row["template_id"] for row in rows], pa.string())]), people
+    return by_name(sample, names, template_ids), template_ids, people
 
 
 def _search(

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 from engine.calibration import Calibration
-from engine.errors import GalleryError
+from engine.errors import GalleryError, GalleryReplaced
 from engine.milvus.client import Client
 from engine.milvus.collection import IndexKind
 from engine.plain import from_plain
@@ -96,27 +96,40 @@ def read(client: Client) -> Catalogue:
     if text is None:
         raise GalleryError(f"{address} was never finished: its build was cut off; build it again with --overwrite")
     try:
-        said = json.loads(text)
-        if said["format"] != FORMAT:
-            raise GalleryError(f"{address} has the format {said['format']}; this onek reads {FORMAT}, so take a newer onek")
-        return Catalogue(
-            collection=said["collection"],
-            created=said["created"],
-            provenance=from_plain(Provenance, said["provenance"]),
-            scoring=from_plain(Scoring, said["scoring"]),
-            kind=IndexKind(**said["kind"]),
-            effort=said["effort"],
-            recall=said["recall"],
-            calibration=_calibration(client, said),
-            version=said["version"],
-        )
+        return _parsed(client, text)
     except (ValueError, KeyError, TypeError) as error:
+        if _get(client, _HEAD) != text:  # somebody wrote it anew, and took the former calibration away
+            return read(client)
         raise GalleryError(f"{address}: its catalogue is damaged ({error}); build it again with --overwrite") from error
 
 
-def with_calibration(client: Client, calibration: Calibration) -> None:
-    """Keep another calibration."""
-    write(client, replace(read(client), calibration=calibration))
+def _parsed(client: Client, text: str) -> Catalogue:
+    said = json.loads(text)
+    if said["format"] != FORMAT:
+        raise GalleryError(f"{client.address} has the format {said['format']}; this onek reads {FORMAT}, so take a newer onek")
+    return Catalogue(
+        collection=said["collection"],
+        created=said["created"],
+        provenance=from_plain(Provenance, said["provenance"]),
+        scoring=from_plain(Scoring, said["scoring"]),
+        kind=IndexKind(**said["kind"]),
+        effort=said["effort"],
+        recall=said["recall"],
+        calibration=_calibration(client, said),
+        version=said["version"],
+    )
+
+
+def with_calibration(client: Client, catalogue: Catalogue, calibration: Calibration) -> None:
+    """Keep another calibration, which was learnt from the gallery that a catalogue is of.
+
+    Raises:
+        GalleryReplaced: another gallery has taken its place.
+    """
+    now = read(client)
+    if now.collection != catalogue.collection:
+        raise GalleryReplaced(f"{client.address} was built anew by somebody else while it was calibrated; calibrate it again")
+    write(client, replace(now, calibration=calibration))
 
 
 def _calibration(client: Client, said: dict[str, Any]) -> Calibration | None:

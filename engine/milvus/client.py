@@ -44,6 +44,7 @@ class Client:
     def __init__(self, address: Address, seconds: float = SECONDS) -> None:
         self.address = address
         self._seconds = seconds
+        self._process = os.getpid()
         os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
         try:
             import pymilvus
@@ -70,6 +71,11 @@ class Client:
 
     def call(self, name: str, *args: Any, seconds: float | None = None, **values: Any) -> Any:
         """Call a method of `MilvusClient`."""
+        if self._process != os.getpid():
+            raise GalleryError(
+                f"{self.address} was opened before this process was forked, and a connection does not outlive that: open it in "
+                "each process, and start these by multiprocessing's spawn or forkserver"
+            )
         try:
             return getattr(self._client, name)(*args, timeout=seconds or self._seconds, **values)
         except self._errors as error:

@@ -1,10 +1,11 @@
 """A gallery whose templates live in Milvus: every verb of a gallery in a folder, and the same decisions."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.calibration import LEAST_IDENTITIES, Calibration
@@ -12,29 +13,26 @@ from engine.changes import Enrolled as Enrolment
 from engine.changes import require_words, undisputed
 from engine.enrolment import require_joinable
 from engine.errors import GalleryError, TemplatesError
-from engine.head import SHORTLIST, Head, reordered
 from engine.matching import NOT_LOOKED, matches_of
 from engine.milvus import catalogue as catalogues
 from engine.milvus.address import Address
 from engine.milvus.calibrating import calibrated, measured, remeasure
-from engine.milvus.client import LONG, Client, Row, key_of, one_of
-from engine.milvus.collection import UNMEASURED, WHOLE, longest_text, put, rows_of, vectors_in
+from engine.milvus.client import Client, Row, key_of, one_of
+from engine.milvus.collection import UNMEASURED, WHOLE, longest_text, put, rows_of
 from engine.milvus.info import MilvusInfo, describe
-from engine.milvus.part import Shortlister, Size
+from engine.milvus.snapshot import PROBES, MilvusSnapshot, look, measured_size
 from engine.names import each_of, name_of, spellings
+from engine.newest import Newest
 from engine.provenance import require_same
-from engine.recogniser import Found, People, Recogniser
-from engine.scores import LOCAL, Candidates, Scoring
+from engine.recogniser import People, Recogniser
+from engine.scores import LOCAL
 from engine.sealing import PART, SMALL
-from engine.streams import batched, map_ahead
+from engine.streams import batched
 from engine.templates import Templates
 from indexes.base import Progress
 
 if TYPE_CHECKING:
     from engine.images import LeftOut
-
-# Probes of one search.
-_PROBES = 1024
 
 
 class MilvusGallery(Recogniser):
@@ -48,7 +46,7 @@ class MilvusGallery(Recogniser):
         super().__init__()
         self.path: Address = client.address
         self._client = client
-        self._look()
+        self._newest = Newest(look(client), lambda _: look(client))
 
     @classmethod
     def open(cls, address: Address) -> "MilvusGallery":
@@ -67,108 +65,39 @@ class MilvusGallery(Recogniser):
     @property
     def catalogue(self) -> catalogues.Catalogue:
         """What it knows of itself."""
-        return self._catalogue
+        return self.snapshot().catalogue
 
-    def _look(self) -> None:
-        self._catalogue = catalogues.read(self._client)
-        self.provenance = self._catalogue.provenance
-        self._collection = self._catalogue.collection
-        self._client.call("load_collection", self._collection, seconds=LONG)
-        self._shortlister = Shortlister(self._client, self._catalogue)
-        self._measure()
-
-    def _measure(self) -> None:
-        self._size = Size(self._client.count(self._collection), self._client.count(self._collection, "first == true"))
+    def snapshot(self) -> MilvusSnapshot:
+        return self._newest.current()
 
     def refresh(self) -> bool:
         """See what was enrolled, removed and calibrated since, by any process; whether there was anything."""
-        before = (self._catalogue.version, self._size)
-        self._look()
-        return before != (self._catalogue.version, self._size)
-
-    def __len__(self) -> int:
-        return self._size.templates
-
-    @property
-    def identity_count(self) -> int:
-        return self._size.identities
-
-    @property
-    def scoring(self) -> Scoring:
-        return self._catalogue.scoring
-
-    @property
-    def calibration(self) -> Calibration | None:
-        return self._catalogue.calibration
+        before, now = self._newest.last, self._newest.looked()
+        return (before.edition, before.size) != (now.edition, now.size)
 
     def info(self) -> MilvusInfo:
         """What the gallery holds."""
-        return describe(self._client, self._catalogue, self._size)
-
-    def find(self, probes: np.ndarray, top: int, head: Head | None) -> Found:
-        before = self._collection
-        try:
-            return self._found(probes, top, head)
-        except GalleryError:
-            self._look()
-            if self._collection == before:
-                raise
-        # Somebody has put another gallery in its place.
-        return self._found(probes, top, head)
-
-    def _found(self, probes: np.ndarray, top: int, head: Head | None) -> Found:
-        wanted = top if head is None else max(top, SHORTLIST)
-        # Milvus looks for the next probes while the engine scores these.
-        starts = range(0, max(len(probes), 1), _PROBES)
-        found = list(map_ahead(lambda start: self._find(probes[start : start + _PROBES], wanted, top, head), starts))
-        if len(found) == 1:
-            return found[0]
-        fewest = min(each.candidates.rows.shape[1] for each in found)
-        rows, distances, scores = (
-            np.concatenate([getattr(each.candidates, name)[:, :fewest] for each in found])
-            for name in ("rows", "distances", "scores")
-        )
-        identities, template_ids = (
-            pa.concat_arrays([_first_columns(getattr(each, name), each.candidates.rows.shape, fewest) for each in found])
-            for name in ("identities", "template_ids")
-        )
-        return Found(Candidates(rows, distances, scores), identities, template_ids, self._size.identities)
-
-    def _find(self, probes: np.ndarray, wanted: int, top: int, head: Head | None) -> Found:
-        part = self._shortlister.shortlist(probes, max(wanted, self.scoring.shortlist), self._size)
-        found = part.enrolled.scored(probes, part.nearest, wanted)
-        if head is not None:
-            found = reordered(found, head, probes, part.enrolled.index, top)
-        rows = found.rows.ravel()
-        codes = part.enrolled.members.codes[rows]
-        return Found(found, part.identities.take(pa.array(codes)), part.template_ids.take(pa.array(rows)), self._size.identities)
-
-    def templates_of(self, identity: str) -> tuple[list[str], np.ndarray]:
-        keys = [key_of(name) for name in spellings(identity)]
-        rows = list(self._client.rows_in(self._collection, "person", keys, ("template_id", "vector")))
-        if not rows:
-            raise GalleryError(f"nobody called {identity} is enrolled in {self.path}.")
-        return [row["template_id"] for row in rows], vectors_in(rows, self.provenance.dim)
-
-    def templates_by_identity(self) -> Iterator[tuple[str, int]]:
-        counts: dict[str, int] = {}
-        for row in self._client.rows(self._collection, "", ("identity",)):
-            counts[row["identity"]] = counts.get(row["identity"], 0) + 1
-        yield from sorted(counts.items())
+        seen = self.snapshot()
+        return describe(self._client, seen.catalogue, seen.size)
 
     def calibrate(self, strangers: Templates | None = None, progress: Progress | None = None) -> Calibration:
         """As `Gallery.calibrate`: Milvus is searched for a sample of the enrolled, each left out exactly, or for strangers.
 
         Densities of a gallery of up to 200,000 templates are measured anew first, among all who are enrolled now.
         """
-        if strangers is not None:
-            require_same(self.provenance, strangers.provenance, str(self.path), "the strangers")
-            self._refuse_enrolled(strangers)
-        if self.scoring.score == LOCAL and self._size.templates <= SMALL:
-            remeasure(self._client, self._collection, self._shortlister, self._size, progress)
-        made = calibrated(self._client, self._catalogue, self._shortlister, self._size, strangers, progress)
-        catalogues.with_calibration(self._client, made)
-        self.refresh()
+        with self._writing() as seen:
+            if strangers is not None:
+                require_same(seen.provenance, strangers.provenance, str(self.path), "the strangers")
+                self._refuse_enrolled(seen, strangers)
+            return self._calibrate(seen, strangers, progress)
+
+    def _calibrate(
+        self, seen: MilvusSnapshot, strangers: Templates | None = None, progress: Progress | None = None
+    ) -> Calibration:
+        if seen.scoring.score == LOCAL and seen.size.templates <= SMALL:
+            remeasure(self._client, seen.collection, seen.shortlister, seen.size, progress)
+        made = calibrated(self._client, seen.catalogue, seen.shortlister, seen.size, strangers, progress)
+        catalogues.with_calibration(self._client, seen.catalogue, made)
         return made
 
     def enroll(
@@ -189,42 +118,49 @@ class MilvusGallery(Recogniser):
         """
         require_words(on_duplicate, on_match)
         joining = self._joining(people, identity, faces, sources, left_out)
-        templates = joining.templates
-        if joining.problems and not len(templates):
+        if joining.problems and not len(joining.templates):
             return Enrolment(0, 0, 0).of(joining, NOT_LOOKED)
-        self._check(templates)
-        matches = matches_of(self, templates, on_match)
+        with self._writing() as seen:
+            self._check(seen, joining.templates)
+            matches = matches_of(self, joining.templates, on_match)
+            done = self._enroll(seen, joining.templates, on_duplicate)
+        return done.of(joining, matches)
+
+    def _enroll(self, seen: MilvusSnapshot, templates: Templates, on_duplicate: str) -> Enrolment:
         keys = [key_of(template_id) for template_id in templates.table["template_id"].to_pylist()]
         fields = ("template_id", "person", "identity")
-        there = list(self._client.rows_in(self._collection, "key", keys, fields))
+        there = list(self._client.rows_in(seen.collection, "key", keys, fields))
         known = {row["key"]: row["person"] for row in there}
         table = undisputed(templates.table, {row["template_id"]: row["identity"] for row in there}, on_duplicate)
         people_of = [key_of(name) for name in table["identity"].to_pylist()]
         counted = dict.fromkeys(people_of, False)
         enrolled = set()
-        for row in self._client.rows_in(self._collection, "person", people_of, ("person", "counted")):
+        for row in self._client.rows_in(seen.collection, "person", people_of, ("person", "counted")):
             enrolled.add(row["person"])
             counted[row["person"]] |= row["counted"]
         first = np.zeros(len(people_of), bool)
         first[np.unique(people_of, return_index=True)[1]] = True
         first &= np.array([person not in enrolled for person in people_of], bool)
         rows = rows_of(table, None, np.array([counted[person] for person in people_of], bool), first)
-        put(self._client, self._collection, rows)
-        self._settle(enrolled | set(known.values()))
-        self._measure()
-        self._densities(keys)
-        self._follow()
+        put(self._client, seen.collection, rows)
+        self._settle(seen, enrolled | set(known.values()))
+        seen = self._measured(seen)
+        self._densities(seen, keys)
+        self._follow(seen)
         skipped = len(templates) - len(table)
-        return Enrolment(len(table), len(known) - skipped, skipped).of(joining, matches)
+        return Enrolment(len(table), len(known) - skipped, skipped)
 
     def remove(self, identities: str | Sequence[str] = (), *, templates: str | Sequence[str] = (), wait: float = 0) -> int:  # noqa: ARG002
         """As `Gallery.remove`; Milvus erases the bytes when it compacts."""
-        names, templates = each_of(identities), each_of(templates)
-        spelt = {name: {key_of(each) for each in spellings(name)} for name in names}
+        with self._writing() as seen:
+            return self._remove(seen, each_of(identities), each_of(templates))
+
+    def _remove(self, seen: MilvusSnapshot, identities: list[str], templates: list[str]) -> int:
+        spelt = {name: {key_of(each) for each in spellings(name)} for name in identities}
         people, keys = [key for each in spelt.values() for key in each], [key_of(name) for name in templates]
-        leaving = {row["key"]: row["person"] for row in self._client.rows_in(self._collection, "key", keys, ("person",))}
+        leaving = {row["key"]: row["person"] for row in self._client.rows_in(seen.collection, "key", keys, ("person",))}
         unknown = [name for name, key in zip(templates, keys, strict=True) if key not in leaving]
-        theirs = list(self._client.rows_in(self._collection, "person", people, ("person",)))
+        theirs = list(self._client.rows_in(seen.collection, "person", people, ("person",)))
         present = {row["person"] for row in theirs}
         unknown = [name for name, theirs in spelt.items() if not theirs & present] + unknown
         if unknown:
@@ -232,84 +168,99 @@ class MilvusGallery(Recogniser):
             raise GalleryError(f"{unknown[0]} is not enrolled in {self.path}{more}; nothing was removed")
         touched = set(leaving.values()) - present
         leaving |= {row["key"]: row["person"] for row in theirs}
-        self._measure()
-        if len(leaving) >= self._size.templates:
+        if len(leaving) >= self._measured(seen).size.templates:
             raise GalleryError(f"nobody would be left in {self.path}; drop the collections instead")
         ordered = sorted(leaving)
         for start in range(0, len(ordered), 1000):
-            self._client.call("delete", self._collection, filter=one_of("key", ordered[start : start + 1000]))
-        self._settle(touched)
-        self._measure()
-        self._follow()
+            self._client.call("delete", seen.collection, filter=one_of("key", ordered[start : start + 1000]))
+        self._settle(seen, touched)
+        self._follow(self._measured(seen))
         return len(leaving)
 
     def rename(self, old: str, new: str, *, merge: bool = False, wait: float = 0) -> int:  # noqa: ARG002
         """As `Gallery.rename`."""
         new = name_of(new, "the new name")
+        with self._writing() as seen:
+            return self._rename(seen, old, new, merge)
+
+    def _rename(self, seen: MilvusSnapshot, old: str, new: str, merge: bool) -> int:
         mine, theirs = ([key_of(each) for each in spellings(name)] for name in (old, new))
-        rows = list(self._client.rows_in(self._collection, "person", mine, WHOLE))
+        rows = list(self._client.rows_in(seen.collection, "person", mine, WHOLE))
         if not rows:
             raise GalleryError(f"nobody called {old} is enrolled in {self.path}")
         if old == new and {row["identity"] for row in rows} == {new}:
             return len(rows)
         others = [key for key in theirs if key not in mine]
-        if not merge and others and self._client.count(self._collection, one_of("person", others)):
+        if not merge and others and self._client.count(seen.collection, one_of("person", others)):
             raise GalleryError(f"{new} is enrolled in {self.path} already; pass --merge to make one identity of both")
-        put(self._client, self._collection, [{**row, "identity": new, "person": key_of(new)} for row in rows])
-        self._settle({key_of(new)})
-        self._measure()
+        put(self._client, seen.collection, [{**row, "identity": new, "person": key_of(new)} for row in rows])
+        self._settle(seen, {key_of(new)})
         return len(rows)
 
     def close(self) -> None:
         """Let go of Milvus; the gallery is of no use then."""
         self._client.close()
 
-    def _check(self, templates: Templates) -> None:
-        require_joinable(templates, self.provenance, str(self.path))
+    @contextmanager
+    def _writing(self) -> Iterator[MilvusSnapshot]:
+        """Around a change: of the gallery as it is now. What was changed is seen by the next call of any thread.
+
+        Raises:
+            GalleryReplaced: another gallery took its place meanwhile, and has none of it.
+        """
+        seen = self._newest.looked()
+        try:
+            with seen.unreplaced():
+                yield seen
+        finally:
+            self._newest.changed(1)
+        seen.require_there()
+
+    def _measured(self, seen: MilvusSnapshot) -> MilvusSnapshot:
+        """The same, as large as it is now."""
+        return replace(seen, size=measured_size(self._client, seen.collection))
+
+    def _check(self, seen: MilvusSnapshot, templates: Templates) -> None:
+        require_joinable(templates, seen.provenance, str(self.path))
         for column, text in longest_text(templates.table):
             raise TemplatesError(f"{self.path}: the {column} {text[:40]}... has {len(text.encode())} bytes; Milvus keeps 65,535")
 
-    def _follow(self) -> None:
+    def _follow(self, seen: MilvusSnapshot) -> None:
         """Calibrate anew a small gallery that has become another; what was learnt from strangers stays."""
-        calibration, now = self.calibration, self._size.identities
-        if now < max(LEAST_IDENTITIES, self.scoring.least_identities + 1) or self._size.templates > SMALL:
+        calibration, now = seen.calibration, seen.size.identities
+        if now < max(LEAST_IDENTITIES, seen.scoring.least_identities + 1) or seen.size.templates > SMALL:
             return
         if calibration is None or abs(now - calibration.identities) >= max(1, PART * calibration.identities):
             if calibration is None or calibration.source == "gallery":
-                self.calibrate()
-            elif self.scoring.score == LOCAL:
-                remeasure(self._client, self._collection, self._shortlister, self._size)
+                self._calibrate(seen)
+            elif seen.scoring.score == LOCAL:
+                remeasure(self._client, seen.collection, seen.shortlister, seen.size)
 
-    def _settle(self, people: set[str]) -> None:
+    def _settle(self, seen: MilvusSnapshot, people: set[str]) -> None:
         """Have exactly one template stand for each of some identities that have any."""
         wrong: list[Row] = []
         firsts: dict[str, list[str]] = {}
-        for row in self._client.rows_in(self._collection, "person", sorted(people), ("person", "first")):
+        for row in self._client.rows_in(seen.collection, "person", sorted(people), ("person", "first")):
             firsts.setdefault(row["person"], [])
             if row["first"]:
                 firsts[row["person"]].append(row["key"])
         off = [person for person, keys in firsts.items() if len(keys) != 1]
         for person in off:
-            rows = list(self._client.rows_in(self._collection, "person", [person], WHOLE))
+            rows = list(self._client.rows_in(seen.collection, "person", [person], WHOLE))
             wrong += [{**row, "first": at == 0} for at, row in enumerate(rows) if row["first"] != (at == 0)]
-        put(self._client, self._collection, wrong)
+        put(self._client, seen.collection, wrong)
 
-    def _densities(self, keys: Sequence[str]) -> None:
+    def _densities(self, seen: MilvusSnapshot, keys: Sequence[str]) -> None:
         """Measure those of templates that nobody measured yet, now that all of them are there."""
-        if self.scoring.score != LOCAL:
+        if seen.scoring.score != LOCAL:
             return
-        rows = [row for row in self._client.rows_in(self._collection, "key", keys, WHOLE) if row["density"] == UNMEASURED]
-        for part in batched(rows, _PROBES):
-            put(self._client, self._collection, measured(part, self._shortlister, self._size))
+        rows = [row for row in self._client.rows_in(seen.collection, "key", keys, WHOLE) if row["density"] == UNMEASURED]
+        for part in batched(rows, PROBES):
+            put(self._client, seen.collection, measured(part, seen.shortlister, seen.size))
 
-    def _refuse_enrolled(self, strangers: Templates) -> None:
+    def _refuse_enrolled(self, seen: MilvusSnapshot, strangers: Templates) -> None:
         names = pc.unique(strangers.table["identity"].drop_null()).to_pylist()
         of = {key_of(name): name for name in names}
-        for row in self._client.rows_in(self._collection, "person", list(of), ("person",)):
+        for row in self._client.rows_in(seen.collection, "person", list(of), ("person",)):
             name = of[row["person"]]
             raise GalleryError(f"templates of the strangers are of enrolled identities, such as {name}; leave them out")
-
-
-def _first_columns(names: pa.Array, shape: tuple[int, int], columns: int) -> pa.Array:
-    kept = np.arange(shape[0] * shape[1]).reshape(shape)[:, :columns].ravel()
-    return names.take(pa.array(kept))

@@ -158,6 +158,20 @@ def test_verifies_as_a_folder_does(both):
     )
 
 
+def test_calibrates_to_the_same_wherever_it_lies_and_in_whatever_order(both, tmp_path):
+    """Where nothing has changed, no threshold moves."""
+    one, other = both(people(0, 210))
+    before = one.threshold(fpir=0.05)
+    one.calibrate()
+    other.calibrate()
+    order = np.random.default_rng(0).permutation(420)
+    shuffled = Templates(people(0, 210).table.take(order), MADE)
+    for gallery in (one, other, Gallery.build(shuffled, tmp_path / "shuffled")):
+        for rate in (0.02, 0.05, 0.2):
+            assert gallery.threshold(fpir=rate) == pytest.approx(other.threshold(fpir=rate), rel=1e-5)
+    assert one.threshold(fpir=0.05) == pytest.approx(before, rel=1e-5)
+
+
 def test_calibrates_to_about_the_same(both):
     one, other = both(people(0, PEOPLE))
     before = one.calibration

@@ -250,7 +250,7 @@ def test_what_is_refused_changes_nothing(gallery: Gallery) -> None:
         gallery.remove(["id1", "nobody"])
     with pytest.raises(GalleryError, match="nobody would be left"):
         gallery.remove([f"id{number}" for number in range(30)])
-    assert not Gallery.open(gallery.path)._view.gone.any()
+    assert not Gallery.open(gallery.path).snapshot().gone.any()
     assert len(Gallery.open(gallery.path)) == 60
 
 
@@ -292,7 +292,7 @@ with locked(Path(sys.argv[1])):
 
 
 def test_a_large_part_that_joined_is_sealed(gallery: Gallery) -> None:
-    view = gallery._view
+    view = gallery.snapshot()
     assert not due(view)
     for joined, expected in ((49_999, False), (50_000, True)):
         assert due(replace(view, gone=np.concatenate([view.gone, np.zeros(joined, bool)]))) is expected
@@ -317,7 +317,7 @@ def test_a_large_gallery_is_sealed_behind_what_it_has(tmp_path: Path, monkeypatc
     assert check(gallery.path) == []
     new = Gallery.open(gallery.path)
     assert (new.info().recent, len(new), new.info().awaiting_erasure) == (0, count - 2 + 300, 3)
-    assert new._view.segment.measured == count
+    assert new.snapshot().segment.measured == count
     assert density is not None
     assert new.enrolled.density is not None
     # What was sealed has the densities that it had, and who joined has some.
@@ -334,7 +334,7 @@ def test_a_large_gallery_is_sealed_behind_what_it_has(tmp_path: Path, monkeypatc
     assert len(new) == count - 2 + 301
     for first in range(20_000, 20_000 + count, 400):
         new.enroll(people(first, first + 400, each=1))
-    assert new._view.segment.measured > count  # it has doubled: all anew
+    assert new.snapshot().segment.measured > count  # it has doubled: all anew
     new.close()
     assert check(gallery.path) == []
 

@@ -12,11 +12,15 @@ import grpc
 import numpy as np
 import pytest
 
-from engine.errors import GalleryError, IndexUnsupported, OutputError
+from engine.batch import identify_to_file
+from engine.errors import GalleryError, GalleryReplaced, IndexUnsupported, OutputError
 from engine.galleries import build_gallery, check_gallery, in_folder, open_gallery
 from engine.milvus import building, client, gallery
 from engine.milvus.address import parse
+from engine.milvus.calibrating import calibrated
 from engine.milvus.client import Client
+from engine.milvus.snapshot import MilvusSnapshot
+from engine.templates import TemplateWriter
 from tests.engine.test_contract import PEOPLE, people, probes, strangers
 
 ONEK = str(Path(sys.executable).with_name("onek"))
@@ -264,3 +268,89 @@ def test_one_identity_with_very_many_templates_does_not_hide_the_others(where, t
     ours, theirs = (each.identify(vectors, threshold=2.0, top=20) for each in (made, local))
     assert [[c.identity for c in each.candidates] for each in ours] == [[c.identity for c in each.candidates] for each in theirs]
     assert len(ours[0].candidates) == 20
+
+
+def _replaced(where):
+    """Another gallery in the place of the one there, whose plain scores mean another thing than the local ones before."""
+    return build_gallery(people(100, 80), where, overwrite=True, score="plain")
+
+
+def test_a_search_whose_gallery_was_replaced_begins_again_whole(where):
+    """The first call after it has the threshold, K and scores of the gallery whose people it names."""
+    build_gallery(people(0, PEOPLE), where)
+    reader = open_gallery(where)
+    assert reader.scoring.score == "local"
+    now = _replaced(where)
+    found, expected = reader.identify(strangers(), fpir=0.05), now.identify(strangers(), fpir=0.05)
+    assert [each.threshold for each in found] == [each.threshold for each in expected]
+    assert [(each.decision, each.score, each.expected_false_alarms) for each in found] == [
+        (each.decision, each.score, each.expected_false_alarms) for each in expected
+    ]
+    assert sum(each.identity is not None for each in found) < 30
+    assert reader.identity_count == 80
+
+
+def test_a_score_of_the_callers_means_nothing_to_a_gallery_that_scores_otherwise(where):
+    build_gallery(people(0, PEOPLE), where)
+    reader = open_gallery(where)
+    _replaced(where)
+    with pytest.raises(GalleryReplaced, match="was built anew by somebody else meanwhile"):
+        reader.identify(strangers(), threshold=0.9)
+    assert len(reader.identify(strangers(), threshold=0.9)) == 120  # it knows now what it asks
+
+
+def test_a_file_of_results_is_of_one_gallery(where, tmp_path, monkeypatch):
+    """Replaced while parts are searched, and its collection dropped: one line, and no output."""
+    build_gallery(people(0, PEOPLE), where)
+    reader, parts = open_gallery(where), []
+    with TemplateWriter(tmp_path / "p.parquet", people(0, 1).provenance) as writer:
+        for each in people(0, 60, 3, seed=5).table.to_batches():
+            writer.write(each)
+    monkeypatch.setattr("engine.batch.TEMPLATES", 20)
+    search = MilvusSnapshot.find
+
+    def find(snapshot, *question):
+        parts.append(len(question[0]))
+        if len(parts) == 3:
+            _replaced(where)
+        return search(snapshot, *question)
+
+    monkeypatch.setattr(MilvusSnapshot, "find", find)
+    with pytest.raises(GalleryReplaced, match="was built anew by somebody else meanwhile"):
+        identify_to_file(reader, [tmp_path / "p.parquet"], tmp_path / "r.csv", fpir=0.05)
+    assert len(parts) == 3
+    assert not (tmp_path / "r.csv").exists()
+    assert reader.refresh()
+    made = identify_to_file(reader, [tmp_path / "p.parquet"], tmp_path / "r.csv", fpir=0.05)
+    assert made.counts.probes == 180
+
+
+def test_changes_go_to_the_gallery_that_is_there(where, monkeypatch):
+    """Whatever is acknowledged is in it; what was written to one that went in the meantime is not acknowledged."""
+    build_gallery(people(0, PEOPLE), where)
+    other = open_gallery(where)
+    now = _replaced(where)
+    other.enroll(people(200, 5))
+    assert now.identify(people(200, 5, 1), threshold=2.0)[0].identity == "person 200"
+    put = gallery.put
+
+    def replaced_meanwhile(*arguments):
+        monkeypatch.setattr(gallery, "put", put)
+        put(*arguments)
+        build_gallery(people(0, 30), where, overwrite=True)
+
+    monkeypatch.setattr(gallery, "put", replaced_meanwhile)
+    with pytest.raises(GalleryReplaced, match="built anew"):
+        other.enroll(people(210, 5))
+    assert len(open_gallery(where)) == 60
+    before = open_gallery(where).calibration
+
+    def calibrated_meanwhile(*arguments):
+        made = calibrated(*arguments)
+        _replaced(where)
+        return made
+
+    monkeypatch.setattr(gallery, "calibrated", calibrated_meanwhile)
+    with pytest.raises(GalleryReplaced, match="calibrate it again"):
+        other.calibrate()
+    assert open_gallery(where).calibration.identities == 80 != before.identities

@@ -19,11 +19,11 @@ from PIL import Image
 from engine.batch import identify_to_file
 from engine.embed import Embedder
 from engine.encoders import load_encoder
-from engine.errors import EncoderError, SpreadError
+from engine.errors import EncoderError, GalleryReplaced, SpreadError
 from engine.gallery import Gallery
 from engine.journal import embed_to_file
 from engine.labels import find_photographs
-from engine.spreading import SpreadEmbedder, Workers, spread_identify, workers_on
+from engine.spreading import IdentifyingWorker, SpreadEmbedder, Workers, spread_identify, workers_on
 from engine.templates import TemplateWriter, stream_templates
 from tests.engine.test_contract import people, strangers
 from tests.support.tables import assert_same_tables, read_results
@@ -104,7 +104,7 @@ def thousand(tmp_path: Path) -> Path:
 def test_identifies_as_one_process_does_while_a_worker_is_killed(workers, gallery, thousand):
     limit = gallery.threshold()
     parts = list(stream_templates(thousand, 25))
-    here = [gallery.identify_templates(part, limit, 5) for part in parts]
+    here = [gallery.snapshot().identify(part, limit, 5) for part in parts]
     there = []
     for table in spread_identify(workers, str(gallery.path), limit, 5, None)(iter(parts)):
         there.append(table)
@@ -181,6 +181,20 @@ def test_without_ray(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(SpreadError, match=r"pip install 'onek\[ray\]'"), workers_on("ray"):
         pass
+
+
+def test_a_worker_that_opens_another_gallery_than_the_run_began_with(gallery):
+    """Who joined is the same gallery; one that took its place is not, nor is one with other thresholds."""
+    begun = gallery.snapshot()
+    gallery.enroll(people(150, 2))
+    limit = begun.threshold()
+    probes = people(0, 3)
+    worker = IdentifyingWorker(".", str(gallery.path), begun.edition, limit, 5, None)
+    assert worker.work(probes)["identity"].equals(begun.identify(probes, limit, 5)["identity"])
+    Gallery.build(people(0, 150), gallery.path, overwrite=True, score="plain")
+    with pytest.raises(GalleryReplaced, match="anew while it was being searched"):
+        IdentifyingWorker(".", str(gallery.path), begun.edition, limit, 5, None).work(probes)
+    assert worker.work(probes).num_rows == 6  # it goes on with the one that it opened
 
 
 def test_strangers_stay_strangers(workers, gallery):

@@ -1,0 +1,57 @@
+"""The newest snapshot of a gallery that a process knows, for any number of threads."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from engine.locks import ThreadLock
+
+Seen = TypeVar("Seen")
+
+
+@dataclass(frozen=True)
+class _At(Generic[Seen]):
+    """What was seen, and how many changes of this process's had been made before somebody looked."""
+
+    seen: Seen
+    changes: int
+
+
+class Newest(Generic[Seen]):
+    """What `look` gives, of what was seen before: looked at when somebody says so, or asks after a change. Readers wait for
+    nobody but who looks on their behalf.
+    """
+
+    def __init__(self, seen: Seen, look: Callable[[Seen], Seen]) -> None:
+        self._look = look
+        self._at = _At(seen, 0)
+        self._changes = 0
+        self._looking = ThreadLock()
+
+    @property
+    def last(self) -> Seen:
+        """What was seen last, whatever happened since."""
+        return self._at.seen
+
+    @property
+    def since(self) -> int:
+        """How many changes were made since somebody looked."""
+        return self._changes - self._at.changes
+
+    def current(self) -> Seen:
+        """What was seen last, or is now, where this process has changed something since."""
+        at = self._at
+        return at.seen if at.changes == self._changes else self.looked(again=False)
+
+    def looked(self, again: bool = True) -> Seen:
+        """What is seen now; unless `again`, another thread may have looked in the meantime."""
+        with self._looking:
+            changes = self._changes
+            if again or self._at.changes != changes:
+                self._at = _At(self._look(self._at.seen), changes)
+            return self._at.seen
+
+    def changed(self, by: int) -> None:
+        """Say that so many changes were made: the next question of any thread is answered after them."""
+        with self._looking:
+            self._changes += by

@@ -1,0 +1,194 @@
+"""A gallery as it was at one moment: all that one answer is made of, wherever the gallery lies."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from engine.calibration import Calibration
+from engine.decision import accepts, identify_threshold, verify_threshold
+from engine.errors import GalleryError
+from engine.head import Head
+from engine.provenance import Provenance, require_same
+from engine.results import failed_result, make_results
+from engine.scores import Candidates, Scoring
+from engine.templates import Templates
+from engine.verification import Verification
+from indexes.base import distances_to
+
+if TYPE_CHECKING:
+    from engine.embed import Embedder, Outcome
+
+# The probability from which on a head says "the same".
+_EVEN = 0.5
+
+
+@dataclass(frozen=True)
+class Found:
+    """The `candidates` of n probes, t of each, and what their `identities` and `template_ids` (n * t,) are called, a probe's
+    behind each other. `identities_enrolled`: the K that they were found among.
+    """
+
+    candidates: Candidates
+    identities: pa.Array
+    template_ids: pa.Array
+    identities_enrolled: int
+
+
+class Snapshot(ABC):
+    """What a call takes of a gallery at its beginning: threshold, scoring, calibration, K, templates and names that belong
+    together.
+
+    It never changes, so that any number of threads may ask it, whatever becomes of the gallery meanwhile.
+    """
+
+    @property
+    @abstractmethod
+    def called(self) -> str:
+        """What the gallery is called in messages."""
+
+    @property
+    @abstractmethod
+    def edition(self) -> str:
+        """Another one where another gallery has taken its place, or thresholds were learnt anew; the same while people join and
+        leave. It tells in another process as well.
+        """
+
+    @property
+    @abstractmethod
+    def provenance(self) -> Provenance:
+        """How its templates were made."""
+
+    @property
+    @abstractmethod
+    def scoring(self) -> Scoring:
+        """How it scores."""
+
+    @property
+    @abstractmethod
+    def calibration(self) -> Calibration | None:
+        """What it knows of strangers; None where it has too few identities."""
+
+    @property
+    @abstractmethod
+    def template_count(self) -> int:
+        """How many templates are enrolled."""
+
+    @property
+    @abstractmethod
+    def identity_count(self) -> int:
+        """K."""
+
+    @abstractmethod
+    def find(self, probes: np.ndarray, top: int, head: Head | None) -> Found:
+        """The `top` candidates of each probe (n, d), in the order of their scores, or of a head's.
+
+        Raises:
+            GalleryReplaced: another gallery took its place, and it is gone.
+        """
+
+    @abstractmethod
+    def templates_of(self, identity: str) -> tuple[list[str], np.ndarray]:
+        """The ids and vectors (m, d) of an identity's templates. Raises `GalleryError` where nobody is called that."""
+
+    @abstractmethod
+    def templates_by_identity(self) -> Iterator[tuple[str, int]]:
+        """Every identity, in the order of their names, and how many templates it has."""
+
+    def threshold(self, threshold: float | None = None, fpir: float | None = None) -> float:
+        """The largest score that is accepted: the one given, else that of a false-alarm rate, else the default.
+
+        Raises:
+            GalleryError: as `engine.decision.identify_threshold`.
+        """
+        return identify_threshold(
+            threshold,
+            fpir,
+            scoring=self.scoring,
+            calibration=self.calibration,
+            identities=self.identity_count,
+            encoders=self.provenance.threshold,
+        )
+
+    def identify(self, probes: Templates, limit: float, top: int, head: Head | None = None) -> pa.Table:
+        """Who each of some templates is at a threshold that `threshold` gave, as an Arrow table.
+
+        A probe is called by its source, or else by its template id.
+
+        Raises:
+            EncoderMismatch: the probes, or the head's templates, were made by another encoder; names both.
+            GalleryError: `top` is below 1; or as `find`.
+        """
+        require_same(self.provenance, probes.provenance, self.called, "the probe file")
+        if top < 1:
+            raise GalleryError(f"{top} candidates were asked for; expected at least 1")
+        if head is not None:
+            head.check(self.provenance, self.called)
+        found = self.find(probes.vectors, top, head)
+        expected = None
+        if self.calibration is not None:
+            expected = self.calibration.expected_false_alarms(found.candidates.scores[:, 0], found.identities_enrolled)
+        return make_results(
+            probes=pc.coalesce(probes.table["source"], probes.table["template_id"]),
+            faces=probes.table["face"],
+            threshold=limit,
+            candidates=found.candidates,
+            identities=found.identities,
+            template_ids=found.template_ids,
+            expected_false_alarms=expected,
+        )
+
+    def identify_outcomes(
+        self, outcomes: Sequence["Outcome"], embedder: "Embedder", limit: float, top: int, head: Head | None = None
+    ) -> pa.Table:
+        """As `identify`, for photographs that were embedded: a failed one has its row where it stood."""
+        from engine.embed import to_batch
+
+        rows = pa.Table.from_batches([to_batch(outcomes, embedder.provenance)])
+        found = self.identify(Templates(rows, embedder.provenance), limit, top, head)
+        tables, at = [], 0
+        for outcome in outcomes:
+            faces = len(outcome.faces)
+            tables.append(found.slice(at, faces) if faces else failed_result(outcome.photograph.source, limit))
+            at += faces
+        return pa.concat_tables(tables) if tables else found
+
+    def claim(self, identity: str, threshold: float | None, fmr: float | None, head: Head | None) -> "Claim":
+        """What a probe that is said to show `identity` is compared with; as `Recogniser.verify`.
+
+        Raises:
+            GalleryError: as `Recogniser.verify`.
+        """
+        if head is not None:
+            head.check(self.provenance, self.called)
+            if threshold is not None or fmr is not None:
+                raise GalleryError("--head decides by its probability; expected no --threshold and no --fmr beside it")
+        limit = 0.0 if head else verify_threshold(threshold, fmr, self.calibration, self.provenance.threshold)
+        return Claim(identity, *self.templates_of(identity), limit, head)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """That a probe shows an `identity`, whose templates are called `template_ids` and have these `vectors` (m, d): true within a
+    distance `limit`, or as a `head` says.
+    """
+
+    identity: str
+    template_ids: list[str]
+    vectors: np.ndarray
+    limit: float
+    head: Head | None
+
+    def verified(self, name: str, vector: np.ndarray) -> Verification:
+        """Whether it is true of the probe of this name and template (d,)."""
+        distances = distances_to(vector[None], self.vectors, np.arange(len(self.vectors))[None])[0]
+        best = int(np.argmin(distances))
+        same, sure = bool(accepts(distances[best], self.limit)), None
+        if self.head is not None:
+            sure = self.head.probability(float(self.head.scores(vector[None], self.vectors).min()))
+            same = sure >= _EVEN
+        return Verification(name, self.identity, same, float(distances[best]), self.limit, self.template_ids[best], sure)
