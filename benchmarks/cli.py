@@ -18,6 +18,7 @@ from benchmarks.living_cli import (
 )
 from benchmarks.scale_cli import milvus_command, ray_command, scale_command
 from benchmarks.search_cli import fit_command, gallery_command, search_command
+from benchmarks.thresholds_cli import impostors_command, small_galleries_command
 from benchmarks.training_cli import learned_command, robustness_command, training_command
 
 if TYPE_CHECKING:
@@ -245,6 +246,8 @@ benchmark.command("milvus")(milvus_command)
 benchmark.command("ray")(ray_command)
 benchmark.command("scale")(scale_command)
 benchmark.command("fit-templates")(fit_command)
+benchmark.command("impostors")(impostors_command)
+benchmark.command("small-galleries")(small_galleries_command)
 
 
 def _known(peer: str) -> None:

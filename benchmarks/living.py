@@ -22,8 +22,8 @@ _NEW = 1 << 32
 
 @dataclass(frozen=True)
 class Living:
-    """Templates a second, without and with a look whether each face is enrolled under another name; seconds; and how much longer
-    a search takes beside `recent` templates: 0.1 is a tenth longer.
+    """Templates a second, without and with a look whether each face is enrolled under another name; seconds; and how much
+    longer a search takes beside `recent` templates: 0.1 is a tenth longer.
     """
 
     singles_per_second: float
@@ -67,8 +67,9 @@ def measure_living(out: Path, count: int, rounds: int, progress: Progress | None
     opening = _seconds(lambda: Gallery.open(out).identify(probes[:1], threshold=0.3))
     if any(result.identity in leaving for result in found.identify(probes, threshold=2.0)):
         raise OnekError("somebody who was removed was found")
+    one, many, one_looked, many_looked = rates
     return Living(
-        rates[0], rates[1], rates[2], rates[3], recent, median(slower), slower[0], slower[-1], len(leaving), removing, opening
+        one, many, one_looked, many_looked, recent, median(slower), slower[0], slower[-1], len(leaving), removing, opening
     )
 
 

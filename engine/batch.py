@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from engine.decision import ThresholdUsed
 from engine.errors import PhotographsError
 from engine.files import check_output
 from engine.head import Head
@@ -34,12 +35,13 @@ Identify = Callable[[Iterable[Templates]], Iterator[pa.Table]]
 
 @dataclass(frozen=True)
 class IdentifySummary:
-    """How many probe faces were decided which way, where the reasons of failed photographs lie, and how many faces of others were
-    not looked at.
+    """How many probe faces were decided which way, where the reasons of failed photographs lie, by which threshold, and how many
+    faces of photographs were not looked at.
     """
 
     counts: Counts
     problems_file: Path
+    threshold: ThresholdUsed
     unseen: Unseen = ALL_SEEN
 
 
@@ -75,7 +77,8 @@ def identify_to_file(
     check_output(out, overwrite)
     # All of the file is answered by the gallery as it is now.
     seen = gallery.snapshot()
-    limit = seen.threshold(threshold, fpir)
+    used = seen.threshold_used(threshold, fpir)
+    limit = used.score
     problems: list[Problem] = []
     unseen: list[Unseen] = []
     if any(is_template_file(path) for path in probes):
@@ -106,7 +109,7 @@ def identify_to_file(
             writer.write(table)
             counts += Results(table).counts
         write_problems(out, problems)
-    return IdentifySummary(counts, problems_path(out), sum(unseen, ALL_SEEN))
+    return IdentifySummary(counts, problems_path(out), used, sum(unseen, ALL_SEEN))
 
 
 def count_probes(probes: Sequence[Path]) -> int | None:

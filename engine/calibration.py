@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from engine.errors import GalleryError
 from engine.plain import from_plain
-from engine.scores import LOCAL, Enrolled, Scoring
+from engine.rates import at_least, check_rate, percent
+from engine.scores import LOCAL, Enrolled, Scoring, densities
 from engine.strangers import Searches, drift, impostor_distances, left_out_searches, search_strangers
 from engine.tail import Tail, outliers, tail_of
 from indexes.base import Progress
@@ -66,8 +67,9 @@ class Calibration:
 
     `identities`: the K that it was made at. `source`: `gallery`, or `strangers` where a cohort was given. `tail`: of the best
     scores of strangers' searches. `pairs`: of the distances of two people's templates. `drift`: how the logarithm of scores moves
-    with `Scoring.growth`. `left_out`: the pairs that `left_out_count` searches were
-    left out for, the worst thousand.
+    with `Scoring.growth`. `left_out`: the pairs that `left_out_count` searches were left out for, the worst thousand. `unit`: the
+    squared distance that a local score of 1 usually stands for in this gallery; None for plain scores, and where an older onek
+    calibrated.
     """
 
     identities: int
@@ -78,6 +80,12 @@ class Calibration:
     drift: float
     left_out: tuple[LeftOut, ...]
     left_out_count: int
+    unit: float | None = None
+
+    @property
+    def least_rate(self) -> float:
+        """The smallest false-alarm rate that it supports."""
+        return self.tail.least_rate
 
     def threshold(self, fpir: float, identities: int) -> Threshold:
         """The threshold that holds a false-alarm rate at a K, be it the present one or one to come.
@@ -85,30 +93,29 @@ class Calibration:
         Raises:
             GalleryError: the rate is none, or smaller than the calibration supports; says the smallest that it does.
         """
-        check_rate("--fpir", fpir)
-        if fpir < self.tail.least_rate:
+        check_rate("fpir", fpir)
+        if fpir < self.least_rate:
             raise GalleryError(
-                f"--fpir {fpir:g}: {self.tail.searches:,} searches of strangers were sampled for this gallery, which support "
-                f"{self.tail.least_rate:.2g} at the least; ask for that, or calibrate with more strangers "
-                "(onek calibrate GALLERY --strangers T.parquet)"
+                f"fpir {fpir:g}: {self.tail.searches:,} searches of strangers were "
+                f"sampled for this gallery, which support {at_least(self.least_rate)} at the least; ask for that, or calibrate "
+                "with more strangers (onek calibrate GALLERY --strangers T.parquet)"
             )
         score = self.tail.score_at(fpir)
         if (rate := float(self.tail.rate_at(np.array([score]))[0])) > _TIED * fpir:
             raise GalleryError(
-                f"--fpir {fpir:g}: no threshold gives this rate, since {rate:.2g} of strangers' searches have one and the same "
-                f"score, {score:.4g}: these templates do not tell people apart. Look for templates enrolled many times, or pass "
-                "--threshold"
+                f"fpir {fpir:g}: no threshold gives this rate, since {percent(rate)} of "
+                f"strangers' searches have one and the same score, {score:.4g}: these templates do not tell people apart. Look "
+                "for templates enrolled many times, or pass a threshold"
             )
-        return Threshold(score * self._moved(identities), fpir, self.tail.is_sampled(fpir))
+        return Threshold(self.score_at(fpir, identities), fpir, self.tail.is_sampled(fpir))
 
-    def expected_false_alarms(self, scores: np.ndarray, identities: int) -> np.ndarray:
-        """How many of K enrolled identities a stranger is expected to match with at most these scores (n,): float32, at most K.
+    def score_at(self, fpir: float, identities: int) -> float:
+        """The threshold of any rate at a K, be it supported or not."""
+        return self.tail.score_at(fpir) * self._moved(identities)
 
-        The mean of a Poisson count that is 0 in a share 1 - FPIR of searches, -log(1 - FPIR); for small rates it is FPIR itself.
-        """
-        rates = self.tail.rate_at(np.asarray(scores, np.float64) / self._moved(identities))
-        with np.errstate(divide="ignore"):
-            return np.minimum(-np.log1p(-rates), identities).astype(np.float32)
+    def rate_at(self, scores: np.ndarray, identities: int) -> np.ndarray:
+        """The share of strangers' searches that reach each score (n,) at a K: the inverse of `score_at`."""
+        return self.tail.rate_at(np.asarray(scores, np.float64) / self._moved(identities))
 
     def verify_threshold(self, fmr: float) -> float:
         """The distance within which a share `fmr` of pairs of two people's templates lies.
@@ -116,11 +123,11 @@ class Calibration:
         Raises:
             GalleryError: the rate is none, or smaller than the gallery's pairs support.
         """
-        check_rate("--fmr", fmr)
+        check_rate("fmr", fmr)
         if fmr < self.pairs.least_rate:
             raise GalleryError(
-                f"--fmr {fmr:g}: {self.pairs.searches:,} pairs of this gallery's identities support {self.pairs.least_rate:.2g} "
-                "at the least; ask for that, or pass --threshold"
+                f"fmr {fmr:g}: {self.pairs.searches:,} pairs of this gallery's "
+                f"identities support {at_least(self.pairs.least_rate)} at the least; ask for that, or pass a threshold"
             )
         return self.pairs.score_at(fmr)
 
@@ -141,13 +148,9 @@ class Calibration:
         values["left_out"] = tuple(from_plain(LeftOut, pair) for pair in values["left_out"])
         if not (int(values["identities"]) > 0 and np.isfinite(float(values["drift"]))):
             raise ValueError(f"a calibration at {values['identities']} identities, drifting by {values['drift']}")
+        if (unit := values.get("unit")) is not None and not 0 < float(unit) < np.inf:
+            raise ValueError(f"a calibration in units of {unit}")
         return cls(**{**values, "tail": Tail.from_json(values["tail"]), "pairs": Tail.from_json(values["pairs"])})
-
-
-def check_rate(name: str, rate: float) -> None:
-    """Refuse what is no rate. Raises `GalleryError`."""
-    if not 0 < rate <= 1:
-        raise GalleryError(f"{name} {rate:g}: expected a rate above 0, to 1")
 
 
 def default_score(identities: int) -> str:
@@ -237,4 +240,15 @@ def calibration_of(
         drift=drift(enrolled),
         left_out=tuple(pairs.values()),
         left_out_count=int(suspects.sum()),
+        unit=_unit(enrolled),
     )
+
+
+def _unit(enrolled: Enrolled) -> float | None:
+    """The squared distance that a local score of 1 usually stands for, the median density; None for plain scores."""
+    if enrolled.scoring.score != LOCAL:
+        return None
+    density = enrolled.density
+    if density is None:  # a sample of a gallery that lies elsewhere
+        density = densities(enrolled.index, enrolled.members, enrolled.scoring.neighbours)
+    return max(float(np.nanmedian(density[:, 0])), 1e-8)

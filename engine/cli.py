@@ -18,6 +18,7 @@ from engine.cli_explaining import explain_command, explain_encoder_command
 from engine.cli_living import compact_command, enroll_command, list_command, remove_command, rename_command
 from engine.cli_strangers import audit_command, calibrate_command, print_calibration
 from engine.cli_telling import encoders_command, info_command
+from engine.cli_threshold import Fmr, Fpir, default_line
 from engine.cli_training import project_command, train_command, train_head_command, train_projection_command
 from engine.errors import OnekError, SpreadError
 
@@ -212,6 +213,7 @@ def build_index(
             f"{info.operating.of_visits} visits and a shortlist of {info.operating.shortlist}"
         )
     print_calibration(info.calibration, info.score)
+    console.print(default_line(built))
 
 
 @app.command()
@@ -219,10 +221,7 @@ def identify(
     probes: Annotated[list[Path], typer.Argument(metavar="PROBES...", help="Photographs as for embed, or one template file.")],
     gallery: GalleryOption,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="R.parquet|.csv|.jsonl", help="The results file to write.")],
-    fpir: Annotated[
-        float | None,
-        typer.Option(metavar="RATE", help="The share of strangers' searches that may get a name. Default: 0.01."),
-    ] = None,
+    fpir: Fpir = None,
     threshold: Score = None,
     top: Annotated[int, typer.Option(min=1, help="Candidates to list for each probe.")] = 5,
     faces: Faces = None,
@@ -268,6 +267,7 @@ def identify(
         )
     counts = made.counts
     problems = f"; reasons in {made.problems_file}" if counts.failed else ""
+    console.print(str(made.threshold))
     console.print(
         f"{thousands(counts.probes)} probe faces: {thousands(counts.identified)} identified, "
         f"{thousands(counts.unknown)} unknown, {thousands(counts.failed)} failed, in {out}{problems}"
@@ -284,10 +284,7 @@ def verify(
     identity: Annotated[str, typer.Argument(metavar="IDENTITY", help="Who the photograph is said to show.")],
     gallery: GalleryOption,
     threshold: Distance = None,
-    fmr: Annotated[
-        float | None,
-        typer.Option(metavar="RATE", help="Instead: the share of pairs of different people that may be called the same."),
-    ] = None,
+    fmr: Fmr = None,
     faces: Annotated[str | None, typer.Option(metavar="largest|none", help="none: the photograph is a face crop.")] = None,
     encoder: MovedEncoder = None,
     weights: Weights = None,
@@ -304,7 +301,7 @@ def verify(
         photo, identity, threshold=threshold, fmr=fmr, faces=faces, encoder=encoder, weights=weights, head=learnt
     )
     answer = "the same" if found.same else "not the same"
-    limit = f"threshold {found.threshold:.4f}" if found.probability is None else f"p(same) {found.probability:.4f} by the head"
+    limit = str(opened.match_threshold(threshold, fmr)) if learnt is None else f"p(same) {found.probability:.4f} by the head"
     console.print(f"{answer}: {found.probe} is {found.distance:.4f} from {found.identity} ({found.template_id}); {limit}")
     if not found.same:
         raise typer.Exit(NOT_THE_SAME)

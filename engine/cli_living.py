@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from engine.cli_threshold import threshold_told
+
 # Exit status.
 PROBLEMS = 3
 Gallery_ = Annotated[str, typer.Option("--gallery", "-g", metavar="GALLERY", help="The gallery.")]
@@ -56,7 +58,7 @@ def enroll_command(
         raise PhotographsError(f"--faces {faces} goes with photographs; those to enrol are templates already")
     require_problems(beside(gallery))
     given = read_templates(*people) if of_templates else people
-    with told_what_is_left_out() as left_out:
+    with threshold_told(opened), told_what_is_left_out() as left_out:
         done = opened.enroll(
             given,
             identity=identity,
@@ -104,7 +106,8 @@ def remove_command(
     if not names and not template:
         raise GalleryError("nobody was named; expected identities, --template or --from")
     opened = living_gallery(gallery)
-    count = opened.remove(names, templates=template or [], wait=wait)
+    with threshold_told(opened):
+        count = opened.remove(names, templates=template or [], wait=wait)
     console.print(
         f"{thousands(count)} templates removed; {gallery} has {thousands(len(opened))}; onek compact erases their bytes"
     )
@@ -146,7 +149,7 @@ def compact_command(gallery: Annotated[str, typer.Argument(metavar="GALLERY")], 
 
     opened = Gallery.open(in_folder(gallery, "compact"))
     before = opened.info().awaiting_erasure
-    with stages() as told:
+    with threshold_told(opened), stages() as told:
         opened.compact(told, wait=wait)
     console.print(
         f"{thousands(len(opened))} templates in {gallery}; {thousands(before)} removed ones erased and looked for in vain"

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from engine.cli_threshold import threshold_told
+
 if TYPE_CHECKING:
     from engine.info import CalibrationInfo
 
@@ -22,7 +24,7 @@ def calibrate_command(
     from engine.terminal import stages
 
     opened = living_gallery(gallery)
-    with stages() as told:
+    with threshold_told(opened), stages() as told:
         opened.calibrate(None if strangers is None else read_templates(strangers), told)
     info = opened.info()
     print_calibration(info.calibration, info.score)
@@ -58,18 +60,16 @@ def print_calibration(info: "CalibrationInfo | None", score: str) -> None:
     from engine.terminal import out as console
 
     if info is None:
-        console.print(
-            "not calibrated: with fewer than 10 identities nothing can be said of strangers; the encoder's threshold decides"
-        )
+        console.print("not calibrated: fewer than 10 identities say nothing of strangers")
         return
     who = "strangers given" if info.source == "strangers" else "enrolled people, each as if never enrolled"
     console.print(f"calibrated at {info.identities:,} identities by {info.searches:,} searches of {who}:")
     for rate in info.rates:
-        how = "sampled" if rate.from_sample else "fitted tail"
-        console.print(
-            f"  --fpir {rate.fpir:<6g} {score} score {rate.threshold:.4f}  "
-            f"({how}; truly {rate.interval.low:.2g} to {rate.interval.high:.2g})"
-        )
+        how = "with the encoder's impostors"
+        if rate.interval is not None:
+            how = "sampled" if rate.from_sample else "fitted tail"
+            how += f"; truly {rate.interval.low:.2g} to {rate.interval.high:.2g}"
+        console.print(f"  --fpir {rate.fpir:<6g} {score} score {rate.threshold:.4f}  ({how})")
     if info.left_out:
         worst = info.left_out[0]
         console.print(

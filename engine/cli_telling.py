@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from engine.cli_strangers import print_calibration
+from engine.cli_threshold import default_line
 
 
 def info_command(
@@ -18,18 +19,20 @@ def info_command(
     from engine.galleries import open_gallery
     from engine.terminal import out as console
 
-    described = open_gallery(gallery).info()
+    opened = open_gallery(gallery)
+    described = opened.info()
     fields = asdict(described)
     if as_json:
         typer.echo(json.dumps(fields, ensure_ascii=False))
         return
     nothing = {"operating": "exact", "effort": "all"} if fields["exact"] else {}
-    del fields["calibration"]
+    del fields["calibration"], fields["decides"]
     for name, value in fields.items():
         if isinstance(value, dict):
             value = ", ".join(f"{key} {number:.6g}" for key, number in value.items())
         console.print(f"{name:<24} {nothing.get(name, 'not known') if value is None else value}")
     print_calibration(described.calibration, described.score)
+    console.print(default_line(opened))
 
 
 def encoders_command() -> None:

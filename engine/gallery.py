@@ -186,9 +186,9 @@ class Gallery(OpenGallery):
             return Enrolment(0, 0, 0).of(joining, NOT_LOOKED)
         require_joinable(joining.templates, self.provenance, str(self.path))
         with self._changing(len(joining.templates), wait):
-            matches = matches_of(self, joining.templates, on_match)
-            # Of what was seen, an enrolment needs the segment alone.
-            seen = self._newest.last
+            # Whoever does not look for matches needs the segment alone, and not what joined since.
+            seen = self._newest.last if on_match == "ignore" else self.snapshot()
+            matches = matches_of(seen, joining.templates, on_match)
             done = enroll(seen, seen.ids, self._writer, joining.templates, on_duplicate)
         return done.of(joining, matches)
 
@@ -201,10 +201,10 @@ class Gallery(OpenGallery):
             GalleryBusy: somebody else was writing all the while.
             GalleryError: one is not enrolled, or nobody would be left; nothing was removed.
         """
-        names, template_ids = each_of(identities), each_of(templates)
-        with self._changing(len(names) + len(template_ids), wait):
+        names, ids = each_of(identities), each_of(templates)
+        with self._changing(len(names) + len(ids), wait):
             seen = self.snapshot()
-            return remove(seen, seen.ids, self._writer, names, template_ids)
+            return remove(seen, seen.ids, self._writer, names, ids)
 
     def rename(self, old: str, new: str, *, merge: bool = False, wait: float = WAIT) -> int:
         """Call an identity otherwise; `merge` makes one identity of it and one that is called `new` already. How many templates.

@@ -56,9 +56,12 @@ class Head:
 
 
 def reordered(found: Candidates, head: Head, probes: np.ndarray, index: Index, top: int) -> Candidates:
-    """The `top` of each probe's candidates in the head's order."""
-    templates = index.vectors(found.rows.ravel()).reshape(*found.rows.shape, -1)
-    order = np.argsort(head.scores(probes[:, None], templates), axis=1, kind="stable")[:, :top]
+    """The `top` of each probe's candidates: the `SHORTLIST` best in the head's order, and behind them the others as they were."""
+    rows = found.rows[:, :SHORTLIST]
+    templates = index.vectors(rows.ravel()).reshape(*rows.shape, -1)
+    order = np.argsort(head.scores(probes[:, None], templates), axis=1, kind="stable")
+    others = np.broadcast_to(np.arange(SHORTLIST, found.rows.shape[1]), (len(order), max(found.rows.shape[1] - SHORTLIST, 0)))
+    order = np.concatenate([order, others], axis=1)[:, :top]
     return Candidates(*(np.take_along_axis(values, order, 1) for values in (found.rows, found.distances, found.scores)))
 
 

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.calibration import Calibration, LeftOut
+from engine.calibration import LeftOut
+from engine.decision import ThresholdUsed, default_threshold
+from engine.evidence import Evidence, evidence_of
 from engine.segments import operating_point
 from engine.tail import Interval
 from engine.view import View
@@ -14,12 +16,15 @@ _RATES = (0.001, 0.003, 0.01, 0.03, 0.1)
 
 @dataclass(frozen=True)
 class RateInfo:
-    """The threshold of a false-alarm rate at the present K. `from_sample`: whether it is a quantile, or of the fitted tail."""
+    """The threshold of a false-alarm rate at the present K. `from_sample`: whether it is a quantile of the gallery's own
+    searches, or of a tail fitted to them. `interval`: between what the rate truly lies; None where the encoder's impostors took
+    part.
+    """
 
     fpir: float
     threshold: float
     from_sample: bool
-    interval: Interval
+    interval: Interval | None
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,8 @@ class GalleryInfo:
     spends on a search and the recall that it was measured to have, None where the index is exact. `calibration` says what is
     known of strangers, None where the gallery is too small. `recent` templates joined since the last sealing; `awaiting_erasure`
     were removed, and `onek compact` takes their bytes out of the files. `runtime` ran the encoder when the gallery was built;
-    others may have run it for templates that joined.
+    others may have run it for templates that joined. `threshold` is the encoder's, a distance of 1:1; `decides` the default
+    threshold of an identification and from what it comes, None where too little is known of strangers.
     """
 
     path: str
@@ -67,6 +73,7 @@ class GalleryInfo:
     score: str
     fuse: int
     calibration: CalibrationInfo | None
+    decides: ThresholdUsed | None
     segments: int
     recent: int
     awaiting_erasure: int
@@ -77,13 +84,14 @@ def describe(path: Path, view: View) -> GalleryInfo:
     """What a gallery that lies at `path` holds."""
     catalogue, enrolled = view.catalogue, view.enrolled
     made, sealed, changes = catalogue.provenance, view.segment.index, catalogue.changes
-    calibration = catalogue.calibration
+    templates, scoring = enrolled.index.count, enrolled.scoring
+    evidence = evidence_of(scoring, catalogue.calibration, made, enrolled.members.identities, templates)
     return GalleryInfo(
         path=str(path),
         format=catalogue.format,
         created=catalogue.created,
         identities=enrolled.members.identities,
-        templates=enrolled.index.count,
+        templates=templates,
         dim=made.dim,
         encoder=made.encoder,
         fingerprint=made.fingerprint,
@@ -95,9 +103,10 @@ def describe(path: Path, view: View) -> GalleryInfo:
         exact=sealed.traits.exact,
         index_bytes_per_template=sealed.bytes_per_vector,
         operating=operating_point(catalogue.segments[0]) if catalogue.segments[0].indexed else None,
-        score=enrolled.scoring.score,
-        fuse=enrolled.scoring.fuse,
-        calibration=None if calibration is None else describe_calibration(calibration, enrolled.members.identities),
+        score=scoring.score,
+        fuse=scoring.fuse,
+        calibration=describe_calibration(evidence),
+        decides=default_threshold(evidence),
         segments=len(catalogue.segments),
         recent=len(changes.numbers) if changes else 0,
         awaiting_erasure=len(changes.removed) + changes.erasable if changes else 0,
@@ -105,15 +114,28 @@ def describe(path: Path, view: View) -> GalleryInfo:
     )
 
 
-def describe_calibration(calibration: Calibration, identities: int) -> CalibrationInfo:
-    """What a calibration says at a K, at the usual rates that it supports."""
-    thresholds = [calibration.threshold(rate, identities) for rate in _RATES if rate >= calibration.tail.least_rate]
+def describe_calibration(evidence: Evidence) -> CalibrationInfo | None:
+    """What a gallery's calibration says, with the thresholds of the usual rates as they are used; None where it has none."""
+    calibration = evidence.calibration
+    if calibration is None:
+        return None
     return CalibrationInfo(
         source=calibration.source,
         identities=calibration.identities,
         searches=calibration.tail.searches,
-        smallest_fpir=calibration.tail.least_rate,
+        smallest_fpir=calibration.least_rate,
         drift=calibration.drift,
-        rates=tuple(RateInfo(made.fpir, made.score, made.sampled, calibration.tail.interval(made.fpir)) for made in thresholds),
+        rates=tuple(_rate(evidence, rate) for rate in _RATES if rate >= calibration.least_rate),
         left_out=calibration.left_out,
+    )
+
+
+def _rate(evidence: Evidence, rate: float) -> RateInfo:
+    own, chances = evidence.speaking(rate)
+    tail = own.tail if own is not None and chances is None else None
+    return RateInfo(
+        rate,
+        evidence.score_at(rate),
+        tail is not None and tail.is_sampled(rate),
+        None if tail is None else tail.interval(rate),
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from engine.decision import accepts
 from engine.errors import GalleryError, TemplatesError
 from engine.names import spellings
-from engine.recogniser import Recogniser
+from engine.snapshot import Snapshot
 from engine.streams import batched
 from engine.templates import Templates
 
@@ -44,7 +44,7 @@ class Matches:
 NOT_LOOKED = Matches()
 
 
-def matches_of(gallery: Recogniser, templates: Templates, on_match: str) -> Matches:
+def matches_of(gallery: Snapshot, templates: Templates, on_match: str) -> Matches:
     """Whom a gallery takes the templates (n,) for, if it is somebody else than they are to be enrolled as.
 
     A stranger is taken for somebody as often as the gallery's rate says, so that of many new people a few are found by chance.
@@ -55,9 +55,8 @@ def matches_of(gallery: Recogniser, templates: Templates, on_match: str) -> Matc
     """
     if on_match == "ignore":
         return NOT_LOOKED
-    seen = gallery.snapshot()
     try:
-        threshold = seen.threshold()
+        threshold = gallery.threshold()
     except GalleryError as unknown:
         if on_match == "refuse":
             raise GalleryError(f"--on-match refuse: {unknown}") from unknown
@@ -67,7 +66,7 @@ def matches_of(gallery: Recogniser, templates: Templates, on_match: str) -> Matc
     rows = zip(*columns, strict=True)
     for part in batched(enumerate(rows), _BATCH):
         first, last = part[0][0], part[-1][0] + 1
-        nearest = seen.find(templates.vectors[first:last], 1, None)
+        nearest = gallery.find(templates.vectors[first:last], 1, None)
         candidates = nearest.candidates
         accepted = accepts(candidates.scores[:, 0], threshold)
         near = zip(

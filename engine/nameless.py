@@ -1,17 +1,10 @@
 """Templates that do not say which photographs they were made of."""
 
-from secrets import token_hex
-
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine import ids
 from engine.templates import vectors_of
-
-
-def new_key() -> str:
-    """What begins template ids that nobody else has, nor ever had."""
-    return f"template-{token_hex(8)}"
 
 
 def without_sources(rows: pa.Table) -> pa.Table:

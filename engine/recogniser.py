@@ -11,8 +11,10 @@ import pyarrow as pa
 
 from engine.calibration import Calibration
 from engine.chip import ALIGNMENT, CROP_ALIGNMENT
+from engine.decision import MatchThreshold, ThresholdUsed
 from engine.enrolment import Joining
 from engine.errors import EncoderMismatch, GalleryReplaced, PhotographsError
+from engine.evidence import Evidence
 from engine.head import Head
 from engine.locks import ThreadLock
 from engine.nameless import without_sources
@@ -110,6 +112,19 @@ class Recogniser(ABC):
         """As `Snapshot.threshold`, of the gallery as it is now."""
         return self.snapshot().threshold(threshold, fpir)
 
+    def threshold_used(self, threshold: float | None = None, fpir: float | None = None) -> ThresholdUsed:
+        """As `threshold`, with the rate that it is for and from how much evidence."""
+        return self.snapshot().threshold_used(threshold, fpir)
+
+    @property
+    def evidence(self) -> Evidence:
+        """What is known of strangers: by the gallery's own calibration, and by its encoder's impostors."""
+        return self.snapshot().evidence
+
+    def match_threshold(self, threshold: float | None = None, fmr: float | None = None) -> MatchThreshold:
+        """As `Snapshot.match_threshold`, of the gallery as it is now."""
+        return self.snapshot().match_threshold(threshold, fmr)
+
     def embedder(
         self,
         faces: str | None = None,
@@ -193,8 +208,7 @@ class Recogniser(ABC):
         Args:
             probes: vectors (n, dim); templates; or photographs: a path, paths, or RGB pictures, uint8 (height, width, 3).
             threshold: the largest score that is accepted, instead of a rate.
-            fpir: the share of strangers' searches that may get a name; by default 0.01, or in galleries that are too small for
-                that, the encoder's own distance decides.
+            fpir: the share of strangers' searches that may get a name, above 0 and below 1; by default 0.01.
             top: how many candidates to return.
             faces: for photographs, as in `embedder`.
             head: puts the candidates in another order; whether the first is accepted its score says as before, so that no more
@@ -212,6 +226,7 @@ class Recogniser(ABC):
             if faces is not None:
                 raise PhotographsError(f"faces={faces!r} goes with photographs; the probes are vectors already")
             templates = probes if isinstance(probes, Templates) else Templates.from_vectors(probes)
+            require_same(self.provenance, templates.provenance, str(self.path), "the probe file")
             return Results(
                 self.answered(lambda seen: seen.identify(templates, seen.threshold(threshold, fpir), top, head), threshold)
             )

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,7 @@ from engine.by_name import by_name
 from engine.calibration import LEAST_IDENTITIES, Names, calibrate
 from engine.catalogue import put_extended, put_measured
 from engine.enrolment import Enrolment
-from engine.nameless import new_key
+from engine.scores import Scoring
 from engine.segments import added_segment, drop_segment, extend, following, seal, segment_files
 from engine.templates import ROW_GROUP, Templates, vectors_of
 from engine.view import View
@@ -38,17 +39,24 @@ def due(view: View, since: int = 0) -> bool:
     if recent + since >= max(SEAL_AT, (PART if small else _LARGE_PART) * sealed):
         return True
     calibration, now = view.catalogue.calibration, view.enrolled.members.identities
-    before = calibration.identities if calibration else view.segment.enrolled.members.identities
-    changed = abs(now - before) + since >= max(1, PART * before) and now + since >= LEAST_IDENTITIES
+    # What was learnt from strangers is not learnt anew, only the densities are.
+    own = calibration is not None and calibration.source == "gallery"
+    before = calibration.identities if calibration is not None and own else view.segment.enrolled.members.identities
+    changed = abs(now - before) + since >= max(1, PART * before) and (own or now + since >= LEAST_IDENTITIES)
     return changed and small and bool(since or recent or view.gone.any())
 
 
 def reseal(view: View, writer: Writer, progress: Progress | None = None) -> None:
     """Make one segment of all that is enrolled, its densities and its calibration anew, and drop what was removed.
 
-    A calibration on a cohort of strangers is kept: the cohort is not.
+    A calibration on a cohort of strangers is kept, and the score that it is for: the cohort is not.
     """
     catalogue, folder = view.catalogue, writer.folder
+    calibration, identities = catalogue.calibration, view.enrolled.members.identities
+    cohort = calibration is not None and calibration.source == "strangers" and identities >= catalogue.scoring.least_identities
+    score = catalogue.scoring.score if cohort else catalogue.asked.score
+    if score is not None and Scoring(score).least_identities > identities:
+        score = None  # so few do without what was asked for, until they are more
     asked, old = catalogue.asked, catalogue.segments[0]
     count = view.enrolled.index.count
     dim = catalogue.provenance.dim
@@ -60,15 +68,14 @@ def reseal(view: View, writer: Writer, progress: Progress | None = None) -> None
     name = following(old.name)
     everybody = Enrolment(catalogue.provenance, count, (("the gallery", part) for part in stored(view, folder)))
     with added_segment(folder, name):
-        made, opened = seal(folder, name, everybody, chosen, progress, score=asked.score, fuse=catalogue.scoring.fuse)
-    calibration = catalogue.calibration
-    if opened.enrolled.members.identities < LEAST_IDENTITIES:
-        calibration = None
-    elif calibration is None or calibration.source == "gallery" or calibration.scoring != opened.enrolled.scoring:
+        made, opened = seal(folder, name, everybody, chosen, progress, score=score, fuse=catalogue.scoring.fuse)
+    if cohort and calibration is not None:
+        calibration = replace(calibration, left_out=())  # it may name people who were removed
+    elif identities >= max(LEAST_IDENTITIES, opened.enrolled.scoring.least_identities + 1):
         people = by_name(opened.enrolled, opened.identities, opened.template_ids)
         calibration = calibrate(people, Names(opened.template_ids), progress)
-    if calibration is not None and calibration is catalogue.calibration:
-        calibration = replace(calibration, left_out=())  # it may name people who were removed
+    else:
+        calibration = None
     with writer.changing() as database:
         put_measured(database, (made,), opened.enrolled.scoring, calibration)
         database.execute("DELETE FROM recent")
@@ -125,7 +132,7 @@ def _sealed(view: View, folder: Path, kept: np.ndarray | None) -> Iterator[Templ
 
 def _unnamed(tables: Iterator[pa.Table], gone: np.ndarray) -> Iterator[pa.Table]:
     """The same rows, those that are `gone` bool (n,) under ids that nobody has."""
-    key, start = new_key(), 0
+    key, start = uuid4().hex, 0
     for table in tables:
         leaving = gone[start : start + len(table)]
         names = pa.array([f"{key}:{start + row}" for row in np.flatnonzero(leaving)], pa.string())

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.calibration import Calibration
-from engine.decision import accepts, identify_threshold, verify_threshold
+from engine.decision import MatchThreshold, ThresholdUsed, accepts, identify_threshold, match_threshold
 from engine.errors import GalleryError
+from engine.evidence import Evidence, evidence_of
 from engine.head import Head
 from engine.provenance import Provenance, require_same
 from engine.results import failed_result, make_results
@@ -105,14 +106,27 @@ class Snapshot(ABC):
         Raises:
             GalleryError: as `engine.decision.identify_threshold`.
         """
-        return identify_threshold(
-            threshold,
-            fpir,
-            scoring=self.scoring,
-            calibration=self.calibration,
-            identities=self.identity_count,
-            encoders=self.provenance.threshold,
-        )
+        return self.threshold_used(threshold, fpir).score
+
+    def threshold_used(self, threshold: float | None = None, fpir: float | None = None) -> ThresholdUsed:
+        """As `threshold`, with the rate that it is for and from how much evidence."""
+        return identify_threshold(threshold, fpir, self.evidence)
+
+    @property
+    def evidence(self) -> Evidence:
+        """What is known of strangers: by the gallery's own calibration, and by its encoder's impostors."""
+        return self._evidence_at(self.identity_count)
+
+    def match_threshold(self, threshold: float | None = None, fmr: float | None = None) -> MatchThreshold:
+        """The largest distance that `verify` accepts: the one given, else that of a false-match rate, else the encoder's own.
+
+        Raises:
+            GalleryError: as `engine.decision.match_threshold`.
+        """
+        return match_threshold(threshold, fmr, self.calibration, self.provenance)
+
+    def _evidence_at(self, identities: int) -> Evidence:
+        return evidence_of(self.scoring, self.calibration, self.provenance, identities, self.template_count)
 
     def identify(self, probes: Templates, limit: float, top: int, head: Head | None = None) -> pa.Table:
         """Who each of some templates is at a threshold that `threshold` gave, as an Arrow table.
@@ -129,9 +143,7 @@ class Snapshot(ABC):
         if head is not None:
             head.check(self.provenance, self.called)
         found = self.find(probes.vectors, top, head)
-        expected = None
-        if self.calibration is not None:
-            expected = self.calibration.expected_false_alarms(found.candidates.scores[:, 0], found.identities_enrolled)
+        evidence = self._evidence_at(found.identities_enrolled)
         return make_results(
             probes=pc.coalesce(probes.table["source"], probes.table["template_id"]),
             faces=probes.table["face"],
@@ -139,7 +151,7 @@ class Snapshot(ABC):
             candidates=found.candidates,
             identities=found.identities,
             template_ids=found.template_ids,
-            expected_false_alarms=expected,
+            expected_false_alarms=evidence.expected_false_alarms(found.candidates.scores[:, 0]),
         )
 
     def identify_outcomes(
@@ -167,7 +179,7 @@ class Snapshot(ABC):
             head.check(self.provenance, self.called)
             if threshold is not None or fmr is not None:
                 raise GalleryError("--head decides by its probability; expected no --threshold and no --fmr beside it")
-        limit = 0.0 if head else verify_threshold(threshold, fmr, self.calibration, self.provenance.threshold)
+        limit = 0.0 if head else self.match_threshold(threshold, fmr).distance
         return Claim(identity, *self.templates_of(identity), limit, head)
 
 

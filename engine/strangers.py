@@ -12,6 +12,8 @@ from indexes.flat import Flat
 
 # Identities that are searched for, at most; identities of the subsamples that show how scores move with K, at most.
 MOST_SEARCHES, MOST_NESTED = 20_000, 20_000
+# Strangers that are searched for at a time.
+_BATCH = 4096
 # Halvings of K, and the least identities that are worth a subsample; the rate at which scores are compared.
 _HALVINGS, _LEAST_NESTED, _COMPARED = 3, 100, 0.1
 # How many identities' evidence of the drift the law of chances is worth, and the shares of strangers that it is taken between.
@@ -70,11 +72,11 @@ def search_strangers(
 ) -> Searches:
     """Search for vectors (n, d) of strangers, who are called `probes` (n,); of `without` (n,) see `Enrolled.candidates`."""
     parts = []
-    for start in range(0, len(vectors), 4096):
-        part = slice(start, start + 4096)
+    for start in range(0, len(vectors), _BATCH):
+        part = slice(start, start + _BATCH)
         parts.append(enrolled.candidates(vectors[part], 1, None if without is None else without[part]))
         if progress:
-            progress("calibrating", min(start + 4096, len(vectors)), len(vectors))
+            progress("calibrating", min(start + _BATCH, len(vectors)), len(vectors))
     columns = (np.concatenate([getattr(part, name)[:, 0] for part in parts]) for name in ("rows", "distances", "scores"))
     return Searches(probes, *columns)
 

@@ -28,6 +28,8 @@ _SHARE_JUDGED = 0.2
 # Scores that are kept of a sample, at most.
 _KEPT = 512
 _CONFIDENCE = 0.95
+# Standard deviations to either end of it.
+_SURE = 1.96
 # Scores below this are as good as 0, whose logarithm is none.
 _TINY = 1e-6
 # A shape nearer to 0 than this is 0.
@@ -90,14 +92,23 @@ class Tail:
         low, high = betaincinv(pivot * (independent + 1), max((1 - pivot) * (independent + 1), 1e-9), levels)
         if self.is_sampled(rate):
             return Interval(float(low), float(high))
-        # Delta method: how the logarithm of the tail's share moves with shape and scale.
+        width = ndtri(levels[1]) * self._fitted_deviation(rate)
+        below, above = np.log(pivot / low), np.log(high / pivot)
+        return Interval(float(rate * np.exp(-np.hypot(below, width))), float(min(1, rate * np.exp(np.hypot(above, width)))))
+
+    def surely(self, rate: float) -> float:
+        """The rate that must be asked for so that, by 97.5 %, no more than `rate` is obtained."""
+        pivot = max(rate, float(self.rates[0]))
+        sampled = np.sqrt((1 - pivot) * self.together / (pivot * self.searches))
+        return float(rate * np.exp(-_SURE * np.hypot(sampled, 0 if self.is_sampled(rate) else self._fitted_deviation(rate))))
+
+    def _fitted_deviation(self, rate: float) -> float:
+        """The standard deviation of the logarithm of a rate in the fitted tail, by that of its shape and scale (delta method)."""
         y = np.log(self.scores[0] / self.score_at(rate))
         at = np.array([self.shape, self.scale])
         steps = np.diag([1e-4, 1e-4 * self.scale])
         slopes = np.array([(_log_share(y, *(at + step)) - _log_share(y, *(at - step))) / (2 * step.sum()) for step in steps])
-        width = ndtri(levels[1]) * float(np.sqrt(slopes @ self.spread @ slopes))
-        below, above = np.log(pivot / low), np.log(high / pivot)
-        return Interval(float(rate * np.exp(-np.hypot(below, width))), float(min(1, rate * np.exp(np.hypot(above, width)))))
+        return float(np.sqrt(slopes @ self.spread @ slopes))
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.chip import CROP_ALIGNMENT, Chip
+from engine.impostors import Impostors
 from engine.provenance import Provenance
 
 
@@ -17,7 +18,8 @@ class Card:
 
     `threshold` is the Euclidean distance of unit vectors at which 1:1 verification on LFW is right most often, or None
     where nobody measured it; `measured` says on what. `flip`: whether a template is the mirror average unless the user says
-    otherwise.
+    otherwise. `impostors`: how often two different people's templates, as they are made by default, come as near as a distance;
+    None where nobody measured it, and then a gallery of few people has no default threshold for `identify`.
     """
 
     name: str
@@ -28,6 +30,7 @@ class Card:
     source: str
     licence: str
     flip: bool = True
+    impostors: Impostors | None = None
 
 
 class Encoder(ABC):

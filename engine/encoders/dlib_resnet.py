@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from engine.backend import tensorflow, tensorflow_version
-from engine.chip import Chip
+from engine.chip import ALIGNMENT, Chip
 from engine.encoders.base import Card, Encoder
 from engine.encoders.dlib_format import Convolution, FaceResnet, read_face_resnet
 from engine.files import sha256_file
+from engine.impostors import measured
 from engine.installed_weights import installed_file
 from engine.places import local
 
@@ -32,6 +33,7 @@ CARD = Card(
     measured="LFW, 1:1",
     source="dlib_face_recognition_resnet_model_v1.dat, in the package face-recognition-models",
     licence="CC0-1.0",
+    impostors=measured("dlib-resnet", flip=True, alignment=ALIGNMENT),
 )
 
 

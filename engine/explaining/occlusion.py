@@ -53,9 +53,8 @@ def explain(gallery: OpenGallery, probe: str | Path, identity: str | None = None
     if identity is not None and identity != first:
         rows = gallery.enrolled.members.rows(np.array([code_of(gallery.identity_names, identity, gallery.address)]))[0]
         row = int(rows[np.argmax(gallery.index.vectors(rows) @ vector[0])])
-    elif gallery.calibration is not None:
-        people = gallery.enrolled.members.identities
-        expected = float(gallery.calibration.expected_false_alarms(found.scores[:, 0], people)[0])
+    elif (expecting := gallery.evidence.expected_false_alarms(found.scores[:, 0])) is not None:
+        expected = float(expecting[0])
     template = gallery.index.vectors(np.array([row]))[0]
     return Explanation(
         chip=chip,

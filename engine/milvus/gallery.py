@@ -122,7 +122,7 @@ class MilvusGallery(Recogniser):
             return Enrolment(0, 0, 0).of(joining, NOT_LOOKED)
         with self._writing() as seen:
             self._check(seen, joining.templates)
-            matches = matches_of(self, joining.templates, on_match)
+            matches = matches_of(seen, joining.templates, on_match)
             done = self._enroll(seen, joining.templates, on_duplicate)
         return done.of(joining, matches)
 
@@ -152,11 +152,12 @@ class MilvusGallery(Recogniser):
 
     def remove(self, identities: str | Sequence[str] = (), *, templates: str | Sequence[str] = (), wait: float = 0) -> int:  # noqa: ARG002
         """As `Gallery.remove`; Milvus erases the bytes when it compacts."""
+        names, ids = each_of(identities), each_of(templates)
         with self._writing() as seen:
-            return self._remove(seen, each_of(identities), each_of(templates))
+            return self._remove(seen, names, ids)
 
-    def _remove(self, seen: MilvusSnapshot, identities: list[str], templates: list[str]) -> int:
-        spelt = {name: {key_of(each) for each in spellings(name)} for name in identities}
+    def _remove(self, seen: MilvusSnapshot, names: list[str], templates: list[str]) -> int:
+        spelt = {name: {key_of(each) for each in spellings(name)} for name in names}
         people, keys = [key for each in spelt.values() for key in each], [key_of(name) for name in templates]
         leaving = {row["key"]: row["person"] for row in self._client.rows_in(seen.collection, "key", keys, ("person",))}
         unknown = [name for name, key in zip(templates, keys, strict=True) if key not in leaving]

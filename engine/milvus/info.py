@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from engine.decision import ThresholdUsed, default_threshold
+from engine.evidence import evidence_of
 from engine.info import CalibrationInfo, describe_calibration
 from engine.milvus.catalogue import Catalogue
 from engine.milvus.client import Client
@@ -36,11 +38,13 @@ class MilvusInfo:
     score: str
     fuse: int
     calibration: CalibrationInfo | None
+    decides: ThresholdUsed | None
 
 
 def describe(client: Client, catalogue: Catalogue, size: Size) -> MilvusInfo:
     """What a gallery holds."""
-    made, calibration = catalogue.provenance, catalogue.calibration
+    made, scoring = catalogue.provenance, catalogue.scoring
+    evidence = evidence_of(scoring, catalogue.calibration, made, size.identities, size.templates)
     return MilvusInfo(
         path=str(client.address),
         server=client.version,
@@ -59,7 +63,8 @@ def describe(client: Client, catalogue: Catalogue, size: Size) -> MilvusInfo:
         exact=catalogue.kind.effort is None,
         effort=catalogue.effort,
         recall=catalogue.recall,
-        score=catalogue.scoring.score,
-        fuse=catalogue.scoring.fuse,
-        calibration=None if calibration is None else describe_calibration(calibration, size.identities),
+        score=scoring.score,
+        fuse=scoring.fuse,
+        calibration=describe_calibration(evidence),
+        decides=default_threshold(evidence),
     )

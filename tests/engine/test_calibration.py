@@ -1,15 +1,23 @@
 """False-alarm rates on synthetic people, who lie as real ones do, and everything that a gallery refuses."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from benchmarks.synthetic_templates import Population
 from engine import Gallery, Templates
-from engine.calibration import Calibration
+from engine.calibration import Calibration, Names, calibrate
+from engine.candidates import Members
 from engine.errors import EncoderMismatch, GalleryError
+from engine.scores import PLAIN, Enrolled, Scoring
+from engine.strangers import impostor_distances
+from engine.tail import tail_of
+from indexes.flat import Flat
+from tests.support import known
 from tests.support.people import crowded
 
 STRANGERS = 1 << 28
@@ -96,12 +104,12 @@ def test_a_gallery_keeps_what_it_knows(gallery: Gallery) -> None:
 
 def test_rates_that_are_refused(gallery: Gallery, population: Population, tmp_path: Path) -> None:
     probe = population.templates(0, 1)
-    for wrong in (0.0, -0.1, 1.5, float("nan")):
-        with pytest.raises(GalleryError, match="expected a rate above 0, to 1"):
-            gallery.identify(probe, fpir=wrong)
-        with pytest.raises(GalleryError, match="expected a rate above 0, to 1"):
-            gallery.verify(probe[0], "id0", fmr=wrong)
-    with pytest.raises(GalleryError, match=r"--fpir 0\.0001: 800 searches .* support 0\.00063 at the least"):
+    for wrong in (0.0, -0.1, 1, 1.5, float("nan"), True, "1%"):
+        with pytest.raises(GalleryError, match="fpir is .*expected a rate above 0 and below 1"):
+            gallery.identify(probe, fpir=wrong)  # type: ignore[arg-type]
+        with pytest.raises(GalleryError, match="fmr is .*expected a rate above 0 and below 1"):
+            gallery.verify(probe[0], "id0", fmr=wrong)  # type: ignore[arg-type]
+    with pytest.raises(GalleryError, match=r"fpir 0\.0001: 800 searches .* support 0\.00063 at the least"):
         gallery.identify(probe, fpir=0.0001)
     with pytest.raises(GalleryError, match="pairs of this gallery's identities support"):
         gallery.verify(probe[0], "id0", fmr=1e-9)
@@ -109,7 +117,7 @@ def test_rates_that_are_refused(gallery: Gallery, population: Population, tmp_pa
         gallery.identify(probe, fpir=0.1, threshold=0.5)
     one = Gallery.build(named(population.templates(0, 1)), tmp_path / "one")
     assert one.calibration is None
-    with pytest.raises(GalleryError, match="of 1 identities is not calibrated, which takes 10"):
+    with pytest.raises(GalleryError, match=r"1 identities say nothing of strangers.*; enrol 10 or more .*--strangers"):
         one.identify(probe, fpir=0.1)
     with pytest.raises(GalleryError, match="1 identities cannot say how strangers score; expected at least 10"):
         one.calibrate()
@@ -126,7 +134,7 @@ def test_small_galleries_say_what_they_support(population: Population, tmp_path:
     probes = population.templates(STRANGERS, 10)
     with pytest.raises(GalleryError, match=r"20 searches .* support 0\.025 at the least"):
         small.identify(probes, fpir=0.01)
-    with pytest.raises(GalleryError, match=r"pass --fpir 0\.025 or more, or --threshold"):
+    with pytest.raises(GalleryError, match=r"no default threshold: 20 identities are too few .* takes 50; .*0\.025 at the"):
         small.identify(probes)
     assert small.identify(probes, fpir=0.03).counts.probes == 10
 
@@ -184,3 +192,42 @@ def test_a_cohort_of_strangers(gallery: Gallery, population: Population, tmp_pat
     with pytest.raises(EncoderMismatch, match="128 dimensions"):
         mine.calibrate(named(np.eye(16, dtype=np.float32), "x"))
     assert mine.calibrate().source == "gallery"
+
+
+def test_rates_of_a_percent_and_less_are_those_obtained() -> None:
+    """In the mean of galleries, with people enrolled twice among them, who are left out; a fifth off would be noticed."""
+    rates, obtained = (0.003, 0.01), []
+    for number in range(6):
+        vectors = known.people(number * 1000, 1000)
+        twice = np.concatenate([vectors, vectors[:12] + 1e-3])
+        twice /= np.linalg.norm(twice, axis=1, keepdims=True)
+        enrolled = Enrolled(Flat.build(twice), Members(np.arange(len(twice))), Scoring(PLAIN))
+        calibration = calibrate(enrolled, Names(pa.chunked_array([np.arange(len(twice)).astype(str)])))
+        assert calibration.left_out_count >= 12
+        assert calibration.tail.together == 2  # they come in twos, which the intervals go by
+        scores = enrolled.candidates(known.strangers(number, 3000), 1).scores
+        obtained.append([np.mean(scores <= calibration.threshold(rate, len(twice)).score) for rate in rates])
+    assert np.mean(obtained, axis=0) == pytest.approx(rates, rel=0.2)
+
+
+def test_a_false_match_rate_of_a_thousandth_is_obtained() -> None:
+    obtained = []
+    for number in range(6):
+        vectors = known.people(number * 300, 300)
+        enrolled = Enrolled(Flat.build(vectors), Members(np.arange(300)), Scoring(PLAIN))
+        pairs = tail_of(impostor_distances(enrolled), 2)
+        assert pairs.searches == 300 * 299 // 2
+        squares = 2 - 2 * known.strangers(number) @ vectors.T
+        obtained.append(np.mean(squares <= pairs.score_at(0.001) ** 2))
+    assert np.mean(obtained) == pytest.approx(0.001, rel=0.2)
+
+
+def test_the_smallest_rate_told_is_accepted(population: Population, tmp_path: Path) -> None:
+    for identities in (11, 13, 37, 70, 173):
+        gallery = Gallery.build(named(population.templates(0, identities)), tmp_path / str(identities), score="plain")
+        with pytest.raises(GalleryError) as refusal:
+            gallery.threshold(fpir=1e-6)
+        told = re.search(r"support (\S+) at the least", str(refusal.value))
+        assert told is not None
+        assert gallery.threshold(fpir=float(told[1])) > 0
+        assert float(told[1]) <= 1.1 * 0.5 / (identities - 5)

@@ -3,6 +3,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.candidates import Members, fused_distances, nearest_identities, nearest_of_identity, without_identity
+from engine.head import ABSOLUTE, SHORTLIST, Head, reordered
+from engine.provenance import Provenance
+from engine.scores import PLAIN, Enrolled, Scoring
 from indexes.flat import Flat
 
 
@@ -74,3 +77,20 @@ def test_fused_distances_by_hand() -> None:
     np.testing.assert_allclose(fused_distances(index, members, probe, found, 9)[0], [chord[:3].mean(), 2], atol=1e-6)
     near = nearest_of_identity(index, members, np.array([1, 0]), vectors[[1, 3]])
     np.testing.assert_allclose(near, [2 * np.sin(np.radians(60)), 2 * np.sin(np.radians(45))], atol=1e-6)
+
+
+def test_a_head_orders_the_twenty_best_however_many_are_asked_for() -> None:
+    random = np.random.default_rng(0)
+    vectors = random.normal(size=(60, 8)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    enrolled = Enrolled(Flat.build(vectors), Members(np.arange(60)), Scoring(PLAIN))
+    head = Head(ABSOLUTE, random.normal(size=8).astype(np.float32), 0.0, Provenance.foreign(8))
+    probes = vectors[:10] + np.float32(0.1)
+    few, twenty, many = (
+        reordered(enrolled.candidates(probes, max(top, SHORTLIST)), head, probes, enrolled.index, top).rows for top in (3, 20, 45)
+    )
+    np.testing.assert_array_equal(few, twenty[:, :3])
+    np.testing.assert_array_equal(twenty, many[:, :20])
+    plain = enrolled.candidates(probes, 45).rows
+    assert (twenty != plain[:, :20]).any()
+    np.testing.assert_array_equal(many[:, 20:], plain[:, 20:])

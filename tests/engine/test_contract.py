@@ -220,7 +220,7 @@ def test_refuses_what_a_folder_refuses(both, where):
         (lambda: one.rename(name_of(9), name_of(10)), "pass --merge"),
         (lambda: one.enroll(people(0, 1), on_duplicate="perhaps"), "--on-duplicate perhaps"),
         (lambda: one.enroll(people(0, 1), on_match="perhaps"), "--on-match perhaps"),
-        (lambda: one.identify(probes(), fpir=1e-9), "--fpir 1e-09"),
+        (lambda: one.identify(probes(), fpir=1e-9), "fpir 1e-09"),
         (lambda: one.identify(probes(), top=0), "at least 1"),
     ):
         with pytest.raises(GalleryError, match=words):

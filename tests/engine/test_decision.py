@@ -1,9 +1,39 @@
+"""Which threshold decides, from how much evidence; from the first person on, and from one kind of evidence to the other."""
+
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from engine.decision import accepts, checked_distance, identify_threshold, verify_threshold
+from engine import Gallery, Templates
+from engine.calibration import Calibration, Names, calibrate
+from engine.candidates import Members
+from engine.decision import accepts, checked_distance, default_threshold, identify_threshold, match_threshold
 from engine.errors import GalleryError
-from engine.scores import LOCAL, PLAIN, Scoring
+from engine.evidence import Evidence, evidence_of, together
+from engine.impostors import Chances, impostors_of
+from engine.provenance import Provenance
+from engine.scores import LOCAL, PLAIN, Enrolled, Scoring, densities
+from indexes.flat import Flat
+from tests.support.known import SFACE, made_by_sface, people, strangers
+
+FOREIGN = Provenance.foreign(128)
+
+
+def enrol(vectors: np.ndarray, score: str) -> Enrolled:
+    index, members = Flat.build(vectors), Members(np.arange(len(vectors)))
+    density = densities(index, members) if score == LOCAL else None
+    return Enrolled(index, members, Scoring(score), density)
+
+
+def calibrated(enrolled: Enrolled) -> Calibration:
+    return calibrate(enrolled, Names(pa.chunked_array([np.arange(enrolled.index.count).astype(str)])))
+
+
+def at(identities: int, made: Provenance = SFACE, calibration: Calibration | None = None, score: str = PLAIN) -> Evidence:
+    return evidence_of(Scoring(score), calibration, made, identities, identities)
 
 
 def test_the_threshold_itself_is_accepted() -> None:
@@ -21,26 +51,150 @@ def test_distances_as_thresholds() -> None:
             checked_distance(wrong, None)
 
 
-def test_a_gallery_without_calibration() -> None:
-    def threshold(given: float | None, fpir: float | None, score: str = PLAIN, encoders: float | None = 0.4) -> float:
-        return identify_threshold(given, fpir, scoring=Scoring(score), calibration=None, identities=3, encoders=encoders)
-
-    assert threshold(None, None) == 0.4
-    assert threshold(0.3, None) == 0.3
-    assert threshold(7.5, None, LOCAL) == 7.5
+def test_without_anything_that_is_known() -> None:
+    for evidence in (at(3, FOREIGN), at(3, score=LOCAL)):
+        assert default_threshold(evidence) is None
+        with pytest.raises(GalleryError, match=r"no default threshold: 3 identities are too few .* takes 50;.*--strangers"):
+            identify_threshold(None, None, evidence)
+        with pytest.raises(GalleryError, match="3 identities say nothing of strangers"):
+            identify_threshold(None, 0.01, evidence)
+    given = identify_threshold(0.3, None, at(3, FOREIGN))
+    assert (given.score, given.fpir, given.given) == (0.3, None, True)
+    assert str(given) == "threshold 0.3 (plain): as given; nothing is known of strangers at K=3"
+    assert identify_threshold(7.5, None, at(3, FOREIGN, score=LOCAL)).score == 7.5
     with pytest.raises(GalleryError, match="both given"):
-        threshold(0.3, 0.01)
-    with pytest.raises(GalleryError, match="3 identities is not calibrated"):
-        threshold(None, 0.01)
-    with pytest.raises(GalleryError, match="no default threshold"):
-        threshold(None, None, LOCAL)
-    with pytest.raises(GalleryError, match="no default threshold"):
-        threshold(None, None, PLAIN, None)
+        identify_threshold(0.3, 0.01, at(3))
     for wrong in (-1.0, float("inf"), float("nan")):
         with pytest.raises(GalleryError, match="expected a local score"):
-            threshold(wrong, None, LOCAL)
-    assert verify_threshold(None, None, None, 0.4) == 0.4
+            identify_threshold(wrong, None, at(3, score=LOCAL))
+
+
+def test_the_encoders_impostors_decide_in_small_galleries() -> None:
+    known = impostors_of(SFACE)
+    assert known is not None
+    used = identify_threshold(None, None, at(49))
+    assert used.score == pytest.approx(known.distance_at(1 - 0.99 ** (1 / 49)))
+    assert str(used) == (
+        f"threshold {used.score:.4g} (plain): strangers 1 % at K=49, "
+        "by the encoder's impostors (8.1 million pairs of 4,028 people)"
+    )
+    # More chances, be they templates or people, and smaller rates: stricter.
+    assert identify_threshold(None, None, at(50)).score < used.score
+    assert identify_threshold(None, None, evidence_of(Scoring(PLAIN), None, SFACE, 49, 147)).score < used.score
+    assert identify_threshold(None, 0.003, at(49)).score < used.score
+    given = identify_threshold(used.score, None, at(49))
+    assert given.fpir == pytest.approx(0.01, rel=0.05)
+    assert "as given; strangers about" in str(given)
+    with pytest.raises(GalleryError, match=r"fpir 1e-05: 8,110,378 pairs of impostors at 49 templates support 0\.00074 at the"):
+        identify_threshold(None, 1e-5, at(49))
+    assert identify_threshold(None, 0.00074, at(49)).fpir == 0.00074
+
+
+def test_expected_false_alarms_agree_with_the_threshold() -> None:
+    small, large = at(5), at(300, calibration=calibrated(enrol(people(0, 300), PLAIN)))
+    for evidence in (small, large):
+        scores = np.linspace(0.5, 1.4, 400)
+        expected = evidence.expected_false_alarms(scores)
+        assert expected is not None
+        assert (np.diff(expected) >= 0).all()
+        assert expected.max() <= evidence.identities
+        for fpir in (0.003, 0.01, 0.1):
+            limit = identify_threshold(None, fpir, evidence).score
+            rate = evidence.rate_at(np.array([limit]))
+            assert rate is not None
+            assert rate[0] == pytest.approx(fpir, rel=0.15)
+    tiny = small.expected_false_alarms(np.array([0.3]))
+    assert tiny is not None
+    assert tiny[0] < 1e-9
+    assert at(5, FOREIGN).expected_false_alarms(np.array([0.3])) is None
+
+
+@pytest.mark.parametrize("score", [PLAIN, LOCAL])
+def test_no_jump_where_a_gallery_begins_to_speak_for_itself(score: str) -> None:
+    """Its own searches enter at K = 50 with nothing, and have nearly all to say at twenty times as many."""
+    enrolled = calibrated(enrol(people(0, 200), score))
+    chances = Chances(impostors_of(SFACE), 60, enrolled.unit)  # type: ignore[arg-type]
+    least = enrolled.tail.least_rate
+
+    def limit(fpir: float) -> float:
+        return identify_threshold(None, fpir, Evidence(score, enrolled, chances, 200, 60)).score
+
+    assert limit(least * 1.0001) == pytest.approx(limit(least * 0.9999), rel=1e-3)
+    assert limit(least * 0.9999) == pytest.approx(chances.score_at(least * 0.9999))
+    # And the table's has nothing to say any more where it ends.
+    many = replace(chances, templates=3000)
+    before, behind = (
+        identify_threshold(None, rate * many.least_rate, Evidence(score, enrolled, many, 200, 3000)).score
+        for rate in (0.999, 1.001)
+    )
+    assert behind == pytest.approx(before, rel=0.01)
+    own, strict = enrolled.threshold(0.1, 200).score, replace(chances, templates=10_000)
+    mostly = identify_threshold(None, 0.1, Evidence(score, enrolled, strict, 200, 60)).score
+    assert mostly <= own
+    # A table that is far too strict holds a gallery back no further than it is sure of itself.
+    sure = enrolled.score_at(enrolled.tail.surely(0.1), 200)
+    assert mostly >= sure * 0.99
+
+
+def test_together_by_hand() -> None:
+    def of(own: float, sure: float, doubt: float, encoders: float = 0.0) -> float:
+        return together(own, sure, 1.0, doubt=doubt, encoders_doubt=encoders)
+
+    assert of(0.9, 0.8, doubt=1) == 1.0  # no evidence of its own: the encoder's
+    assert of(0.9, 0.8, doubt=1, encoders=0.5) == 1.0
+    assert of(0.9, 0.8, doubt=0) == 0.9  # the stricter, its own
+    assert of(1.1, 0.8, doubt=0) == 1.0  # the stricter, the encoder's
+    assert of(1.1, 1.05, doubt=0) == 1.05  # but no stricter than it is sure of
+    assert of(1.1, 0.8, doubt=0, encoders=1) == 1.1  # the encoder has nothing to say any more
+    assert of(0.9, 0.8, doubt=0.5) == pytest.approx(np.sqrt(0.9))
+
+
+@pytest.mark.parametrize("identities", [1, 12, 49, 50, 100])
+def test_strangers_stay_out_from_the_first_person_on(identities: int) -> None:
+    """At 1 % asked, at most 1.5 % in the mean of many galleries, and not nobody either."""
+    found, right = [], []
+    for number in range(15):
+        enrolled = enrol(people(number * identities, identities), LOCAL if identities >= 50 else PLAIN)
+        own = calibrated(enrolled) if identities >= 10 else None
+        evidence = at(identities, calibration=own, score=enrolled.scoring.score)
+        limit = identify_threshold(None, None, evidence).score
+        found.append(np.mean(enrolled.candidates(strangers(number), 1).scores <= limit))
+        again = enrolled.candidates(people(number * identities, identities, image=1), 1)
+        right.append(np.mean((again.rows[:, 0] == np.arange(identities)) & (again.scores[:, 0] <= limit)))
+    assert 0.004 < np.mean(found) < 0.015
+    assert np.mean(right) > 0.96
+
+
+def test_verification_says_how_often_impostors_are_as_near(tmp_path: Path) -> None:
+    known = impostors_of(SFACE)
+    assert known is not None
+    default = match_threshold(None, None, None, SFACE)
+    assert (default.distance, default.source, default.pairs) == (1.146, "encoder", known.pairs)
+    assert default.fmr == pytest.approx(known.rate_at(1.146))
+    assert str(default).startswith("threshold 1.146: the encoder's 1:1 distance; impostors 0.")
+    asked = match_threshold(None, 0.001, None, SFACE)
+    assert asked.distance == pytest.approx(known.distance_at(0.001))
+    assert str(match_threshold(0.5, None, None, FOREIGN)) == "threshold 0.5: as given; nothing is known of impostors"
     with pytest.raises(GalleryError, match="both given"):
-        verify_threshold(0.3, 0.01, None, 0.4)
+        match_threshold(0.3, 0.01, None, SFACE)
     with pytest.raises(GalleryError, match="not calibrated"):
-        verify_threshold(None, 0.01, None, 0.4)
+        match_threshold(None, 0.01, None, FOREIGN)
+    with pytest.raises(GalleryError, match="not calibrated"):
+        match_threshold(None, 1e-7, None, SFACE)
+    gallery = Gallery.build(made_by_sface(people(0, 400)), tmp_path / "g")
+    limit = gallery.match_threshold(fmr=0.001)
+    squares = 2 - 2 * strangers(0) @ people(0, 400).T
+    assert 0.0007 < np.mean(squares <= limit.distance**2) < 0.0013
+
+
+def test_a_gallery_of_one_and_of_a_few(tmp_path: Path) -> None:
+    one = Gallery.build(made_by_sface(people(0, 1)), tmp_path / "one")
+    results = one.identify(made_by_sface(people(0, 1, image=1)))
+    assert results.counts.identified == 1
+    assert results[0].expected_false_alarms is not None
+    assert results[0].expected_false_alarms < 1e-3
+    assert one.threshold_used().pairs is not None
+    info = one.info()
+    assert info.decides == one.threshold_used()
+    nobody = Gallery.build(Templates.from_vectors(people(0, 1), ["id0"]), tmp_path / "nobody")
+    assert nobody.info().decides is None

@@ -177,7 +177,7 @@ def test_probes_of_another_encoder_are_refused(random_templates: Make, tmp_path:
         return Templates(table.replace_schema_metadata(provenance.to_metadata()), provenance)
 
     gallery = Gallery.build(made_by("ours"), tmp_path / "g")
-    assert gallery.identify(made_by("ours")).counts.identified == 40
+    assert gallery.identify(made_by("ours"), fpir=0.1).counts.identified == 40
     with pytest.raises(EncoderMismatch, match=r"was made by ours .* by theirs"):
         gallery.identify(made_by("theirs"))
     with pytest.raises(EncoderMismatch, match="holds 16 dimensions, .* 8"):
@@ -228,7 +228,8 @@ def test_one_photograph_and_its_vector_agree(face_gallery: Gallery, drawn_again:
     vector = embed_images([drawn_again[0]], sface).templates
     (by_vector,) = face_gallery.identify(vector)
     assert photograph.distance == pytest.approx(by_vector.distance, abs=1e-5)
-    assert photograph.threshold == pytest.approx(sface.card.threshold)
+    assert photograph.threshold == pytest.approx(face_gallery.threshold())
+    assert face_gallery.match_threshold().distance == sface.card.threshold
     verified = face_gallery.verify(drawn_again[0], "person0")
     assert verified.distance == pytest.approx(
         next(c.distance for c in photograph.candidates if c.identity == "person0"), abs=1e-5
@@ -270,7 +271,7 @@ def test_photographs_against_a_gallery_of_the_former_detector(tmp_path: Path, ra
     made = Provenance("dlib-resnet", "ab" * 32, 16, True, "mtcnn 128/320/1024 refined, 5-point similarity, v1", None, 0.425)
     table = random_templates().table.replace_schema_metadata(made.to_metadata())
     gallery = Gallery.build(Templates(table, made), tmp_path / "g")
-    assert gallery.identify(random_templates().vectors).counts.identified == 40
+    assert gallery.identify(random_templates().vectors, fpir=0.1).counts.identified == 40
     for ask in (
         lambda: gallery.identify(photos),
         lambda: gallery.verify(photos / "person1.jpg", "id0"),

@@ -152,3 +152,22 @@ def test_a_subsample_is_the_gallery_of_some() -> None:
     assert some.index.count == np.isin(codes, [4, 17, 2, 9, 11, 25, 8]).sum()
     assert some.density is not None
     assert some.density.shape == (some.index.count, 2)
+
+
+@pytest.mark.parametrize("score", [LOCAL, PLAIN])
+def test_parts_make_no_difference(score: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Densities, searches and who is left out of each, seven at a time or all at once."""
+    vectors, codes = people(40, 4)
+    whole = enrol(vectors, codes, Scoring(score, 4))
+    expected = left_out_searches(whole)
+    monkeypatch.setattr("engine.scores._BATCH", 7)
+    monkeypatch.setattr("engine.strangers._BATCH", 7)
+    parts = enrol(vectors, codes, Scoring(score, 4))
+    found = left_out_searches(parts)
+    np.testing.assert_array_equal(found.probes, expected.probes)
+    np.testing.assert_array_equal(found.rows, expected.rows)
+    np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-5)
+    if score == LOCAL:
+        assert whole.density is not None
+        assert parts.density is not None
+        np.testing.assert_allclose(parts.density, whole.density, rtol=1e-5)

@@ -1,0 +1,64 @@
+"""The commands `onek benchmark impostors` and `small-galleries`: parse, call, print."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+TemplateFile = Annotated[
+    Path, typer.Option("--templates", metavar="T.parquet", help="Labelled templates of thousands of people.")
+]
+
+
+def impostors_command(
+    templates: TemplateFile,
+    whose: Annotated[str, typer.Option(help="Who these people are, for the record.")] = "people of LFW's development split",
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the table beside the encoders, for the encoder's card.")] = False,
+    resamples: Annotated[int, typer.Option(min=20, help="How often people are drawn anew for the uncertainty.")] = 200,
+) -> None:
+    """How often two people's templates come as near as a distance, from 1 in 10 to 1 in 100,000, and how sure that is."""
+    from benchmarks.impostors import keep as keep_table
+    from benchmarks.impostors import measure_impostors
+    from engine.templates import read_templates
+    from engine.terminal import out as console
+
+    made = measure_impostors(read_templates(templates), whose, resamples=resamples)
+    console.print(f"{made.encoder}: {made.pairs:,} pairs of {made.people:,} people, one template each")
+    for rate, square, deviation in zip(made.rates, made.squares, made.deviations, strict=True):
+        console.print(
+            f"  FMR {rate:<7g} squared distance {square:.4f} (distance {square**0.5:.4f}), {rate * made.pairs:,.0f} pairs, "
+            f"the rate +- {100 * deviation:.0f} %"
+        )
+    if keep:
+        console.print(f"kept in {keep_table(made)}")
+
+
+def small_galleries_command(
+    templates: TemplateFile,
+    draws: Annotated[int, typer.Option(min=1, help="Galleries of each size, from each split.")] = 25,
+    splits: Annotated[int, typer.Option(min=1, help="How often people are split in two halves.")] = 4,
+    walks: Annotated[int, typer.Option(min=0, help="Walks from 100 people to 5 and up again.")] = 8,
+    each: Annotated[int, typer.Option(min=1, help="Templates of every enrolled identity.")] = 1,
+    shipped: Annotated[
+        bool, typer.Option("--shipped", help="Decide by the table that comes with onek, not by one of the other half.")
+    ] = False,
+) -> None:
+    """FPIR and TPIR of galleries of 1 to 200 people at the default threshold, and after each step of walks between 100 and 5."""
+    from rich.table import Table
+
+    from benchmarks.small_galleries import measure_small, measure_walks
+    from engine.templates import read_templates
+    from engine.terminal import out as console
+    from engine.terminal import stages
+
+    read = read_templates(templates)
+    with stages() as told:
+        drawn = measure_small(read, draws=draws, splits=splits, each=each, shipped=shipped, progress=told)
+        walked = measure_walks(read, walks=walks, shipped=shipped, progress=told) if walks else []
+    for title, rows in (("K", drawn), ("K after a step", walked)):
+        table = Table(title, "galleries", "FPIR", "from gallery to gallery", "TPIR")
+        for row in rows:
+            size = f"{row.least}" if row.least == row.most else f"{row.least} to {row.most}"
+            table.add_row(size, str(row.galleries), f"{row.fpir:.2%}", f"+- {row.spread:.2%}", f"{row.tpir:.1%}")
+        if rows:
+            console.print(table)

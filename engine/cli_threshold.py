@@ -1,0 +1,54 @@
+"""What the commands say of thresholds, and the option of a rate."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from engine.rates import read_rate
+
+if TYPE_CHECKING:
+    from engine.recogniser import Recogniser
+
+Fpir = Annotated[
+    float | None,
+    typer.Option(
+        "--fpir",
+        metavar="RATE",
+        parser=read_rate,
+        help="The share of strangers' searches that may get a name, such as 0.003 or 0.3%. Default: 1%.",
+    ),
+]
+Fmr = Annotated[
+    float | None,
+    typer.Option(
+        "--fmr",
+        metavar="RATE",
+        parser=read_rate,
+        help="Instead: the share of pairs of different people that may be called the same, such as 0.1%.",
+    ),
+]
+
+
+def default_line(gallery: "Recogniser") -> str:
+    """The default threshold of a gallery in one line, or why it has none."""
+    from engine.errors import GalleryError
+
+    try:
+        return str(gallery.threshold_used())
+    except GalleryError as error:
+        return str(error)
+
+
+@contextmanager
+def threshold_told(gallery: "Recogniser") -> Iterator[None]:
+    """Around what changes a gallery: says its default threshold afterwards, and what it was in its own line, if it changed."""
+    from engine.terminal import out as console
+
+    before = default_line(gallery)
+    yield
+    after = default_line(gallery)
+    console.print(after)
+    if after.partition(":")[0] != before.partition(":")[0]:
+        console.print(f"that has changed; before: {before}")

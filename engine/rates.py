@@ -1,0 +1,37 @@
+"""Rates: shares of searches or pairs, above 0 and below 1; as they are asked for, checked and told."""
+
+import math
+
+import numpy as np
+
+from engine.errors import GalleryError
+
+
+def check_rate(name: str, rate: float) -> None:
+    """Refuse what is no rate: a rate of 1 would accept everybody. Raises `GalleryError`."""
+    given: object = rate
+    if not isinstance(given, (int, float, np.floating)) or not 0 < given < 1:
+        raise GalleryError(f"{name} is {rate!r}; expected a rate above 0 and below 1, such as 0.01")
+
+
+def read_rate(text: str) -> float:
+    """`1%`, `1 %` or `0.01` as a number. Raises `GalleryError` where it is no rate."""
+    number, percent, rest = text.strip().partition("%")
+    try:
+        rate = float(number) / (100 if percent else 1)
+    except ValueError:
+        rate = math.nan
+    if rest or not 0 < rate < 1:
+        raise GalleryError(f"the rate {text!r} was asked for; expected one above 0 and below 1, such as 0.01 or 1%")
+    return rate
+
+
+def at_least(rate: float) -> str:
+    """A smallest rate in two digits, rounded up: asked for as it is told, it is accepted."""
+    digits = 1 - math.floor(math.log10(rate))
+    return f"{math.ceil(round(rate * 10**digits, 6)) / 10**digits:g}"
+
+
+def percent(rate: float) -> str:
+    """A rate in two digits: 0.01 as 1 %."""
+    return f"{100 * rate:.2g} %" if rate < 0.995 else "all"
