@@ -4,6 +4,7 @@ something, 4 not the same person (`verify`), 1 a defect of ours.
 
 import os
 import sys
+from collections import Counter
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from importlib.metadata import entry_points, version
@@ -23,6 +24,8 @@ from engine.cli_training import project_command, train_command, train_head_comma
 from engine.errors import OnekError, SpreadError
 
 if TYPE_CHECKING:
+    from engine.galleries import AnyGallery
+    from engine.opened import OpenGallery
     from engine.spreading import Workers as SpreadWorkers
 
 # Exit statuses.
@@ -212,6 +215,7 @@ def build_index(
             f"it finds {100 * info.operating.recall:.2f} % of the exact rank-1 answers, at {info.operating.visits} of "
             f"{info.operating.of_visits} visits and a shortlist of {info.operating.shortlist}"
         )
+    _doubt_one_person(built)
     print_calibration(info.calibration, info.score)
     console.print(default_line(built))
 
@@ -325,6 +329,16 @@ app.command("explain")(explain_command)
 app.command("explain-encoder")(explain_encoder_command)
 app.command("calibrate")(calibrate_command)
 app.command("audit")(audit_command)
+
+
+def _doubt_one_person(built: "AnyGallery | OpenGallery") -> None:
+    """Warn of a gallery whose templates are nearly all of one identity. Of one in Milvus every row would be asked for."""
+    from engine.opened import OpenGallery
+    from engine.plausible import one_person
+    from engine.terminal import err
+
+    if isinstance(built, OpenGallery) and (doubt := one_person(Counter(dict(built.templates_by_identity())), "templates")):
+        err.print(f"warning: {doubt}; onek embed --labels says otherwise")
 
 
 def _spread(on: str | None, workers: int | None) -> AbstractContextManager["SpreadWorkers | None"]:

@@ -26,14 +26,22 @@ def doubts(identities: Iterable[str | None], what: str = "images") -> Iterator[s
         yield f"{len(nobody):,} of {len(counts):,} identities are called as cameras or calendars call things, as {nobody[0]} is"
     if total < LARGE:
         return
-    (largest, most), *_ = counts.most_common(1)
-    if most >= _NEARLY * total:
-        yield f"{most:,} of {total:,} {what} are taken for one person, {largest}"
+    if whole := one_person(counts, what):
+        yield whole
     elif len(counts) == total and (alike := _differ_by_number(list(counts))):
         yield (
             f"{total:,} {what} are taken for {total:,} people whose names differ by a number, such as {alike[0]} and {alike[1]}; "
             "several of one person belong in a folder of theirs"
         )
+
+
+def one_person(counts: Counter[str], what: str) -> str | None:
+    """That nearly all of many `what` are of one identity, if that is so."""
+    total = counts.total()
+    if total < LARGE:
+        return None
+    largest, most = counts.most_common(1)[0]
+    return f"{most:,} of {total:,} {what} are taken for one person, {largest}" if most >= _NEARLY * total else None
 
 
 def _differ_by_number(names: Sequence[str]) -> Sequence[str]:

@@ -211,6 +211,7 @@ def test_a_folder_of_badges_does_not_become_one_person_silently(
     result = say("embed", ".", "-o", "t.parquet", "--encoder", "pixels", "--faces", "none")
     assert "24 images of 1 identity: each sub-folder is an identity" in result.output
     assert "warning: 24 of 24 images are taken for one person, badges; --labels says otherwise" in result.output
+    assert "warning: 24 of 24 templates are taken for one person, badges" in say("build-index", "t.parquet", "-o", "g").output
 
 
 @pytest.mark.parametrize(
@@ -250,7 +251,8 @@ def test_faces_that_were_not_looked_at_are_counted(album: Path, sface: Encoder, 
     said = "at least 3 more faces in 2 photographs were not looked at"
     assert f"{said}; --faces all looks at them" in embedded.output
     assert embedded.exit_code == 0
-    Gallery.build([tmp_path / "t.parquet"], tmp_path / "g")
+    gallery = Gallery.build([tmp_path / "t.parquet"], tmp_path / "g")
+    assert gallery.identify(album, threshold=0.9).unseen == Unseen(3, 2)
     for faces, more in ((), True), (("--faces", "all"), False):
         found = say(
             "identify", album, "-g", tmp_path / "g", "-o", tmp_path / "r.csv", "--overwrite", "--threshold", "0.9", *faces
