@@ -15,6 +15,7 @@ from engine.errors import GalleryError, TemplatesError
 from engine.lookup import Lookup
 from engine.matching import NOT_LOOKED, ON_MATCH, Matches
 from engine.names import enrolled_as, name_of, spellings
+from engine.plausible import UNLABELLED, Labelling
 from engine.problems import Problem
 from engine.recent import insert, owners_of, relabel
 from engine.templates import Templates
@@ -30,21 +31,21 @@ DUPLICATES = ("own", "replace", "skip", "error")
 class Enrolled:
     """What an enrolment did: templates that joined, and of those named, how many took another's place or were there already.
 
-    `problems`: photographs that gave no template, and why. `rules`: by which it was known whose the photographs are. `unseen`:
-    how many faces of theirs were not looked at. `matches`: which of the templates the gallery took for somebody else's.
+    `problems`: photographs that gave no template, and why. `labelling`: whose the photographs were taken to be. `unseen`: how
+    many faces of theirs were not looked at. `matches`: which of the templates the gallery took for somebody else's.
     """
 
     templates: int
     replaced: int
     skipped: int
     problems: tuple[Problem, ...] = ()
-    rules: tuple[str, ...] = ()
+    labelling: Labelling = UNLABELLED
     unseen: Unseen = ALL_SEEN
     matches: Matches = NOT_LOOKED
 
     def of(self, joining: Joining, matches: Matches) -> "Enrolled":
         """The same, with what was known before it."""
-        return replace(self, problems=joining.problems, rules=joining.rules, unseen=joining.unseen, matches=matches)
+        return replace(self, problems=joining.problems, labelling=joining.labelling, unseen=joining.unseen, matches=matches)
 
 
 def enroll(view: View, ids: Lookup, writer: Writer, templates: Templates, on_duplicate: str) -> Enrolled:

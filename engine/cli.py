@@ -124,7 +124,7 @@ def embed(
     check_embed_output(out, overwrite=overwrite, resume=resume)
     with told_what_is_left_out() as left_out:
         labelled = label_photographs(photos, labels or ("none" if faces == "all" else None), left_out)
-    announce_labels(labelled)
+    announce_labels(labelled.labelling, "--labels")
     photographs = labelled.photographs
     load = partial(
         load_encoder,

@@ -1,8 +1,11 @@
-"""Labels that look wrong: what people seldom are called, and folders that seldom are one person's."""
+"""Whose photographs were taken to be, in words, and what looks wrong with that: what people seldom are called, and folders that
+seldom are one person's.
+"""
 
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 # From so many images on a folder is large enough to be judged by its shape, and this share of it is nearly all, or most.
 LARGE = 20
@@ -15,6 +18,27 @@ _NOBODY = re.compile(
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"[-_ .]*\(?\d+\)?$")
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """By which `rules`, in words, how many `images` were taken to be of how many `identities`; `str` of it says so in one line.
+
+    `doubts`: what looks wrong with that, a sentence each.
+    """
+
+    rules: tuple[str, ...] = ()
+    images: int = 0
+    identities: int = 0
+    doubts: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        images = "1 image" if self.images == 1 else f"{self.images:,} images"
+        identities = "1 identity" if self.identities == 1 else f"{self.identities:,} identities"
+        return f"{images} of {identities}: {'; '.join(self.rules)}"
+
+
+UNLABELLED = Labelling()
 
 
 def doubts(identities: Iterable[str | None], what: str = "images") -> Iterator[str]:

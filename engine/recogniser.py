@@ -316,4 +316,4 @@ class Recogniser(ABC):
         if not sources or isinstance(labelled.photographs[0].image, np.ndarray):
             rows = without_sources(rows)
         made = Templates(rows, embedder.provenance)
-        return Joining(made, tuple(problems_of(outcomes)), labelled.rules, unseen_in(outcomes))
+        return Joining(made, tuple(problems_of(outcomes)), labelled.labelling, unseen_in(outcomes))

@@ -263,7 +263,8 @@ def test_faces_that_were_not_looked_at_are_counted(album: Path, sface: Encoder, 
 def test_nobody_is_enrolled_by_a_photograph_of_two(album: Path, sface: Encoder, photos: Path, tmp_path: Path) -> None:
     gallery = Gallery.build(embed_images(photos, sface).templates, tmp_path / "g")
     done = gallery.enroll([album / "two.png", album / "three.png"], identity="X", on_match="ignore")
-    assert (done.templates, done.unseen, done.rules) == (1, Unseen(2, 1), ("all are X's",))
+    assert (done.templates, done.unseen) == (1, Unseen(2, 1))
+    assert str(done.labelling) == "2 images of 1 identity: all of one identity, as was said (--identity)"
     assert done.problems[0].reason.startswith("2 faces about as large, so it is unclear whose template it would be")
     several = gallery.enroll(album / "three.png", identity="Y", faces="all", on_match="ignore")
     assert several.templates == 0
