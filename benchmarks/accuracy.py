@@ -14,6 +14,7 @@ from scipy.stats import t as student
 
 from benchmarks.open_set import RATES, Split, calibrated, enrol, search, split, thresholds
 from engine.errors import TemplatesError
+from engine.lists import Column, read_list
 from engine.metrics import Searches, fmr, fpir, measure, tpir
 from engine.scores import LOCAL, Scoring
 from engine.templates import Templates
@@ -85,10 +86,8 @@ class Without:
     @classmethod
     def read(cls, path: Path) -> "Without":
         """What `onek audit` calls more likely wrong than not: the second name of each pair, and single images."""
-        import csv
-
-        with path.open(newline="", encoding="utf-8") as stream:
-            rows = [row for row in csv.DictReader(stream) if row["likely"] == "True"]
+        columns = [Column(name) for name in ("kind", "other", "template_id", "likely")]
+        rows = [row.values for row in read_list(path, columns).rows if row.values["likely"] == "True"]
         names = frozenset(row["other"] for row in rows if row["kind"] == "two names")
         return cls(names, frozenset(row["template_id"] for row in rows if row["kind"] == "wrong image"))
 

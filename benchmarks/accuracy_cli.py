@@ -130,7 +130,7 @@ def lfw_command(
 
     from benchmarks.embedded import embedded
     from benchmarks.lfw import ENROLLED, RATES, find_list, known_pairs, open_set, read_lfw_pairs
-    from benchmarks.verification import of_vectors
+    from benchmarks.verification import of_vectors, require_both_kinds
     from engine.labels import find_photographs
     from engine.terminal import err
     from engine.terminal import out as console
@@ -142,6 +142,7 @@ def lfw_command(
     else:
         wanted = read_lfw_pairs(listed)
         there = known_pairs(photos, wanted)
+        require_both_kinds(there)
         accuracy = of_vectors(photos, there, templates)
         console.print(
             f"verification, {len(there):,} of the {len(wanted):,} pairs of {listed.name}: {100 * accuracy.mean:.2f} % "

@@ -21,12 +21,15 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from benchmarks.lfw import read_lfw_pairs
+from benchmarks.verification import read_pairs
 from engine.check import check
 from engine.encoders.custom import read_card
 from engine.errors import OnekError
 from engine.gallery import Gallery
 from engine.images import decode
 from engine.labels import find_photographs
+from engine.lists import read_names
 from engine.templates import Templates, read_templates
 from indexes.factory import Factory
 from indexes.files import VectorWriter, open_vectors
@@ -117,8 +120,10 @@ def fuzz(name: str, count: int, folder: Path, start: int = 0) -> Fuzzed:
     whole, broken = folder / "whole", folder / "broken"
     whole.mkdir(parents=True)
     files = reader.seeds(whole)
-    for file in files:
-        reader.read(whole, file)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for file in files:
+            reader.read(whole, file)
     tally = {"files": 0, "refused": 0}
     before = _memory()
 
@@ -201,13 +206,36 @@ def _foreign(folder: Path) -> list[Path]:
     pq.write_table(table, folder / "theirs.parquet")
     np.save(folder / "theirs.npy", vectors)
     np.savez(folder / "theirs.npz", vector=vectors, identity=np.array([f"id{number}" for number in range(20)]))
-    return [folder / f"theirs.{ending}" for ending in ("parquet", "npy", "npz")]
+    fixed = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel().astype(np.float16)), _DIM)
+    names = pa.array([f"id{number % 5}".encode() for number in range(20)]).dictionary_encode()
+    odd = pa.table({"vector": fixed, "identity": names, "template_id": range(20), "source": ["a.jpg", None] * 10})
+    pq.write_table(odd, folder / "odd.parquet", row_group_size=7)
+    np.savez_compressed(folder / "odd.npz", embedding=vectors.astype(">f8"), identity=np.array([b"kian"] * 20))
+    return [folder / name for name in ("theirs.parquet", "theirs.npy", "theirs.npz", "odd.parquet", "odd.npz")]
 
 
 def _lists(folder: Path) -> list[Path]:
-    (folder / "list.csv").write_text('path,identity\na.jpg,kian\nb.jpg,"you, nes"\n')
+    text = 'path,identity\na.jpg,kian\nb.jpg,"you, nes"\n'
+    (folder / "list.csv").write_text(text)
+    (folder / "marked.csv").write_bytes(text.encode("utf-8-sig"))
+    (folder / "wide.csv").write_bytes(text.replace(",", "\t").replace("\n", "\r\n").encode("utf-16"))
+    (folder / "other.csv").write_text("\r".join(["File Name;Person;width", "a.jpg;kian;3", 'b.jpg;"you; nes";4', ""]))
     pq.write_table(pa.table({"path": ["a.jpg", "b.jpg"], "identity": ["kian", None]}), folder / "list.parquet")
-    return [folder / "list.csv", folder / "list.parquet"]
+    return [folder / name for name in ("list.csv", "marked.csv", "wide.csv", "other.csv", "list.parquet")]
+
+
+def _names(folder: Path) -> list[Path]:
+    (folder / "names.txt").write_text('kian\n"you, nes"\n\nZo\u00eb \n', encoding="utf-8")
+    (folder / "wide.txt").write_text("kian\r\nZo\u00eb\r\n", encoding="utf-16")
+    (folder / "table.txt").write_text("identity,templates\nkian,3\n'=cmd(),1\n")
+    pq.write_table(pa.table({"identity": pa.array(["kian", "dan"]).dictionary_encode()}), folder / "names.parquet")
+    return [folder / name for name in ("names.txt", "wide.txt", "table.txt", "names.parquet")]
+
+
+def _pairs(folder: Path) -> list[Path]:
+    (folder / "pairs.csv").write_text("a,b,same\nx/1.jpg,x/2.jpg,1\nx/1.jpg,y/1.jpg,0\n")
+    (folder / "lfw.txt").write_text("10\t300\nA_B\t1\t2\nA_B\t1\tC\t3\n")
+    return [folder / "pairs.csv", folder / "lfw.txt"]
 
 
 def _card(folder: Path) -> list[Path]:
@@ -296,6 +324,8 @@ READERS = {
     "images": Reader(_images, lambda _, file: decode(file)),
     "templates": Reader(_templates, lambda _, file: read_templates(file)),
     "foreign": Reader(_foreign, lambda _, file: read_templates(file)),
+    "names": Reader(_names, lambda _, file: read_names(file)),
+    "pairs": Reader(_pairs, lambda _, file: read_pairs(file) if file.suffix == ".csv" else read_lfw_pairs(file)),
     "lists": Reader(_lists, lambda folder, file: find_photographs([file], str(folder / "list.csv"))),
     "encoder": Reader(_card, lambda folder, _: read_card(folder / "net.onnx")),
     "index": Reader(_indexes, _read_index),

@@ -17,7 +17,8 @@ from benchmarks.accuracy import Summary
 from benchmarks.open_set import calibrated, thresholds
 from benchmarks.verification import Pair
 from engine.candidates import Members
-from engine.errors import PhotographsError
+from engine.errors import ListError, PhotographsError
+from engine.lists import read_lines
 from engine.metrics import Searches, bootstrap, fpir, measure
 from engine.scores import LOCAL, Enrolled, Scoring, densities
 from engine.templates import Templates
@@ -53,10 +54,10 @@ def read_lfw_pairs(path: Path) -> list[Pair]:
     """Pairs of a list as LFW ships them: `NAME 1 2` is one identity, `NAME 1 OTHER 2` two; a first line of numbers is skipped.
 
     Raises:
-        PhotographsError: a line is neither; says which.
+        ListError: a line is neither; says which.
     """
     pairs = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in read_lines(path):
         words = line.split()
         if not words or (number == 1 and all(word.isdigit() for word in words)):
             continue
@@ -65,7 +66,7 @@ def read_lfw_pairs(path: Path) -> list[Pair]:
         elif len(words) == 4 and words[1].isdigit() and words[3].isdigit():
             pairs.append(Pair(_image(words[0], words[1]), _image(words[2], words[3]), False))
         else:
-            raise PhotographsError(f"{path}: line {number} is {line[:60]!r}, expected NAME 1 2 or NAME 1 OTHER 2")
+            raise ListError(f"{path}: line {number} is {line[:60]!r}, expected NAME 1 2 or NAME 1 OTHER 2")
     return pairs
 
 

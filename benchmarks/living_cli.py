@@ -125,7 +125,7 @@ def threads_command(
 
 
 def fuzz_command(
-    count: Annotated[int, typer.Option(min=9, help="Damaged files, shared among the readers.")] = 20_000,
+    count: Annotated[int, typer.Option(min=11, help="Damaged files, shared among the readers.")] = 20_000,
     seed: int = 0,
 ) -> None:
     """Damaged images, templates, lists, indexes, segments and catalogues: an answer or an error of ours, never anything else."""

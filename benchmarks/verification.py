@@ -1,6 +1,5 @@
 """1:1 verification of labelled pairs of photographs, in folds: LFW's protocol on any list of pairs."""
 
-import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +8,10 @@ import numpy as np
 
 from engine.embed import Embedder
 from engine.encoders import load_encoder
-from engine.errors import PhotographsError
-from engine.folds import PairAccuracy, pair_accuracy
+from engine.errors import ListError, MetricsError, PhotographsError
+from engine.folds import FOLDS, PairAccuracy, pair_accuracy
 from engine.labels import Photograph
+from engine.lists import Column, read_list
 from engine.templates import Templates
 
 
@@ -36,23 +36,27 @@ class Verified:
 
 
 def read_pairs(path: Path) -> list[Pair]:
-    """Read a CSV file with the columns `a`, `b` and `same` (1 or 0).
+    """Read a list with the columns `a`, `b` and `same` (1 or 0).
 
     Raises:
-        PhotographsError: it cannot be read, or a column or value is missing; names what was found.
+        ListError: it cannot be read, or a column or value is missing; names what was found.
     """
-    try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            reader = csv.DictReader(stream)
-            if not {"a", "b", "same"} <= set(reader.fieldnames or ()):
-                raise PhotographsError(f"{path}: found the columns {reader.fieldnames}, expected a, b and same")
-            rows = list(reader)
-    except OSError as error:
-        raise PhotographsError(f"{path}: cannot be read: {error.strerror}") from error
-    for number, row in enumerate(rows, start=1):
-        if row["same"] not in ("0", "1"):
-            raise PhotographsError(f"{path}: row {number} says same = {row['same']!r}, expected 1 or 0")
-    return [Pair(row["a"], row["b"], row["same"] == "1") for row in rows]
+    pairs = []
+    for row in read_list(path, [Column(name) for name in ("a", "b", "same")]).rows:
+        if row.values["same"] not in ("0", "1"):
+            raise ListError(f"{path}: {row.place} says same = {row.values['same']!r}, expected 1 or 0")
+        pairs.append(Pair(row.values["a"], row.values["b"], row.values["same"] == "1"))
+    return pairs
+
+
+def require_both_kinds(pairs: Sequence[Pair]) -> None:
+    """Refuse pairs of which there are too few of a kind for the folds. Raises `MetricsError`."""
+    genuine = sum(pair.same for pair in pairs)
+    if min(genuine, len(pairs) - genuine) < FOLDS:
+        raise MetricsError(
+            f"found {genuine} pairs of one identity and {len(pairs) - genuine} of two; "
+            f"expected at least {FOLDS} of each, one for each fold"
+        )
 
 
 def verification(
@@ -69,11 +73,13 @@ def verification(
 
     Raises:
         PhotographsError: a photograph of a pair is not there.
+        MetricsError: there are too few pairs of one kind for ten folds.
     """
     names = sorted({name for pair in pairs for name in (pair.a, pair.b)})
     missing = next((name for name in names if not (photos / name).is_file()), None)
     if missing:
         raise PhotographsError(f"{photos / missing}: no such file, but a pair names it")
+    require_both_kinds(pairs)
     embedder = Embedder(load_encoder(encoder, flip=flip, weights=weights, photographs=len(names)), faces)
     outcomes = list(embedder.stream([Photograph(name, photos / name, None) for name in names], progress))
     vectors = {outcome.photograph.source: outcome.vectors[0] for outcome in outcomes if outcome.problem is None}

@@ -10,9 +10,8 @@ to the nearest other identity; both find fewer.)
 For both, a tail fitted to the gallery's own scores says how many as extreme chance alone would give.
 """
 
-import csv
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +20,9 @@ import pyarrow as pa
 from engine.calibration import LEAST_IDENTITIES, default_score
 from engine.candidates import Members
 from engine.errors import GalleryError
-from engine.files import whole_file
-from engine.harmless import harmless
 from engine.opened import OpenGallery
 from engine.scores import LOCAL, Enrolled, Scoring, densities
+from engine.sheets import sheet_file
 from engine.strangers import left_out_searches
 from engine.tail import expected_as_small, outliers
 from indexes.base import Progress, distances_to
@@ -76,13 +74,9 @@ def audit(gallery: OpenGallery, most: int = 100, progress: Progress | None = Non
 
 def write_audit(path: Path, findings: Sequence[Finding]) -> None:
     """Write findings as CSV. Raises `OutputError` where that fails."""
-    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
-        rows = csv.DictWriter(stream, [field.name for field in fields(Finding)], lineterminator="\n")
-        rows.writeheader()
+    with sheet_file(path, [field.name for field in fields(Finding)]) as sheet:
         for finding in findings:
-            rows.writerow(
-                {name: f"{value:.6g}" if isinstance(value, float) else harmless(value) for name, value in asdict(finding).items()}
-            )
+            sheet.write(f"{value:.6g}" if isinstance(value, float) else value for value in astuple(finding))
 
 
 class _Described:

@@ -15,7 +15,8 @@ from engine.catalogue import NAME, connect, put, read_catalogue, reading, refusi
 from engine.digest import write_digest
 from engine.enrolment import Enrolment
 from engine.errors import GalleryError
-from engine.files import check_output, whole_folder
+from engine.files import whole_folder
+from engine.outputs import check_outputs
 from engine.places import require_local
 from engine.provenance import require_same
 from engine.sealing import stored
@@ -36,7 +37,7 @@ def backup(folder: Path, out: Path, *, overwrite: bool = False) -> None:
         GalleryError: there is no gallery, it is damaged, or `out` is no gallery that might be replaced.
     """
     require_local(out, "where a gallery is copied to")
-    check_output(out, overwrite)
+    check_outputs(out, [folder], overwrite)
     read_catalogue(folder)
     if out.exists():
         read_catalogue(out)  # only a gallery is ever replaced, never another folder
@@ -75,7 +76,7 @@ def merged(folders: Sequence[Path], on_duplicate: str = "error") -> Enrolment:
     for folder, view in zip(folders, views, strict=True):
         require_same(first, view.catalogue.provenance, str(folders[0]), str(folder))
     count = sum(view.enrolled.index.count for view in views)
-    return Enrolment(first, count, _parts(folders, views, skip=on_duplicate == "skip"))
+    return Enrolment(first, count, _parts(folders, views, skip=on_duplicate == "skip"), tuple(folders))
 
 
 def _parts(folders: Sequence[Path], views: list[View], skip: bool) -> Iterator[tuple[str, Templates]]:

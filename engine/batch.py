@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from engine.decision import ThresholdUsed
 from engine.errors import PhotographsError
-from engine.files import check_output
 from engine.head import Head
+from engine.outputs import check_outputs
 from engine.problems import Problem, problems_path, write_problems
 from engine.recogniser import Recogniser
 from engine.results import Counts, Results, results_file, writer_for
@@ -45,6 +45,16 @@ class IdentifySummary:
     unseen: Unseen = ALL_SEEN
 
 
+def check_results_output(out: Path, probes: Sequence[Path], overwrite: bool) -> None:
+    """Refuse, before any work, results that are an input, exist, cannot be written, or have an ending that no format goes with.
+
+    Raises:
+        OutputError: which, and what to pass.
+    """
+    writer_for(out)
+    check_outputs(out, probes, overwrite, [problems_path(out)])
+
+
 def identify_to_file(
     gallery: Recogniser,
     probes: Sequence[Path],
@@ -56,6 +66,7 @@ def identify_to_file(
     faces: str | None = None,
     encoder: str | None = None,
     weights: Path | None = None,
+    projection: Path | None = None,
     runtime: str | None = None,
     head: Head | None = None,
     overwrite: bool = False,
@@ -73,8 +84,7 @@ def identify_to_file(
         OutputError: `out` exists, cannot be written, or has an ending that no format goes with.
         OnekError: as `Gallery.identify`.
     """
-    writer_for(out)
-    check_output(out, overwrite)
+    check_results_output(out, probes, overwrite)
     # All of the file is answered by the gallery as it is now.
     seen = gallery.snapshot()
     used = seen.threshold_used(threshold, fpir)
@@ -82,9 +92,9 @@ def identify_to_file(
     problems: list[Problem] = []
     unseen: list[Unseen] = []
     if any(is_template_file(path) for path in probes):
-        if faces or encoder or weights or runtime:
+        if faces or encoder or weights or projection or runtime:
             raise PhotographsError(
-                "--faces, --encoder, --weights and --runtime go with photographs; the probes are templates already"
+                "--faces, --encoder, --weights, --projection and --runtime go with photographs; the probes are templates already"
             )
         identify: Identify = partial(_identified, seen, limit, top, head)
         if workers is not None:
@@ -96,11 +106,14 @@ def identify_to_file(
         from engine.labels import find_photographs  # late: templates do without what reads pictures
 
         photographs = find_photographs(probes, "none", left_out)
-        embedder = gallery.embedder(faces, encoder=encoder, weights=weights, runtime=runtime, photographs=len(photographs))
+        count = len(photographs)
+        embedder = gallery.embedder(
+            faces, encoder=encoder, weights=weights, projection=projection, runtime=runtime, photographs=count
+        )
         if workers is not None:
             from engine.spreading import SpreadEmbedder
 
-            load = gallery.encoder_loader(encoder, weights, runtime, len(photographs))
+            load = gallery.encoder_loader(runtime, count)
             embedder = SpreadEmbedder(embedder, load, workers)
         tables = _of_photographs(seen, photographs, limit, top, head, embedder, problems, unseen, progress)
     counts = Counts()

@@ -17,6 +17,7 @@ from engine import files, recent
 from engine.calibration import Calibration
 from engine.digest import write_digest
 from engine.errors import GalleryError, OutputError
+from engine.guarded import guard, limit_steps, refuse_links, rows
 from engine.plain import from_plain
 from engine.provenance import Provenance
 from engine.scores import PLAIN, Scoring
@@ -41,6 +42,22 @@ CREATE TABLE segments (
     density_bytes INTEGER, density_sha256 TEXT
 );
 """
+# What formats 1 and 2 had in its place.
+_FORMER_SEGMENTS = (
+    """
+CREATE TABLE segments (
+    name TEXT PRIMARY KEY, kind TEXT NOT NULL, templates INTEGER NOT NULL,
+    rows_bytes INTEGER NOT NULL, rows_sha256 TEXT NOT NULL, index_bytes INTEGER NOT NULL, index_sha256 TEXT NOT NULL
+);
+""",
+    """
+CREATE TABLE segments (
+    name TEXT PRIMARY KEY, kind TEXT NOT NULL, templates INTEGER NOT NULL,
+    rows_bytes INTEGER NOT NULL, rows_sha256 TEXT NOT NULL, vectors_bytes INTEGER NOT NULL, vectors_sha256 TEXT NOT NULL,
+    index_bytes INTEGER NOT NULL, index_sha256 TEXT NOT NULL, operating TEXT
+);
+""",
+)
 # Beside `recent.TABLE`: rows of segments that no search returns, and what identities of segments are called now.
 _CHANGES = """
 CREATE TABLE IF NOT EXISTS removed (segment TEXT, row INTEGER, PRIMARY KEY (segment, row)) WITHOUT ROWID;
@@ -48,6 +65,8 @@ CREATE TABLE IF NOT EXISTS renamed (
     segment TEXT, identity TEXT, name TEXT NOT NULL, PRIMARY KEY (segment, identity)
 ) WITHOUT ROWID;
 """
+# All that a catalogue may hold.
+_KNOWN = (_TABLES, _SEGMENTS, *_FORMER_SEGMENTS, _CHANGES, recent.TABLE)
 
 
 @dataclass(frozen=True)
@@ -191,6 +210,11 @@ def connect(folder: Path) -> sqlite3.Connection:
     one at a time. Closed, it leaves no write-ahead log behind, unless somebody reads or writes just then.
     """
     database = sqlite3.connect(folder / NAME, isolation_level=None, check_same_thread=False)
+    try:
+        guard(database, _KNOWN)
+    except ValueError as error:
+        database.close()
+        raise GalleryError(_damaged(folder, error)) from error
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = FULL")
     database.execute("PRAGMA secure_delete = ON")
@@ -240,9 +264,10 @@ def read_catalogue(folder: Path, after: int = 0) -> Catalogue:
         raise GalleryError(f"{folder}: no such gallery; build one with onek build-index")
     if not (folder / NAME).is_file():
         raise GalleryError(f"{folder} is no gallery: it holds no {NAME}; build one with onek build-index")
+    refuse_links(folder)
     with reading(folder) as database:
         database.execute("BEGIN")
-        values = dict(database.execute("SELECT key, value FROM gallery"))
+        values = dict(rows(database, "SELECT key, value FROM gallery"))
         found = int(values["format"])
         if not 0 < found <= FORMAT:
             raise GalleryError(
@@ -266,11 +291,11 @@ def read_catalogue(folder: Path, after: int = 0) -> Catalogue:
 def _segments(database: sqlite3.Connection, found: int) -> Iterator[Segment]:
     if found not in _ROWS_ONLY:
         names = [field.name for field in fields(Segment)]
-        for row in database.execute(f"SELECT {', '.join(names)} FROM segments ORDER BY name"):  # noqa: S608
+        for row in rows(database, f"SELECT {', '.join(names)} FROM segments ORDER BY name"):  # noqa: S608
             segment = _checked(from_plain(Segment, dict(zip(names, row, strict=True))))
             yield replace(segment, index_bytes=0, index_sha256="") if found in _UNINDEXED else segment
         return
-    for row in database.execute("SELECT name, templates, rows_bytes, rows_sha256 FROM segments ORDER BY name"):
+    for row in rows(database, "SELECT name, templates, rows_bytes, rows_sha256 FROM segments ORDER BY name"):
         name, templates, rows_bytes, rows_sha256 = row
         yield _checked(Segment(name, "flat", templates, rows_bytes, rows_sha256, 0, "", 0, "", None, None, None))
 
@@ -296,8 +321,8 @@ def _changes(database: sqlite3.Connection, values: dict[str, str], made: Provena
         int(values["version"]),
         recent.numbers(database),
         recent.read(database, made, after),
-        np.array([row for (row,) in database.execute("SELECT row FROM removed ORDER BY row")], np.int64),
-        dict(database.execute("SELECT identity, name FROM renamed")),
+        np.array([row for (row,) in rows(database, "SELECT row FROM removed ORDER BY row")], np.int64),
+        dict(rows(database, "SELECT identity, name FROM renamed")),
         int(values.get("erasable", "0")),
     )
 
@@ -319,15 +344,21 @@ def read_only(folder: Path) -> sqlite3.Connection:
     address = f"{(folder / NAME).absolute().as_uri()}?mode=ro"
     database = sqlite3.connect(address, uri=True)
     try:
-        database.execute("SELECT 1 FROM sqlite_master").fetchone()
-    except sqlite3.OperationalError:
+        _guard_reading(database)
+    except sqlite3.OperationalError as error:
         # A reader of a log writes a few bytes beside it; where none can be, on a full disk or a read-only one, no log may be.
         log = folder / f"{NAME}-wal"
         database.close()
-        if log.exists() and log.stat().st_size:
+        if (log.exists() and log.stat().st_size) or "interrupted" in str(error):
             raise
         database = sqlite3.connect(f"{address}&immutable=1", uri=True)
+        _guard_reading(database)
     return database
+
+
+def _guard_reading(database: sqlite3.Connection) -> None:
+    guard(database, _KNOWN)
+    limit_steps(database)
 
 
 @contextmanager
@@ -341,6 +372,9 @@ def reading(folder: Path) -> Iterator[sqlite3.Connection]:
         with closing(read_only(folder)) as database:
             yield database
     except (sqlite3.Error, KeyError, ValueError, TypeError, OverflowError) as error:
-        raise GalleryError(
-            f"{folder}: its catalogue is damaged: {error}; restore the gallery from a backup or build it anew"
-        ) from error
+        raise GalleryError(_damaged(folder, error)) from error
+
+
+def _damaged(folder: Path, error: Exception) -> str:
+    why = "it would take longer to read than a file of its size may" if str(error) == "interrupted" else error
+    return f"{folder}: its catalogue is damaged: {why}; restore the gallery from a backup or build it anew"

@@ -3,13 +3,15 @@ something, 4 not the same person (`verify`), 1 a defect of ours.
 """
 
 import os
+import signal
 import sys
+import warnings
 from collections import Counter
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from importlib.metadata import entry_points, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,9 +23,10 @@ from engine.cli_strangers import audit_command, calibrate_command, print_calibra
 from engine.cli_telling import encoders_command, info_command
 from engine.cli_threshold import Fmr, Fpir, default_line
 from engine.cli_training import project_command, train_command, train_head_command, train_projection_command
-from engine.errors import OnekError, SpreadError
+from engine.errors import ListGuess, OnekError, SpreadError
 
 if TYPE_CHECKING:
+    from engine.enrolment import Source
     from engine.galleries import AnyGallery
     from engine.opened import OpenGallery
     from engine.spreading import Workers as SpreadWorkers
@@ -57,8 +60,11 @@ Faces = Annotated[
     ),
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads of the search. Default: one a core.")]
-MovedEncoder = Annotated[
-    str | None, typer.Option(metavar="PATH", help="Where the gallery's own encoder file lies now, if it moved.")
+OwnEncoder = Annotated[
+    str | None, typer.Option(metavar="PATH", help="The gallery's encoder, where that is a file: none is loaded unasked.")
+]
+OwnProjection = Annotated[
+    Path | None, typer.Option("--projection", metavar="P.npz", help="The same for the projection behind it.")
 ]
 Weights = Annotated[
     Path | None, typer.Option(metavar="FOLDER|FILE", help="The encoder's weights, where they do not come with onek.")
@@ -83,6 +89,7 @@ def _root(show_version: Annotated[bool, typer.Option("--version", help="Print th
     if show_version:
         typer.echo(f"onek {version('onek')}")
         raise typer.Exit
+    _say_guesses()
 
 
 @app.command()
@@ -121,7 +128,8 @@ def embed(
     from engine.terminal import announce_labels, progress, thousands, told_what_is_left_out
     from engine.terminal import out as console
 
-    check_embed_output(out, overwrite=overwrite, resume=resume)
+    read = [*photos, Path(encoder), *(Path(each) for each in (labels, weights, projection) if each)]
+    check_embed_output(out, overwrite=overwrite, resume=resume, inputs=read)
     with told_what_is_left_out() as left_out:
         labelled = label_photographs(photos, labels or ("none" if faces == "all" else None), left_out)
     announce_labels(labelled.labelling, "--labels")
@@ -160,6 +168,10 @@ def build_index(
     out: Annotated[
         str, typer.Option("--out", "-o", metavar="GALLERY", help="The gallery to create: a folder, or milvus://HOST:PORT/NAME.")
     ],
+    names: Annotated[
+        Path | None,
+        typer.Option("--names", metavar="FILE", help="Whose the vectors are: a list with one name for each, in order."),
+    ] = None,
     index: Annotated[
         str | None, typer.Option("--index", metavar="KIND", help="flat, flat-codes, ivf or ivf-sq8. Default: chosen for you.")
     ] = None,
@@ -189,9 +201,14 @@ def build_index(
     from engine.terminal import announce, bytes_of, stages, thousands
     from engine.terminal import out as console
 
+    people: Source = templates
+    if names is not None:
+        from engine.naming import named
+
+        people = named(templates, names)
     with stages() as told:
         built = build_gallery(
-            templates,
+            people,
             out,
             overwrite=overwrite,
             index=index,
@@ -229,8 +246,9 @@ def identify(
     threshold: Score = None,
     top: Annotated[int, typer.Option(min=1, help="Candidates to list for each probe.")] = 5,
     faces: Faces = None,
-    encoder: MovedEncoder = None,
+    encoder: OwnEncoder = None,
     weights: Weights = None,
+    projection: OwnProjection = None,
     runtime: Runtime = None,
     head: Head = None,
     threads: Threads = None,
@@ -240,12 +258,13 @@ def identify(
 ) -> None:
     """Say of each probe who it is, or that it is unknown. Photographs without a face say failed."""
     _limit_threads(threads)
-    from engine.batch import count_probes, identify_to_file
+    from engine.batch import check_results_output, count_probes, identify_to_file
     from engine.galleries import open_gallery
     from engine.head import read_head
     from engine.terminal import out as console
     from engine.terminal import progress, thousands, told_what_is_left_out
 
+    check_results_output(out, [*probes, *([head] if head else [])], overwrite)
     opened = open_gallery(gallery)
     with (
         told_what_is_left_out() as left_out,
@@ -262,6 +281,7 @@ def identify(
             faces=faces,
             encoder=encoder,
             weights=weights,
+            projection=projection,
             runtime=runtime,
             head=None if head is None else read_head(head),
             overwrite=overwrite,
@@ -290,8 +310,9 @@ def verify(
     threshold: Distance = None,
     fmr: Fmr = None,
     faces: Annotated[str | None, typer.Option(metavar="largest|none", help="none: the photograph is a face crop.")] = None,
-    encoder: MovedEncoder = None,
+    encoder: OwnEncoder = None,
     weights: Weights = None,
+    projection: OwnProjection = None,
     head: Head = None,
 ) -> None:
     """Compare one photograph with one enrolled identity. Exit status: 0 the same, 4 not the same."""
@@ -302,11 +323,19 @@ def verify(
     opened = open_gallery(gallery)
     learnt = None if head is None else read_head(head)
     found = opened.verify(
-        photo, identity, threshold=threshold, fmr=fmr, faces=faces, encoder=encoder, weights=weights, head=learnt
+        photo,
+        identity,
+        threshold=threshold,
+        fmr=fmr,
+        faces=faces,
+        encoder=encoder,
+        weights=weights,
+        projection=projection,
+        head=learnt,
     )
     answer = "the same" if found.same else "not the same"
     limit = str(opened.match_threshold(threshold, fmr)) if learnt is None else f"p(same) {found.probability:.4f} by the head"
-    console.print(f"{answer}: {found.probe} is {found.distance:.4f} from {found.identity} ({found.template_id}); {limit}")
+    console.print(f"{answer}: {found.probe} is {found.distance:.4f} from {found.identity}; {limit}")
     if not found.same:
         raise typer.Exit(NOT_THE_SAME)
 
@@ -341,6 +370,30 @@ def _doubt_one_person(built: "AnyGallery | OpenGallery") -> None:
         err.print(f"warning: {doubt}; onek embed --labels says otherwise")
 
 
+def _say_guesses() -> None:
+    """Print what is guessed of a list as a line of its own; other warnings go their way."""
+    others = warnings.showwarning
+
+    def say(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if issubclass(category, ListGuess):
+            from engine.terminal import err
+
+            err.print(str(message))
+        else:
+            others(message, category, *where, **more)
+
+    warnings.simplefilter("always", ListGuess)
+    warnings.showwarning = say
+
+
+def _tidy_at_the_end() -> None:
+    """Whoever ends this process politely (`kill`, a closed terminal) is heard as Ctrl-C is, so that nothing is left half made."""
+    for name in ("SIGTERM", "SIGHUP"):
+        asked = getattr(signal, name, None)
+        if asked is not None and signal.getsignal(asked) == signal.SIG_DFL:
+            signal.signal(asked, signal.default_int_handler)
+
+
 def _spread(on: str | None, workers: int | None) -> AbstractContextManager["SpreadWorkers | None"]:
     if on is None:
         if workers is not None:
@@ -359,6 +412,7 @@ def _limit_threads(threads: int | None) -> None:
 
 def main() -> None:
     """Run the command line; every error that the user can mend ends in one line and exit status 2."""
+    _tidy_at_the_end()
     give_large_blocks_back()
     for command in entry_points(group="onek.commands"):
         loaded = command.load()

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from engine.cli_living import PROBLEMS, Wait
+from engine.cli_living import PROBLEMS, Wait, patience
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
 
@@ -13,16 +13,23 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output
 def check_command(
     gallery: Annotated[str, typer.Argument(metavar="GALLERY")],
     mend: Annotated[bool, typer.Option("--repair", help="Make vectors, index and densities anew if the rows are whole.")] = False,
-    wait: Wait = 10.0,
+    wait: Wait = None,
 ) -> None:
     """Look at every byte, count and vector of a gallery. Exit status 3 if something is wrong, which is listed."""
+    from engine.errors import GalleryError
     from engine.galleries import check_gallery, in_folder
     from engine.repair import repair
     from engine.terminal import out as console
     from engine.terminal import stages
 
+    if wait is not None and not mend:
+        raise GalleryError(f"--wait {wait:g} goes with --repair; a check writes nothing, so it waits for nobody")
     with stages() as told:
-        faults = repair(in_folder(gallery, "check --repair"), told, wait=wait) if mend else check_gallery(gallery, told)
+        faults = (
+            repair(in_folder(gallery, "check --repair"), told, wait=patience(gallery, wait))
+            if mend
+            else check_gallery(gallery, told)
+        )
     for fault in faults:
         console.print(str(fault))
     if faults and mend:

@@ -14,21 +14,29 @@ def explain_command(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="WHY.png", help="The picture to draw: PNG, SVG or PDF.")],
     identity: Annotated[str | None, typer.Option("--identity", metavar="NAME", help="Default: the first candidate.")] = None,
     faces: Annotated[str | None, typer.Option(metavar="largest|none", help="Default: as the gallery was made.")] = None,
+    encoder: Annotated[
+        str | None, typer.Option(metavar="PATH", help="The gallery's encoder, where that is a file: none is loaded unasked.")
+    ] = None,
+    weights: Annotated[Path | None, typer.Option(metavar="FOLDER|FILE", help="The same for its weights.")] = None,
+    projection: Annotated[Path | None, typer.Option(metavar="P.npz", help="The same for the projection behind it.")] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Draw why a probe has this candidate: which parts of the face, covered, take it away. The picture shows faces."""
     from engine.explaining.drawing import check_picture, draw_explanation
     from engine.explaining.occlusion import explain
-    from engine.files import check_output
     from engine.galleries import open_files
+    from engine.outputs import check_outputs
     from engine.terminal import out as console
 
     check_picture(out)
-    check_output(out, overwrite)
-    found = explain(open_files(gallery, "explain"), probe, identity, faces)
+    check_outputs(out, [probe, Path(gallery)], overwrite)
+    opened = open_files(gallery, "explain")
+    if encoder or weights or projection:
+        opened.embedder(faces, encoder=encoder, weights=weights, projection=projection)
+    found = explain(opened, probe, identity, faces)
     draw_explanation(found, out)
     console.print(
-        f"{probe} is {found.distance:.4f} from {found.identity} ({found.template_id}); covered at its most telling place "
+        f"{probe} is {found.distance:.4f} from {found.identity}; covered at its most telling place "
         f"{found.distance + float(found.pull.max()):.4f}; in {out}"
     )
 
@@ -47,15 +55,15 @@ def explain_encoder_command(
 
     from engine.explaining.channels import exciting
     from engine.explaining.drawing import check_picture, draw_channels
-    from engine.files import check_output
     from engine.labels import find_photographs
+    from engine.outputs import check_outputs
     from engine.terminal import out as console
     from engine.terminal import progress, told_what_is_left_out
     from engine.training.chips import cut_chips
     from engine.training.networks import begun
 
     check_picture(out)
-    check_output(out, overwrite)
+    check_outputs(out, [*photos, Path(encoder)], overwrite)
     network = begun(encoder)
     with told_what_is_left_out() as left_out:
         photographs = find_photographs(photos, left_out=left_out)

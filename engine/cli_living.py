@@ -1,6 +1,5 @@
 """The commands of a living gallery: `enroll`, `remove`, `rename`, `list`, `compact`. Parse, call, print."""
 
-import csv
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -12,9 +11,27 @@ from engine.cli_threshold import threshold_told
 # Exit status.
 PROBLEMS = 3
 Gallery_ = Annotated[str, typer.Option("--gallery", "-g", metavar="GALLERY", help="The gallery.")]
-Wait = Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for another writer.")]
+Wait = Annotated[
+    float | None,
+    typer.Option(min=0, metavar="SECONDS", help="How long to wait for another writer. Default: 10.", show_default=False),
+]
 
 Sources = Annotated[bool, typer.Option("--source/--no-source", help="Whether the photographs' paths are kept.")]
+
+
+def patience(gallery: str, wait: float | None) -> float:
+    """How many seconds a writer waits for another. Raises `GalleryError` where nobody waits: Milvus orders its writers."""
+    from engine.errors import GalleryError
+    from engine.milvus.address import is_milvus
+    from engine.writer import WAIT
+
+    if not is_milvus(gallery):
+        return WAIT if wait is None else wait
+    if wait is not None:
+        raise GalleryError(
+            f"--wait {wait:g} goes with galleries in folders; Milvus, where {gallery} is, orders its writers itself"
+        )
+    return 0
 
 
 def enroll_command(
@@ -25,9 +42,18 @@ def enroll_command(
     identity: Annotated[
         str | None, typer.Option("--identity", metavar="NAME", help="Whose they are. Default: as the photographs' names say.")
     ] = None,
+    names: Annotated[
+        Path | None,
+        typer.Option("--names", metavar="FILE", help="Whose the vectors are: a list with one name for each, in order."),
+    ] = None,
     faces: Annotated[
         str | None, typer.Option(metavar="largest|none", help="none: the photographs are face crops. Default: as the gallery.")
     ] = None,
+    encoder: Annotated[
+        str | None, typer.Option(metavar="PATH", help="The gallery's encoder, where that is a file: none is loaded unasked.")
+    ] = None,
+    weights: Annotated[Path | None, typer.Option(metavar="FOLDER|FILE", help="The same for its weights.")] = None,
+    projection: Annotated[Path | None, typer.Option(metavar="P.npz", help="The same for the projection behind it.")] = None,
     on_duplicate: Annotated[
         str,
         typer.Option(
@@ -42,22 +68,32 @@ def enroll_command(
     sources: Annotated[
         bool, typer.Option("--source/--no-source", help="Whether the gallery keeps the photographs' paths.")
     ] = True,
-    wait: Wait = 10.0,
+    wait: Wait = None,
 ) -> None:
     """Enrol people: durable when the command ends, seen by every search from then on."""
-    from engine.errors import PhotographsError
+    from engine.errors import PhotographsError, TemplatesError
     from engine.galleries import beside, living_gallery
+    from engine.naming import named_templates
     from engine.problems import add_problems, require_problems
-    from engine.templates import is_template_file, read_templates
+    from engine.templates import Templates, is_template_file, read_templates
     from engine.terminal import announce_enrolled, thousands, told_what_is_left_out
     from engine.terminal import out as console
 
+    seconds = patience(gallery, wait)
     opened = living_gallery(gallery)
     of_templates = all(is_template_file(path) for path in people)
     if of_templates and faces is not None:
         raise PhotographsError(f"--faces {faces} goes with photographs; those to enrol are templates already")
+    if names is not None and not of_templates:
+        raise TemplatesError(f"--names {names} goes with files of vectors; --labels of onek embed says whose photographs are")
     require_problems(beside(gallery))
-    given = read_templates(*people) if of_templates else people
+    given: Templates | list[Path] = people
+    if of_templates:
+        given = read_templates(*people) if names is None else named_templates(people, names)
+    if encoder or weights or projection:
+        if of_templates:
+            raise PhotographsError("--encoder, --weights and --projection go with photographs; these are templates already")
+        opened.embedder(faces, encoder=encoder, weights=weights, projection=projection)
     with threshold_told(opened), told_what_is_left_out() as left_out:
         done = opened.enroll(
             given,
@@ -67,7 +103,7 @@ def enroll_command(
             on_match=on_match,
             sources=sources,
             left_out=left_out,
-            wait=wait,
+            wait=seconds,
         )
     problems = ""
     if done.problems:
@@ -86,28 +122,27 @@ def remove_command(
     identities: Annotated[list[str] | None, typer.Argument(metavar="IDENTITY...", help="Who leaves.")] = None,
     template: Annotated[list[str] | None, typer.Option("--template", metavar="ID", help="A template that leaves.")] = None,
     from_file: Annotated[
-        Path | None, typer.Option("--from", metavar="FILE", help="A text file with one identity a line.")
+        Path | None,
+        typer.Option("--from", metavar="FILE", help="A file with one identity a line, or a CSV or Parquet list of them."),
     ] = None,
-    wait: Wait = 10.0,
+    wait: Wait = None,
 ) -> None:
     """Remove identities or templates: no search returns them from then on. Their bytes go with onek compact."""
     from engine.errors import GalleryError
     from engine.galleries import living_gallery
-    from engine.places import local
+    from engine.lists import read_names
     from engine.terminal import out as console
     from engine.terminal import thousands
 
     names = list(identities or [])
     if from_file is not None:
-        listed = local(from_file)
-        if not listed.is_file():
-            raise GalleryError(f"{from_file}: no such file; expected a text file with one identity a line")
-        names += [line for line in listed.read_text(encoding="utf-8").splitlines() if line]
+        names += read_names(from_file)
     if not names and not template:
         raise GalleryError("nobody was named; expected identities, --template or --from")
+    seconds = patience(gallery, wait)
     opened = living_gallery(gallery)
     with threshold_told(opened):
-        count = opened.remove(names, templates=template or [], wait=wait)
+        count = opened.remove(names, templates=template or [], wait=seconds)
     console.print(
         f"{thousands(count)} templates removed; {gallery} has {thousands(len(opened))}; onek compact erases their bytes"
     )
@@ -118,29 +153,33 @@ def rename_command(
     new: Annotated[str, typer.Argument(metavar="NEW")],
     gallery: Gallery_,
     merge: Annotated[bool, typer.Option("--merge", help="Make one identity of both where NEW is enrolled already.")] = False,
-    wait: Wait = 10.0,
+    wait: Wait = None,
 ) -> None:
     """Call an identity otherwise."""
     from engine.galleries import living_gallery
     from engine.terminal import out as console
     from engine.terminal import thousands
 
-    count = living_gallery(gallery).rename(old, new, merge=merge, wait=wait)
+    seconds = patience(gallery, wait)
+    count = living_gallery(gallery).rename(old, new, merge=merge, wait=seconds)
     console.print(f"{thousands(count)} templates of {old} are {new}'s")
 
 
 def list_command(gallery: Annotated[str, typer.Argument(metavar="GALLERY")]) -> None:
     """List the identities and how many templates each has, as CSV."""
     from engine.galleries import open_gallery
-    from engine.harmless import harmless
+    from engine.harmless import shown
+    from engine.sheets import Sheet
 
     opened = open_gallery(gallery)
-    rows = csv.writer(sys.stdout, lineterminator="\n")
-    rows.writerow(["identity", "templates"])
-    rows.writerows((harmless(name), count) for name, count in opened.templates_by_identity())
+    sheet = Sheet(sys.stdout, ["identity", "templates"])
+    # Names may hold what a terminal obeys; whoever reads a pipe wants them as they are.
+    said = shown if sys.stdout.isatty() else str
+    for name, count in opened.templates_by_identity():
+        sheet.write((said(name), count))
 
 
-def compact_command(gallery: Annotated[str, typer.Argument(metavar="GALLERY")], wait: Wait = 10.0) -> None:
+def compact_command(gallery: Annotated[str, typer.Argument(metavar="GALLERY")], wait: Wait = None) -> None:
     """Seal all that is enrolled anew, calibrate, and erase what was removed from every file; verified."""
     from engine.galleries import in_folder
     from engine.gallery import Gallery
@@ -150,7 +189,7 @@ def compact_command(gallery: Annotated[str, typer.Argument(metavar="GALLERY")], 
     opened = Gallery.open(in_folder(gallery, "compact"))
     before = opened.info().awaiting_erasure
     with threshold_told(opened), stages() as told:
-        opened.compact(told, wait=wait)
+        opened.compact(told, wait=patience(gallery, wait))
     console.print(
         f"{thousands(len(opened))} templates in {gallery}; {thousands(before)} removed ones erased and looked for in vain"
     )

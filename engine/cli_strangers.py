@@ -38,12 +38,12 @@ def audit_command(
 ) -> None:
     """List who is likely enrolled under two names, and images that likely show somebody else than they say."""
     from engine.audit import WRONG_IMAGE, audit, write_audit
-    from engine.files import check_output
     from engine.galleries import open_files
+    from engine.outputs import check_outputs
     from engine.terminal import out as console
     from engine.terminal import stages
 
-    check_output(out, overwrite)
+    check_outputs(out, [Path(gallery)], overwrite)
     with stages() as told:
         findings = audit(open_files(gallery, "audit"), most, told)
     write_audit(out, findings)
@@ -71,8 +71,8 @@ def print_calibration(info: "CalibrationInfo | None", score: str) -> None:
             how += f"; truly {rate.interval.low:.2g} to {rate.interval.high:.2g}"
         console.print(f"  --fpir {rate.fpir:<6g} {score} score {rate.threshold:.4f}  ({how})")
     if info.left_out:
-        worst = info.left_out[0]
+        nearest = min(pair.distance for pair in info.left_out)
         console.print(
-            f"left out: {len(info.left_out)} pairs that may be one person under two names, the worst {worst.template_id} and "
-            f"{worst.other} ({worst.distance:.3f} apart); see onek audit"
+            f"left out: {len(info.left_out)} pairs that may be one person under two names, the nearest {nearest:.3f} apart; "
+            "onek audit lists such pairs"
         )

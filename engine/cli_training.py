@@ -19,8 +19,13 @@ def train_command(
         str | None, typer.Option("--from", metavar="dlib-resnet|PATH.keras", help="Go on with an encoder, instead.")
     ] = None,
     loss: Annotated[str, typer.Option(metavar="triplet|arcface|pairs")] = "triplet",
-    mining: Annotated[str, typer.Option(metavar="random|semi-hard|hard", help="Which triplets of a batch.")] = "semi-hard",
-    margin: Annotated[float, typer.Option(min=0, help="Of the triplet loss, in squared distance.")] = 0.2,
+    mining: Annotated[
+        str | None,
+        typer.Option(metavar="random|semi-hard|hard", help="Which triplets of a batch; not of arcface. Default: semi-hard."),
+    ] = None,
+    margin: Annotated[
+        float | None, typer.Option(min=0, help="Of the triplet loss alone, in squared distance. Default: 0.2.")
+    ] = None,
     epochs: Annotated[int, typer.Option(min=1, help="At most.")] = 30,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps an epoch. Default: about one pass over the pictures.")] = None,
     identities: Annotated[int, typer.Option(min=2, help="Identities in a batch.")] = 24,
@@ -45,8 +50,9 @@ def train_command(
     from engine.training.checkpoint import Epoch
     from engine.training.fit import Recipe
     from engine.training.networks import SMALL, begun, fresh, has_gpu
-    from engine.training.run import train_to_file
+    from engine.training.run import check_train_output, train_to_file
 
+    check_train_output(out, [*photos, *(Path(each) for each in (labels, begin) if each)], overwrite)
     if network is not None and begin is not None:
         raise TrainingError(f"--network {network} and --from {begin} were both given; expected one of them")
     usual = 1e-3 if begin is None else 3e-5
@@ -114,12 +120,12 @@ def train_projection_command(
     overwrite: Overwrite = False,
 ) -> None:
     """Learn a linear map of templates. On dlib-resnet's none helped; see the README."""
-    from engine.files import check_output
+    from engine.outputs import check_outputs
     from engine.templates import read_templates
     from engine.terminal import out as console
     from engine.training.projections import train_projection
 
-    check_output(out, overwrite)
+    check_outputs(out, templates, overwrite)
     made = train_projection(read_templates(*templates), kind, dim, shrinkage)
     made.save(out)
     console.print(f"{out}: {kind}, {made.matrix.shape[0]} to {made.matrix.shape[1]} dimensions")
@@ -133,12 +139,12 @@ def train_head_command(
     overwrite: Overwrite = False,
 ) -> None:
     """Learn a verifier from pairs of templates, for verify and identify --head. Local scores are better; see the README."""
-    from engine.files import check_output
+    from engine.outputs import check_outputs
     from engine.templates import read_templates
     from engine.terminal import out as console
     from engine.training.heads import train_head
 
-    check_output(out, overwrite)
+    check_outputs(out, templates, overwrite)
     made = train_head(read_templates(*templates), form, seed)
     made.save(out)
     console.print(f"{out}: {form}, {len(made.weights)} weights, {(made.weights < 0).sum()} of them below 0")
@@ -151,14 +157,15 @@ def project_command(
     overwrite: Overwrite = False,
 ) -> None:
     """Apply a projection to templates that are made already."""
-    from engine.files import check_output, whole_file
+    from engine.files import whole_file
+    from engine.outputs import check_outputs
     from engine.projecting import project
     from engine.projection import read_projection
     from engine.templates import TemplateWriter, stream_templates
     from engine.terminal import out as console
     from engine.terminal import thousands
 
-    check_output(out, overwrite)
+    check_outputs(out, [templates, projection], overwrite)
     learnt = read_projection(projection)
     with whole_file(out) as temporary, TemplateWriter(temporary, learnt.provenance_at(projection)) as writer:
         for part in stream_templates(templates):

@@ -19,11 +19,14 @@ from engine.unseen import ALL_SEEN, Unseen
 
 @dataclass
 class Enrolment:
-    """Templates to enrol: how they were made, how many there are, and the `parts` that they come in, each from a named input."""
+    """Templates to enrol: how they were made, how many there are, the `parts` that they come in, each from a named input, and the
+    `files` that are read for that.
+    """
 
     made: Provenance
     count: int
     parts: Iterator[tuple[str, Templates]]
+    files: tuple[Path, ...] = ()
     _inputs: list[str] = field(default_factory=list)
     _ends: list[int] = field(default_factory=list)
 
@@ -40,7 +43,7 @@ class Enrolment:
                 row = part.table["identity"].is_null().to_pylist().index(True)
                 called = part.table["source"][row].as_py() or part.table["template_id"][row].as_py()
                 raise TemplatesError(
-                    f"{name}: the template of {called} has no identity; embed with --labels, or add an identity column"
+                    f"{name}: the template of {called} has no identity: embed with --labels, say --names, or add such a column"
                 )
             rows += len(part)
             self._inputs.append(name)
@@ -85,7 +88,7 @@ def enrolment(templates: Source) -> Enrolment:
     if not paths:
         raise TemplatesError("no template file was named; expected at least one")
     parts = ((str(path), part) for path, part in stream_same(paths))
-    return Enrolment(read_provenance(paths[0]), sum(map(count_templates, paths)), parts)
+    return Enrolment(read_provenance(paths[0]), sum(map(count_templates, paths)), parts, tuple(paths))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ __all__ = [
     "ImageProblem",
     "IndexFileError",
     "IndexUnsupported",
+    "ListError",
+    "ListGuess",
     "MetricsError",
     "NameRefused",
     "OnekError",
@@ -31,6 +33,14 @@ class PhotographsError(OnekError):
 
 class NameRefused(OnekError):
     """A text that can be nobody's name: blank, or with control characters in it."""
+
+
+class ListError(OnekError):
+    """A list that cannot be read, lacks a column, or says two things of one photograph."""
+
+
+class ListGuess(UserWarning):
+    """What was guessed of a list: what parts its columns, which of them is meant. The command line prints it."""
 
 
 class ImageProblem(OnekError):

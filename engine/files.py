@@ -2,14 +2,16 @@
 
 import hashlib
 import os
+import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import psutil
 import pyarrow as pa
+from filelock import FileLock, Timeout
 
 from engine import places
 from engine.errors import OutputError
@@ -58,8 +60,8 @@ def refusing(path: Path) -> Iterator[None]:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Give a temporary file beside `path`, which only its owner may read; rename it to `path` when the block ends well, remove it
-    when it does not. Where `path` lies in object storage, the file is temporary here, and goes there.
+    """Give a temporary file, which only its owner may read; rename it to `path` when the block ends well, remove it when it does
+    not. Where `path` lies in object storage, the file is temporary here, and goes there.
 
     Raises:
         OutputError: the system refused a write (disk full, no permission); names the file and the system's reason.
@@ -69,16 +71,14 @@ def whole_file(path: Path) -> Iterator[Path]:
             yield Path(folder, path.name)
             places.upload(Path(folder, path.name), path)
         return
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with refusing(path):
-        try:
-            temporary.touch(0o600)
-            yield temporary
-            sync_file(temporary)
-            temporary.replace(path)
-            sync_file(path.parent)
-        finally:
-            temporary.unlink(missing_ok=True)
+    with refusing(path), _private_folder(path) as folder:
+        temporary = folder / path.name
+        os.close(new_file(temporary))
+        yield temporary
+        keep_private(temporary)  # a library may have put a file of its own there
+        sync_file(temporary)
+        temporary.replace(path)
+        sync_file(path.parent)
 
 
 @contextmanager
@@ -89,57 +89,128 @@ def whole_folder(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: the system refused a write.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    replaced = path.with_name(f".{path.name}.{os.getpid()}.replaced")
     with refusing(path):
         _tidy_after_killed(path)
-        try:
+        with _private_folder(path) as folder, _alive(folder):
+            temporary, replaced = folder / path.name, folder / _REPLACED
             temporary.mkdir(0o700)
             yield temporary
             for file in temporary.rglob("*"):
                 keep_private(file)
                 sync_file(file)
             sync_file(temporary)
-            if path.exists():
-                path.replace(replaced)
-            temporary.replace(path)
-            sync_file(path.parent)
+            try:
+                if path.exists():
+                    path.replace(replaced)
+                temporary.replace(path)
+                sync_file(path.parent)
+            finally:
+                if replaced.exists() and not path.exists():
+                    replaced.replace(path)
+
+
+# What a folder of ours beside an output is called, `.NAME.RANDOM.partial`, what says that its process lives, and what was at the
+# output before. RANDOM has no dot, so that none is taken for that of another NAME.
+_RANDOM, _ALIVE, _REPLACED = r"[a-z0-9_]{8}", ".alive", ".replaced"
+
+
+@contextmanager
+def _private_folder(path: Path) -> Iterator[Path]:
+    """A new folder beside `path`, under a name that nobody foresees and that nobody else may enter; it goes with the block.
+
+    In a folder where others may write, they may also rename what lies there, ours too. So it is given by way of its descriptor,
+    where the system has such paths: whatever others put in its place is not what is written to.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        if not _is_ours(os.fstat(descriptor)) or list(os.scandir(descriptor)):
+            raise OutputError(f"cannot write {path}: somebody else changes {path.parent} meanwhile; write to another folder")
+        by_descriptor = Path(f"/proc/self/fd/{descriptor}")
+        try:
+            yield by_descriptor if by_descriptor.is_dir() else folder
         finally:
-            if replaced.exists() and not path.exists():
-                replaced.replace(path)
-            for leftover in (temporary, replaced):
-                if leftover.exists():
-                    shutil.rmtree(leftover)
+            _empty(descriptor)
+            with suppress(FileNotFoundError):  # others may have renamed it
+                folder.rmdir()
+    finally:
+        os.close(descriptor)
+
+
+def _empty(descriptor: int) -> None:
+    """Remove all that lies in the folder that a descriptor is of."""
+    for entry in os.scandir(descriptor):
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.name, dir_fd=descriptor)
+        else:
+            os.unlink(entry.name, dir_fd=descriptor)
+
+
+def _alive(folder: Path) -> FileLock:
+    """A lock that whoever works in a folder holds: the system takes it back from a process that dies."""
+    return FileLock(folder / _ALIVE, timeout=0, mode=0o600, thread_local=False)
+
+
+def own_folder(path: Path) -> None:
+    """Make a folder that only its owner may enter, or see that one of ours is there.
+
+    Raises:
+        OutputError: what is there is a link, somebody else's, or others may write in it; or the system refused.
+    """
+    with refusing(path):
+        with suppress(FileExistsError):
+            path.mkdir(0o700)
+        found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode):
+        raise OutputError(f"cannot write {path}: it is no folder, or a link to one; take it away")
+    if not _is_ours(found):
+        raise OutputError(f"cannot write {path}: it is somebody else's, or others may write in it; take it away")
+
+
+def _is_ours(found: os.stat_result) -> bool:
+    """Whether a folder is of this user, and nobody else may write in it."""
+    return found.st_uid == os.geteuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def bring_back(path: Path) -> None:
     """Where a killed process was about to replace the folder `path`, and neither is there: have the old one there again."""
-    if not path.exists():
-        for leftover in _of_killed(path, ".replaced"):
-            leftover.replace(path)
-            return
+    with suppress(FileNotFoundError, PermissionError):  # of the folder that it would lie in
+        for leftover in _of_killed(path):
+            if (leftover / _REPLACED).is_dir() and not os.path.lexists(path):
+                (leftover / _REPLACED).replace(path)
 
 
 def _tidy_after_killed(path: Path) -> None:
     """Bring back what a killed process was about to replace at `path`, and remove what it left half made."""
     bring_back(path)
-    for leftover in (*_of_killed(path, ".replaced"), *_of_killed(path, ".partial")):
-        if leftover.is_dir():
-            shutil.rmtree(leftover)
+    for leftover in _of_killed(path):
+        shutil.rmtree(leftover)
 
 
-def _of_killed(path: Path, ending: str) -> list[Path]:
-    found = []
-    for leftover in path.parent.glob(f".{path.name}.*{ending}"):
-        owner = leftover.suffixes[-2][1:] if len(leftover.suffixes) > 1 else ""
-        if owner.isdigit() and not psutil.pid_exists(int(owner)):
-            found.append(leftover)
-    return found
+def _of_killed(path: Path) -> Iterator[Path]:
+    """Folders that `whole_folder` made for this very path, as this user, in a process that lives no more."""
+    known = re.compile(rf"\.{re.escape(path.name)}\.{_RANDOM}\.partial")
+    for entry in os.scandir(path.parent):
+        leftover = Path(entry.path)
+        if not known.fullmatch(entry.name) or not entry.is_dir(follow_symlinks=False) or not _is_ours(leftover.lstat()):
+            continue
+        if (leftover / _ALIVE).is_file():
+            with suppress(Timeout), _alive(leftover):
+                yield leftover
+
+
+def new_file(path: Path) -> int:
+    """The descriptor of a new file, for its owner alone. Raises `FileExistsError` where anything is there, a link too."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
 
 
 def keep_private(file: Path) -> None:
-    """Let only its owner read and write a file."""
-    file.chmod(0o600)
+    """Let only its owner read and write a file, or enter a folder."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        os.fchmod(descriptor, 0o700 if stat.S_ISDIR(os.fstat(descriptor).st_mode) else 0o600)
+    finally:
+        os.close(descriptor)
 
 
 def sha256_file(path: Path) -> str:
@@ -155,3 +226,9 @@ def sync_file(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def tidy(path: Path) -> None:
+    """Take away what a killed process left half made for the folder `path`, where that is allowed."""
+    with suppress(OSError):
+        _tidy_after_killed(path)

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+FOLDS = 10
+
 
 @dataclass(frozen=True)
 class PairAccuracy:
@@ -37,7 +39,7 @@ def best_threshold(distances: np.ndarray, same: np.ndarray) -> float:
     return float(edges[np.argmax(np.where(ties, -1, right))])
 
 
-def pair_accuracy(distances: np.ndarray, same: np.ndarray, folds: int = 10) -> PairAccuracy:
+def pair_accuracy(distances: np.ndarray, same: np.ndarray, folds: int = FOLDS) -> PairAccuracy:
     """LFW's protocol (Huang et al. 2007): each fold is judged at the threshold that is best on the others.
 
     The standard error is that of the folds' mean, sigma / sqrt(folds), sigma with folds - 1 degrees of freedom. Pairs of either

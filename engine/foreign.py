@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from engine.errors import TemplatesError
@@ -44,58 +45,128 @@ def foreign_batches(path: Path, rows: int) -> Iterator[ForeignBatch]:
         raise TemplatesError(f"{path}: no rows in it; expected at least one vector")
 
 
+def vector_column(path: Path, names: Sequence[str]) -> str:
+    """Which column (or array) holds the vectors. Raises `TemplatesError` where none does, or more than one."""
+    found = [name for name in names if name in VECTOR_COLUMNS]
+    if not found:
+        shown = ", ".join(names)[:200] or "none"
+        raise TemplatesError(f"{path}: found the columns {shown}; expected one of vectors, called vector or embedding")
+    if len(found) > 1:
+        raise TemplatesError(f"{path}: found {len(found)} columns of vectors, {' and '.join(found)}; expected one")
+    return found[0]
+
+
 def _parquet(path: Path, rows: int) -> Iterator[ForeignBatch]:
     file = pq.ParquetFile(path)
     names = file.schema_arrow.names
-    vector = next((name for name in VECTOR_COLUMNS if name in names), None)
-    if vector is None:
-        raise TemplatesError(
-            f"{path}: no column of vectors; found {', '.join(names) or 'no columns'}, expected vector or embedding"
-        )
-    kind = file.schema_arrow.field(vector).type
-    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-    if not is_list or not pa.types.is_floating(kind.value_type):
-        raise TemplatesError(f"{path}: the column {vector} is {kind}, expected a list of float32 or float64")
+    vector = vector_column(path, names)
+    _refuse_kind(path, file.schema_arrow.field(vector))
     text = [name for name in _TEXT_COLUMNS if name in names]
+    for name in text:
+        if names.count(name) > 1:
+            raise TemplatesError(f"{path}: found {names.count(name)} columns called {name}; expected one")
+        _refuse_text(path, file.schema_arrow.field(name))
     start, dim = 0, None
     try:
         for part in file.iter_batches(batch_size=rows, columns=[vector, *text]):
             if not part.num_rows:
                 continue
-            vectors = _dense(path, part.column(vector), start, dim)
+            vectors = _dense(path, vector, part.column(vector), start, dim)
             dim = vectors.shape[1]
-            values = {name: part.column(name).cast(pa.string()).to_pylist() for name in text}
-            yield ForeignBatch(start, vectors, values.get("template_id"), values.get("identity"), values.get("source"))
+            values = {name: _texts(path, name, part.column(name), start) for name in text}
+            yield _batch(path, start, vectors, values)
             start += part.num_rows
     except UNREADABLE as error:
         raise TemplatesError(f"{path}: damaged after row {start}: {error}") from error
 
 
-def _dense(path: Path, column: pa.Array, start: int, dim: int | None) -> np.ndarray:
+def _batch(path: Path, start: int, vectors: np.ndarray, texts: dict[str, list[str | None]]) -> ForeignBatch:
+    """Raises `TemplatesError` where a template has no id."""
+    ids = [each or "" for each in texts["template_id"]] if "template_id" in texts else None
+    if ids is not None and "" in ids:
+        raise TemplatesError(
+            f"{path}: template_id in row {start + ids.index('')} is empty; expected one for each row, or no such column"
+        )
+    return ForeignBatch(start, vectors, ids, texts.get("identity"), texts.get("source"))
+
+
+def _refuse_kind(path: Path, field: pa.Field) -> None:
+    kind = getattr(field.type, "storage_type", field.type)  # a tensor is a list underneath
+    if _is_list(kind) and pa.types.is_floating(kind.value_type):
+        return
+    floats = "float16, float32 or float64"
+    if _is_list(kind) and pa.types.is_integer(kind.value_type):
+        raise TemplatesError(
+            f"{path}: the column {field.name} holds whole numbers ({kind}), expected lists of {floats}; "
+            "only whoever made them knows their zero point and scale, so turn them into floats first"
+        )
+    raise TemplatesError(f"{path}: the column {field.name} is {kind}, expected lists of {floats}")
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    types = pa.types
+    known = (types.is_list, types.is_large_list, types.is_fixed_size_list, types.is_list_view, types.is_large_list_view)
+    return any(each(kind) for each in known)
+
+
+def _refuse_text(path: Path, field: pa.Field) -> None:
+    kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+    types = pa.types
+    text = (types.is_string, types.is_large_string, types.is_string_view, types.is_binary, types.is_large_binary)
+    if not any(each(kind) for each in (*text, types.is_integer, types.is_null)):
+        raise TemplatesError(f"{path}: the column {field.name} holds {field.type}, expected text or whole numbers")
+
+
+def _texts(path: Path, name: str, column: pa.Array, start: int) -> list[str | None]:
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
+        return column.cast(pa.string()).to_pylist()
+    return [None if value is None else _decoded(path, name, value, start + row) for row, value in enumerate(column.to_pylist())]
+
+
+def _decoded(path: Path, name: str, value: bytes, row: int) -> str:
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise TemplatesError(f"{path}: {name} in row {row} is {value[:40]!r}, which is not UTF-8; expected text") from error
+
+
+def _dense(path: Path, name: str, column: pa.Array, start: int, dim: int | None) -> np.ndarray:
     """A list column as an array (n, d)."""
-    lengths = np.array([0 if length is None else length for length in column.value_lengths().to_pylist()])
+    column = getattr(column, "storage", column)
+    if column.null_count:
+        row = int(np.flatnonzero(column.is_null())[0])
+        raise TemplatesError(f"{path}: {name} in row {start + row} is null; expected a vector in each row")
+    lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)
     if dim is None:
         dim = int(lengths[0])
+    if not dim:
+        raise TemplatesError(f"{path}: {name} in row {start} has no dimensions; expected a vector in each row")
     wrong = np.flatnonzero(lengths != dim)
     if len(wrong):
         row = int(wrong[0])
         raise TemplatesError(
-            f"{path}: the vector in row {start + row} has {lengths[row]} dimensions, expected {dim} as in the first row"
+            f"{path}: {name} in row {start + row} has {lengths[row]} dimensions, expected {dim} as in the first row"
         )
-    if column.flatten().null_count:
-        row = int(np.flatnonzero(column.flatten().is_null())[0]) // dim
-        raise TemplatesError(f"{path}: the vector in row {start + row} has an empty place, expected {dim} numbers")
-    return column.flatten().to_numpy(zero_copy_only=False).reshape(-1, dim)
+    flat = column.flatten()
+    if flat.null_count:
+        row = int(np.flatnonzero(flat.is_null())[0]) // dim
+        raise TemplatesError(f"{path}: {name} in row {start + row} has an empty place, expected {dim} numbers")
+    return flat.to_numpy(zero_copy_only=False).reshape(-1, dim)
 
 
 def _numpy(path: Path, rows: int) -> Iterator[ForeignBatch]:
     vectors, labels = _load_numpy(path)
-    if vectors.ndim != 2 or not np.issubdtype(vectors.dtype, np.floating):
-        raise TemplatesError(f"{path}: found an array of shape {vectors.shape} and type {vectors.dtype}, expected floats (n, d)")
     for start in range(0, len(vectors), rows):
-        part = slice(start, start + rows)
-        text = {name: [str(value) for value in values[part]] for name, values in labels.items()}
-        yield ForeignBatch(start, np.asarray(vectors[part]), text.get("template_id"), text.get("identity"), text.get("source"))
+        texts = {
+            name: [_label(path, name, value, start + row) for row, value in enumerate(values[start : start + rows])]
+            for name, values in labels.items()
+        }
+        yield _batch(path, start, np.asarray(vectors[start : start + rows]), texts)
+
+
+def _label(path: Path, name: str, value: np.generic, row: int) -> str | None:
+    return _decoded(path, name, value, row) if isinstance(value, bytes) else str(value)
 
 
 def count_numpy(path: Path) -> int:
@@ -113,23 +184,28 @@ def _refuse_huge(path: Path) -> None:
 
 
 def _load_numpy(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """The vectors (n, d) of a file, and the arrays (n,) of text or whole numbers that go with them."""
+    labels: dict[str, np.ndarray] = {}
     try:
         if path.suffix.lower() == ".npy":
-            return np.load(path, mmap_mode="r", allow_pickle=False), {}
-        with np.load(path, allow_pickle=False) as archive:
-            name = next((name for name in VECTOR_COLUMNS if name in archive.files), None)
-            if name is None:
-                raise TemplatesError(
-                    f"{path}: found the arrays {', '.join(archive.files)}; expected one called vector or embedding"
-                )
-            _refuse_huge(path)
-            labels = {text: archive[text] for text in _TEXT_COLUMNS if text in archive.files}
-            vectors = archive[name]
+            vectors = np.load(path, mmap_mode="r", allow_pickle=False)
+        else:
+            with np.load(path, allow_pickle=False) as archive:
+                name = vector_column(path, archive.files)
+                _refuse_huge(path)
+                labels = {text: archive[text] for text in _TEXT_COLUMNS if text in archive.files}
+                vectors = archive[name]
     except TemplatesError:
         raise
     except Exception as error:  # NumPy and zipfile raise whatever they trip over in damaged bytes
-        raise TemplatesError(f"{path}: not a NumPy file of numbers: {error}") from error
+        raise TemplatesError(f"{path}: not a NumPy file of numbers and text: {error}") from error
+    if vectors.ndim != 2 or not vectors.shape[1] or not np.issubdtype(vectors.dtype, np.floating):
+        raise TemplatesError(f"{path}: found an array of shape {vectors.shape} and type {vectors.dtype}, expected floats (n, d)")
     for text, values in labels.items():
+        if values.ndim != 1 or values.dtype.kind not in "USiu":
+            raise TemplatesError(
+                f"{path}: {text} has the shape {values.shape} and holds {values.dtype}, expected text or whole numbers (n,)"
+            )
         if len(values) != len(vectors):
             raise TemplatesError(f"{path}: {len(vectors)} vectors, but {len(values)} in {text}; expected one for each")
     return vectors, labels

@@ -13,10 +13,11 @@ from engine.check import Fault
 from engine.check import check as check_folder
 from engine.enrolment import Source
 from engine.errors import GalleryError, IndexUnsupported
-from engine.files import check_output
+from engine.files import check_output, tidy
 from engine.gallery import BuildOptions, Gallery
 from engine.milvus.address import is_milvus, parse
 from engine.opened import OpenGallery
+from engine.outputs import refuse_inputs
 from engine.places import exists, is_remote, local, upload_folder, uri
 from engine.view import open_view
 from indexes.base import Progress
@@ -53,6 +54,7 @@ def living_gallery(where: str | Path) -> AnyGallery:
         from engine.milvus.gallery import MilvusGallery
 
         return MilvusGallery.open(parse(str(where)))
+    tidy(Path(where))
     return Gallery.open(where)
 
 
@@ -98,6 +100,7 @@ def merge_galleries(
         OnekError: as `Gallery.merge`.
     """
     _refuse_milvus(out, "merge")
+    refuse_inputs([Path(out)], map(Path, galleries))
     folders = [_folder_of(each, "merge") for each in galleries]
     with _going_to(out, overwrite) as folder:
         Gallery.merge(folders, folder, on_duplicate=on_duplicate, overwrite=overwrite, progress=progress)
@@ -112,6 +115,7 @@ def backup_gallery(where: str | Path, out: str | Path, *, overwrite: bool = Fals
         OnekError: as `engine.backup.backup`.
     """
     _refuse_milvus(out, "backup")
+    refuse_inputs([Path(out)], [Path(where)])
     source = _folder_of(where, "backup")
     with _going_to(out, overwrite) as folder:
         backup(source, folder, overwrite=overwrite)

@@ -22,6 +22,7 @@ from engine.files import check_output, whole_folder
 from engine.matching import NOT_LOOKED, matches_of
 from engine.names import each_of
 from engine.opened import OpenGallery
+from engine.outputs import refuse_inputs
 from engine.places import require_local
 from engine.provenance import require_same
 from engine.recogniser import People
@@ -103,6 +104,7 @@ class Gallery(OpenGallery):
         if path.exists():
             read_catalogue(path)  # only a gallery is ever replaced, never another folder
         enrolled = enrolment(templates)
+        refuse_inputs([path], enrolled.files)
         chosen = plan(enrolled.count, enrolled.made.dim, memory=memory, recall=recall, kind=index, factory=factory)
         check_disk(chosen, path.absolute().parent)
         if planned:

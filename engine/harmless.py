@@ -2,9 +2,8 @@
 
 import re
 
-# What makes a spreadsheet take a cell for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-
+# What makes a spreadsheet take a cell for a formula, behind any number of the apostrophes that keep it from that.
+_FORMULA = re.compile("'*[=+\\-@\t\r]")
 
 # How a path of object storage reads as a `Path`.
 _STORED = re.compile(r"\b(s3|gs):/(?=[^/\s])")
@@ -12,7 +11,12 @@ _STORED = re.compile(r"\b(s3|gs):/(?=[^/\s])")
 
 def harmless(value: object) -> object:
     """The same, but with an apostrophe before a text that a spreadsheet would run as a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
+
+
+def plainly(text: str) -> str:
+    """The text that `harmless` made this of."""
+    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
 
 
 def shown(text: str) -> str:

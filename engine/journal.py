@@ -7,7 +7,7 @@ metadata, how many photographs are done once it is there, and the problems among
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,11 +16,12 @@ import pyarrow.parquet as pq
 
 from engine.embed import Embedder, once_each, problems_of, to_batch, unseen_in
 from engine.errors import OutputError
-from engine.files import check_output, unfinished, whole_file
+from engine.files import own_folder, unfinished, whole_file
 from engine.ids import picture_of
 from engine.labels import Photograph
 from engine.nameless import without_sources
-from engine.problems import Problem, write_problems
+from engine.outputs import check_outputs
+from engine.problems import Problem, problems_path, write_problems
 from engine.streams import batched
 from engine.templates import TemplateWriter, schema
 from engine.unseen import ALL_SEEN, Unseen
@@ -47,16 +48,18 @@ def partial_folder(out: Path) -> Path:
     return unfinished(out, "partial")
 
 
-def check_embed_output(out: Path, *, overwrite: bool, resume: bool) -> None:
-    """Refuse, before any work, an output that exists, cannot be written, or has an unfinished run beside it.
+def check_embed_output(out: Path, *, overwrite: bool, resume: bool, inputs: Iterable[Path] = ()) -> None:
+    """Refuse, before any work, an output that exists, is an input, cannot be written, or has an unfinished run beside it.
 
     Raises:
         OutputError: which, and what to pass.
     """
     if out.suffix.lower() != ".parquet":
         raise OutputError(f"{out}: templates are written as Parquet; expected a name that ends in .parquet")
-    check_output(out, overwrite)
-    if partial_folder(out).exists() and not (resume or overwrite):
+    unfinished_run = partial_folder(out).exists()
+    # An interrupted run may have written its problems already, last of all.
+    check_outputs(out, inputs, overwrite, [] if resume and unfinished_run else [problems_path(out)])
+    if unfinished_run and not (resume or overwrite):
         raise OutputError(
             f"an interrupted run to {out} lies in {partial_folder(out)}; pass --resume to go on, or --overwrite to start anew"
         )
@@ -85,7 +88,8 @@ def embed_to_file(
     folder = partial_folder(out)
     if not resume:
         shutil.rmtree(folder, ignore_errors=True)
-    _start(folder, out, photographs, embedder)
+    own_folder(folder)
+    _start(folder, photographs, embedder)
     done = _done(folder)
     if progress:
         progress(done)
@@ -103,7 +107,7 @@ def embed_to_file(
     return _finish(folder, out, photographs, embedder, sources)
 
 
-def _start(folder: Path, out: Path, photographs: Sequence[Photograph], embedder: Embedder) -> None:
+def _start(folder: Path, photographs: Sequence[Photograph], embedder: Embedder) -> None:
     """Note what the run is of, or see that the notes of an earlier start say the same."""
     names = "\n".join(f"{photograph.source}\t{photograph.identity}" for photograph in photographs)
     ours = {
@@ -115,10 +119,6 @@ def _start(folder: Path, out: Path, photographs: Sequence[Photograph], embedder:
     }
     notes = folder / "run.json"
     if not notes.exists():
-        try:
-            folder.mkdir(0o700, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot write {out}: {error.strerror}") from error
         with whole_file(notes) as temporary:
             temporary.write_text(json.dumps(ours), encoding="utf-8")
         return

@@ -1,7 +1,8 @@
 """Which photographs there are, and whose they are."""
 
-import csv
 import difflib
+import os
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -10,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from engine.errors import NameRefused, PhotographsError
+from engine.errors import ListError, ListGuess, NameRefused, PhotographsError
 from engine.image_formats import NAMES
 from engine.images import LeftOut, find_images, summary
+from engine.lists import IDENTITY, MAYBE_IDENTITY, PATH, Column, read_list
 from engine.names import each_of, name_of, names_in
 from engine.places import exists, is_folder, is_remote, local, uri
 from engine.plausible import Labelling, doubts
@@ -84,6 +86,7 @@ def label_photographs(
     Raises:
         PhotographsError: an input is missing, holds no images, or cannot be labelled by the rule.
         NameRefused: a file, a folder or a list gives a name that nobody can have.
+        ListError: a list cannot be read, or says two things of one photograph.
     """
     table = None
     if labels is not None and labels not in RULES:
@@ -177,15 +180,11 @@ def _of_file(path: Path, labels: str | None) -> tuple[list[Photograph], str]:
 
 def _of_list(path: Path, labels: str | None) -> tuple[list[Photograph], str]:
     """A list's relative paths start at the folder that the list lies in; its identities stand unless a rule was asked for."""
-    rows = _read_list(path, ("path",))
-    if not rows:
-        raise PhotographsError(f"{path}: the list is empty; expected one row per photograph")
     photographs = []
-    for row in rows:
-        image = Path(row["path"]) if is_remote(row["path"]) else path.parent / row["path"]
+    for source, identity in _read_list(path, MAYBE_IDENTITY if labels is None else None).items():
+        image = Path(source) if is_remote(source) else path.parent / source
         by_rule = {"none": None, "stem": image.stem, "folder": image.absolute().parent.name}
-        identity = by_rule[labels] if labels in by_rule else row.get("identity")
-        photographs.append(Photograph(source=row["path"], image=image, identity=identity))
+        photographs.append(Photograph(source=source, image=image, identity=by_rule.get(labels or "", identity)))
     rule = {"none": BY_NOBODY, "stem": BY_STEM, "folder": BY_OWN_FOLDER}.get(labels or "", f"as {path} says")
     return photographs, rule
 
@@ -197,9 +196,9 @@ def _read_label_file(labels: str) -> dict[str, str | None]:
         meant = f" (did you mean {hint[0]}?)" if hint else ""
         raise PhotographsError(f"--labels {labels}: expected {', '.join(RULES)}, or a CSV or Parquet file{meant}")
     table: dict[str, str | None] = {}
-    for row in _read_list(path, ("path", "identity")):
-        for key in {row["path"], str((path.parent / row["path"]).absolute())}:
-            table[key] = row["identity"]
+    for source, identity in _read_list(path, IDENTITY).items():
+        for key in {source, str((path.parent / source).absolute())}:
+            table[key] = identity
     return table
 
 
@@ -210,38 +209,33 @@ def _labelled(photograph: Photograph, table: dict[str, str | None]) -> Photograp
     raise PhotographsError(f"the label file has no row for {photograph.source}; add one, or leave the photograph out")
 
 
-def _read_list(path: Path, required: tuple[str, ...]) -> list[dict[str, str]]:
-    try:
-        file = local(path)
-        rows, columns = _read_parquet(file) if file.suffix.lower() == ".parquet" else _read_csv(file)
-    except FileNotFoundError as error:
-        raise PhotographsError(f"{path}: no such file") from error
-    except (OSError, ValueError, csv.Error) as error:
-        raise PhotographsError(f"{path}: cannot be read as a list of photographs: {error}") from error
-    missing = [name for name in required if name not in columns]
-    if missing:
-        raise PhotographsError(f"{path}: found the columns {', '.join(columns) or 'none'}; the column {missing[0]} is missing")
-    for number, row in enumerate(rows, start=1):
-        if not row["path"]:
-            raise PhotographsError(f"{path}: row {number} has no path")
-    return rows
+def _read_list(path: Path, identity: Column | None) -> dict[str, str | None]:
+    """The identity of each path of a list, None where the list says none, in its order.
 
-
-def _read_csv(path: Path) -> tuple[list[dict[str, str]], list[str]]:
-    with path.open(newline="", encoding="utf-8-sig") as stream:
-        reader = csv.DictReader(stream)
-        return list(reader), list(reader.fieldnames or [])
-
-
-def _read_parquet(path: Path) -> tuple[list[dict[str, str]], list[str]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    schema = pq.read_schema(path)
-    columns = [name for name in ("path", "identity") if name in schema.names]
-    table = pq.read_table(path, columns=columns)
-    text = pa.table({name: table[name].cast(pa.string()) for name in columns})
-    return text.to_pylist(), list(schema.names)
+    Raises:
+        ListError: it cannot be read, a row has no path, or two rows say different things of one photograph; names the lines.
+    """
+    listed = read_list(path, [PATH] if identity is None else [PATH, identity])
+    if not listed.rows:
+        raise ListError(f"{uri(path)}: the list is empty; expected one row per photograph")
+    if identity is not None and len(listed.headings) > 1 and identity.name not in listed.rows[0].values:
+        warnings.warn(
+            f"{uri(path)}: of the columns {', '.join(listed.headings)} none is {', '.join((identity.name, *identity.also))}: "
+            "whose the photographs are is not said",
+            ListGuess,
+            stacklevel=2,
+        )
+    texts = pa.array([row.values.get(IDENTITY.name, "") for row in listed.rows], pa.string())
+    found: dict[str, tuple[str, str | None, str]] = {}
+    for row, whose in zip(listed.rows, names_in(texts, str(uri(path))).to_pylist(), strict=True):
+        source = row.values[PATH.name]
+        if not source:
+            raise ListError(f"{uri(path)}: {row.place} has no path")
+        key = source if is_remote(source) else os.path.abspath(path.parent / source)  # noqa: PTH100 - Path keeps a/../b
+        _, said, place = found.setdefault(key, (source, whose, row.place))
+        if said != whose:
+            raise ListError(f"{uri(path)}: {source} is {said or 'nobody'} in {place} and {whose or 'nobody'} in {row.place}")
+    return {source: whose for source, whose, _ in found.values()}
 
 
 def _photograph(path: Path, identity: str | None) -> Photograph:

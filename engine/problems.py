@@ -1,14 +1,11 @@
 """No image vanishes: what gave no template is named in a file beside the output, with the reason."""
 
-import csv
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import OutputError
-from engine.files import whole_file
-from engine.harmless import harmless
+from engine.sheets import longer_sheet_file, sheet_file
 
 _COLUMNS = ("source", "reason")
 
@@ -33,10 +30,9 @@ def write_problems(out: Path, problems: Iterable[Problem]) -> Path:
         OutputError: the file cannot be written.
     """
     path = problems_path(out)
-    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
-        rows = csv.writer(stream, lineterminator="\n")
-        rows.writerow(_COLUMNS)
-        rows.writerows((harmless(problem.source), harmless(problem.reason)) for problem in problems)
+    with sheet_file(path, _COLUMNS) as sheet:
+        for problem in problems:
+            sheet.write((problem.source, problem.reason))
     return path
 
 
@@ -61,12 +57,9 @@ def add_problems(out: Path, problems: Iterable[Problem]) -> Path:
     path = problems_path(out)
     if not path.exists():
         return write_problems(out, problems)
-    with whole_file(path) as temporary:
-        shutil.copyfile(path, temporary)
-        with temporary.open("a", newline="", encoding="utf-8") as stream:
-            csv.writer(stream, lineterminator="\n").writerows(
-                (harmless(problem.source), harmless(problem.reason)) for problem in problems
-            )
+    with longer_sheet_file(path) as sheet:
+        for problem in problems:
+            sheet.write((problem.source, problem.reason))
     return path
 
 

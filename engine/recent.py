@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from engine.errors import GalleryError
+from engine.guarded import rows as rows_of
 from engine.provenance import Provenance
 from engine.templates import batch, schema
 
@@ -45,10 +46,8 @@ def read(database: sqlite3.Connection, made: Provenance, after: int = 0) -> Rece
     Raises:
         GalleryError: one is not what was written.
     """
-    found = database.execute(
-        f"SELECT number, {_COLUMNS}, checksum FROM recent WHERE number > ? ORDER BY number",  # noqa: S608
-        (after,),
-    ).fetchall()
+    wanted = f"SELECT number, {_COLUMNS}, checksum FROM recent WHERE number > ? ORDER BY number"  # noqa: S608
+    found = list(rows_of(database, wanted, after))
     for row in found:
         if _checksum(*row[1:8]) != row[8] or len(row[7]) != 4 * made.dim:
             raise GalleryError(f"the template {row[1]!r}, enrolled lately, is not what was written; restore a backup")
@@ -80,7 +79,7 @@ def owners_of(database: sqlite3.Connection, template_ids: list[str]) -> list[tup
 
 def numbers(database: sqlite3.Connection) -> np.ndarray:
     """The numbers of all rows, int64 (m,), ascending."""
-    return np.array([number for (number,) in database.execute("SELECT number FROM recent ORDER BY number")], np.int64)
+    return np.array([number for (number,) in rows_of(database, "SELECT number FROM recent ORDER BY number")], np.int64)
 
 
 def _records(part: pa.RecordBatch) -> Iterator[tuple[object, ...]]:

@@ -17,6 +17,7 @@ from engine.errors import EncoderMismatch, GalleryReplaced, PhotographsError
 from engine.evidence import Evidence
 from engine.head import Head
 from engine.locks import ThreadLock
+from engine.named import Named
 from engine.nameless import without_sources
 from engine.names import name_of
 from engine.provenance import Provenance, require_same
@@ -40,6 +41,10 @@ Probes = np.ndarray | Templates | str | Path | Sequence[str | Path | np.ndarray]
 People = Templates | str | Path | Sequence[str | Path | np.ndarray]
 
 
+def _path(given: str | Path | None) -> Path | None:
+    return None if given is None else Path(given)
+
+
 class Recogniser(ABC):
     """A gallery that can be asked, by any number of threads at once. `path` is what it is called in messages.
 
@@ -53,6 +58,8 @@ class Recogniser(ABC):
         # Those that photographs were embedded with, by what they were loaded with.
         self._encoders: dict[tuple[object, ...], Encoder] = {}
         self._loading = ThreadLock()
+        # What the user named to load them from.
+        self._named = Named()
 
     @property
     def address(self) -> str:
@@ -132,20 +139,25 @@ class Recogniser(ABC):
         *,
         encoder: str | None = None,
         weights: str | Path | None = None,
+        projection: str | Path | None = None,
         runtime: str | None = None,
         photographs: int | None = None,
     ) -> "Embedder":
-        """An embedder that makes probes as the gallery's templates were made. The encoder is loaded once, and kept.
+        """An embedder that makes probes as the gallery's templates were made. The encoder is loaded once, and kept; what was
+        named for it counts for later calls of this object too, those of `identify`, `verify` and `enroll` among them.
 
         Args:
             faces: `largest`, `all` or `none`; by default `none` if the gallery was made of face crops, else `largest`.
-            encoder: where the gallery's own encoder file lies now, if it has moved.
+            encoder: the gallery's own encoder file, where that is not one of onek's encoders: a path in a gallery may come from
+                anybody, so none is loaded that is not named here.
             weights: the same for its weights.
+            projection: the same for the projection behind it.
             runtime: what runs the encoder, as for `load_encoder`.
             photographs: how many there are to embed, as for `load_encoder`.
 
         Raises:
-            EncoderMismatch: nothing is known of the gallery's encoder, or the one found is another; names both.
+            EncoderMismatch: nothing is known of the gallery's encoder, or the one found is another; names both. Or the gallery
+                names a file and nobody else did; says which.
         """
         from engine.embed import Embedder
         from engine.encoders import runtimes_for
@@ -162,34 +174,37 @@ class Recogniser(ABC):
                 "vectors, but no photographs. Make it anew of its photographs: onek embed, then onek build-index"
             )
         faces = faces or ("none" if made.alignment == CROP_ALIGNMENT else "largest")
-        load = self.encoder_loader(encoder, weights, runtime, photographs)
+        named = Named(encoder, _path(weights), _path(projection)).over(self._named)
+        load = self._loader(named, runtime, photographs)
         # How many photographs there are matters only for the runtime that it means.
-        key = (*load.args, load.keywords["weights"], runtimes_for(load.args[0], runtime, photographs))
+        key = (
+            *load.args,
+            load.keywords["weights"],
+            load.keywords["projection"],
+            runtimes_for(load.args[0], runtime, photographs),
+        )
         with self._loading:
             if key not in self._encoders:
                 self._encoders[key] = load()
         embedder = Embedder(self._encoders[key], faces)
         require_same(made, embedder.provenance, str(self.path), "the probe photographs")
+        self._named = named
         return embedder
 
-    def encoder_loader(
-        self,
-        encoder: str | None = None,
-        weights: str | Path | None = None,
-        runtime: str | None = None,
-        photographs: int | None = None,
-    ) -> "partial[Encoder]":
-        """What loads the encoder that the gallery's templates were made by, here or in another process; as for `embedder`."""
+    def encoder_loader(self, runtime: str | None = None, photographs: int | None = None) -> "partial[Encoder]":
+        """What loads the encoder of the last `embedder`, here or in another process."""
+        return self._loader(self._named, runtime, photographs)
+
+    def _loader(self, named: Named, runtime: str | None, photographs: int | None) -> "partial[Encoder]":
         from engine.encoders import load_encoder
 
-        made = self.provenance
-        name = encoder or made.encoder or ""
+        found = named.loadable(self.provenance, self.path)
         return partial(
             load_encoder,
-            name,
-            flip=made.flip,
-            weights=weights or made.weights,
-            projection=made.projection,
+            found.encoder or "",
+            flip=self.provenance.flip,
+            weights=found.weights,
+            projection=found.projection,
             runtime=runtime,
             photographs=photographs,
         )
@@ -258,6 +273,7 @@ class Recogniser(ABC):
         faces: str | None = None,
         encoder: str | None = None,
         weights: str | Path | None = None,
+        projection: str | Path | None = None,
         head: Head | None = None,
     ) -> Verification:
         """Compare one probe with one enrolled identity.
@@ -270,6 +286,7 @@ class Recogniser(ABC):
             faces: for a photograph, `largest` or `none`, as in `embedder`.
             encoder: for a photograph, as in `embedder`.
             weights: for a photograph, as in `embedder`.
+            projection: for a photograph, as in `embedder`.
             head: decides instead of a threshold.
 
         Raises:
@@ -287,7 +304,7 @@ class Recogniser(ABC):
                 return claim.verified("vector", templates.vectors[0])
             from engine.embed import one_face
 
-            return claim.verified(*one_face(probe, self.embedder(faces, encoder=encoder, weights=weights)))
+            return claim.verified(*one_face(probe, self.embedder(faces, encoder=encoder, weights=weights, projection=projection)))
 
         return self.answered(verified)
 

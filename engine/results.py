@@ -1,6 +1,5 @@
 """What an identification says: one row per probe face, in the order given, failures included."""
 
-import csv
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,8 +16,8 @@ import pyarrow.parquet as pq
 from engine.decision import FAILED, IDENTIFIED, UNKNOWN, accepts
 from engine.errors import OutputError
 from engine.files import whole_file
-from engine.harmless import harmless
 from engine.scores import Candidates
+from engine.sheets import Sheet
 from engine.unseen import ALL_SEEN, Unseen
 
 _CANDIDATE = pa.struct(
@@ -218,13 +217,12 @@ class _Csv(_Text):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self._rows = csv.writer(self._stream, lineterminator="\n")
-        self._rows.writerow(SCHEMA.names)
+        self._sheet = Sheet(self._stream, SCHEMA.names)
 
     def write(self, table: pa.Table) -> None:
         for row in _tidy(table.to_pylist()):
             candidates = json.dumps(row.pop("candidates"), ensure_ascii=False)
-            self._rows.writerow([*("" if value is None else harmless(value) for value in row.values()), candidates])
+            self._sheet.write([*row.values(), candidates])
 
     def __enter__(self) -> "_Csv":
         return self

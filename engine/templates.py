@@ -235,6 +235,9 @@ def normalised(vectors: np.ndarray, name: str, first_row: int) -> np.ndarray:
     if vectors.ndim != 2 or not np.issubdtype(vectors.dtype, np.floating) or not vectors.shape[1]:
         raise TemplatesError(f"{name}: found an array of shape {vectors.shape} and type {vectors.dtype}, expected floats (n, d)")
     wide = vectors.astype(np.float64)
+    # In units of each vector's largest number, so that no square is too large or too small.
+    largest = np.abs(wide).max(axis=1, keepdims=True)
+    wide = np.divide(wide, largest, out=wide, where=np.isfinite(largest) & (largest > 0))
     norms = np.linalg.norm(wide, axis=1)
     bad = np.flatnonzero(~np.isfinite(norms) | (norms == 0))
     if len(bad):

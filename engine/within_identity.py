@@ -11,8 +11,9 @@ def stored_within(encoder: str | None) -> np.ndarray | None:
     `onek benchmark fit-templates` made it of labelled templates: `sface` and `dlib-resnet` (mirror average) of
     LFW's development split.
     """
-    path = Path(__file__).with_name(f"{encoder}.within.npy")
-    if encoder is None or not path.is_file():
+    path = Path(__file__).parent / f"{encoder}.within.npy"
+    # An encoder's name may be a path, of anybody's choice.
+    if encoder is None or path.parent != Path(__file__).parent or not path.is_file():
         return None
     factor = np.load(path, allow_pickle=False).astype(np.float64)
     return factor @ factor.T

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shutil
 import sqlite3
 import sys
 import weakref
@@ -16,6 +17,8 @@ from filelock import FileLock, Timeout
 from engine.catalogue import NAME, connect, read_catalogue, refusing, upgrade, version_of
 from engine.digest import DIGEST, drop_digest, write_digest
 from engine.errors import GalleryBusy, OutputError
+from engine.files import new_file
+from engine.guarded import refuse_links
 
 WAIT = 10.0
 """Seconds that a writer waits for another."""
@@ -131,6 +134,7 @@ def locked(folder: Path, wait: float = WAIT) -> Iterator[None]:
     """Hold a gallery's lock. Raises as `Writer.holding`."""
     if not (folder / NAME).is_file():
         read_catalogue(folder)
+    refuse_links(folder)
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"cannot write {folder}: no permission to write in it")
     lock = FileLock(folder / LOCK, timeout=wait, mode=0o600)
@@ -155,9 +159,9 @@ def locked(folder: Path, wait: float = WAIT) -> Iterator[None]:
 
 def _say_who(folder: Path) -> None:
     said = {"pid": os.getpid(), "command": " ".join(sys.argv[:2]), "since": datetime.now(UTC).isoformat(timespec="seconds")}
-    holder = folder / HOLDER
-    holder.touch(0o600)
-    holder.write_text(json.dumps(said), encoding="utf-8")
+    (folder / HOLDER).unlink(missing_ok=True)
+    with os.fdopen(new_file(folder / HOLDER), "w", encoding="utf-8") as holder:
+        json.dump(said, holder)
 
 
 def _holder(folder: Path) -> str:
@@ -174,4 +178,7 @@ def _tidy(folder: Path) -> None:
     left = [file for file in folder.glob("segment-*") if file.name.split(".")[0] not in names]
     for file in (*left, *folder.glob(f".{DIGEST}.*.partial")):
         _log.info("removing %s, which an interrupted change left", file)
-        file.unlink()
+        if file.is_dir() and not file.is_symlink():
+            shutil.rmtree(file)
+        else:
+            file.unlink()

@@ -12,6 +12,7 @@ import numpy as np
 from engine.backend import tensorflow, tensorflow_version
 from engine.chip import Chip
 from engine.encoders.base import Card, Encoder
+from engine.encoders.keras_checked import read_keras
 from engine.encoders.onnx_model import prepared
 from engine.errors import EncoderError
 from engine.files import sha256_file
@@ -140,14 +141,14 @@ class Onnx(_Custom):
 
 
 class Keras(_Custom):
-    """A Keras network with one input (n, size, size, 3). Code inside the file (Lambda layers) is refused by Keras."""
+    """A Keras network with one input (n, size, size, 3), of layers that only compute: none runs code of the file's."""
 
     def __init__(self, path: Path, card: Card, fields: dict[str, Any], flip: bool) -> None:
         super().__init__(card, fields, flip, sha256_file(path))
         self.runtime = tensorflow_version()
         tf = tensorflow()
-        model = tf.keras.models.load_model(path, compile=False, safe_mode=True)
         size = card.chip.size
+        model = read_keras(path)
         self._call = tf.function(lambda x: model(x, training=False), [tf.TensorSpec((None, size, size, 3), tf.float32)])
 
     def forward(self, chips: np.ndarray) -> np.ndarray:

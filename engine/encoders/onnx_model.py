@@ -99,14 +99,20 @@ def _inside(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
 
 def _refuse_other_files(model: onnx.ModelProto) -> None:
     """A file may name any other as the place of its weights: none is opened."""
-    graphs = list(_graphs(model.graph))
-    tensors = [tensor for graph in graphs for tensor in graph.initializer]
-    nodes = [node for owner in (*graphs, *model.functions) for node in owner.node]
-    tensors += [tensor for node in nodes for attribute in node.attribute for tensor in (attribute.t, *attribute.tensors)]
-    if any(tensor.data_location == TensorProto.EXTERNAL or tensor.external_data for tensor in tensors):
-        raise EncoderError("keeps its weights in another file; save it with its weights inside")
-    if any(graph.sparse_initializer for graph in graphs):
-        raise EncoderError("has sparse weights, which are not taken; save it with dense ones")
+    for part in _parts(model):
+        if isinstance(part, TensorProto) and (part.data_location == TensorProto.EXTERNAL or part.external_data):
+            raise EncoderError("keeps its weights in another file; save it with its weights inside")
+        if isinstance(part, onnx.SparseTensorProto):
+            raise EncoderError("has sparse weights, which are not taken; save it with dense ones")
+
+
+def _parts(message: Any) -> Iterator[Any]:
+    """All that lies in a message, at any depth: in functions, in graphs inside operators, in what only training needs."""
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for each in value if isinstance(value, Iterable) else (value,):
+                yield each
+                yield from _parts(each)
 
 
 def _output(graph: onnx.GraphProto, name: str | None) -> onnx.ValueInfoProto:

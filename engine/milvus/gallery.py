@@ -110,12 +110,14 @@ class MilvusGallery(Recogniser):
         on_match: str = "warn",
         sources: bool = True,
         left_out: "Callable[[LeftOut], None] | None" = None,
-        wait: float = 0,  # noqa: ARG002 - Milvus orders its writers
+        wait: float = 0,
     ) -> Enrolment:
         """As `Gallery.enroll`: durable when it returns, and seen by the next search of anybody.
 
-        A gallery of up to 200,000 templates whose K has changed by a quarter is calibrated anew. There is nobody to `wait` for.
+        A gallery of up to 200,000 templates whose K has changed by a quarter is calibrated anew. There is nobody to
+        `wait` for: Milvus orders its writers.
         """
+        _refuse_waiting(self.path, wait)
         require_words(on_duplicate, on_match)
         joining = self._joining(people, identity, faces, sources, left_out)
         if joining.problems and not len(joining.templates):
@@ -151,8 +153,9 @@ class MilvusGallery(Recogniser):
         skipped = len(templates) - len(table)
         return Enrolment(len(table), len(known) - skipped, skipped)
 
-    def remove(self, identities: str | Sequence[str] = (), *, templates: str | Sequence[str] = (), wait: float = 0) -> int:  # noqa: ARG002
+    def remove(self, identities: str | Sequence[str] = (), *, templates: str | Sequence[str] = (), wait: float = 0) -> int:
         """As `Gallery.remove`; Milvus erases the bytes when it compacts."""
+        _refuse_waiting(self.path, wait)
         names, ids = each_of(identities), each_of(templates)
         with self._writing() as seen:
             return self._remove(seen, names, ids)
@@ -179,8 +182,9 @@ class MilvusGallery(Recogniser):
         self._follow(self._measured(seen))
         return len(leaving)
 
-    def rename(self, old: str, new: str, *, merge: bool = False, wait: float = 0) -> int:  # noqa: ARG002
+    def rename(self, old: str, new: str, *, merge: bool = False, wait: float = 0) -> int:
         """As `Gallery.rename`."""
+        _refuse_waiting(self.path, wait)
         new = name_of(new, "the new name")
         with self._writing() as seen:
             return self._rename(seen, old, new, merge)
@@ -271,3 +275,8 @@ class MilvusGallery(Recogniser):
         for row in self._client.rows_in(seen.collection, "person", list(of), ("person",)):
             name = of[row["person"]]
             raise GalleryError(f"templates of the strangers are of enrolled identities, such as {name}; leave them out")
+
+
+def _refuse_waiting(where: object, wait: float) -> None:
+    if wait:
+        raise GalleryError(f"{where}: Milvus orders its writers, so that there is nobody to wait {wait:g} s for; leave wait out")

@@ -31,7 +31,7 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """`run` says of what; `state` is all that the next step depends on, `best` the weights of the best epoch."""
+    """`run` says of what, and how; `state` is all that the next step depends on, `best` the weights of the best epoch."""
 
     run: dict[str, str]
     epochs: tuple[Epoch, ...]
@@ -76,4 +76,4 @@ def read_checkpoint(folder: Path, run: dict[str, str]) -> Checkpoint | None:
             raise TrainingError(
                 f"{file} is of another {what}: {str(theirs)[:200]}, this run has {ours[:200]}; start anew with --overwrite"
             )
-    return Checkpoint(run, epochs, state, best)
+    return Checkpoint(said["run"], epochs, state, best)

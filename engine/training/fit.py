@@ -14,24 +14,28 @@ from engine.streams import map_ahead
 from engine.training.augment import augmented
 from engine.training.batches import Batches, Shuffled
 from engine.training.checkpoint import Checkpoint, Epoch, read_checkpoint, write_checkpoint
-from engine.training.losses import arcface_loss, pair_loss, squared_distances, triplet_loss
-from engine.training.mining import MININGS, mine
+from engine.training.losses import MARGIN, arcface_loss, pair_loss, squared_distances, triplet_loss
+from engine.training.mining import MINING, MININGS, mine
 from engine.training.networks import Network, descriptors, structure
 from engine.training.validation import Validation, figures, require_disjoint
 
 LOSSES = ("triplet", "arcface", "pairs")
-_SMALLER = "the best weights until then are kept: go on from these with a smaller --rate"
+_SMALLER = "the best weights until then are kept: go on from these with --resume and a smaller --rate"
+# So many times as large as before any step, weights are not learnt but blown up. A step of Adam moves each by about the rate: the
+# small network's grow by 1.2 times in six steps at 0.01, by 73 at 1, which teaches nothing any more.
+_BLOWN_UP = 1000
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train. `identities` and `each`: P and k of a batch. `steps` make an epoch; None: about one pass over the pictures.
-    `rate`: Adam's. `patience`: epochs without a better one before it stops. `augment`: whether chips are changed.
+    """How to train. `mining` (None: semi-hard) and `margin` (None: 0.2) go with the losses that use them: triplets both, pairs
+    the first. `identities` and `each`: P and k of a batch. `steps` make an epoch; None: about one pass over the pictures.
+    `rate`: Adam's, above 0. `patience`: epochs without a better one before it stops. `augment`: whether chips are changed.
     """
 
     loss: str = "triplet"
-    mining: str = "semi-hard"
-    margin: float = 0.2
+    mining: str | None = None
+    margin: float | None = None
     epochs: int = 30
     steps: int | None = None
     identities: int = 24
@@ -42,10 +46,25 @@ class Recipe:
     seed: int = 0
 
     def check(self) -> None:
-        """Refuse a loss or a mining that does not exist. Raises `TrainingError`."""
-        for name, value, known in (("loss", self.loss, LOSSES), ("mining", self.mining, MININGS)):
+        """Refuse a loss or a mining that does not exist, or that does not go with the other. Raises `TrainingError`."""
+        for name, value, known in (("loss", self.loss, LOSSES), ("mining", self.mining, (None, *MININGS))):
             if value not in known:
-                raise TrainingError(f"--{name} {value}: expected {', '.join(known)}")
+                raise TrainingError(f"--{name} {value}: expected {', '.join(filter(None, known))}")
+        for name, given, losses in (("mining", self.mining, ("triplet", "pairs")), ("margin", self.margin, ("triplet",))):
+            if given is not None and self.loss not in losses:
+                raise TrainingError(f"--{name} {given} goes with --loss {' or '.join(losses)}; {self.loss} has none")
+        if not 0 < self.rate < np.inf:
+            raise TrainingError(f"--rate {self.rate:g}: expected a number above 0")
+
+    @property
+    def mined(self) -> str:
+        """Which triplets of a batch are taken."""
+        return self.mining or MINING
+
+    @property
+    def apart(self) -> float:
+        """The margin of the triplet loss."""
+        return MARGIN if self.margin is None else self.margin
 
 
 @dataclass(frozen=True)
@@ -85,13 +104,13 @@ def fit(
         recipe: how to.
         folder: for the checkpoint.
         of: what the chips are of; a run goes on only with the same ones.
-        resume: whether to go on from the checkpoint in `folder`.
+        resume: whether to go on from the checkpoint in `folder`; at another rate than before, from the best weights so far.
         told: told of each step.
         seen: told of each epoch.
 
     Raises:
-        TrainingError: too few pictures, identities on both sides, a checkpoint of another run, or a loss that is not finite: the
-            step is named, and the network has its best weights from before.
+        TrainingError: too few pictures, identities on both sides, a checkpoint of another run, a loss that is not finite, or
+            weights that blew up: the step or epoch is named, and the network has its best weights from before.
     """
     recipe.check()
     aside = np.concatenate([validation.enrolled, validation.mated, validation.strangers])
@@ -100,16 +119,19 @@ def fit(
     batches = _batches(labels, recipe)
     stepper = _Stepper(network, recipe, int(labels.max()) + 1)
     # Who goes on must go on with the same.
-    run = {"chips": of, "network": structure(network), "recipe": repr(replace(recipe, epochs=0, patience=0))}
+    run = {"chips": of, "network": structure(network), "recipe": repr(replace(recipe, epochs=0, patience=0, rate=0))}
+    rate, size = f"{recipe.rate:g}", _size(network)
     checkpoint = read_checkpoint(folder, run) if resume else None
     if checkpoint is None:
         before = _validated(network, chips, aside, validation, Epoch(0, 0.0, 0.0, 0.0))
-        checkpoint = Checkpoint(run, (before,), stepper.state(), _weights(network))
+        checkpoint = Checkpoint({**run, "rate": rate}, (before,), stepper.state(), _weights(network))
         write_checkpoint(folder, checkpoint)
         if seen:
             seen(before)
-    else:
+    elif checkpoint.run.get("rate") == rate:
         stepper.restore(checkpoint.state)
+    else:
+        network.model.set_weights(checkpoint.best)
     steps = recipe.steps or max(1, len(rows) // (recipe.identities * recipe.each))
     while _goes_on(checkpoint, recipe):
         number = len(checkpoint.epochs)
@@ -117,12 +139,13 @@ def fit(
         try:
             epoch = _epoch(stepper, batches, chips, rows, labels, span, recipe, number, told)
             epoch = _validated(network, chips, aside, validation, epoch)
+            _refuse_blown_up(_size(network) / size, epoch, recipe)
         except TrainingError:
             network.model.set_weights(checkpoint.best)
             raise
         better = merit(epoch) > max(map(merit, checkpoint.epochs))
         best = _weights(network) if better else checkpoint.best
-        checkpoint = Checkpoint(run, (*checkpoint.epochs, epoch), stepper.state(), best)
+        checkpoint = Checkpoint({**run, "rate": rate}, (*checkpoint.epochs, epoch), stepper.state(), best)
         write_checkpoint(folder, checkpoint)
         if seen:
             seen(epoch)
@@ -138,6 +161,17 @@ def merit(epoch: Epoch) -> tuple[float, float]:
 def _weights(network: Network) -> list[np.ndarray]:
     # Copies: what Keras gives may be the memory that the next step writes to.
     return [np.array(weight) for weight in network.model.get_weights()]
+
+
+def _size(network: Network) -> float:
+    return float(np.sqrt(sum(np.square(each.numpy().astype(np.float64)).sum() for each in network.model.trainable_variables)))
+
+
+def _refuse_blown_up(growth: float, epoch: Epoch, recipe: Recipe) -> None:
+    if not growth < _BLOWN_UP:
+        raise TrainingError(
+            f"the weights grew {growth:.3g} times by epoch {epoch.number}, so --rate {recipe.rate:g} is too large; {_SMALLER}"
+        )
 
 
 def _goes_on(checkpoint: Checkpoint, recipe: Recipe) -> bool:
@@ -181,7 +215,7 @@ def _epoch(
     if recipe.loss == "triplet" and not any(shares):
         raise TrainingError(
             f"no triplet of epoch {number} was active: every positive is nearer than every negative by more than the margin "
-            f"{recipe.margin:g}; take --mining hard or a larger --margin"
+            f"{recipe.apart:g}; take --mining hard or a larger --margin"
         )
     return Epoch(number, float(np.mean(losses)), float(np.mean(shares)), images / (perf_counter() - start))
 
@@ -202,7 +236,7 @@ class _Stepper:
         # Sums in another order would make another curve of a run that goes on.
         tf.keras.utils.set_random_seed(recipe.seed)
         tf.config.experimental.enable_op_determinism()
-        self._optimizer = tf.keras.optimizers.Adam(recipe.rate)
+        self._optimizer = tf.keras.optimizers.Adam(float(recipe.rate))
         if network.mixed:
             self._optimizer = tf.keras.optimizers.LossScaleOptimizer(self._optimizer)
         self._model, self._extra = network.model, []
@@ -220,10 +254,10 @@ class _Stepper:
             unit = tf.nn.l2_normalize(tf.cast(raw, tf.float32), axis=1)
             if recipe.loss == "arcface":
                 return arcface_loss(unit, labels, self._extra[0])
-            triplets = mine(tf.stop_gradient(squared_distances(unit)), labels, recipe.mining, seed)
+            triplets = mine(tf.stop_gradient(squared_distances(unit)), labels, recipe.mined, seed)
             if recipe.loss == "pairs":
                 return pair_loss(unit, triplets, *self._extra)
-            return triplet_loss(unit, triplets, recipe.margin)
+            return triplet_loss(unit, triplets, recipe.apart)
 
         def step(pixels: Any, labels: Any, seed: Any) -> tuple[Any, Any]:
             with tf.GradientTape() as tape:

@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.backend import tensorflow
 
-MININGS = ("random", "semi-hard", "hard")
+MINING, MININGS = "semi-hard", ("random", "semi-hard", "hard")
 
 
 @dataclass(frozen=True)

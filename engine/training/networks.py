@@ -10,6 +10,7 @@ import numpy as np
 from engine.backend import tensorflow
 from engine.chip import Chip
 from engine.encoders import custom, dlib_resnet, openface
+from engine.encoders.keras_checked import read_keras
 from engine.errors import EncoderError, TrainingError
 from engine.files import whole_file
 
@@ -89,9 +90,9 @@ def begun(name: str) -> Network:
     if fields["channels"] != "rgb":
         raise TrainingError(f"{path} takes its channels as {fields['channels']}; expected rgb to go on with it")
     try:
-        model = tensorflow().keras.models.load_model(path, compile=False, safe_mode=True)
-    except (OSError, ValueError, TypeError) as error:
-        raise EncoderError(f"{path}: no Keras network: {error}") from error
+        model = read_keras(path)
+    except EncoderError as error:
+        raise EncoderError(f"{path}: {error}") from error
     red, green, blue = map(float, fields["mean"])
     return Network(model, card.chip, (red, green, blue), float(fields["scale"]), card.dim, str(path))
 
@@ -107,9 +108,7 @@ def save(network: Network, out: Path) -> None:
         model = fresh(network.start).model
         model.set_weights(network.model.get_weights())
     with whole_file(out) as temporary:
-        whole = temporary.with_suffix(".keras")
-        model.save(whole)
-        whole.replace(temporary)
+        model.save(temporary)
     described = {
         "size": network.chip.size,
         "points": [list(point) for point in network.chip.points],

@@ -1,16 +1,17 @@
 """A whole training run: photographs in, an encoder out."""
 
-import csv
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from engine.errors import TrainingError
-from engine.files import check_output, refusing, unfinished, whole_file
+from engine.files import own_folder, refusing, unfinished
 from engine.labels import Photograph
+from engine.outputs import check_outputs
 from engine.places import require_local
-from engine.problems import Problem
+from engine.problems import Problem, problems_path
+from engine.sheets import sheet_file
 from engine.training.batches import require_several
 from engine.training.checkpoint import Epoch, has_checkpoint
 from engine.training.chips import cut_chips
@@ -28,6 +29,18 @@ class Run:
     trained: int
     validated: int
     problems: tuple[Problem, ...]
+
+
+def check_train_output(out: Path, inputs: Iterable[Path], overwrite: bool) -> None:
+    """Refuse, before any work, an output that is an input, or exists, or cannot be written; and what is written beside it.
+
+    Raises:
+        OutputError: which, and what to pass.
+        TrainingError: it has another ending than `.keras`.
+    """
+    if out.suffix != ".keras":
+        raise TrainingError(f"{out}: an encoder is written as .keras; expected a name that ends so")
+    check_outputs(out, inputs, overwrite, [out.with_suffix(".json"), _epochs_path(out), problems_path(out)])
 
 
 def train_to_file(
@@ -68,19 +81,18 @@ def train_to_file(
         OutputError: the output exists or cannot be written.
         TrainingError: as `fit`, or an interrupted run lies there and neither `resume` nor `overwrite` says what to do.
     """
-    if out.suffix != ".keras":
-        raise TrainingError(f"{out}: an encoder is written as .keras; expected a name that ends so")
+    check_train_output(out, (), overwrite)
     if chips is not None:
         require_local(chips, "what --chips names")
-    check_output(out, overwrite)
     folder = unfinished(out, "training")
     if folder.exists() and not (resume or overwrite):
         raise TrainingError(f"an interrupted run lies in {folder}; pass --resume to go on, or --overwrite to start anew")
     with refusing(out):
         if not resume:
             shutil.rmtree(folder, ignore_errors=True)
-        for each in (folder, chips or folder):
-            each.mkdir(0o700, parents=True, exist_ok=True)
+        own_folder(folder)
+        if chips is not None:
+            chips.mkdir(0o700, parents=True, exist_ok=True)
     try:
         made = cut_chips(photographs, network.chip, faces, chips or folder, cut)
         require_several(made.names)
@@ -104,13 +116,16 @@ def train_to_file(
             shutil.rmtree(folder)
         raise
     save(network, out)
-    _write_epochs(out.with_suffix(".epochs.csv"), trained.epochs)
+    _write_epochs(_epochs_path(out), trained.epochs)
     shutil.rmtree(folder)
     return Run(trained.epochs, trained.best, len(rows), len(aside), made.problems)
 
 
+def _epochs_path(out: Path) -> Path:
+    return out.with_suffix(".epochs.csv")
+
+
 def _write_epochs(path: Path, epochs: Sequence[Epoch]) -> None:
-    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
-        rows = csv.DictWriter(stream, [field.name for field in fields(Epoch)], lineterminator="\n")
-        rows.writeheader()
-        rows.writerows(asdict(epoch) for epoch in epochs)
+    with sheet_file(path, [field.name for field in fields(Epoch)]) as sheet:
+        for epoch in epochs:
+            sheet.write(astuple(epoch))

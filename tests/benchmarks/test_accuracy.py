@@ -20,7 +20,7 @@ from benchmarks.shift import CLEAN, measure_shifts
 from benchmarks.synthetic_templates import Population
 from benchmarks.verification import Pair, of_vectors
 from engine import Templates
-from engine.errors import PhotographsError, TemplatesError
+from engine.errors import ListError, PhotographsError, TemplatesError
 from engine.provenance import Provenance
 from engine.templates import TemplateWriter, batch, schema
 from tests.support.people import crowded
@@ -162,7 +162,7 @@ def test_lists_of_pairs(tmp_path: Path) -> None:
         (tmp_path / "lfw" / "A_B" / f"A_B_000{number}.jpg").touch()
     assert known_pairs(tmp_path / "lfw", pairs) == pairs[:1]
     (tmp_path / "wrong.txt").write_text("A B C\n")
-    with pytest.raises(PhotographsError, match="line 1 is 'A B C', expected NAME 1 2"):
+    with pytest.raises(ListError, match="line 1 is 'A B C', expected NAME 1 2"):
         read_lfw_pairs(tmp_path / "wrong.txt")
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from benchmarks.verification import Pair, read_pairs, verification
-from engine.errors import PhotographsError
+from engine.errors import ListError, ListGuess, MetricsError, PhotographsError
 
 
 def test_drawn_pairs(
@@ -42,13 +42,23 @@ def test_all_real_pairs(real_data: Path) -> None:
 
 def test_pairs_that_cannot_be_read(tmp_path: Path) -> None:
     path = tmp_path / "pairs.csv"
-    with pytest.raises(PhotographsError, match="No such file"):
+    with pytest.raises(ListError, match="no such file"):
         read_pairs(path)
     path.write_text("left,right\n")
-    with pytest.raises(PhotographsError, match="expected a, b and same"):
+    with pytest.raises(ListError, match="found the columns left, right; expected a and b and same"):
         read_pairs(path)
     path.write_text("a,b,same\nx,y,yes\n")
-    with pytest.raises(PhotographsError, match="row 1 says same = 'yes'"):
+    with pytest.raises(ListError, match="line 2 says same = 'yes'"):
         read_pairs(path)
+    path.write_bytes("A;B;Same\r\nZoë/1.jpg;x.jpg;1\r\n".encode("utf-16"))
+    with pytest.warns(ListGuess, match="semicolons"):
+        assert read_pairs(path) == [Pair("Zoë/1.jpg", "x.jpg", True)]
     with pytest.raises(PhotographsError, match=r"x\.jpg: no such file"):
         verification(tmp_path, [Pair("x.jpg", "y.jpg", True)], "pixels")
+
+
+def test_pairs_of_one_kind_alone(tmp_path: Path, save: Callable[[np.ndarray, str], Path]) -> None:
+    save(np.zeros((8, 8, 3), np.uint8), "x.png")
+    for same, found in ((True, "30 pairs of one identity and 0 of two"), (False, "0 pairs of one identity and 30 of two")):
+        with pytest.raises(MetricsError, match=f"found {found}; expected at least 10 of each"):
+            verification(tmp_path, [Pair("x.png", "x.png", same)] * 30, "pixels", faces="none")

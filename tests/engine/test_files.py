@@ -70,11 +70,23 @@ def test_outputs_that_are_refused_before_work(tmp_path: Path) -> None:
 
 def test_what_a_killed_process_left_is_tidied(tmp_path: Path) -> None:
     """Killed half-way through a folder, or between the two renames that replace one."""
-    dead = 2**22 + 1  # above what Linux gives out
-    for name in (f".g.{dead}.partial", f".g.{dead}.replaced", f".g.{os.getpid()}.replaced"):
-        (tmp_path / name).mkdir()
-    (tmp_path / f".g.{dead}.replaced" / "old").write_text("precious")
+    for name, inside in ((".g.aaaaaaaa.partial", "g"), (".g.bbbbbbbb.partial", ".replaced")):
+        (tmp_path / name / inside).mkdir(parents=True)
+        (tmp_path / name / ".alive").touch()
+    (tmp_path / ".g.bbbbbbbb.partial" / ".replaced" / "old").write_text("precious")
     with pytest.raises(ZeroDivisionError), whole_folder(tmp_path / "g"):
         raise ZeroDivisionError
     assert (tmp_path / "g" / "old").read_text() == "precious"
     assert sorted(os.listdir(tmp_path)) == ["g"]
+
+
+def test_modes_are_those_of_the_owner_whatever_wrote(tmp_path: Path) -> None:
+    with whole_file(tmp_path / "a.txt") as temporary:
+        assert temporary.stat().st_mode & 0o777 == 0o600
+        temporary.unlink()
+        temporary.write_text("as some libraries do")
+        temporary.chmod(0o644)
+    with whole_folder(tmp_path / "g") as folder:
+        (folder / "x").touch(0o644)
+    modes = [(tmp_path / name).stat().st_mode & 0o777 for name in ("a.txt", "g", "g/x")]
+    assert modes == [0o600, 0o700, 0o600]

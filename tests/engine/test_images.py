@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageCms
 
 from benchmarks.fuzz import mutated, mutations
 from engine.errors import ImageProblem
@@ -39,6 +39,7 @@ from tests.image_files import (
 )
 
 ORIENTATIONS = range(1, 9)
+SRGB, CIELAB = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
 # pytest sets the filters of warnings anew, so that ours is not in force; a test below starts a process without pytest.
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
 NO_IMAGE = f"not an image that can be read: expected {NAMES}"
@@ -237,6 +238,7 @@ MODES = {
     "transparent HEIC": (lambda: (FIXTURES / "transparent.heic").read_bytes(), white_on_top, 3),
     "CMYK JPEG": (lambda: coded("JPEG", mode("CMYK"), quality=95), base, 3),
     "CMYK TIFF": (lambda: coded("TIFF", mode("CMYK")), base, 0),
+    "LAB TIFF": (lambda: coded("TIFF", ImageCms.profileToProfile(mode("RGB"), SRGB, CIELAB, outputMode="LAB")), base, 4),
     "YCbCr TIFF": (lambda: coded("TIFF", mode("YCbCr")), base, 3),
     "16-bit grey": (lambda: deep_png(deep_grey(), 0), grey, 0),
     "16-bit grey, 12 of them used": (lambda: deep_png(deep_grey() >> 4, 0), grey, 0),

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from engine.errors import PhotographsError
+from engine.errors import OnekError, PhotographsError
 from engine.image_formats import NAMES
 from engine.images import LeftOut
 from engine.labels import find_photographs
@@ -95,7 +95,7 @@ def test_a_label_file() -> None:
         (["p/a.jpg"], "stemm", "did you mean stem"),
         (["p/a.jpg"], "gone.csv", r"gone\.csv: no such file"),
         (["p/a.jpg", "p/a.jpg"], None, "named twice"),
-        (["bad.csv"], None, "found the columns name, x; the column path is missing"),
+        (["bad.csv"], None, r"found the columns name, x; expected path \(or file"),
         (["bad.parquet"], None, "cannot be read"),
         (["none.csv"], None, "empty"),
     ],
@@ -106,7 +106,7 @@ def test_what_is_refused(inputs: list[str], labels: str | None, message: str) ->
     Path("bad.csv").write_text("name,x\n1,2\n")
     Path("none.csv").write_text("path,identity\n")
     Path("bad.parquet").write_bytes(b"PAR1")
-    with pytest.raises(PhotographsError, match=message):
+    with pytest.raises(OnekError, match=message):
         found(*inputs, labels=labels)
 
 

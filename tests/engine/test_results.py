@@ -4,10 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv as arrow
 import pyarrow.parquet as pq
 import pytest
 
 from engine.errors import OutputError
+from engine.harmless import plainly
+from engine.lists import Column, read_list
+from engine.problems import Problem, write_problems
 from engine.results import SCHEMA, Candidate, Results, failed_result, make_results, results_file
 from engine.scores import Candidates
 
@@ -68,3 +72,32 @@ def test_every_format_holds_the_same(table: pa.Table, tmp_path: Path) -> None:
 def test_other_endings(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"'\.xlsx', expected"), results_file(tmp_path / "r.xlsx"):
         pass
+
+
+NASTY = ["ki\ran.jpg", "ki\nan.jpg", "ki\r\nan.jpg", "ki\u2028an.jpg", "=cmd()", "+1", "-1", "@x", "'=1", 'a"b', "a,b", "\t"]
+
+
+def test_names_of_any_kind_read_back_from_csv(tmp_path: Path) -> None:
+    table = make_results(
+        probes=pa.array(NASTY),
+        faces=pa.nulls(len(NASTY), pa.int32()),
+        threshold=0.5,
+        candidates=Candidates(*(np.zeros((len(NASTY), 1), kind) for kind in (int, np.float32, np.float32))),
+        identities=pa.array(NASTY),
+        template_ids=pa.array(NASTY),
+        expected_false_alarms=None,
+    )
+    with results_file(tmp_path / "r.csv") as writer:
+        writer.write(table)
+    write_problems(tmp_path / "r.csv", [Problem(name, name) for name in NASTY])
+    # Arrow's reader, Python's, and our own.
+    read = arrow.read_csv(tmp_path / "r.csv", parse_options=arrow.ParseOptions(newlines_in_values=True)).to_pylist()
+    assert [(plainly(row["probe"]), plainly(row["identity"])) for row in read] == list(zip(NASTY, NASTY, strict=True))
+    assert [json.loads(row["candidates"])[0]["template_id"] for row in read] == NASTY
+    for name, (one, two) in (("r.csv", ("probe", "identity")), ("r.problems.csv", ("source", "reason"))):
+        with (tmp_path / name).open(newline="", encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+        assert [(plainly(row[one]), plainly(row[two])) for row in rows] == list(zip(NASTY, NASTY, strict=True))
+        assert not any(value.startswith(("=", "+", "-", "@", "\t", "\r")) for row in rows for value in (row[one], row[two]))
+    read_as_list = read_list(tmp_path / "r.problems.csv", [Column("source"), Column("reason")]).rows
+    assert [row.values["source"] for row in read_as_list] == [name.strip() for name in NASTY]

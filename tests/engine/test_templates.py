@@ -122,7 +122,7 @@ def test_labels_from_elsewhere_are_kept(tmp_path: Path) -> None:
         ([[1.0, 0], [1, 0], [np.nan, 1]], r"row 2 holds NaN or infinity"),
         ([[np.inf, 0.0]], r"row 0 holds NaN or infinity"),
         ([[1.0, 0], [1, 0, 0]], r"row 1 has 3 dimensions, expected 2"),
-        ([[1.0, 0], None], r"row 1 has 0 dimensions, expected 2"),
+        ([[1.0, 0], None], r"vector in row 1 is null; expected a vector in each row"),
         ([[1.0, None]], r"row 0 has an empty place"),
     ],
 )
@@ -159,7 +159,7 @@ def test_files_that_are_no_templates(tmp_path: Path, name: str, content: bytes |
 
 def test_tables_without_usable_vectors(tmp_path: Path) -> None:
     for table, message in (
-        (pa.table({"a": [1], "b": [2]}), "found a, b, expected vector or embedding"),
+        (pa.table({"a": [1], "b": [2]}), "found the columns a, b; expected one of vectors, called vector or embedding"),
         (pa.table({"vector": [1.0]}), "the column vector is double"),
         (pa.table({"vector": [[1, 2]]}), r"list<element: int64>"),
         (pa.table({"vector": pa.array([], pa.list_(pa.float32()))}), "no rows"),

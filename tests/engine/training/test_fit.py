@@ -63,8 +63,8 @@ def test_a_run_that_goes_on_has_the_same_curve(tmp_path: Path, loss: str) -> Non
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     run(tmp_path / "f", replace(QUICK, epochs=1))
-    with pytest.raises(TrainingError, match=r"is of another recipe: .*rate=0.001.*, this run has .*rate=0.5"):
-        run(tmp_path / "f", replace(QUICK, rate=0.5), resume=True)
+    with pytest.raises(TrainingError, match=r"is of another recipe: .*each=3.*, this run has .*each=2"):
+        run(tmp_path / "f", replace(QUICK, each=2), resume=True)
     held = bytearray((tmp_path / "f" / "checkpoint.npz").read_bytes())
     (tmp_path / "f" / "checkpoint.npz").write_bytes(held[:-400])
     with pytest.raises(TrainingError, match="a damaged checkpoint"):
@@ -81,6 +81,29 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
             fit(network, chips, names, rows, validation_of(names, aside, 0), replace(QUICK, rate=1e38, steps=steps), tmp_path)
     for one, other in zip(before, network.model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_a_rate_that_blows_up_is_an_error_and_what_it_says_to_do_works(tmp_path: Path) -> None:
+    words = (
+        r"the weights grew \S+ times by epoch 1, so --rate 1e\+06 is too large; .*go on from these with --resume and a smaller"
+    )
+    with pytest.raises(TrainingError, match=words):
+        run(tmp_path / "blown", replace(QUICK, rate=1e6))
+    again, same = run(tmp_path / "blown", QUICK, resume=True)
+    whole, weights = run(tmp_path / "whole", QUICK)
+    assert curve(again) == curve(whole)
+    for one, other in zip(weights, same, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_another_rate_goes_on_from_the_best_weights(tmp_path: Path) -> None:
+    first, best = run(tmp_path / "f", replace(QUICK, epochs=1))
+    # So small a rate changes nothing, so that the weights are those that it began with.
+    again, weights = run(tmp_path / "f", replace(QUICK, epochs=2, rate=1e-30), resume=True)
+    assert [epoch.number for epoch in again.epochs] == [0, 1, 2]
+    assert curve(again)[:2] == curve(first)
+    for one, other in zip(best, weights, strict=True):
+        np.testing.assert_allclose(one, other, atol=0.05)
 
 
 def test_mixed_precision_is_saved_as_single(tmp_path: Path) -> None:

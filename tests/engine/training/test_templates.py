@@ -164,6 +164,9 @@ def test_the_commands(photos: Path, tmp_path: Path) -> None:
     assert read_templates(tmp_path / "e.parquet").provenance == read_templates(tmp_path / "u.parquet").provenance
     say("build-index", tmp_path / "e.parquet", "-o", tmp_path / "g")
     gallery = Gallery.open(tmp_path / "g")
+    with pytest.raises(EncoderMismatch, match=r"pass --projection .*p\.npz"):
+        gallery.embedder("none")
+    gallery.embedder("none", projection=tmp_path / "p.npz")
     results = gallery.identify(sorted(photos.iterdir())[:3], threshold=0.01, faces="none")
     assert [result.identity for result in results] == ["person0", "person1", "person10"]
     # And a head for the encoder as it is.

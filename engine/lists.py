@@ -1,0 +1,310 @@
+"""Lists that people have: CSV files out of editors and spreadsheets, one name a line, or Parquet. Every command reads them here.
+
+Text is UTF-8, or UTF-16 with its mark. Columns are parted by commas, semicolons or tabs, and found by their headings, in any
+case. What was guessed is said in a `ListGuess`, which the command line prints; what cannot be told is an error that names the
+line. Nothing is guessed of letters: names in an unknown encoding would be other names.
+"""
+
+import codecs
+import csv
+import io
+import re
+import unicodedata
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from engine.errors import ListError, ListGuess
+from engine.files import UNREADABLE
+from engine.harmless import plainly
+from engine.places import local, uri
+
+LARGEST = 1 << 30
+"""Bytes of text that a list may have."""
+
+_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+# Letters of one value of a Parquet list, as csv has for CSV.
+_LONGEST = csv.field_size_limit()
+_PARTS = 4096
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a list: what it is called here, and what else people call it."""
+
+    name: str
+    also: tuple[str, ...] = ()
+    required: bool = True
+
+
+PATH = Column(
+    "path",
+    ("file", "filename", "file name", "file path", "filepath", "image", "image path", "photo", "photograph", "picture", "source"),
+)
+IDENTITY = Column("identity", ("label", "name", "person", "subject"))
+MAYBE_IDENTITY = Column(IDENTITY.name, IDENTITY.also, required=False)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row: where it stands, such as `line 3`, and the text of each column that was asked for and is there, without blanks
+    around it.
+    """
+
+    place: str
+    values: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The rows of a list, and all its headings."""
+
+    rows: list[Row]
+    headings: tuple[str, ...]
+
+
+def read_list(path: Path, columns: Sequence[Column]) -> Listed:
+    """Read a CSV file (or Parquet, told by its ending) that has these columns, and perhaps others.
+
+    Raises:
+        ListError: it cannot be read, lacks a column, or has a row that does not fit its headings; names the line.
+    """
+    if path.suffix.lower() == ".parquet":
+        return _parquet(path, columns)
+    return _table(path, [*_lines(path)], columns)
+
+
+def read_names(path: Path) -> list[str]:
+    """Read a list of identities: one name a line, or a column of a CSV or Parquet file that has a heading for it.
+
+    A line is one name, commas and all; one in quotes is read as CSV has it. Empty lines and rows without a name are passed over.
+
+    Raises:
+        ListError: as `read_list`.
+    """
+    if path.suffix.lower() == ".parquet":
+        return _identities(_parquet(path, [IDENTITY]))
+    lines = [*_lines(path)]
+    first = next((line for _, line in lines if line.strip()), "")
+    if any(_known(IDENTITY, _cells(first, delimiter)) for delimiter in _DELIMITERS):
+        if len(_cells(first, ",")) == 1:
+            _say(path, [f"its first line, {first.strip()}, is taken for a heading"])
+        return _identities(_table(path, lines, [IDENTITY]))
+    names = (_name(path, number, line.strip()) for number, line in lines)
+    return [name for name in names if name]
+
+
+def _identities(listed: Listed) -> list[str]:
+    return [row.values[IDENTITY.name] for row in listed.rows if row.values[IDENTITY.name]]
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a text file, counted from 1, without their ends. Raises `ListError`."""
+    return ((number, line.rstrip("\r\n")) for number, line in _lines(path))
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a text, counted from 1, with their ends, of Unix, Windows or old Macs."""
+    data = _bytes(path)
+    encoding = next((encoding for mark, encoding in _MARKS if data.startswith(mark)), "utf-8")
+    errors = "strict" if encoding == "utf-16" else "surrogateescape"
+    number = 0
+    try:
+        # The wrapper decodes piece by piece, so that a long list is not held twice.
+        for number, line in enumerate(io.TextIOWrapper(io.BytesIO(data), encoding, errors, newline=""), start=1):
+            _refuse_bytes(path, number, line)
+            yield number, line
+    except UnicodeDecodeError as error:
+        raise ListError(
+            f"{uri(path)}: not the {encoding.upper()} that its first bytes say, after line {number}; save it as UTF-8"
+        ) from error
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        with local(path).open("rb") as stream:
+            data = stream.read(LARGEST + 1)
+    except FileNotFoundError as error:
+        raise ListError(f"{uri(path)}: no such file; expected a list") from error
+    except OSError as error:
+        raise ListError(f"{uri(path)}: cannot be read as a list: {error.strerror or error}") from error
+    if len(data) > LARGEST:
+        raise ListError(f"{uri(path)}: a list of more than {LARGEST >> 20} MiB; cut it in pieces")
+    return data
+
+
+def _refuse_bytes(path: Path, number: int, line: str) -> None:
+    if "\0" in line:
+        raise ListError(
+            f"{uri(path)}: line {number} holds a NUL, which no text has (a workbook? UTF-16 without its mark?); "
+            "save it as CSV in UTF-8"
+        )
+    try:
+        line.encode("utf-8")
+    except UnicodeEncodeError as error:
+        byte, before = ord(line[error.start]) & 0xFF, line[max(0, error.start - 20) : error.start]
+        raise ListError(
+            f"{uri(path)}: line {number} is not UTF-8 (byte 0x{byte:02x} after {before!r}); "
+            "save it as UTF-8, which spreadsheets call CSV UTF-8"
+        ) from error
+
+
+def _table(path: Path, lines: list[tuple[int, str]], columns: Sequence[Column]) -> Listed:
+    at = next((at for at, (_, line) in enumerate(lines) if line.strip()), None)
+    if at is None:
+        raise ListError(f"{uri(path)}: an empty file; expected a first line with the headings {_expected(columns)}")
+    delimiter, headings = _headings(lines[at][1], columns)
+    places = _places(path, headings, columns)
+    guesses = [f"columns parted by {_DELIMITERS[delimiter]}"] if delimiter != "," else []
+    _say(path, guesses + _taken(headings, places))
+    rows = []
+    for number, cells in _records(path, lines[at + 1 :], delimiter):
+        if len(cells) != len(headings):
+            quoted = ', as in "Sandler, Adam"' if delimiter == "," else ""
+            raise ListError(
+                f"{uri(path)}: line {number} has {len(cells)} cells for {len(headings)} headings; "
+                f"put text that holds a {_DELIMITERS[delimiter].removesuffix('s')} in quotes{quoted}"
+            )
+        rows.append(Row(f"line {number}", {name: plainly(cells[place]).strip() for name, place in places.items()}))
+    return Listed(rows, tuple(headings))
+
+
+def _headings(line: str, columns: Sequence[Column]) -> tuple[str, list[str]]:
+    """The delimiter with which a first line has most of the columns, or else most cells; and its cells."""
+
+    def fit(delimiter: str) -> tuple[int, int]:
+        cells = _cells(line, delimiter)
+        return sum(bool(_known(column, cells)) for column in columns), len(cells)
+
+    best = max(_DELIMITERS, key=fit)
+    return best, _cells(line, best)
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
+    try:
+        return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])]
+    except csv.Error:  # a first line beyond all bounds has no headings
+        return []
+
+
+def _records(path: Path, lines: Iterable[tuple[int, str]], delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """The rows that are not empty, each with the line that it begins in."""
+    began = last = 0
+
+    def passed() -> Iterator[str]:
+        nonlocal began, last
+        for number, line in lines:
+            began, last = began or number, number
+            yield line
+
+    try:
+        for cells in csv.reader(passed(), delimiter=delimiter, strict=True, skipinitialspace=True):
+            if any(cell.strip() for cell in cells):
+                yield began, cells
+            began = 0
+    except csv.Error as error:
+        until = f" to {last}" if last > began else ""
+        raise ListError(
+            f"{uri(path)}: line {began}{until}: a quote is not closed, or text follows one ({error}); "
+            'quotes are doubled within quotes, as in "Ada ""the first"" Byron"'
+        ) from error
+
+
+def _name(path: Path, number: int, line: str) -> str:
+    if not line.startswith('"'):
+        return plainly(line)
+    cells = next(_records(path, [(number, line)], ","), (number, [""]))[1]
+    if len(cells) != 1:
+        raise ListError(f"{uri(path)}: line {number} has {len(cells)} cells, and no heading says which is the identity")
+    return plainly(cells[0]).strip()
+
+
+def _places(path: Path, headings: Sequence[str], columns: Sequence[Column]) -> dict[str, int]:
+    """Which heading each column has."""
+    places = {}
+    for column in columns:
+        found = _known(column, headings)
+        if len(found) > 1:
+            both = " and ".join(headings[place] for place in found)
+            raise ListError(f"{uri(path)}: the columns {both} might each be the {column.name}; call one {column.name}")
+        if found:
+            places[column.name] = found[0]
+        elif column.required:
+            shown = ", ".join(headings)[:200] or "none"
+            raise ListError(f"{uri(path)}: found the columns {shown}; expected {_expected(columns)}")
+    return places
+
+
+def _known(column: Column, headings: Sequence[str]) -> list[int]:
+    """The places of the headings that mean a column: its own name, else one that people call it."""
+    plain = [" ".join(re.split(r"[\s_-]+", unicodedata.normalize("NFKC", each).casefold().strip())) for each in headings]
+    exact = [place for place, heading in enumerate(plain) if heading == column.name]
+    return exact or [place for place, heading in enumerate(plain) if heading in column.also]
+
+
+def _expected(columns: Sequence[Column]) -> str:
+    named = [f"{each.name} (or {', '.join(each.also)})" if each.also else each.name for each in columns if each.required]
+    return " and ".join(named)
+
+
+def _taken(headings: Sequence[str], places: dict[str, int]) -> list[str]:
+    others = [
+        f"{headings[place]} taken for {name}" for name, place in places.items() if headings[place].strip().casefold() != name
+    ]
+    return [f"the column {', '.join(others)}"] if others else []
+
+
+def _say(path: Path, guesses: Sequence[str]) -> None:
+    if guesses:
+        warnings.warn(f"{uri(path)}: {'; '.join(guesses)}", ListGuess, stacklevel=2)
+
+
+def _parquet(path: Path, columns: Sequence[Column]) -> Listed:
+    try:
+        file = pq.ParquetFile(local(path))
+        headings = file.schema_arrow.names
+        places = _places(path, headings, columns)
+        _say(path, _taken(headings, places))
+        wanted = [headings[place] for place in places.values()]
+        for place in places.values():
+            _refuse_kind(path, file.schema_arrow.field(place))
+        _refuse_large(path, file, wanted)
+        rows: list[Row] = []
+        # A text that comes again and again is held once.
+        file = pq.ParquetFile(local(path), read_dictionary=wanted)
+        for part in file.iter_batches(_PARTS, columns=wanted):
+            texts = {name: _texts(path, headings[place], part.column(headings[place])) for name, place in places.items()}
+            for number in range(part.num_rows):
+                values = {name: (text[number] or "").strip() for name, text in texts.items()}
+                rows.append(Row(f"row {len(rows)}", values))
+    except FileNotFoundError as error:
+        raise ListError(f"{uri(path)}: no such file; expected a list") from error
+    except UNREADABLE as error:
+        raise ListError(f"{uri(path)}: cannot be read as a list: {error}") from error
+    return Listed(rows, tuple(headings))
+
+
+def _refuse_large(path: Path, file: pq.ParquetFile, wanted: Sequence[str]) -> None:
+    groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+    chunks = [group.column(at) for group in groups for at in range(group.num_columns)]
+    size = sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema.split(".")[0] in wanted)
+    if size > LARGEST:
+        raise ListError(f"{uri(path)}: its columns unpack to {size >> 20} MiB, more than {LARGEST >> 20}; cut it in pieces")
+
+
+def _refuse_kind(path: Path, field: pa.Field) -> None:
+    kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind)):
+        raise ListError(f"{uri(path)}: the column {field.name} holds {field.type}, expected text or whole numbers")
+
+
+def _texts(path: Path, heading: str, column: pa.Array) -> list[str | None]:
+    values = column.dictionary if pa.types.is_dictionary(column.type) else column
+    if any(len(value) > _LONGEST for value in values.cast(pa.string()).to_pylist() if value is not None):
+        raise ListError(f"{uri(path)}: a text of more than {_LONGEST:,} letters in the column {heading}")
+    return column.cast(pa.string()).to_pylist()

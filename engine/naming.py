@@ -1,0 +1,41 @@
+"""Vectors that do not say whose they are, and a list that does: one name for each, in their order."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from engine.enrolment import Enrolment, enrolment
+from engine.errors import TemplatesError
+from engine.lists import read_names
+from engine.templates import Templates
+
+
+def named(files: Sequence[Path], names: Path) -> Enrolment:
+    """Templates of vector files, with the identities that a list gives.
+
+    Raises:
+        ListError: the list cannot be read.
+        TemplatesError: it has another number of names than the files have vectors, or a file says whose they are already.
+    """
+    listed, found = read_names(names), enrolment(files)
+    if len(listed) != found.count:
+        raise TemplatesError(f"--names {names} has {len(listed)} names for {found.count} vectors; expected one for each")
+    return Enrolment(found.made, found.count, _named(found.parts, listed), (*found.files, names))
+
+
+def named_templates(files: Sequence[Path], names: Path) -> Templates:
+    """As `named`, in memory."""
+    found = named(files, names)
+    return Templates(pa.concat_tables([part.table for part in found]), found.made)
+
+
+def _named(parts: Iterator[tuple[str, Templates]], names: Sequence[str]) -> Iterator[tuple[str, Templates]]:
+    start = 0
+    for file, part in parts:
+        column = part.table.schema.get_field_index("identity")
+        if part.table["identity"].null_count < len(part):
+            raise TemplatesError(f"{file} says whose its vectors are; leave --names out, or its identities")
+        whose = pa.array(names[start : start + len(part)], pa.string())
+        yield file, Templates(part.table.set_column(column, part.table.schema.field(column), whose), part.provenance)
+        start += len(part)

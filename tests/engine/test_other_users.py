@@ -1,0 +1,168 @@
+"""Folders that another user of the machine may write in: what he plants is neither written through nor taken for ours."""
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.errors import GalleryError, OutputError
+from engine.files import bring_back, own_folder, whole_file, whole_folder
+from engine.gallery import Gallery
+from engine.journal import partial_folder
+from tests.engine.test_living import people
+
+NOBODY = 65534
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")
+# Until told to stop: have whatever appears beside an output give way to a folder full of links to the victim's file.
+_PLANT = """
+folder, victim, names = sys.argv[1], sys.argv[2], sys.argv[3].split()
+print("ready", flush=True)
+turn = 0
+while not os.path.exists(os.path.join(folder, "stop")):
+    for entry in os.listdir(folder):
+        if not entry.startswith(".") or "moved" in entry:
+            continue
+        place = os.path.join(folder, entry)
+        turn += 1
+        try:
+            os.rename(place, os.path.join(folder, f".moved{turn}"))
+            os.mkdir(place, 0o777)
+            for name in names:
+                os.symlink(victim, os.path.join(place, name))
+        except OSError:
+            pass
+print(turn, flush=True)
+"""
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A folder in which everybody may write, rename and remove."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o777)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def victim(tmp_path: Path) -> Path:
+    (tmp_path / "victim").write_text("precious")
+    return tmp_path / "victim"
+
+
+def as_nobody(code: str, *arguments: object) -> list[str]:
+    """A command that becomes somebody else before it runs the code; he need not be able to read this Python's files."""
+    become = f"import os, sys; os.chdir('/'); os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})\n"
+    return [sys.executable, "-c", become + code, *map(str, arguments)]
+
+
+@needs_root
+def test_whoever_swaps_what_is_half_made_has_nothing_of_it(shared: Path, victim: Path) -> None:
+    planter = subprocess.Popen(as_nobody(_PLANT, shared, victim, "out.txt inside g"), stdout=subprocess.PIPE, text=True)
+    assert planter.stdout is not None
+    planter.stdout.readline()
+    written = 0
+    for _ in range(15):
+        try:
+            with whole_file(shared / "out.txt") as temporary:
+                temporary.write_text("ours")
+            with whole_folder(shared / "g") as folder:
+                (folder / "inside").write_text("ours")
+        except OutputError as error:
+            assert "\n" not in str(error)  # noqa: PT017
+        for file in (shared / "out.txt", shared / "g" / "inside"):
+            if file.exists():
+                found = file.lstat()
+                assert (stat.S_IMODE(found.st_mode), found.st_uid, file.read_text()) == (0o600, os.geteuid(), "ours")
+                written += 1
+    (shared / "stop").touch()
+    assert int(planter.communicate(timeout=10)[0]) > 0
+    assert written > 0
+    assert victim.read_text() == "precious"
+
+
+@needs_root
+def test_an_unfinished_run_of_somebody_else_is_not_gone_on_with(shared: Path, victim: Path) -> None:
+    folder = partial_folder(shared / "e.parquet")
+    for plant in (
+        "os.symlink(sys.argv[2], sys.argv[1])",
+        "os.mkdir(sys.argv[1])",
+    ):
+        subprocess.run(as_nobody(plant, folder, victim.parent), check=True)
+        with pytest.raises(OutputError, match=r"e\.parquet\.partial: it is .*take it away"):
+            own_folder(folder)
+        folder.unlink() if folder.is_symlink() else folder.rmdir()
+    own_folder(folder)
+    own_folder(folder)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    folder.chmod(0o770)
+    with pytest.raises(OutputError, match="others may write in it"):
+        own_folder(folder)
+
+
+@needs_root
+def test_no_gallery_of_somebody_else_comes_back(shared: Path) -> None:
+    """He lays out what a process of ours would leave that was killed while it replaced a gallery."""
+    plant = "os.makedirs(sys.argv[1] + '/.replaced/x'); open(sys.argv[1] + '/.alive', 'w')"
+    subprocess.run(as_nobody(plant, shared / ".g.abcdefgh.partial"), check=True)
+    bring_back(shared / "g")
+    assert not (shared / "g").exists()
+    with whole_folder(shared / "g") as folder:
+        (folder / "inside").touch()
+    assert (shared / ".g.abcdefgh.partial" / ".replaced").is_dir()
+
+
+def test_only_what_was_left_for_this_very_name_comes_back(tmp_path: Path) -> None:
+    """`gal.old` is another gallery than `gal`."""
+    for name in ("gal.old", "gal"):
+        with whole_folder(tmp_path / name) as folder:
+            (folder / "whose").write_text(name)
+    kill = (
+        "import os, sys; from pathlib import Path; from engine import files\n"
+        "class Killed(type(Path())):\n"
+        "    def replace(self, to):\n"
+        "        done = super().replace(to)\n"
+        "        os._exit(9) if Path(to).name == '.replaced' else None\n"
+        "        return done\n"
+        "with files.whole_folder(Killed(sys.argv[1])) as folder: pass\n"
+    )
+    for name in ("gal.old", "gal"):
+        assert subprocess.run([sys.executable, "-c", kill, tmp_path / name], check=False).returncode == 9
+        assert not (tmp_path / name).exists()
+    bring_back(tmp_path / "gal")
+    assert (tmp_path / "gal" / "whose").read_text() == "gal"
+    assert not (tmp_path / "gal.old").exists()
+    with pytest.raises(ZeroDivisionError), whole_folder(tmp_path / "gal"):
+        raise ZeroDivisionError
+    bring_back(tmp_path / "gal.old")
+    assert (tmp_path / "gal.old" / "whose").read_text() == "gal.old"
+
+
+def test_what_a_living_process_makes_is_left_to_it(tmp_path: Path) -> None:
+    with whole_folder(tmp_path / "g") as folder:
+        (folder / "x").write_text("first")
+        with whole_folder(tmp_path / "g") as second:
+            (second / "x").write_text("second")
+        assert (folder / "x").read_text() == "first"
+    assert (tmp_path / "g" / "x").read_text() == "first"
+    assert os.listdir(tmp_path) == ["g"]
+
+
+@pytest.mark.parametrize(
+    "name", ["writer.lock", "writer.json", "catalogue.sha256", "catalogue.sqlite-wal", "segment-000001.index"]
+)
+def test_links_in_a_gallery_are_not_written_through(tmp_path: Path, victim: Path, name: str) -> None:
+    gallery = Gallery.build(people(0, 20), tmp_path / "g", score="plain")
+    (gallery.path / name).unlink(missing_ok=True)
+    (gallery.path / name).symlink_to(victim)
+    for question in (lambda: Gallery.open(gallery.path), lambda: gallery.enroll(people(50, 51)), gallery.compact):
+        with pytest.raises(GalleryError, match=f"{name} is a link"):
+            question()
+    gallery.close()
+    assert victim.read_text() == "precious"
