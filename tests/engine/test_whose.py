@@ -124,6 +124,8 @@ def test_vectors_are_called_after_their_numbers() -> None:
     assert ids == of_vectors(vectors.astype(np.float32)) != of_vectors(vectors[::-1])
     assert of_vectors(vectors[2:], 2) == ids[2:]
     assert len(set(of_vectors(np.ones((5, 8))))) == 5
+    for scale in (1e300, 1e-300):  # neither fits float32
+        assert len({name[:32] for name in of_vectors(vectors * scale)}) == 4
     probes = Templates.from_vectors(vectors)
     assert probes.table["source"].to_pylist() == [f"vectors:{row}" for row in range(4)]
 
