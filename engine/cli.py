@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import warnings
+from collections import Counter
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from importlib.metadata import entry_points, version
@@ -26,6 +27,8 @@ from engine.errors import ListGuess, OnekError, SpreadError
 
 if TYPE_CHECKING:
     from engine.enrolment import Source
+    from engine.galleries import AnyGallery
+    from engine.opened import OpenGallery
     from engine.spreading import Workers as SpreadWorkers
 
 # Exit statuses.
@@ -129,7 +132,7 @@ def embed(
     check_embed_output(out, overwrite=overwrite, resume=resume, inputs=read)
     with told_what_is_left_out() as left_out:
         labelled = label_photographs(photos, labels or ("none" if faces == "all" else None), left_out)
-    announce_labels(labelled)
+    announce_labels(labelled.labelling, "--labels")
     photographs = labelled.photographs
     load = partial(
         load_encoder,
@@ -229,6 +232,7 @@ def build_index(
             f"it finds {100 * info.operating.recall:.2f} % of the exact rank-1 answers, at {info.operating.visits} of "
             f"{info.operating.of_visits} visits and a shortlist of {info.operating.shortlist}"
         )
+    _doubt_one_person(built)
     print_calibration(info.calibration, info.score)
     console.print(default_line(built))
 
@@ -354,6 +358,16 @@ app.command("explain")(explain_command)
 app.command("explain-encoder")(explain_encoder_command)
 app.command("calibrate")(calibrate_command)
 app.command("audit")(audit_command)
+
+
+def _doubt_one_person(built: "AnyGallery | OpenGallery") -> None:
+    """Warn of a gallery whose templates are nearly all of one identity. Of one in Milvus every row would be asked for."""
+    from engine.opened import OpenGallery
+    from engine.plausible import one_person
+    from engine.terminal import err
+
+    if isinstance(built, OpenGallery) and (doubt := one_person(Counter(dict(built.templates_by_identity())), "templates")):
+        err.print(f"warning: {doubt}; onek embed --labels says otherwise")
 
 
 def _say_guesses() -> None:

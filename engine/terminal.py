@@ -14,7 +14,7 @@ from indexes.errors import PlanError
 if TYPE_CHECKING:
     from engine.changes import Enrolled
     from engine.images import LeftOut
-    from engine.labels import Labelled
+    from engine.plausible import Labelling
     from indexes.plan import Plan
 
 
@@ -105,23 +105,19 @@ def thousands(number: int) -> str:
     return f"{number:,}"
 
 
-def announce_labels(labelled: "Labelled") -> None:
-    """Say, before the work begins, how many photographs there are, whose they are taken to be, and what looks wrong with that."""
-    from engine.plausible import doubts
-
-    images, rules = len(labelled.photographs), "; ".join(labelled.rules)
-    whose = f"{thousands(images)} {'image' if images == 1 else 'images'} of {thousands(labelled.identities)} "
-    err.print(f"{whose}{'identity' if labelled.identities == 1 else 'identities'}: {rules}")
-    for doubt in doubts(photograph.identity for photograph in labelled.photographs):
-        err.print(f"warning: {doubt}; --labels says otherwise")
+def announce_labels(labelling: "Labelling", otherwise: str) -> None:
+    """Say how many photographs there are, whose they are taken to be, what looks wrong with that, and what says `otherwise`."""
+    if labelling.images:
+        err.print(str(labelling))
+    for doubt in labelling.doubts:
+        err.print(f"warning: {doubt}; {otherwise} says otherwise")
 
 
 def announce_enrolled(done: "Enrolled", looked: bool) -> None:
     """Say of an enrolment what its counts do not; `looked`: whether faces of other names were to be looked for."""
     from engine.matching import told
 
-    for rule in done.rules:
-        err.print(rule)
+    announce_labels(done.labelling, "--identity, or a list of path and identity,")
     if done.unseen.faces:
         err.print(f"{done.unseen}: of each photograph the largest face is enrolled")
     matches = done.matches

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from engine.calibration import LEAST_IDENTITIES, Calibration
 from engine.changes import Enrolled as Enrolment
-from engine.changes import require_words, undisputed
+from engine.changes import require_words, spelt_as_enrolled, undisputed
 from engine.enrolment import require_joinable
 from engine.errors import GalleryError, TemplatesError
 from engine.matching import NOT_LOOKED, matches_of
@@ -133,7 +133,8 @@ class MilvusGallery(Recogniser):
         fields = ("template_id", "person", "identity")
         there = list(self._client.rows_in(seen.collection, "key", keys, fields))
         known = {row["key"]: row["person"] for row in there}
-        table = undisputed(templates.table, {row["template_id"]: row["identity"] for row in there}, on_duplicate)
+        table = spelt_as_enrolled(templates.table, lambda names: self._enrolled(seen, names.to_pylist()))
+        table = undisputed(table, {row["template_id"]: row["identity"] for row in there}, on_duplicate)
         people_of = [key_of(name) for name in table["identity"].to_pylist()]
         counted = dict.fromkeys(people_of, False)
         enrolled = set()
@@ -240,6 +241,11 @@ class MilvusGallery(Recogniser):
                 self._calibrate(seen)
             elif seen.scoring.score == LOCAL:
                 remeasure(self._client, seen.collection, seen.shortlister, seen.size)
+
+    def _enrolled(self, seen: MilvusSnapshot, names: Sequence[str]) -> set[str]:
+        """Those of some names that somebody has."""
+        keys = [key_of(name) for name in names]
+        return {row["identity"] for row in self._client.rows_in(seen.collection, "person", keys, ("identity",))}
 
     def _settle(self, seen: MilvusSnapshot, people: set[str]) -> None:
         """Have exactly one template stand for each of some identities that have any."""
