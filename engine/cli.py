@@ -152,7 +152,8 @@ def build_index(
         str, typer.Option("--out", "-o", metavar="GALLERY", help="The gallery to create: a folder, or milvus://HOST:PORT/NAME.")
     ],
     index: Annotated[
-        str | None, typer.Option("--index", metavar="KIND", help="flat, flat-codes, ivf or ivf-sq8. Default: chosen for you.")
+        str | None,
+        typer.Option("--index", metavar="KIND", help="flat, flat-codes, ivf, ivf-sq8, in Milvus hnsw. Default: chosen."),
     ] = None,
     factory: Annotated[str | None, typer.Option(metavar="STRING", help="An index of FAISS's own, such as IVF1024,SQ8.")] = None,
     memory: Annotated[
@@ -351,10 +352,25 @@ def main() -> None:
         app()
     except OnekError as error:
         from engine.harmless import shown
+        from engine.places import as_given
 
-        typer.echo(f"onek: {shown(str(error))}", err=True)
+        typer.echo(f"onek: {shown(as_given(str(error)))}", err=True)
         sys.exit(CHANGE_SOMETHING)
     except SystemExit as end:  # Typer turns Ctrl-C into this one, and says nothing
         if end.code == INTERRUPTED:
-            typer.echo("onek: interrupted; nothing was left under its final name (embed goes on with --resume)", err=True)
+            typer.echo(f"onek: interrupted; {_left()}", err=True)
         raise
+
+
+def _left() -> str:
+    """What an interrupted command has left, as far as it came."""
+    from engine.files import outputs_finished
+    from engine.harmless import shown
+    from engine.places import uri
+
+    if not (finished := outputs_finished()):
+        return (
+            "nothing was left under its final name (embed goes on with --resume); "
+            "a gallery that was being changed is as before the change, or after it"
+        )
+    return f"{shown(', '.join(uri(path) for path in finished))}: finished, and whole"

@@ -39,11 +39,11 @@ def enroll_command(
     from engine.problems import write_problems
     from engine.templates import is_template_file, read_templates
     from engine.terminal import out as console
-    from engine.terminal import thousands, told_what_is_left_out
+    from engine.terminal import stages, thousands, told_what_is_left_out
 
     opened = living_gallery(gallery)
     given = read_templates(*people) if all(is_template_file(path) for path in people) else people
-    with told_what_is_left_out() as left_out:
+    with told_what_is_left_out() as left_out, stages() as told:
         done = opened.enroll(
             given,
             identity=identity,
@@ -52,6 +52,7 @@ def enroll_command(
             sources=sources,
             left_out=left_out,
             wait=wait,
+            progress=told,
         )
     problems = ""
     if done.problems:

@@ -1,6 +1,5 @@
 """Galleries by what they are called: a folder, a place in Milvus, or in object storage."""
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,11 +12,11 @@ from engine.check import Fault
 from engine.check import check as check_folder
 from engine.enrolment import Source
 from engine.errors import GalleryError, IndexUnsupported
-from engine.files import check_output
+from engine.files import check_output, finish
 from engine.gallery import BuildOptions, Gallery
 from engine.milvus.address import is_milvus, parse
 from engine.opened import OpenGallery
-from engine.places import exists, is_remote, local, upload_folder, uri
+from engine.places import exists, is_remote, local, staged, upload_folder, uri
 from engine.view import open_view
 from indexes.base import Progress
 
@@ -126,9 +125,10 @@ def _going_to(where: str | Path, overwrite: bool) -> Iterator[Path]:
     check_output(Path(where), overwrite)
     if exists(Path(where)):
         read_catalogue(local(Path(where, CATALOGUE)).parent)  # only a gallery is ever replaced, never other objects
-    with tempfile.TemporaryDirectory(prefix="onek-") as folder:
-        yield Path(folder, "gallery")
-        upload_folder(Path(folder, "gallery"), Path(where), last=CATALOGUE)
+    with staged(Path(where)) as folder:
+        yield folder
+        upload_folder(folder, Path(where), last=CATALOGUE)
+        finish(Path(where))
 
 
 def check_gallery(where: str | Path, progress: Progress | None = None) -> list[Fault]:

@@ -158,6 +158,7 @@ class Gallery(OpenGallery):
         sources: bool = True,
         left_out: "Callable[[LeftOut], None] | None" = None,
         wait: float = WAIT,
+        progress: Progress | None = None,
     ) -> Enrolment:
         """Enrol templates or photographs: durable when it returns, and seen by every process that opens the gallery from then on.
 
@@ -169,6 +170,7 @@ class Gallery(OpenGallery):
             sources: whether the gallery may keep the photographs' paths; pictures in memory have none.
             left_out: told what below a folder is not taken for a photograph, and why.
             wait: seconds to wait for another writer.
+            progress: told how far the work has come, where it takes longer than a moment.
 
         Raises:
             GalleryBusy: somebody else was writing all the while.
@@ -177,7 +179,7 @@ class Gallery(OpenGallery):
         templates, problems = self._embed(people, identity, faces, sources, left_out)
         if problems and not len(templates):
             return Enrolment(0, 0, 0, tuple(problems))
-        with self._changing(len(templates), wait):
+        with self._changing(len(templates), wait, progress):
             # Of what was seen, an enrolment needs the segment alone.
             seen = self._newest.last
             done = enroll(seen, seen.ids, self._writer, templates, on_duplicate)
@@ -278,13 +280,13 @@ class Gallery(OpenGallery):
             yield self._newest.last
 
     @contextmanager
-    def _changing(self, identities: int, wait: float) -> Iterator[None]:
+    def _changing(self, identities: int, wait: float, progress: Progress | None = None) -> Iterator[None]:
         """A change that brings or takes up to so many identities; sealed after it, if that is due."""
         with self._holding(wait):
             yield
             self._changed(identities)
             if due(self._newest.last, self._newest.since) and due(self.snapshot()):
-                seal_recent(self.snapshot(), self._writer)
+                seal_recent(self.snapshot(), self._writer, progress)
                 self._sealed()
 
     def _changed(self, by: int) -> None:

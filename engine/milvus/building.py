@@ -32,6 +32,7 @@ from engine.milvus.collection import (
 )
 from engine.milvus.gallery import MilvusGallery
 from engine.milvus.importing import bucket_of, import_rows
+from engine.places import require_writable
 from engine.segments import mated_probes, segment_files
 from indexes.base import Progress
 from indexes.files import open_vectors
@@ -65,6 +66,9 @@ def build(
     if asked == "hnsw":  # which only Milvus has
         options["index"] = None
     old = _replaced(client, overwrite)
+    catalogues.require_writable(client)
+    if bucket := bucket_of(client):
+        require_writable(bucket / address.name)
     with tempfile.TemporaryDirectory(prefix="onek-") as folder:
         local = Gallery.build(templates, Path(folder) / "gallery", **options)
         kind = index_kind(asked or local.index.kind, len(local))

@@ -41,6 +41,13 @@ class Catalogue:
     version: str = ""
 
 
+def require_writable(client: Client) -> None:
+    """Try whether a gallery can be made, which takes a moment: a small collection is, and goes again. Raises `GalleryError`."""
+    tried = f"{client.address.name}_{uuid4().hex[:12]}_tried"
+    _create(client, tried)
+    client.call("drop_collection", tried)
+
+
 def begin(client: Client, collection: str) -> None:
     """Note that a collection is being built; make the catalogue where there is none."""
     name = client.address.name

@@ -11,6 +11,7 @@ import pyarrow as pa
 from engine.errors import IndexUnsupported
 from engine.milvus.client import LONG, Client, Row, key_of
 from engine.templates import vectors_of
+from indexes.base import Progress
 
 # Rows of one insertion.
 _ROWS = 2000
@@ -124,10 +125,12 @@ def rows_of(table: pa.Table, density: np.ndarray | None, counted: np.ndarray, fi
     ]
 
 
-def put(client: Client, collection: str, rows: Sequence[Row]) -> None:
+def put(client: Client, collection: str, rows: Sequence[Row], progress: Progress | None = None) -> None:
     """Write rows, each in the place of one with its key: what is repeated after a failure does no harm."""
     for start in range(0, len(rows), _ROWS):
         client.call("upsert", collection, list(rows[start : start + _ROWS]))
+        if progress:
+            progress("writing", min(start + _ROWS, len(rows)), len(rows))
 
 
 def longest_text(table: pa.Table) -> Iterator[tuple[str, str]]:
