@@ -17,8 +17,8 @@ from engine.errors import GalleryError, GalleryReplaced, IndexUnsupported, Outpu
 from engine.galleries import build_gallery, check_gallery, in_folder, open_gallery
 from engine.milvus import building, client, gallery
 from engine.milvus.address import parse
-from engine.milvus.calibrating import calibrated
 from engine.milvus.client import Client
+from engine.milvus.held import Held
 from engine.milvus.snapshot import MilvusSnapshot
 from engine.templates import TemplateWriter
 from tests.engine.test_contract import PEOPLE, people, probes, strangers
@@ -345,12 +345,14 @@ def test_changes_go_to_the_gallery_that_is_there(where, monkeypatch):
     assert len(open_gallery(where)) == 60
     before = open_gallery(where).calibration
 
+    learnt = Held.calibrated
+
     def calibrated_meanwhile(*arguments):
-        made = calibrated(*arguments)
+        made = learnt(*arguments)
         _replaced(where)
         return made
 
-    monkeypatch.setattr(gallery, "calibrated", calibrated_meanwhile)
+    monkeypatch.setattr(Held, "calibrated", calibrated_meanwhile)
     with pytest.raises(GalleryReplaced, match="calibrate it again"):
         other.calibrate()
     assert open_gallery(where).calibration.identities == 80 != before.identities
