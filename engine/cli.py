@@ -153,7 +153,7 @@ def build_index(
     ],
     index: Annotated[
         str | None,
-        typer.Option("--index", metavar="KIND", help="flat, flat-codes, ivf, ivf-sq8, in Milvus hnsw. Default: chosen."),
+        typer.Option("--index", metavar="KIND", help="flat, flat-codes, ivf, ivf-sq8, in Milvus hnsw, diskann, gpu-..."),
     ] = None,
     factory: Annotated[str | None, typer.Option(metavar="STRING", help="An index of FAISS's own, such as IVF1024,SQ8.")] = None,
     memory: Annotated[
@@ -172,6 +172,10 @@ def build_index(
     fuse: Annotated[
         int, typer.Option(min=1, metavar="M", help="An identity is as far as the mean of its M nearest templates.")
     ] = 1,
+    milvus: Annotated[
+        str | None,
+        typer.Option(metavar="replicas=2,shards=8,...", help="Also resource-groups=A+B, mmap=yes, consistency=bounded."),
+    ] = None,
     threads: Threads = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -188,6 +192,7 @@ def build_index(
             overwrite=overwrite,
             index=index,
             factory=factory,
+            milvus=milvus,
             memory=bytes_of(memory),
             recall=recall,
             score=score,

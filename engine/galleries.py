@@ -61,9 +61,11 @@ def build_gallery(
     *,
     overwrite: bool = False,
     factory: str | None = None,
+    milvus: str | None = None,
     **options: Unpack[BuildOptions],
 ) -> "AnyGallery | OpenGallery":
-    """Build a gallery in a folder, in Milvus or for object storage, and open it; arguments as of `Gallery.build`.
+    """Build a gallery in a folder, in Milvus or for object storage, and open it; arguments as of `Gallery.build`, and `milvus` as
+    `engine.milvus.placement.placement` reads it.
 
     Raises:
         IndexUnsupported: a FAISS string for Milvus, which has indexes of its own.
@@ -74,7 +76,9 @@ def build_gallery(
             raise IndexUnsupported(f"--factory {factory}: {where} has Milvus's indexes, not FAISS's; take --index")
         from engine.milvus.building import build
 
-        return build(templates, parse(str(where)), overwrite=overwrite, **options)
+        return build(templates, parse(str(where)), overwrite=overwrite, milvus=milvus, **options)
+    if milvus is not None:
+        raise GalleryError(f"--milvus {milvus} goes with a gallery in Milvus; found {uri(where)}")
     if not is_remote(where):
         return Gallery.build(templates, where, overwrite=overwrite, factory=factory, **options)
     with _going_to(where, overwrite) as folder:
