@@ -4,7 +4,9 @@ how their templates were made.
 
 import json
 import re
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, astuple, dataclass, fields, replace
@@ -25,6 +27,8 @@ from engine.templates import schema
 from indexes.plan import RECALL
 
 NAME = "catalogue.sqlite"
+# Times that a catalogue is copied which somebody else changes in the meantime.
+_LOOKS = 5
 FORMAT = 5
 # Formats 1 and 2 knew no scores: only their rows are read. Formats 1 to 3 lack the tables of changes, which the first change
 # adds. Up to format 4 an index was a file of FAISS's, which may name any other file, and FAISS opens that for writing: none is
@@ -349,8 +353,10 @@ def read_only(folder: Path) -> sqlite3.Connection:
         # A reader of a log writes a few bytes beside it; where none can be, on a full disk or a read-only one, no log may be.
         log = folder / f"{NAME}-wal"
         database.close()
-        if (log.exists() and log.stat().st_size) or "interrupted" in str(error):
+        if "interrupted" in str(error):
             raise
+        if log.exists() and log.stat().st_size:
+            return _with_log(folder, log)
         database = sqlite3.connect(f"{address}&immutable=1", uri=True)
         _guard_reading(database)
     return database
@@ -359,6 +365,24 @@ def read_only(folder: Path) -> sqlite3.Connection:
 def _guard_reading(database: sqlite3.Connection) -> None:
     guard(database, _KNOWN)
     limit_steps(database)
+
+
+def _with_log(folder: Path, log: Path) -> sqlite3.Connection:
+    """A catalogue whose writer ended without closing it, where nothing can be written beside it: what its log holds was
+    acknowledged, so both are read in a copy. Raises `sqlite3.Error` where somebody goes on writing, or it is damaged.
+    """
+    for _ in range(_LOOKS):
+        with tempfile.TemporaryDirectory(prefix="onek-") as copy:
+            before = [(file.stat().st_mtime_ns, file.stat().st_size) for file in (folder / NAME, log)]
+            for file in (folder / NAME, log):
+                shutil.copyfile(file, Path(copy, file.name))
+            if before == [(file.stat().st_mtime_ns, file.stat().st_size) for file in (folder / NAME, log)]:
+                database = sqlite3.connect(":memory:")
+                with closing(sqlite3.connect(Path(copy, NAME))) as copied:
+                    copied.backup(database)
+                _guard_reading(database)
+                return database
+    raise sqlite3.OperationalError("it is being written to from elsewhere, and no file can be written beside it here")
 
 
 @contextmanager

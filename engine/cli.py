@@ -173,7 +173,8 @@ def build_index(
         typer.Option("--names", metavar="FILE", help="Whose the vectors are: a list with one name for each, in order."),
     ] = None,
     index: Annotated[
-        str | None, typer.Option("--index", metavar="KIND", help="flat, flat-codes, ivf or ivf-sq8. Default: chosen for you.")
+        str | None,
+        typer.Option("--index", metavar="KIND", help="flat, flat-codes, ivf, ivf-sq8, in Milvus hnsw, diskann, gpu-..."),
     ] = None,
     factory: Annotated[str | None, typer.Option(metavar="STRING", help="An index of FAISS's own, such as IVF1024,SQ8.")] = None,
     memory: Annotated[
@@ -192,6 +193,10 @@ def build_index(
     fuse: Annotated[
         int, typer.Option(min=1, metavar="M", help="An identity is as far as the mean of its M nearest templates.")
     ] = 1,
+    milvus: Annotated[
+        str | None,
+        typer.Option(metavar="replicas=2,shards=8,...", help="Also resource-groups=A+B, mmap=yes, consistency=bounded."),
+    ] = None,
     threads: Threads = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -213,6 +218,7 @@ def build_index(
             overwrite=overwrite,
             index=index,
             factory=factory,
+            milvus=milvus,
             memory=bytes_of(memory),
             recall=recall,
             score=score,
@@ -424,10 +430,25 @@ def main() -> None:
         app()
     except OnekError as error:
         from engine.harmless import shown
+        from engine.places import as_given
 
-        typer.echo(f"onek: {shown(str(error))}", err=True)
+        typer.echo(f"onek: {shown(as_given(str(error)))}", err=True)
         sys.exit(CHANGE_SOMETHING)
     except SystemExit as end:  # Typer turns Ctrl-C into this one, and says nothing
         if end.code == INTERRUPTED:
-            typer.echo("onek: interrupted; nothing was left under its final name (embed goes on with --resume)", err=True)
+            typer.echo(f"onek: interrupted; {_left()}", err=True)
         raise
+
+
+def _left() -> str:
+    """What an interrupted command has left, as far as it came."""
+    from engine.files import outputs_finished
+    from engine.harmless import shown
+    from engine.places import uri
+
+    if not (finished := outputs_finished()):
+        return (
+            "nothing was left under its final name (embed goes on with --resume); "
+            "a gallery that was being changed is as before the change, or after it"
+        )
+    return f"{shown(', '.join(uri(path) for path in finished))}: finished, and whole"

@@ -76,7 +76,7 @@ def enroll_command(
     from engine.naming import named_templates
     from engine.problems import add_problems, require_problems
     from engine.templates import Templates, is_template_file, read_templates
-    from engine.terminal import announce_enrolled, thousands, told_what_is_left_out
+    from engine.terminal import announce_enrolled, stages, thousands, told_what_is_left_out
     from engine.terminal import out as console
 
     seconds = patience(gallery, wait)
@@ -95,7 +95,7 @@ def enroll_command(
             raise PhotographsError("--encoder, --weights and --projection go with photographs; these are templates already")
         opened.embedder(faces, encoder=encoder, weights=weights, projection=projection)
     before = default_line(opened)
-    with told_what_is_left_out() as left_out:
+    with told_what_is_left_out() as left_out, stages() as told:
         done = opened.enroll(
             given,
             identity=identity,
@@ -105,6 +105,7 @@ def enroll_command(
             sources=sources,
             left_out=left_out,
             wait=seconds,
+            progress=told,
         )
     problems = ""
     if done.problems:

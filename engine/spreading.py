@@ -4,7 +4,7 @@ import os
 import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from engine.errors import GalleryReplaced, OnekError, SpreadError
 from engine.head import Head
 from engine.labels import Photograph
 from engine.milvus.address import LITE
+from engine.ray_agents import agents_that_end_with_us
 from engine.streams import batched
 from engine.templates import Templates
 
@@ -197,7 +198,8 @@ def workers_on(where: str, count: int | None = None) -> Iterator[Workers]:
     if address and address != "auto":
         _require_listening(where, address)
     _begin(ray, where, address)
-    try:
-        yield Workers(ray, count)
-    finally:
-        ray.shutdown()
+    with nullcontext() if address else agents_that_end_with_us():
+        try:
+            yield Workers(ray, count)
+        finally:
+            ray.shutdown()

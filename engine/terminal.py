@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from engine.harmless import shown
+from engine.places import as_given
 from indexes.errors import PlanError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class _Plain(Console):
     """A console that takes texts for what they say: nothing in a name is markup."""
 
     def print(self, *objects: Any, **options: Any) -> None:
-        super().print(*(shown(each) if isinstance(each, str) else each for each in objects), **options)
+        super().print(*(shown(as_given(each)) if isinstance(each, str) else each for each in objects), **options)
 
 
 # Matches of an enrolment that are told one by one.

@@ -197,6 +197,27 @@ def test_a_worker_that_opens_another_gallery_than_the_run_began_with(gallery):
     assert worker.work(probes).num_rows == 6  # it goes on with the one that it opened
 
 
+def test_nothing_of_ray_outlives_a_driver_that_was_killed():
+    code = """
+import time
+from engine.spreading import workers_on
+with workers_on("ray", 1):
+    print("up", flush=True)
+    time.sleep(300)
+"""
+    driver = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    try:
+        assert driver.stdout is not None
+        assert driver.stdout.readline() == "up\n"
+        started = psutil.Process(driver.pid).children(recursive=True)
+        assert any("Agent" in " ".join(each.cmdline()) for each in started)
+    finally:
+        driver.kill()
+        driver.wait()
+    _, alive = psutil.wait_procs(started, timeout=30)
+    assert [each.cmdline() for each in alive if each.status() != psutil.STATUS_ZOMBIE] == []
+
+
 def test_strangers_stay_strangers(workers, gallery):
     from engine.templates import Templates
 
