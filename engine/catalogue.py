@@ -18,7 +18,7 @@ from engine.calibration import Calibration
 from engine.digest import write_digest
 from engine.errors import GalleryError, OutputError
 from engine.guarded import guard, limit_steps, refuse_links, rows
-from engine.plain import from_plain
+from engine.plain import from_json, from_plain
 from engine.provenance import Provenance
 from engine.scores import PLAIN, Scoring
 from engine.templates import schema
@@ -281,7 +281,7 @@ def read_catalogue(folder: Path, after: int = 0) -> Catalogue:
             _scoring(values["scoring"]) if found not in _ROWS_ONLY else Scoring(PLAIN),
             Calibration.from_json(values["calibration"]) if "calibration" in values else None,
             values.get("id", ""),
-            from_plain(Asked, json.loads(values.get("asked", "{}"))),
+            from_plain(Asked, from_json(values.get("asked", "{}"))),
             _changes(database, values, made, after),
             found,
             int(values["measured"]) if "measured" in values else None,
@@ -308,7 +308,7 @@ def _checked(segment: Segment) -> Segment:
 
 
 def _scoring(text: str) -> Scoring:
-    scoring = from_plain(Scoring, json.loads(text))
+    scoring = from_plain(Scoring, from_json(text))
     scoring.check(scoring.least_identities)
     return scoring
 
@@ -371,7 +371,7 @@ def reading(folder: Path) -> Iterator[sqlite3.Connection]:
     try:
         with closing(read_only(folder)) as database:
             yield database
-    except (sqlite3.Error, KeyError, ValueError, TypeError, OverflowError) as error:
+    except (sqlite3.Error, KeyError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise GalleryError(_damaged(folder, error)) from error
 
 

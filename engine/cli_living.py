@@ -85,7 +85,7 @@ def remove_command(
 ) -> None:
     """Remove identities or templates: no search returns them from then on. Their bytes go with onek compact."""
     from engine.errors import GalleryError
-    from engine.galleries import living_gallery
+    from engine.galleries import erased_by, living_gallery
     from engine.places import local
     from engine.terminal import out as console
     from engine.terminal import thousands
@@ -100,9 +100,7 @@ def remove_command(
         raise GalleryError("nobody was named; expected identities, --template or --from")
     opened = living_gallery(gallery)
     count = opened.remove(names, templates=template or [], wait=wait)
-    console.print(
-        f"{thousands(count)} templates removed; {gallery} has {thousands(len(opened))}; onek compact erases their bytes"
-    )
+    console.print(f"{thousands(count)} templates removed; {gallery} has {thousands(len(opened))}; {erased_by(gallery)}")
 
 
 def rename_command(

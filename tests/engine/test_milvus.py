@@ -10,6 +10,7 @@ from pathlib import Path
 
 import grpc
 import numpy as np
+import psutil
 import pytest
 
 from engine.errors import GalleryError, IndexUnsupported, OutputError
@@ -264,3 +265,23 @@ def test_one_identity_with_very_many_templates_does_not_hide_the_others(where, t
     ours, theirs = (each.identify(vectors, threshold=2.0, top=20) for each in (made, local))
     assert [[c.identity for c in each.candidates] for each in ours] == [[c.identity for c in each.candidates] for each in theirs]
     assert len(ours[0].candidates) == 20
+
+
+def test_an_embedded_gallery_is_for_its_owner_alone(tmp_path: Path) -> None:
+    """No port, on which every user of the machine could ask it; no file, and no folder, that others can enter."""
+    where = f"milvus-lite:{tmp_path}/private.db/people"
+    listening = ports()
+    gallery = build_gallery(people(0, 20), where, score="plain")
+    assert ports() <= listening
+    gallery.remove(["id1"])
+    assert (tmp_path / "private.db").stat().st_mode & 0o777 == 0o700
+    gallery.close()
+    modes = {file.stat().st_mode & 0o777 for file in (tmp_path / "private.db").rglob("*") if file.is_file()}
+    assert modes == {0o600}
+    said = onek(tmp_path, "remove", "id2", "-g", where)
+    assert "their bytes stay in milvus-lite's files until the gallery is built anew" in " ".join(said.stdout.split())
+
+
+def ports() -> set[int]:
+    """Those on which this process listens."""
+    return {each.laddr.port for each in psutil.Process().net_connections("tcp") if each.status == psutil.CONN_LISTEN}
