@@ -264,7 +264,6 @@ def read_catalogue(folder: Path, after: int = 0) -> Catalogue:
         raise GalleryError(f"{folder}: no such gallery; build one with onek build-index")
     if not (folder / NAME).is_file():
         raise GalleryError(f"{folder} is no gallery: it holds no {NAME}; build one with onek build-index")
-    refuse_links(folder)
     with reading(folder) as database:
         database.execute("BEGIN")
         values = dict(rows(database, "SELECT key, value FROM gallery"))
@@ -340,7 +339,8 @@ def version_of(database: sqlite3.Connection) -> tuple[str, int]:
 
 
 def read_only(folder: Path) -> sqlite3.Connection:
-    """A connection to read a catalogue with. Raises `sqlite3.Error` where there is none."""
+    """A connection to read a catalogue with. Raises `sqlite3.Error` where there is none, and as `refuse_links`."""
+    refuse_links(folder)
     address = f"{(folder / NAME).absolute().as_uri()}?mode=ro"
     database = sqlite3.connect(address, uri=True)
     try:

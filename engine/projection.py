@@ -83,7 +83,7 @@ def read_learnt(path: Path, names: tuple[str, ...]) -> tuple[dict[str, object], 
             said = from_json(archive["said"].tobytes())
             arrays = {name: np.ascontiguousarray(archive[name], np.float32) for name in names}
     # zipfile raises NotImplementedError of a compression that it does not know.
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, NotImplementedError, MemoryError) as error:
         raise TrainingError(f"{path}: nothing that onek has learnt: {error}") from error
     if not isinstance(said, dict) or not all(np.isfinite(array).all() for array in arrays.values()):
         raise TrainingError(f"{path}: nothing that onek has learnt: it holds values that are no numbers")

@@ -273,12 +273,12 @@ def test_an_embedded_gallery_is_for_its_owner_alone(tmp_path: Path) -> None:
     listening = ports()
     gallery = build_gallery(people(0, 20), where, score="plain")
     assert ports() <= listening
-    gallery.remove(["id1"])
+    gallery.remove([people(0, 1).table["identity"][0].as_py()])
     assert (tmp_path / "private.db").stat().st_mode & 0o777 == 0o700
     gallery.close()
     modes = {file.stat().st_mode & 0o777 for file in (tmp_path / "private.db").rglob("*") if file.is_file()}
     assert modes == {0o600}
-    said = onek(tmp_path, "remove", "id2", "-g", where)
+    said = onek(tmp_path, "remove", people(1, 1).table["identity"][0].as_py(), "-g", where)
     assert "their bytes stay in milvus-lite's files until the gallery is built anew" in " ".join(said.stdout.split())
 
 
