@@ -153,7 +153,7 @@ class Indexes(_Attack):
             self.files.append(folder / f"{number}.index")
             index.save(self.files[-1])
 
-    def case(self, work: Path, chance: random.Random, _: Path) -> Callable[[], None]:
+    def case(self, work: Path, chance: random.Random, canary: Path) -> Callable[[], None]:  # noqa: ARG002
         kind, settings, arrays = read_index(chance.choice(self.files))
         for _ in range(chance.randint(1, 3)):
             _twist(settings, arrays, chance)
@@ -256,13 +256,14 @@ class Links(_OfGallery):
 class Bombs(_Attack):
     """Small files that become large."""
 
-    def case(self, work: Path, chance: random.Random, _: Path) -> Callable[[], None]:
-        make = chance.choice([_parquet_bomb, _parquet_bomb, _archive_bomb, _png_bomb, _jpeg_bomb])
+    def case(self, work: Path, chance: random.Random, canary: Path) -> Callable[[], None]:  # noqa: ARG002
+        make: Any = chance.choice([_parquet_bomb, _parquet_bomb, _archive_bomb, _png_bomb, _jpeg_bomb])
         file = make(work, chance)
         if file.suffix == ".parquet":
             return lambda: _drop(read_templates(file))
         if file.suffix == ".npz":
-            return lambda: _drop(chance.choice([read_templates, read_projection])(file))
+            read: Any = chance.choice([read_templates, read_projection])
+            return lambda: _drop(read(file))
         return lambda: _drop(decode(file))
 
 
@@ -338,7 +339,7 @@ def _used(path: Path, chance: random.Random) -> Callable[[], None]:
         gallery.remove(["id200"])
         gallery.close()
 
-    todo = [
+    todo: list[Callable[[], None]] = [
         lambda: _drop(Gallery.open(path).identify(_vectors(3), threshold=0.5)),
         lambda: _drop(Gallery.open(path).info()),
         lambda: _drop(check(path)),

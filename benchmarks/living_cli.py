@@ -72,7 +72,7 @@ def fuzz_command(
     attacks: Annotated[int, typer.Option(min=0, help="Attacks made on purpose, shared among their kinds; 0: none.")] = 20_000,
     seed: int = 0,
 ) -> None:
-    """Damaged images, templates, lists, indexes, segments and catalogues, and such as mean harm: an answer or an error of ours."""
+    """Damaged files of every kind, and files that mean harm: an answer or an error of ours, never anything else."""
     import tempfile
 
     from engine.errors import OnekError
