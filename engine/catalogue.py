@@ -20,7 +20,7 @@ from engine.calibration import Calibration
 from engine.digest import write_digest
 from engine.errors import GalleryError, OutputError
 from engine.guarded import guard, limit_steps, refuse_links, rows
-from engine.plain import from_plain
+from engine.plain import from_json, from_plain
 from engine.provenance import Provenance
 from engine.scores import PLAIN, Scoring
 from engine.templates import schema
@@ -268,7 +268,6 @@ def read_catalogue(folder: Path, after: int = 0) -> Catalogue:
         raise GalleryError(f"{folder}: no such gallery; build one with onek build-index")
     if not (folder / NAME).is_file():
         raise GalleryError(f"{folder} is no gallery: it holds no {NAME}; build one with onek build-index")
-    refuse_links(folder)
     with reading(folder) as database:
         database.execute("BEGIN")
         values = dict(rows(database, "SELECT key, value FROM gallery"))
@@ -285,7 +284,7 @@ def read_catalogue(folder: Path, after: int = 0) -> Catalogue:
             _scoring(values["scoring"]) if found not in _ROWS_ONLY else Scoring(PLAIN),
             Calibration.from_json(values["calibration"]) if "calibration" in values else None,
             values.get("id", ""),
-            from_plain(Asked, json.loads(values.get("asked", "{}"))),
+            from_plain(Asked, from_json(values.get("asked", "{}"))),
             _changes(database, values, made, after),
             found,
             int(values["measured"]) if "measured" in values else None,
@@ -312,7 +311,7 @@ def _checked(segment: Segment) -> Segment:
 
 
 def _scoring(text: str) -> Scoring:
-    scoring = from_plain(Scoring, json.loads(text))
+    scoring = from_plain(Scoring, from_json(text))
     scoring.check(scoring.least_identities)
     return scoring
 
@@ -344,7 +343,8 @@ def version_of(database: sqlite3.Connection) -> tuple[str, int]:
 
 
 def read_only(folder: Path) -> sqlite3.Connection:
-    """A connection to read a catalogue with. Raises `sqlite3.Error` where there is none."""
+    """A connection to read a catalogue with. Raises `sqlite3.Error` where there is none, and as `refuse_links`."""
+    refuse_links(folder)
     address = f"{(folder / NAME).absolute().as_uri()}?mode=ro"
     database = sqlite3.connect(address, uri=True)
     try:
@@ -395,7 +395,7 @@ def reading(folder: Path) -> Iterator[sqlite3.Connection]:
     try:
         with closing(read_only(folder)) as database:
             yield database
-    except (sqlite3.Error, KeyError, ValueError, TypeError, OverflowError) as error:
+    except (sqlite3.Error, KeyError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise GalleryError(_damaged(folder, error)) from error
 
 

@@ -132,7 +132,7 @@ def remove_command(
 ) -> None:
     """Remove identities or templates: no search returns them from then on. Their bytes go with onek compact."""
     from engine.errors import GalleryError
-    from engine.galleries import living_gallery
+    from engine.galleries import erased_by, living_gallery
     from engine.lists import read_names
     from engine.terminal import out as console
     from engine.terminal import thousands
@@ -146,9 +146,7 @@ def remove_command(
     opened = living_gallery(gallery)
     before = default_line(opened)
     count = opened.remove(names, templates=template or [], wait=seconds)
-    console.print(
-        f"{thousands(count)} templates removed; {gallery} has {thousands(len(opened))}; onek compact erases their bytes"
-    )
+    console.print(f"{thousands(count)} templates removed; {gallery} has {thousands(len(opened))}; {erased_by(gallery)}")
     tell_threshold(opened, before)
 
 

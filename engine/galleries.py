@@ -14,7 +14,7 @@ from engine.enrolment import Source
 from engine.errors import GalleryError, IndexUnsupported
 from engine.files import check_output, finish, tidy
 from engine.gallery import BuildOptions, Gallery
-from engine.milvus.address import is_milvus, parse
+from engine.milvus.address import LITE, is_milvus, parse
 from engine.opened import OpenGallery
 from engine.outputs import refuse_inputs
 from engine.places import exists, is_remote, local, staged, upload_folder, uri
@@ -181,6 +181,13 @@ def _folder_of(where: str | Path, command: str) -> Path:
     """The folder of a gallery that is only read; a copy, where it lies in object storage."""
     _refuse_milvus(where, command)
     return local(Path(where))
+
+
+def erased_by(where: str | Path) -> str:
+    """What takes the bytes of removed templates out of a gallery's files, in words."""
+    if str(where).startswith(LITE):
+        return "their bytes stay in milvus-lite's files until the gallery is built anew"
+    return "Milvus erases their bytes when it compacts" if is_milvus(where) else "onek compact erases their bytes"
 
 
 def _refuse_milvus(where: str | Path, command: str) -> None:

@@ -1,6 +1,7 @@
 """Bulk work on Ray: the same calls on many processes or machines, results in order, a lost worker's batch done again."""
 
 import os
+import secrets
 import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -164,6 +165,14 @@ def _require_listening(where: str, address: str) -> None:
         raise SpreadError(f"--on {where}: no Ray cluster answers there ({error}); start one, or say --on ray") from error
 
 
+def _require_token() -> None:
+    """Have a Ray that is started here do nothing for anybody else: it listens on every network of the machine, and runs whatever
+    code it is sent. The token is this process's, and that of the workers that it starts; one of the user's own is kept.
+    """
+    if "RAY_AUTH_MODE" not in os.environ:
+        os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN"] = "token", secrets.token_hex(32)
+
+
 def _begin(ray: Any, where: str, address: str) -> None:
     options: dict[str, Any] = {"address": address} if address else {"address": "local", "include_dashboard": False}
     for left in reversed(range(1 if address else _STARTS)):
@@ -191,6 +200,8 @@ def workers_on(where: str, count: int | None = None) -> Iterator[Workers]:
     # No word of this goes anywhere.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    if not address:
+        _require_token()
     try:
         import ray
     except ImportError as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import grpc
 import numpy as np
+import psutil
 import pytest
 
 from engine.batch import identify_to_file
@@ -403,3 +404,23 @@ def test_what_a_server_is_asked_for(where, monkeypatch):
     loaded = ("load_collection", {"replica_number": 2, "resource_groups": ["a", "b"]})
     assert said == [("create_collection", {"num_shards": 8, "properties": {"mmap.enabled": "true"}}), *[loaded] * 4]
     assert open_gallery(where).catalogue.placement == Placement(2, 8, ("a", "b"), True, "Bounded")
+
+
+def test_an_embedded_gallery_is_for_its_owner_alone(tmp_path: Path) -> None:
+    """No port, on which every user of the machine could ask it; no file, and no folder, that others can enter."""
+    where = f"milvus-lite:{tmp_path}/private.db/people"
+    listening = ports()
+    gallery = build_gallery(people(0, 20), where, score="plain")
+    assert ports() <= listening
+    gallery.remove([people(0, 1).table["identity"][0].as_py()])
+    assert (tmp_path / "private.db").stat().st_mode & 0o777 == 0o700
+    gallery.close()
+    modes = {file.stat().st_mode & 0o777 for file in (tmp_path / "private.db").rglob("*") if file.is_file()}
+    assert modes == {0o600}
+    said = onek(tmp_path, "remove", people(1, 1).table["identity"][0].as_py(), "-g", where)
+    assert "their bytes stay in milvus-lite's files until the gallery is built anew" in " ".join(said.stdout.split())
+
+
+def ports() -> set[int]:
+    """Those on which this process listens."""
+    return {each.laddr.port for each in psutil.Process().net_connections("tcp") if each.status == psutil.CONN_LISTEN}

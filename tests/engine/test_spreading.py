@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from engine import spreading
 from engine.batch import identify_to_file
 from engine.embed import Embedder
 from engine.encoders import load_encoder
@@ -224,3 +225,17 @@ def test_strangers_stay_strangers(workers, gallery):
     probes = Templates.from_vectors(strangers())
     (table,) = spread_identify(workers, str(gallery.path), 0.0, 5, None)([probes])
     assert set(table["decision"].to_pylist()) == {"unknown"}
+
+
+def test_a_ray_that_is_started_here_wants_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It listens on every network, and would run the code of whoever comes."""
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    spreading._require_token()
+    first = os.environ["RAY_AUTH_TOKEN"]
+    spreading._require_token()
+    assert (os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN"], len(first)) == ("token", first, 64)
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.delenv("RAY_AUTH_TOKEN")
+    spreading._require_token()
+    assert "RAY_AUTH_TOKEN" not in os.environ
