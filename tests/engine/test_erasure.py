@@ -16,6 +16,8 @@ from engine.templates import Templates
 from engine.writer import Writer
 from tests.engine.test_living import people
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 @pytest.fixture
 def gallery(tmp_path: Path) -> Gallery:

@@ -42,6 +42,9 @@ Gallery.build(people(50, 55), path, overwrite=True)
 OLD, NEW = [f"id{number}" for number in range(3)], [f"id{number}" for number in range(50, 55)]
 
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
 @pytest.fixture
 def gallery(tmp_path: Path) -> Gallery:
     return Gallery.build(people(0, 30), tmp_path / "g")
