@@ -129,12 +129,15 @@ def test_what_is_still_there_is_said(gallery: Gallery) -> None:
 
 
 @pytest.mark.parametrize("part", [1 << 16, 7])
-def test_who_has_the_vector_of_somebody_removed_may_stay(gallery: Gallery, monkeypatch: pytest.MonkeyPatch, part: int) -> None:
+@pytest.mark.parametrize("who", [0, 20, 29])
+def test_who_has_the_vector_of_somebody_removed_may_stay(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch, part: int, who: int
+) -> None:
     """One picture under two names, of which one goes."""
     monkeypatch.setattr("engine.erasure._PART", part)
-    twin = people(20, 21, each=1)
+    twin = people(who, who + 1, each=1)
     gallery.enroll(Templates.from_vectors(twin.vectors, ["twin"], ["twin#0"]))
     gallery.remove(["twin"])
     gallery.compact()
-    assert gallery.templates_of("id20")[0] == ["id20#0", "id20#1"]
+    assert gallery.templates_of(f"id{who}")[0] == [f"id{who}#0", f"id{who}#1"]
     assert held(gallery.path, b"twin") == set()
