@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from engine.backup import merged as enrolled_in
 from engine.catalogue import read_catalogue
 from engine.check import check
 from engine.gallery import Gallery
 from engine.provenance import Provenance
 from engine.repair import repair
-from engine.sealing import stored
 from engine.templates import Templates, batch
 from tests.engine.test_living import people
 
@@ -264,7 +264,7 @@ def described(first: int, last: int) -> Templates:
 
 
 def rows_of(gallery: Gallery) -> list[dict[str, Any]]:
-    parts = [part.table for part in stored(gallery._view, gallery.path)]
+    parts = [part.table for part in enrolled_in([gallery.path])]
     return sorted(pa.concat_tables(parts).to_pylist(), key=lambda row: row["template_id"])
 
 
