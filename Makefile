@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: demo test test-slow lint format lock clean
+.PHONY: demo test test-slow mutants lint format lock clean
 
 demo: $(READY)
 	$(BIN)/onek demo --out onek-demo --overwrite
@@ -14,6 +14,11 @@ test: $(READY)
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
+
+# Which small wrong changes the tests notice: docs/mutants.md. Its tool stays out of the way of everything else.
+mutants: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --target $(VENV)/mutants 'cosmic-ray>=8.7,<9'
+	PYTHONPATH=$(CURDIR)/$(VENV)/mutants $(BIN)/python -m tests.mutants $(MUTANTS)
 
 lint: $(READY)
 	$(BIN)/ruff check .
