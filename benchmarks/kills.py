@@ -18,8 +18,11 @@ from engine.templates import Templates
 from indexes.base import Progress
 
 _DIM, _FOUNDERS = 16, 12
-# Longest that a writer lives after its first acknowledgement, in seconds.
-_LONGEST = 0.25
+# Of so many people one is followed by a compaction.
+_COMPACT = 5
+# Longest that a writer lives after its first acknowledgement, in seconds; of so many writers one is killed soon after it began
+# to compact, which a slow machine would seldom reach by chance.
+_LONGEST, _AIMED = 0.25, 5
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,10 @@ def survive(folder: Path, kills: int, seed: int = 0, progress: Progress | None =
     acknowledged = lost = unopened = damaged = 0
     cut_off = {"enroll": 0, "remove": 0, "compact": 0}
     for number in range(kills):
-        said = _run_and_kill(context, path, following, float(random.uniform(0, _LONGEST)))
+        aimed = number % _AIMED == 0
+        if aimed:
+            following += -following % _COMPACT
+        said = _run_and_kill(context, path, following, aimed, _LONGEST * float(random.random()) ** (4 if aimed else 1))
         under_way = said.pop()
         for what, who in said:
             acknowledged += 1
@@ -71,13 +77,15 @@ def survive(folder: Path, kills: int, seed: int = 0, progress: Progress | None =
     return Survival(kills, acknowledged, lost, unopened, damaged, cut_off)
 
 
-def _run_and_kill(context: ForkServerContext, path: Path, start: int, seconds: float) -> list[tuple[str, int]]:
-    """What a writer acknowledged, and last what it was about to do."""
+def _run_and_kill(context: ForkServerContext, path: Path, start: int, aimed: bool, seconds: float) -> list[tuple[str, int]]:
+    """What a writer acknowledged, and last what it was about to do, so many seconds after it began; if `aimed`, to compact."""
     ours, theirs = context.Pipe(duplex=False)
     writer = context.Process(target=_write, args=(path, start, theirs))
     writer.start()
     theirs.close()
     begun: list[tuple[str, int]] = [ours.recv(), ours.recv()]
+    while aimed and begun[-1][0] != "compact":
+        begun.append(ours.recv())
     time.sleep(seconds)
     writer.kill()
     try:
@@ -100,7 +108,7 @@ def _write(path: Path, start: int, said: Connection) -> None:
         if number % 3:
             said.send(("remove", number))
             gallery.remove([str(number)])
-        if number % 5 == 0:
+        if number % _COMPACT == 0:
             said.send(("compact", number))
             gallery.compact()
 

@@ -125,15 +125,17 @@ def threads_command(
 
 
 def fuzz_command(
-    count: Annotated[int, typer.Option(min=11, help="Damaged files, shared among the readers.")] = 20_000,
+    count: Annotated[int, typer.Option(min=0, help="Damaged files, shared among the readers; 0: none.")] = 20_000,
+    attacks: Annotated[int, typer.Option(min=0, help="Attacks made on purpose, shared among their kinds; 0: none.")] = 20_000,
     seed: int = 0,
 ) -> None:
-    """Damaged images, templates, lists, indexes, segments and catalogues: an answer or an error of ours, never anything else."""
+    """Damaged files of every kind, and files that mean harm: an answer or an error of ours, never anything else."""
     import tempfile
 
     from engine.errors import OnekError
 
     try:
+        from benchmarks.attacks import SHARES, attack_apart
         from benchmarks.fuzz import READERS, fuzz_apart
     except ModuleNotFoundError as error:
         raise OnekError(f"this needs {error.name}: pip install 'onek[dev]'") from error
@@ -142,12 +144,21 @@ def fuzz_command(
 
     each = -(-count // len(READERS))
     with progress("readers", len(READERS)) as done:
-        for name in READERS:
+        for name in READERS if count else ():
             with tempfile.TemporaryDirectory() as folder:
                 made = fuzz_apart(name, each, Path(folder) / name, seed)
             console.print(
                 f"{name:<10} {made.files:,} damaged files: {made.refused:,} refused, {made.files - made.refused:,} read; "
                 f"{made.memory / (1 << 20):.0f} MiB more memory at most"
+            )
+            done(1)
+    with progress("attacks", len(SHARES)) as done:
+        for kind, share in SHARES.items() if attacks else ():
+            with tempfile.TemporaryDirectory() as folder:
+                tried = attack_apart(kind, -(-attacks * share // sum(SHARES.values())), Path(folder) / kind, seed)
+            console.print(
+                f"{kind:<10} {tried.cases:,} attacks: {tried.refused:,} refused, {tried.cases - tried.refused:,} answered, "
+                f"0 writes outside; {tried.memory / (1 << 20):.0f} MiB more memory and {tried.seconds:.1f} s of CPU at most"
             )
             done(1)
 

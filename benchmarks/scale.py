@@ -8,8 +8,8 @@ import numpy as np
 
 # Bytes of a full vector of 128 dimensions, and of what the store keeps beside it for each template (id, identity, source).
 _VECTOR, _ROW = 512, 64
-# Of a node's cores, the share that is planned for: queues grow without end as it nears 1.
-_UTILISATION = 0.6
+# Of a node's cores, the share that is planned for: queues grow without end as it nears 1. It holds while one replica is away.
+_UTILISATION, _SPARE = 0.6, 1
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Figures:
     at: int = 10_000_000
     per_second: float = 1141
     cores: int = 2
-    exponent: float = 0.61
+    exponent: float = 0.76
     index_bytes: int = 40
     embed_per_second: float = 112
     embed_cores: int = 2
@@ -32,7 +32,8 @@ class Shards:
     """One way to divide K: `shards` of `templates` each, searched by `replicas` each on nodes of so many cores.
 
     `memory` is what a node's index and full vectors take, in bytes; `batch_seconds` what a batch of probes takes on a node.
-    `p50`, `p99`: seconds from a probe's arrival to its answer, simulated.
+    `busy`: the share of their time that the nodes work. `p50`, `p99`: seconds from a probe's arrival to its answer, simulated.
+    `price`: of all nodes for an hour.
     """
 
     shards: int
@@ -41,8 +42,10 @@ class Shards:
     nodes: int
     memory: int
     batch_seconds: float
+    busy: float
     p50: float
     p99: float
+    price: float
 
 
 def false_match_rate(fpir: float, identities: float) -> float:
@@ -61,14 +64,21 @@ def embedding_cores(rate: float, figures: Figures) -> float:
 
 
 def divided(
-    templates: int, rate: float, shards: int, node_cores: int, figures: Figures, batch: int = 256, seed: int = 0
+    templates: int,
+    rate: float,
+    shards: int,
+    node_cores: int,
+    figures: Figures,
+    batch: int = 256,
+    seed: int = 0,
+    node_price: float = 0.0,
 ) -> Shards:
     """Divide K into shards. Each probe goes to all of them; the cost of a search grows with a shard as measured, and cores of a
-    node divide it among them (which was measured for 2 of them, no more).
+    node divide it among them (which was measured for 2 of them, no more). Every shard has one replica more than its work takes.
     """
     each = ceil(templates / shards)
     seconds = (each / figures.at) ** figures.exponent / figures.per_second * figures.cores / node_cores
-    replicas = ceil(rate * seconds / _UTILISATION)
+    replicas = ceil(rate * seconds / _UTILISATION) + _SPARE
     waits = simulated(rate, shards, replicas, batch * seconds, batch, seed)
     return Shards(
         shards=shards,
@@ -77,8 +87,10 @@ def divided(
         nodes=shards * replicas,
         memory=each * (figures.index_bytes + _VECTOR),
         batch_seconds=batch * seconds,
+        busy=rate * seconds / replicas,
         p50=float(np.quantile(waits, 0.5)),
         p99=float(np.quantile(waits, 0.99)),
+        price=shards * replicas * node_price,
     )
 
 
@@ -101,6 +113,8 @@ def simulated(
     return waits[batches // 10 :]
 
 
-def ways(templates: int, rate: float, shards: Sequence[int], node_cores: int, figures: Figures) -> list[Shards]:
+def ways(
+    templates: int, rate: float, shards: Sequence[int], node_cores: int, figures: Figures, node_price: float = 0.0
+) -> list[Shards]:
     """Several ways to divide K."""
-    return [divided(templates, rate, count, node_cores, figures) for count in shards]
+    return [divided(templates, rate, count, node_cores, figures, node_price=node_price) for count in shards]

@@ -71,8 +71,9 @@ def scale_command(
     at: Annotated[int, typer.Option(help="Templates at which search was measured.")] = 10_000_000,
     per_second: Annotated[float, typer.Option(help="Probes/s there, on 2 cores.")] = 1141,
     exponent: Annotated[
-        float, typer.Option(help="The growth of the cost of a probe with K, as onek benchmark search gives it.")
-    ] = 0.61,
+        float, typer.Option(help="The growth of a probe's cost with K, in the last decade that onek benchmark search saw.")
+    ] = 0.76,
+    node_price: Annotated[float, typer.Option(min=0, metavar="PRICE", help="Of a node for an hour, in any currency.")] = 0,
     index_bytes: Annotated[int, typer.Option(help="RAM of the index, a template.")] = 40,
     embed_per_second: Annotated[float, typer.Option(help="Photographs/s on 2 cores.")] = 112,
 ) -> None:
@@ -88,9 +89,11 @@ def scale_command(
         f"{store_bytes(templates) / 1e12:.2f} TB of disk; {embedding_cores(rate, figures):,.0f} cores embed {rate:,.0f} "
         "photographs/s"
     )
-    columns = ("shards", "of", "replicas", "nodes", "GiB", "batch", "p50", "p99")
-    table = Table(*columns, caption="GiB of RAM a node; seconds of a batch of 256 and of an answer")
-    for way in ways(templates, rate, shards or (1, 10, 20, 50, 100), node_cores, figures):
-        numbers = (f"{way.memory / (1 << 30):,.0f}", *(f"{value:.3f}" for value in (way.batch_seconds, way.p50, way.p99)))
+    columns = ("shards", "of", "replicas", "nodes", "GiB", "busy", "batch", "p50", "p99", "an hour")
+    table = Table(*columns, caption="GiB of RAM a node; seconds of a batch of 256 and of an answer; one replica is spare")
+    for way in ways(templates, rate, shards or (1, 10, 20, 50, 100), node_cores, figures, node_price):
+        times = (f"{value:.3f}" for value in (way.batch_seconds, way.p50, way.p99))
+        price = f"{way.price:,.0f}" if node_price else "-"
+        numbers = (f"{way.memory / (1 << 30):,.0f}", f"{100 * way.busy:.0f} %", *times, price)
         table.add_row(*(f"{value:,}" for value in (way.shards, way.templates, way.replicas, way.nodes)), *numbers)
     console.print(table)

@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
-import faiss
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,6 +19,7 @@ from indexes.axes import sample_rows
 from indexes.base import Index
 from indexes.files import VectorWriter, open_vectors
 from indexes.kinds import KINDS
+from indexes.late import faiss
 from indexes.measure import nearest_distances, tune
 from indexes.plan import RECALL
 from indexes.second import second_templates

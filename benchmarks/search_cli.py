@@ -55,7 +55,11 @@ def search_command(
     for name in kinds:
         own = [row for row in rows if row.kind == name and row.count >= 10_000]
         if len(own) > 1:
-            console.print(f"{name}: cost grows with K to the power of {growth(own):.2f} from K = {own[0].count:,} on")
+            last = growth(own[-2:])
+            console.print(
+                f"{name}: cost grows with K to the power of {growth(own):.2f} from K = {own[0].count:,} on, {last:.2f} from "
+                f"{own[-2].count:,} to {own[-1].count:,}; what lies beyond goes by the latter"
+            )
     draw(rows, out / "search.png")
     console.print(f"curves in {out / 'search.png'}, raw results beside it")
 

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass, replace
 
-import faiss
 import numpy as np
 from scipy.spatial.distance import cdist
 
 from benchmarks.synthetic_templates import Population, Shape
 from engine.errors import TemplatesError
+from indexes.late import faiss
 from indexes.second import deviations_within, within_covariance
 
 # Groups that people fall into: the fewest that will do.

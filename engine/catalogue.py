@@ -4,7 +4,9 @@ how their templates were made.
 
 import json
 import re
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, astuple, dataclass, fields, replace
@@ -18,13 +20,15 @@ from engine.calibration import Calibration
 from engine.digest import write_digest
 from engine.errors import GalleryError, OutputError
 from engine.guarded import guard, limit_steps, refuse_links, rows
-from engine.plain import from_plain
+from engine.plain import from_json, from_plain
 from engine.provenance import Provenance
 from engine.scores import PLAIN, Scoring
 from engine.templates import schema
 from indexes.plan import RECALL
 
 NAME = "catalogue.sqlite"
+# Times that a catalogue is copied which somebody else changes in the meantime.
+_LOOKS = 5
 FORMAT = 5
 # Formats 1 and 2 knew no scores: only their rows are read. Formats 1 to 3 lack the tables of changes, which the first change
 # adds. Up to format 4 an index was a file of FAISS's, which may name any other file, and FAISS opens that for writing: none is
@@ -264,7 +268,6 @@ def read_catalogue(folder: Path, after: int = 0) -> Catalogue:
         raise GalleryError(f"{folder}: no such gallery; build one with onek build-index")
     if not (folder / NAME).is_file():
         raise GalleryError(f"{folder} is no gallery: it holds no {NAME}; build one with onek build-index")
-    refuse_links(folder)
     with reading(folder) as database:
         database.execute("BEGIN")
         values = dict(rows(database, "SELECT key, value FROM gallery"))
@@ -281,7 +284,7 @@ def read_catalogue(folder: Path, after: int = 0) -> Catalogue:
             _scoring(values["scoring"]) if found not in _ROWS_ONLY else Scoring(PLAIN),
             Calibration.from_json(values["calibration"]) if "calibration" in values else None,
             values.get("id", ""),
-            from_plain(Asked, json.loads(values.get("asked", "{}"))),
+            from_plain(Asked, from_json(values.get("asked", "{}"))),
             _changes(database, values, made, after),
             found,
             int(values["measured"]) if "measured" in values else None,
@@ -308,7 +311,7 @@ def _checked(segment: Segment) -> Segment:
 
 
 def _scoring(text: str) -> Scoring:
-    scoring = from_plain(Scoring, json.loads(text))
+    scoring = from_plain(Scoring, from_json(text))
     scoring.check(scoring.least_identities)
     return scoring
 
@@ -340,7 +343,8 @@ def version_of(database: sqlite3.Connection) -> tuple[str, int]:
 
 
 def read_only(folder: Path) -> sqlite3.Connection:
-    """A connection to read a catalogue with. Raises `sqlite3.Error` where there is none."""
+    """A connection to read a catalogue with. Raises `sqlite3.Error` where there is none, and as `refuse_links`."""
+    refuse_links(folder)
     address = f"{(folder / NAME).absolute().as_uri()}?mode=ro"
     database = sqlite3.connect(address, uri=True)
     try:
@@ -349,8 +353,10 @@ def read_only(folder: Path) -> sqlite3.Connection:
         # A reader of a log writes a few bytes beside it; where none can be, on a full disk or a read-only one, no log may be.
         log = folder / f"{NAME}-wal"
         database.close()
-        if (log.exists() and log.stat().st_size) or "interrupted" in str(error):
+        if "interrupted" in str(error):
             raise
+        if log.exists() and log.stat().st_size:
+            return _with_log(folder, log)
         database = sqlite3.connect(f"{address}&immutable=1", uri=True)
         _guard_reading(database)
     return database
@@ -359,6 +365,24 @@ def read_only(folder: Path) -> sqlite3.Connection:
 def _guard_reading(database: sqlite3.Connection) -> None:
     guard(database, _KNOWN)
     limit_steps(database)
+
+
+def _with_log(folder: Path, log: Path) -> sqlite3.Connection:
+    """A catalogue whose writer ended without closing it, where nothing can be written beside it: what its log holds was
+    acknowledged, so both are read in a copy. Raises `sqlite3.Error` where somebody goes on writing, or it is damaged.
+    """
+    for _ in range(_LOOKS):
+        with tempfile.TemporaryDirectory(prefix="onek-") as copy:
+            before = [(file.stat().st_mtime_ns, file.stat().st_size) for file in (folder / NAME, log)]
+            for file in (folder / NAME, log):
+                shutil.copyfile(file, Path(copy, file.name))
+            if before == [(file.stat().st_mtime_ns, file.stat().st_size) for file in (folder / NAME, log)]:
+                database = sqlite3.connect(":memory:")
+                with closing(sqlite3.connect(Path(copy, NAME))) as copied:
+                    copied.backup(database)
+                _guard_reading(database)
+                return database
+    raise sqlite3.OperationalError("it is being written to from elsewhere, and no file can be written beside it here")
 
 
 @contextmanager
@@ -371,7 +395,7 @@ def reading(folder: Path) -> Iterator[sqlite3.Connection]:
     try:
         with closing(read_only(folder)) as database:
             yield database
-    except (sqlite3.Error, KeyError, ValueError, TypeError, OverflowError) as error:
+    except (sqlite3.Error, KeyError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise GalleryError(_damaged(folder, error)) from error
 
 

@@ -1,6 +1,7 @@
 """Changes of a living gallery: enrol, remove, rename. Each is durable when it returns."""
 
 import sqlite3
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -14,6 +15,7 @@ from engine.errors import GalleryError, TemplatesError
 from engine.lookup import Lookup
 from engine.matching import NOT_LOOKED, ON_MATCH, Matches
 from engine.names import enrolled_as, name_of, spellings
+from engine.plausible import UNLABELLED, Labelling
 from engine.problems import Problem
 from engine.recent import insert, owners_of, relabel
 from engine.templates import Templates
@@ -29,21 +31,21 @@ DUPLICATES = ("own", "replace", "skip", "error")
 class Enrolled:
     """What an enrolment did: templates that joined, and of those named, how many took another's place or were there already.
 
-    `problems`: photographs that gave no template, and why. `rules`: by which it was known whose the photographs are. `unseen`:
-    how many faces of theirs were not looked at. `matches`: which of the templates the gallery took for somebody else's.
+    `problems`: photographs that gave no template, and why. `labelling`: whose the photographs were taken to be. `unseen`: how
+    many faces of theirs were not looked at. `matches`: which of the templates the gallery took for somebody else's.
     """
 
     templates: int
     replaced: int
     skipped: int
     problems: tuple[Problem, ...] = ()
-    rules: tuple[str, ...] = ()
+    labelling: Labelling = UNLABELLED
     unseen: Unseen = ALL_SEEN
     matches: Matches = NOT_LOOKED
 
     def of(self, joining: Joining, matches: Matches) -> "Enrolled":
         """The same, with what was known before it."""
-        return replace(self, problems=joining.problems, rules=joining.rules, unseen=joining.unseen, matches=matches)
+        return replace(self, problems=joining.problems, labelling=joining.labelling, unseen=joining.unseen, matches=matches)
 
 
 def enroll(view: View, ids: Lookup, writer: Writer, templates: Templates, on_duplicate: str) -> Enrolled:
@@ -55,7 +57,7 @@ def enroll(view: View, ids: Lookup, writer: Writer, templates: Templates, on_dup
         TemplatesError: one is enrolled, and `on_duplicate` is `error`; or as another identity's, and it is `own`.
         OutputError: nothing was enrolled, since the catalogue cannot be written.
     """
-    table = _spelt_as_enrolled(view, templates.table)
+    table = spelt_as_enrolled(templates.table, lambda names: names.filter(pc.is_in(names, value_set=view.identities)).to_pylist())
     named = table["template_id"].to_pylist()
     segment = view.catalogue.segments[0].name
     with writer.changing() as database:
@@ -112,12 +114,15 @@ def undisputed(table: pa.Table, owners: dict[str, str], on_duplicate: str) -> pa
     return table
 
 
-def _spelt_as_enrolled(view: View, table: pa.Table) -> pa.Table:
-    """The same templates; who is enrolled under another spelling of a name, as an older onek found it, stays one identity."""
+def spelt_as_enrolled(table: pa.Table, enrolled: Callable[[pa.Array], Iterable[str]]) -> pa.Table:
+    """The same templates; who is enrolled under another spelling of a name, as an older onek found it, stays one identity.
+
+    `enrolled`: which of some names are.
+    """
     names = pc.unique(table["identity"])
     odd = [name for name in names.to_pylist() if not name.isascii()]
     every = pa.array([each for name in odd for each in spellings(name)], pa.string())
-    there = set(every.filter(pc.is_in(every, value_set=view.identities)).to_pylist())
+    there = set(enrolled(every)) if odd else set()
     called = {name: next((each for each in spellings(name) if each in there), name) for name in odd}
     if all(name == spelt for name, spelt in called.items()):
         return table

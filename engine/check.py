@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from engine.budgets import refuse_bomb
 from engine.catalogue import NAME, Catalogue, Segment, read_catalogue, read_only, read_version
 from engine.digest import DIGEST, matches_digest
-from engine.errors import GalleryError, IndexFileError, OnekError
+from engine.errors import GalleryError, IndexFileError, OnekError, TemplatesError
 from engine.files import UNREADABLE, sha256_file
 from engine.info import describe
 from engine.segments import recorded_files, segment_files
@@ -83,7 +84,7 @@ def _faults(folder: Path, progress: Progress | None) -> Iterator[Fault]:
         rows = _Rows(segment_files(folder, segment.name)[ROWS], catalogue, progress)
         yield from rows.faults(segment_files(folder, segment.name)[VECTORS])
         ids = rows.template_ids
-    except (*UNREADABLE, IndexFileError) as error:
+    except (*UNREADABLE, IndexFileError, TemplatesError) as error:
         yield Fault(segment_files(folder, segment.name)[ROWS], f"cannot be read: {error}")
     yield from _guarded(folder / NAME, lambda: _change_faults(folder / NAME, catalogue, ids))
     if segment.indexed:
@@ -144,6 +145,7 @@ class _Rows:
         self.template_ids = pa.chunked_array([], pa.string())
 
     def faults(self, vectors_file: Path) -> Iterator[Fault]:
+        refuse_bomb(self._file)
         parquet = pq.ParquetFile(self._file)
         if not parquet.schema_arrow.equals(schema(self._made)):
             yield Fault(self._file, "its columns are not those of a template file")

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import warnings
+from collections import Counter
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from importlib.metadata import entry_points, version
@@ -26,6 +27,8 @@ from engine.errors import ListGuess, OnekError, SpreadError
 
 if TYPE_CHECKING:
     from engine.enrolment import Source
+    from engine.galleries import AnyGallery
+    from engine.opened import OpenGallery
     from engine.spreading import Workers as SpreadWorkers
 
 # Exit statuses.
@@ -129,7 +132,7 @@ def embed(
     check_embed_output(out, overwrite=overwrite, resume=resume, inputs=read)
     with told_what_is_left_out() as left_out:
         labelled = label_photographs(photos, labels or ("none" if faces == "all" else None), left_out)
-    announce_labels(labelled)
+    announce_labels(labelled.labelling, "--labels")
     photographs = labelled.photographs
     load = partial(
         load_encoder,
@@ -170,7 +173,8 @@ def build_index(
         typer.Option("--names", metavar="FILE", help="Whose the vectors are: a list with one name for each, in order."),
     ] = None,
     index: Annotated[
-        str | None, typer.Option("--index", metavar="KIND", help="flat, flat-codes, ivf or ivf-sq8. Default: chosen for you.")
+        str | None,
+        typer.Option("--index", metavar="KIND", help="flat, flat-codes, ivf, ivf-sq8, in Milvus hnsw, diskann, gpu-..."),
     ] = None,
     factory: Annotated[str | None, typer.Option(metavar="STRING", help="An index of FAISS's own, such as IVF1024,SQ8.")] = None,
     memory: Annotated[
@@ -189,6 +193,10 @@ def build_index(
     fuse: Annotated[
         int, typer.Option(min=1, metavar="M", help="An identity is as far as the mean of its M nearest templates.")
     ] = 1,
+    milvus: Annotated[
+        str | None,
+        typer.Option(metavar="replicas=2,shards=8,...", help="Also resource-groups=A+B, mmap=yes, consistency=bounded."),
+    ] = None,
     threads: Threads = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -210,6 +218,7 @@ def build_index(
             overwrite=overwrite,
             index=index,
             factory=factory,
+            milvus=milvus,
             memory=bytes_of(memory),
             recall=recall,
             score=score,
@@ -229,6 +238,7 @@ def build_index(
             f"it finds {100 * info.operating.recall:.2f} % of the exact rank-1 answers, at {info.operating.visits} of "
             f"{info.operating.of_visits} visits and a shortlist of {info.operating.shortlist}"
         )
+    _doubt_one_person(built)
     print_calibration(info.calibration, info.score)
     console.print(default_line(built))
 
@@ -356,6 +366,16 @@ app.command("calibrate")(calibrate_command)
 app.command("audit")(audit_command)
 
 
+def _doubt_one_person(built: "AnyGallery | OpenGallery") -> None:
+    """Warn of a gallery whose templates are nearly all of one identity. Of one in Milvus every row would be asked for."""
+    from engine.opened import OpenGallery
+    from engine.plausible import one_person
+    from engine.terminal import err
+
+    if isinstance(built, OpenGallery) and (doubt := one_person(Counter(dict(built.templates_by_identity())), "templates")):
+        err.print(f"warning: {doubt}; onek embed --labels says otherwise")
+
+
 def _say_guesses() -> None:
     """Print what is guessed of a list as a line of its own; other warnings go their way."""
     others = warnings.showwarning
@@ -410,10 +430,25 @@ def main() -> None:
         app()
     except OnekError as error:
         from engine.harmless import shown
+        from engine.places import as_given
 
-        typer.echo(f"onek: {shown(str(error))}", err=True)
+        typer.echo(f"onek: {shown(as_given(str(error)))}", err=True)
         sys.exit(CHANGE_SOMETHING)
     except SystemExit as end:  # Typer turns Ctrl-C into this one, and says nothing
         if end.code == INTERRUPTED:
-            typer.echo("onek: interrupted; nothing was left under its final name (embed goes on with --resume)", err=True)
+            typer.echo(f"onek: interrupted; {_left()}", err=True)
         raise
+
+
+def _left() -> str:
+    """What an interrupted command has left, as far as it came."""
+    from engine.files import outputs_finished
+    from engine.harmless import shown
+    from engine.places import uri
+
+    if not (finished := outputs_finished()):
+        return (
+            "nothing was left under its final name (embed goes on with --resume); "
+            "a gallery that was being changed is as before the change, or after it"
+        )
+    return f"{shown(', '.join(uri(path) for path in finished))}: finished, and whole"

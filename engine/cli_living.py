@@ -76,7 +76,7 @@ def enroll_command(
     from engine.naming import named_templates
     from engine.problems import add_problems, require_problems
     from engine.templates import Templates, is_template_file, read_templates
-    from engine.terminal import announce_enrolled, thousands, told_what_is_left_out
+    from engine.terminal import announce_enrolled, stages, thousands, told_what_is_left_out
     from engine.terminal import out as console
 
     seconds = patience(gallery, wait)
@@ -95,7 +95,7 @@ def enroll_command(
             raise PhotographsError("--encoder, --weights and --projection go with photographs; these are templates already")
         opened.embedder(faces, encoder=encoder, weights=weights, projection=projection)
     before = default_line(opened)
-    with told_what_is_left_out() as left_out:
+    with told_what_is_left_out() as left_out, stages() as told:
         done = opened.enroll(
             given,
             identity=identity,
@@ -105,6 +105,7 @@ def enroll_command(
             sources=sources,
             left_out=left_out,
             wait=seconds,
+            progress=told,
         )
     problems = ""
     if done.problems:
@@ -131,7 +132,7 @@ def remove_command(
 ) -> None:
     """Remove identities or templates: no search returns them from then on. Their bytes go with onek compact."""
     from engine.errors import GalleryError
-    from engine.galleries import living_gallery
+    from engine.galleries import erased_by, living_gallery
     from engine.lists import read_names
     from engine.terminal import out as console
     from engine.terminal import thousands
@@ -145,9 +146,7 @@ def remove_command(
     opened = living_gallery(gallery)
     before = default_line(opened)
     count = opened.remove(names, templates=template or [], wait=seconds)
-    console.print(
-        f"{thousands(count)} templates removed; {gallery} has {thousands(len(opened))}; onek compact erases their bytes"
-    )
+    console.print(f"{thousands(count)} templates removed; {gallery} has {thousands(len(opened))}; {erased_by(gallery)}")
     tell_threshold(opened, before)
 
 

@@ -15,6 +15,7 @@ from engine.ids import of_face, of_picture
 from engine.images import LeftOut, decode_named
 from engine.labels import Labelled, Photograph, label_photographs
 from engine.opencv import one_thread_each
+from engine.plausible import UNLABELLED, Labelling
 from engine.problems import Problem
 from engine.provenance import Provenance
 from engine.streams import batched, map_ahead
@@ -44,13 +45,13 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Embedding:
-    """Images in = photographs in `templates` + `problems`. `rules` say whose the photographs were taken to be, `unseen` how many
-    faces of theirs were not looked at.
+    """Images in = photographs in `templates` + `problems`. `labelling` says whose the photographs were taken to be, `unseen` how
+    many faces of theirs were not looked at.
     """
 
     templates: Templates
     problems: tuple[Problem, ...]
-    rules: tuple[str, ...] = ()
+    labelling: Labelling = UNLABELLED
     unseen: Unseen = ALL_SEEN
 
 
@@ -225,7 +226,7 @@ def embed_images(
     rows = [to_batch(part, embedder.provenance) for part in batched(outcomes, 1024)]
     table = pa.Table.from_batches(rows, schema=schema(embedder.provenance))
     templates = Templates(table, embedder.provenance)
-    return Embedding(templates, tuple(problems_of(outcomes)), labelled.rules, unseen_in(outcomes))
+    return Embedding(templates, tuple(problems_of(outcomes)), labelled.labelling, unseen_in(outcomes))
 
 
 def list_photographs(

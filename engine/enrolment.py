@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from engine.errors import TemplatesError
 from engine.names import each_of
+from engine.plausible import UNLABELLED, Labelling
 from engine.problems import Problem
 from engine.provenance import Provenance, require_same
 from engine.templates import Templates, count_templates, read_provenance, stream_same
@@ -92,13 +93,13 @@ def enrolment(templates: Source) -> Enrolment:
 
 @dataclass(frozen=True)
 class Joining:
-    """Templates on their way into a gallery that lives; of photographs also the `problems` of those that gave none, the `rules`
-    that say whose they are, and how many faces were not looked at.
+    """Templates on their way into a gallery that lives; of photographs also the `problems` of those that gave none, the
+    `labelling` that says whose they are, and how many faces were not looked at.
     """
 
     templates: Templates
     problems: tuple[Problem, ...] = ()
-    rules: tuple[str, ...] = ()
+    labelling: Labelling = UNLABELLED
     unseen: Unseen = ALL_SEEN
 
 

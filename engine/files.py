@@ -19,6 +19,20 @@ from engine.errors import OutputError
 # What pyarrow raises of a file that is damaged.
 UNREADABLE = (OSError, ValueError, pa.ArrowException)
 
+# What was asked for in this process, and what stands, whole, under its final name.
+_asked: dict[Path, None] = {}
+_finished: set[Path] = set()
+
+
+def finish(path: Path) -> None:
+    """Note that an output stands under its final name."""
+    _finished.add(path)
+
+
+def outputs_finished() -> list[Path]:
+    """Of the outputs that this process was asked for, those that stand whole under their final names."""
+    return [path for path in _asked if path in _finished and (places.is_remote(path) or path.exists())]
+
 
 def check_output(path: Path, overwrite: bool) -> None:
     """Refuse, before any work is done, an output that exists or whose folder cannot be written to.
@@ -26,9 +40,11 @@ def check_output(path: Path, overwrite: bool) -> None:
     Raises:
         OutputError: it exists and `overwrite` is false, or its folder is missing or not writable.
     """
+    _asked[path] = None
     if (places.exists(path) if places.is_remote(path) else path.exists()) and not overwrite:
         raise OutputError(f"{path} exists already; choose another name, or pass --overwrite to replace it")
     if places.is_remote(path):
+        places.require_writable(path)
         return
     folder = path.parent
     if not folder.is_dir():
@@ -67,9 +83,10 @@ def whole_file(path: Path) -> Iterator[Path]:
         OutputError: the system refused a write (disk full, no permission); names the file and the system's reason.
     """
     if places.is_remote(path):
-        with tempfile.TemporaryDirectory(prefix="onek-") as folder:
-            yield Path(folder, path.name)
-            places.upload(Path(folder, path.name), path)
+        with places.staged(path) as here:
+            yield here
+            places.upload(here, path)
+        finish(path)
         return
     with refusing(path), _private_folder(path) as folder:
         temporary = folder / path.name
@@ -78,6 +95,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         keep_private(temporary)  # a library may have put a file of its own there
         sync_file(temporary)
         temporary.replace(path)
+        finish(path)
         sync_file(path.parent)
 
 
@@ -103,6 +121,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
                 if path.exists():
                     path.replace(replaced)
                 temporary.replace(path)
+                finish(path)
                 sync_file(path.parent)
             finally:
                 if replaced.exists() and not path.exists():

@@ -1,6 +1,5 @@
 """Galleries by what they are called: a folder, a place in Milvus, or in object storage."""
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,12 +12,12 @@ from engine.check import Fault
 from engine.check import check as check_folder
 from engine.enrolment import Source
 from engine.errors import GalleryError, IndexUnsupported
-from engine.files import check_output, tidy
+from engine.files import check_output, finish, tidy
 from engine.gallery import BuildOptions, Gallery
-from engine.milvus.address import is_milvus, parse
+from engine.milvus.address import LITE, is_milvus, parse
 from engine.opened import OpenGallery
 from engine.outputs import refuse_inputs
-from engine.places import exists, is_remote, local, upload_folder, uri
+from engine.places import exists, is_remote, local, staged, upload_folder, uri
 from engine.view import open_view
 from indexes.base import Progress
 
@@ -64,9 +63,11 @@ def build_gallery(
     *,
     overwrite: bool = False,
     factory: str | None = None,
+    milvus: str | None = None,
     **options: Unpack[BuildOptions],
 ) -> "AnyGallery | OpenGallery":
-    """Build a gallery in a folder, in Milvus or for object storage, and open it; arguments as of `Gallery.build`.
+    """Build a gallery in a folder, in Milvus or for object storage, and open it; arguments as of `Gallery.build`, and `milvus` as
+    `engine.milvus.placement.placement` reads it.
 
     Raises:
         IndexUnsupported: a FAISS string for Milvus, which has indexes of its own.
@@ -77,7 +78,9 @@ def build_gallery(
             raise IndexUnsupported(f"--factory {factory}: {where} has Milvus's indexes, not FAISS's; take --index")
         from engine.milvus.building import build
 
-        return build(templates, parse(str(where)), overwrite=overwrite, **options)
+        return build(templates, parse(str(where)), overwrite=overwrite, milvus=milvus, **options)
+    if milvus is not None:
+        raise GalleryError(f"--milvus {milvus} goes with a gallery in Milvus; found {uri(where)}")
     if not is_remote(where):
         return Gallery.build(templates, where, overwrite=overwrite, factory=factory, **options)
     with _going_to(where, overwrite) as folder:
@@ -130,9 +133,10 @@ def _going_to(where: str | Path, overwrite: bool) -> Iterator[Path]:
     check_output(Path(where), overwrite)
     if exists(Path(where)):
         read_catalogue(local(Path(where, CATALOGUE)).parent)  # only a gallery is ever replaced, never other objects
-    with tempfile.TemporaryDirectory(prefix="onek-") as folder:
-        yield Path(folder, "gallery")
-        upload_folder(Path(folder, "gallery"), Path(where), last=CATALOGUE)
+    with staged(Path(where)) as folder:
+        yield folder
+        upload_folder(folder, Path(where), last=CATALOGUE)
+        finish(Path(where))
 
 
 def check_gallery(where: str | Path, progress: Progress | None = None) -> list[Fault]:
@@ -177,6 +181,13 @@ def _folder_of(where: str | Path, command: str) -> Path:
     """The folder of a gallery that is only read; a copy, where it lies in object storage."""
     _refuse_milvus(where, command)
     return local(Path(where))
+
+
+def erased_by(where: str | Path) -> str:
+    """What takes the bytes of removed templates out of a gallery's files, in words."""
+    if str(where).startswith(LITE):
+        return "their bytes stay in milvus-lite's files until the gallery is built anew"
+    return "Milvus erases their bytes when it compacts" if is_milvus(where) else "onek compact erases their bytes"
 
 
 def _refuse_milvus(where: str | Path, command: str) -> None:

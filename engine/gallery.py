@@ -163,6 +163,7 @@ class Gallery(OpenGallery):
         sources: bool = True,
         left_out: "Callable[[LeftOut], None] | None" = None,
         wait: float = WAIT,
+        progress: Progress | None = None,
     ) -> Enrolment:
         """Enrol templates or photographs: durable when it returns, and seen by every process that opens the gallery from then on.
 
@@ -177,6 +178,7 @@ class Gallery(OpenGallery):
             sources: whether the gallery may keep the photographs' paths; pictures in memory have none.
             left_out: told what below a folder is not taken for a photograph, and why.
             wait: seconds to wait for another writer.
+            progress: told how far the work has come, where it takes longer than a moment.
 
         Raises:
             GalleryBusy: somebody else was writing all the while.
@@ -187,7 +189,7 @@ class Gallery(OpenGallery):
         if joining.problems and not len(joining.templates):
             return Enrolment(0, 0, 0).of(joining, NOT_LOOKED)
         require_joinable(joining.templates, self.provenance, str(self.path))
-        with self._changing(len(joining.templates), wait):
+        with self._changing(len(joining.templates), wait, progress):
             # Whoever does not look for matches needs the segment alone, and not what joined since.
             seen = self._newest.last if on_match == "ignore" else self.snapshot()
             matches = matches_of(seen, joining.templates, on_match)
@@ -290,13 +292,13 @@ class Gallery(OpenGallery):
             yield self._newest.last
 
     @contextmanager
-    def _changing(self, identities: int, wait: float) -> Iterator[None]:
+    def _changing(self, identities: int, wait: float, progress: Progress | None = None) -> Iterator[None]:
         """A change that brings or takes up to so many identities; sealed after it, if that is due."""
         with self._holding(wait):
             yield
             self._changed(identities)
             if due(self._newest.last, self._newest.since) and due(self.snapshot()):
-                seal_recent(self.snapshot(), self._writer)
+                seal_recent(self.snapshot(), self._writer, progress)
                 self._sealed()
 
     def _changed(self, by: int) -> None:

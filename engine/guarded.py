@@ -16,7 +16,7 @@ from engine.errors import GalleryError
 MOST_VALUE, MOST_STATEMENT = 1 << 28, 1 << 16
 # What SQLite may do for one connection: so many of its steps, and a few for each byte of the file. Pages that are listed again
 # and again make a small file endless; onek's own statements take one step for several bytes.
-_STEPS, _STEPS_A_BYTE, _LOOK = 20_000_000, 8, 100_000
+_STEPS, _STEPS_A_BYTE, _LOOK = 5_000_000, 8, 100_000
 
 
 def refuse_links(folder: Path) -> None:
@@ -25,8 +25,9 @@ def refuse_links(folder: Path) -> None:
     Raises:
         GalleryError: names it.
     """
-    for file in folder.iterdir():
-        if file.is_symlink() or not (file.is_file() or file.is_dir()):
+    for file in folder.iterdir() if folder.is_dir() else ():
+        ours = file.name.startswith(("catalogue.", "segment-", "writer."))
+        if file.is_symlink() or not (file.is_file() or (file.is_dir() and not ours)):
             kind = "a link" if file.is_symlink() else "no regular file"
             raise GalleryError(f"{file} is {kind}; a gallery's files lie in its folder, so put the file itself there")
 

@@ -40,7 +40,9 @@ def picture_of(template_id: str) -> str:
 
 def of_vectors(vectors: np.ndarray, first: int = 0) -> list[str]:
     """The ids of vectors (n, d) of any float type, from their numbers and their rows, which count from `first` on."""
-    rows = np.ascontiguousarray(vectors, "<f4")
+    # Float32, whatever they were kept as: scaled by a power of two, which changes no digit, none is too large or small for it.
+    exponents = np.frexp(np.abs(vectors).max(axis=1, initial=0).astype(np.float64))[1]
+    rows = np.ldexp(vectors.astype(np.float64), -exponents[:, None]).astype("<f4")
     return [f"{_named(row.tobytes())}:{number}" for number, row in enumerate(rows, first)]
 
 

@@ -5,6 +5,7 @@ import os
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from engine.images import LeftOut, find_images, summary
 from engine.lists import IDENTITY, MAYBE_IDENTITY, PATH, Column, read_list
 from engine.names import each_of, name_of, names_in
 from engine.places import exists, is_folder, is_remote, local, uri
+from engine.plausible import Labelling, doubts
 
 LIST_ENDINGS = (".csv", ".parquet")
 RULES = ("folder", "stem", "none")
@@ -24,6 +26,7 @@ BY_FOLDER = "each sub-folder is an identity (--labels folder)"
 BY_OWN_FOLDER = "each photograph's folder is an identity (--labels folder)"
 BY_STEM = "each file's name is an identity (--labels stem)"
 BY_NOBODY = "nobody said whose they are (--labels none)"
+_AS_SAID = "all of one identity, as was said (--identity)"
 
 
 @dataclass(frozen=True)
@@ -45,15 +48,17 @@ class Labelled:
     photographs: tuple[Photograph, ...]
     rules: tuple[str, ...]
 
-    @property
-    def identities(self) -> int:
-        """How many there are."""
-        return len({photograph.identity for photograph in self.photographs} - {None})
+    @cached_property
+    def labelling(self) -> Labelling:
+        """What is to be said of that."""
+        whose = [photograph.identity for photograph in self.photographs]
+        doubtful = () if self.rules == (_AS_SAID,) else tuple(doubts(whose))
+        return Labelling(self.rules, len(whose), len(set(whose) - {None}), doubtful)
 
     def of(self, identity: str) -> "Labelled":
-        """The same photographs, all of one identity, as somebody said."""
+        """The same photographs, all of one identity, as somebody said: beyond doubt."""
         named = (replace(photograph, identity=identity) for photograph in self.photographs)
-        return Labelled(tuple(named), (f"all are {identity}'s",))
+        return Labelled(tuple(named), (_AS_SAID,))
 
 
 def find_photographs(
@@ -192,13 +197,13 @@ def _read_label_file(labels: str) -> dict[str, str | None]:
         raise PhotographsError(f"--labels {labels}: expected {', '.join(RULES)}, or a CSV or Parquet file{meant}")
     table: dict[str, str | None] = {}
     for source, identity in _read_list(path, IDENTITY).items():
-        for key in {source, str((path.parent / source).absolute())}:
+        for key in {source, os.path.abspath(path.parent / source)}:  # noqa: PTH100 - Path keeps a/../b
             table[key] = identity
     return table
 
 
 def _labelled(photograph: Photograph, table: dict[str, str | None]) -> Photograph:
-    for key in (photograph.source, str(Path(photograph.source).absolute())):
+    for key in (photograph.source, os.path.abspath(photograph.source)):  # noqa: PTH100 - as above
         if key in table:
             return replace(photograph, identity=table[key])
     raise PhotographsError(f"the label file has no row for {photograph.source}; add one, or leave the photograph out")

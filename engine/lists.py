@@ -80,7 +80,7 @@ def read_list(path: Path, columns: Sequence[Column]) -> Listed:
 
 
 def read_names(path: Path) -> list[str]:
-    """Read a list of identities: one name a line, or a column of a CSV or Parquet file that has a heading for it.
+    """Read a list of identities: one name a line, or a column of a CSV or Parquet file with a heading for it.
 
     A line is one name, commas and all; one in quotes is read as CSV has it. Empty lines and rows without a name are passed over.
 
@@ -91,8 +91,9 @@ def read_names(path: Path) -> list[str]:
         return _identities(_parquet(path, [IDENTITY]))
     lines = [*_lines(path)]
     first = next((line for _, line in lines if line.strip()), "")
-    if any(_known(IDENTITY, _cells(first, delimiter)) for delimiter in _DELIMITERS):
-        if len(_cells(first, ",")) == 1:
+    _, headings = _headings(first, [IDENTITY])
+    if _known(IDENTITY, headings):
+        if len(headings) == 1:
             _say(path, [f"its first line, {first.strip()}, is taken for a heading"])
         return _identities(_table(path, lines, [IDENTITY]))
     names = (_name(path, number, line.strip()) for number, line in lines)
@@ -242,9 +243,14 @@ def _places(path: Path, headings: Sequence[str], columns: Sequence[Column]) -> d
 
 def _known(column: Column, headings: Sequence[str]) -> list[int]:
     """The places of the headings that mean a column: its own name, else one that people call it."""
-    plain = [" ".join(re.split(r"[\s_-]+", unicodedata.normalize("NFKC", each).casefold().strip())) for each in headings]
-    exact = [place for place, heading in enumerate(plain) if heading == column.name]
+    plain = [_plainest(heading) for heading in headings]
+    exact = [place for place, heading in enumerate(plain) if heading == _plainest(column.name)]
     return exact or [place for place, heading in enumerate(plain) if heading in column.also]
+
+
+def _plainest(heading: str) -> str:
+    """`File_Name ` and `file name` are one heading."""
+    return " ".join(re.split(r"[\s_-]+", unicodedata.normalize("NFKC", heading).casefold().strip()))
 
 
 def _expected(columns: Sequence[Column]) -> str:
@@ -254,7 +260,7 @@ def _expected(columns: Sequence[Column]) -> str:
 
 def _taken(headings: Sequence[str], places: dict[str, int]) -> list[str]:
     others = [
-        f"{headings[place]} taken for {name}" for name, place in places.items() if headings[place].strip().casefold() != name
+        f"{headings[place]} taken for {name}" for name, place in places.items() if _plainest(headings[place]) != _plainest(name)
     ]
     return [f"the column {', '.join(others)}"] if others else []
 

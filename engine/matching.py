@@ -80,7 +80,7 @@ def matches_of(gallery: Snapshot, templates: Templates, on_match: str) -> Matche
         for (_, (template_id, source, identity)), (name, enrolled, alike, distance, score) in zip(part, near, strict=True):
             if name in spellings(identity):
                 again += distance <= _SAME and enrolled != template_id
-            elif alike:
+            elif alike and enrolled != template_id:
                 found.append(Match(template_id, source, identity, name, distance, score))
     if found and on_match == "refuse":
         more = f" (and {len(found) - 1:,} more)" if len(found) > 1 else ""

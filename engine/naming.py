@@ -8,6 +8,7 @@ import pyarrow as pa
 from engine.enrolment import Enrolment, enrolment
 from engine.errors import TemplatesError
 from engine.lists import read_names
+from engine.names import names_in
 from engine.templates import Templates
 
 
@@ -16,9 +17,11 @@ def named(files: Sequence[Path], names: Path) -> Enrolment:
 
     Raises:
         ListError: the list cannot be read.
+        NameRefused: a name in it is none.
         TemplatesError: it has another number of names than the files have vectors, or a file says whose they are already.
     """
-    listed, found = read_names(names), enrolment(files)
+    listed = names_in(pa.array(read_names(names), pa.string()), f"--names {names}")
+    found = enrolment(files)
     if len(listed) != found.count:
         raise TemplatesError(f"--names {names} has {len(listed)} names for {found.count} vectors; expected one for each")
     return Enrolment(found.made, found.count, _named(found.parts, listed), (*found.files, names))
@@ -30,12 +33,12 @@ def named_templates(files: Sequence[Path], names: Path) -> Templates:
     return Templates(pa.concat_tables([part.table for part in found]), found.made)
 
 
-def _named(parts: Iterator[tuple[str, Templates]], names: Sequence[str]) -> Iterator[tuple[str, Templates]]:
+def _named(parts: Iterator[tuple[str, Templates]], names: pa.Array) -> Iterator[tuple[str, Templates]]:
     start = 0
     for file, part in parts:
         column = part.table.schema.get_field_index("identity")
         if part.table["identity"].null_count < len(part):
             raise TemplatesError(f"{file} says whose its vectors are; leave --names out, or its identities")
-        whose = pa.array(names[start : start + len(part)], pa.string())
-        yield file, Templates(part.table.set_column(column, part.table.schema.field(column), whose), part.provenance)
+        table = part.table.set_column(column, part.table.schema.field(column), names.slice(start, len(part)))
+        yield file, Templates(table, part.provenance)
         start += len(part)

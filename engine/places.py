@@ -15,6 +15,7 @@ from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from engine.errors import StorageError
 
@@ -22,19 +23,32 @@ from engine.errors import StorageError
 _CONNECT, _REQUEST = 10, 60
 # Times that something is copied which somebody else replaces in the meantime.
 _LOOKS = 5
-_REMOTE = re.compile(r"(s3|gs):/+(?=[^/])")
+_REMOTE, _NOWHERE = re.compile(r"(s3|gs):/+(?=[^/])"), re.compile(r"(s3|gs):/*")
+# An address out of which `Path` has made a path.
+_PATH = re.compile(r"(?<![\w./-])(s3|gs):/(?=[^/\s])")
+# What copies and things in the making here are called there.
+_known_as: dict[str, str] = {}
 _VARIABLES = {"s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", "gs": "GOOGLE_APPLICATION_CREDENTIALS"}
 _DENIED = re.compile(r"ACCESS_DENIED|credential|SIGNATURE|INVALID_ACCESS_KEY|OAuth2|Forbidden|403", re.IGNORECASE)
 
 
 def is_remote(path: str | Path) -> bool:
-    """Whether a path lies in object storage."""
+    """Whether a path lies in object storage. Raises `StorageError` where it names a kind of storage, and nothing in it."""
+    if nowhere := _NOWHERE.fullmatch(str(path)):
+        raise StorageError(f"{nowhere[1]}:// names no bucket; expected {nowhere[1]}://BUCKET/KEY")
     return _REMOTE.match(str(path)) is not None
 
 
 def uri(path: str | Path) -> str:
     """A path as the user wrote it: `s3://BUCKET/KEY`."""
     return _REMOTE.sub(r"\1://", str(path), count=1)
+
+
+def as_given(text: str) -> str:
+    """A message in which every object has the address that the user knows, and not that of a copy, or of a path made of it."""
+    for here, there in list(_known_as.items()):
+        text = text.replace(here, there)
+    return _PATH.sub(r"\1://", text)
 
 
 def exists(path: Path) -> bool:
@@ -77,10 +91,36 @@ def local(path: Path) -> Path:
         return path
     for _ in range(_LOOKS):
         if not (marks := _marks(path)):
+            _require_bucket(path)
             return path
         with suppress(FileNotFoundError):
             return _copied(path, marks)
     raise StorageError(f"{uri(path)} changed {_LOOKS} times while it was read; try again when nobody writes there")
+
+
+def require_writable(path: Path) -> None:
+    """Try whether something can be written beside an object, which takes a moment: an empty object is, and goes again.
+
+    Raises:
+        StorageError: there is no such bucket, the credentials do not do, or the store does not answer.
+    """
+    tried = path.with_name(f".{path.name}.{uuid4().hex}.tried")
+    store, key = _at(tried)
+    with _refusing(path), store.open_output_stream(key):
+        pass
+    remove(tried)
+
+
+@contextmanager
+def staged(path: Path) -> Iterator[Path]:
+    """Where something is made here, to go to `path`: messages that name it name that. What is left of it goes with the block."""
+    with tempfile.TemporaryDirectory(prefix="onek-") as folder:
+        here = Path(folder, path.name)
+        _known_as[str(here)] = uri(path)
+        try:
+            yield here
+        finally:
+            del _known_as[str(here)]
 
 
 def upload(file: Path, path: Path) -> None:
@@ -146,8 +186,8 @@ def _listed(path: Path) -> _Marks:
 def _copied(path: Path, marks: _Marks) -> Path:
     from pyarrow.fs import LocalFileSystem, copy_files
 
-    # Messages name the copy: its path ends in bucket and key.
     folder = Path(tempfile.mkdtemp(dir=_copies()))
+    _known_as[f"{folder}/"] = uri(path).partition("://")[0] + "://"
     for each, _, _ in marks:
         store, key = _at(each)
         if ".." in Path(key).parts:
@@ -170,6 +210,16 @@ def _folder() -> "tempfile.TemporaryDirectory[str]":
 
 def _copies() -> str:
     return _folder().name
+
+
+def _require_bucket(path: Path) -> None:
+    """Raises `StorageError` where not even the bucket is there."""
+    store, key = _at(path)
+    bucket = key.partition("/")[0]
+    with _refusing(path):
+        found = store.get_file_info(bucket)
+    if found.type.name == "NotFound":
+        raise StorageError(f"{uri(path)}: there is no bucket {bucket}; create it, or name another")
 
 
 def _info(path: Path) -> Any:
@@ -205,6 +255,6 @@ def _refusing(path: Path) -> Iterator[None]:
         if _DENIED.search(said):
             variables = _VARIABLES[uri(path)[:2]]
             raise StorageError(f"{uri(path)}: credentials are missing or refused; set {variables} ({said[:200]})") from error
-        if "NO_SUCH_BUCKET" in said:
+        if "NO_SUCH_BUCKET" in said or "NoSuchBucket" in said:
             raise StorageError(f"{uri(path)}: there is no such bucket; create it, or name another") from error
         raise StorageError(f"{uri(path)}: the store does not answer as it should: {said[:300]}") from error

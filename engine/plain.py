@@ -1,9 +1,18 @@
 """Dataclasses from what somebody's file says: every value is of its field's type, or nothing is made."""
 
+import json
 from dataclasses import fields
 from typing import Any, TypeVar, get_args, get_type_hints
 
 Made = TypeVar("Made")
+
+
+def from_json(text: str | bytes) -> Any:
+    """What a text of JSON says. Raises `ValueError` where it is none, or lists lie too deep in one another."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("lists that lie too deep in one another") from error
 
 
 def from_plain(cls: type[Made], values: Any) -> Made:

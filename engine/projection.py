@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.budgets import refuse_bomb
 from engine.errors import TrainingError
 from engine.files import whole_file
 from engine.places import local
-from engine.plain import from_plain
+from engine.plain import from_json, from_plain
 from engine.provenance import Provenance
 
 
@@ -76,12 +77,13 @@ def read_learnt(path: Path, names: tuple[str, ...]) -> tuple[dict[str, object], 
     path = local(path)
     if not path.is_file():
         raise TrainingError(f"{path}: no such file")
+    refuse_bomb(path)
     try:
         with np.load(path, allow_pickle=False) as archive:
-            said = json.loads(archive["said"].tobytes())
+            said = from_json(archive["said"].tobytes())
             arrays = {name: np.ascontiguousarray(archive[name], np.float32) for name in names}
     # zipfile raises NotImplementedError of a compression that it does not know.
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, NotImplementedError, MemoryError) as error:
         raise TrainingError(f"{path}: nothing that onek has learnt: {error}") from error
     if not isinstance(said, dict) or not all(np.isfinite(array).all() for array in arrays.values()):
         raise TrainingError(f"{path}: nothing that onek has learnt: it holds values that are no numbers")

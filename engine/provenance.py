@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 
 from engine.errors import EncoderMismatch
-from engine.plain import from_plain
+from engine.plain import from_json, from_plain
 
 _FORMAT = "1"
 MOST_DIMENSIONS = 65_536
@@ -62,7 +62,7 @@ class Provenance:
         Raises:
             ValueError: it is something else.
         """
-        made = from_plain(cls, json.loads(text))
+        made = from_plain(cls, from_json(text))
         if not 0 < made.dim <= MOST_DIMENSIONS:
             raise ValueError(f"templates of {made.dim} dimensions; expected 1 to {MOST_DIMENSIONS}")
         return made

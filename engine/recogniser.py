@@ -26,6 +26,7 @@ from engine.scores import Scoring
 from engine.snapshot import Snapshot
 from engine.streams import batched
 from engine.templates import Templates
+from engine.unseen import ALL_SEEN
 from engine.verification import Verification
 
 if TYPE_CHECKING:
@@ -230,7 +231,8 @@ class Recogniser(ABC):
                 strangers get a name.
 
         Returns:
-            One result per probe face, in order; a photograph without a face has one that says `failed`.
+            One result per probe face, in order; a photograph without a face has one that says `failed`. Its `unseen` counts the
+            faces of photographs that were not looked at, since one of each was asked for.
 
         Raises:
             EncoderMismatch: the probes were made by another encoder than the gallery's; names both.
@@ -245,18 +247,21 @@ class Recogniser(ABC):
             return Results(
                 self.answered(lambda seen: seen.identify(templates, seen.threshold(threshold, fpir), top, head), threshold)
             )
-        from engine.embed import list_photographs
+        from engine.embed import list_photographs, unseen_in
 
         pictures: str | Path | Sequence[str | Path | np.ndarray] = [probes] if isinstance(probes, np.ndarray) else probes
         photographs = list_photographs(pictures, "none")
         embedder = self.embedder(faces, photographs=len(photographs))
 
-        def identified(seen: Snapshot) -> pa.Table:
+        def identified(seen: Snapshot) -> Results:
             limit = seen.threshold(threshold, fpir)
-            parts = batched(embedder.stream(photographs), 1024)
-            return pa.concat_tables([seen.identify_outcomes(part, embedder, limit, top, head) for part in parts])
+            tables, unseen = [], ALL_SEEN
+            for part in batched(embedder.stream(photographs), 1024):
+                tables.append(seen.identify_outcomes(part, embedder, limit, top, head))
+                unseen += unseen_in(part)
+            return Results(pa.concat_tables(tables), unseen)
 
-        return Results(self.answered(identified, threshold))
+        return self.answered(identified, threshold)
 
     def verify(
         self,
@@ -328,4 +333,4 @@ class Recogniser(ABC):
         if not sources or isinstance(labelled.photographs[0].image, np.ndarray):
             rows = without_sources(rows)
         made = Templates(rows, embedder.provenance)
-        return Joining(made, tuple(problems_of(outcomes)), labelled.rules, unseen_in(outcomes))
+        return Joining(made, tuple(problems_of(outcomes)), labelled.labelling, unseen_in(outcomes))

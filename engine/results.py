@@ -18,6 +18,7 @@ from engine.errors import OutputError
 from engine.files import whole_file
 from engine.scores import Candidates
 from engine.sheets import Sheet
+from engine.unseen import ALL_SEEN, Unseen
 
 _CANDIDATE = pa.struct(
     [("identity", pa.string()), ("template_id", pa.string()), ("distance", pa.float32()), ("score", pa.float32())]
@@ -85,10 +86,13 @@ class Counts:
 
 
 class Results(Sequence[Result]):
-    """Results as a sequence of `Result`, backed by an Arrow `table` of `SCHEMA`."""
+    """Results as a sequence of `Result`, backed by an Arrow `table` of `SCHEMA`. `unseen`: faces of the probes that were not
+    looked at.
+    """
 
-    def __init__(self, table: pa.Table) -> None:
+    def __init__(self, table: pa.Table, unseen: Unseen = ALL_SEEN) -> None:
         self.table = table
+        self.unseen = unseen
 
     def __len__(self) -> int:
         return int(self.table.num_rows)

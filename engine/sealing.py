@@ -82,11 +82,11 @@ def reseal(view: View, writer: Writer, progress: Progress | None = None) -> None
     drop_segment(folder, old.name)
 
 
-def seal_recent(view: View, writer: Writer) -> None:
+def seal_recent(view: View, writer: Writer, progress: Progress | None = None) -> None:
     """Seal what is due: a small gallery, or one that has doubled, anew; a large one behind what it has sealed."""
     count = view.enrolled.index.count
     if count <= SMALL or count >= _GROWN * view.segment.measured:
-        reseal(view, writer)
+        reseal(view, writer, progress)
     else:
         _extend(view, writer)
 

@@ -12,13 +12,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from engine.budgets import refuse_bomb
 from engine.calibration import default_score
 from engine.candidates import Members
 from engine.catalogue import Segment
 from engine.enrolment import Enrolment
-from engine.errors import GalleryError
+from engine.errors import GalleryError, TemplatesError
 from engine.files import UNREADABLE, keep_private, refusing, sha256_file, sync_file
-from engine.plain import from_plain
+from engine.plain import from_json, from_plain
 from engine.scores import LOCAL, Enrolled, Scoring, densities, reference
 from engine.templates import Templates, TemplateWriter, vectors_of
 from engine.within_identity import stored_within
@@ -168,7 +169,7 @@ def operating_point(segment: Segment) -> OperatingPoint | None:
         GalleryError: the catalogue says something else.
     """
     try:
-        return from_plain(OperatingPoint, json.loads(segment.operating)) if segment.operating else None
+        return from_plain(OperatingPoint, from_json(segment.operating)) if segment.operating else None
     except ValueError as error:
         raise GalleryError(f"{segment.name}: no operating point: {error}; restore the gallery from a backup") from error
 
@@ -285,12 +286,13 @@ def drop_segment(folder: Path, name: str) -> None:
 def _or_damaged(read: Callable[[], Read]) -> Read:
     try:
         return read()
-    except (*UNREADABLE, IndexFileError) as error:
+    except (*UNREADABLE, IndexFileError, TemplatesError) as error:
         raise GalleryError(f"{error}; {_MEND}") from error
 
 
 def _labels(rows_file: Path) -> tuple[np.ndarray, pa.Array, pa.ChunkedArray]:
     """The identity of each row as a number, int32 (n,), the identities' names, and the template ids; no Python strings."""
+    refuse_bomb(rows_file)
     # Not pq.read_table, which loads pyarrow.dataset and pandas, where that is installed: a third of what `onek list` takes.
     table = pq.ParquetFile(rows_file, read_dictionary=["identity"]).read(columns=["identity", "template_id"])
     identities = table["identity"].unify_dictionaries().combine_chunks()

@@ -1,10 +1,11 @@
 """Bulk work on Ray: the same calls on many processes or machines, results in order, a lost worker's batch done again."""
 
 import os
+import secrets
 import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from engine.errors import GalleryReplaced, OnekError, SpreadError
 from engine.head import Head
 from engine.labels import Photograph
 from engine.milvus.address import LITE
+from engine.ray_agents import agents_that_end_with_us
 from engine.streams import batched
 from engine.templates import Templates
 
@@ -163,6 +165,14 @@ def _require_listening(where: str, address: str) -> None:
         raise SpreadError(f"--on {where}: no Ray cluster answers there ({error}); start one, or say --on ray") from error
 
 
+def _require_token() -> None:
+    """Have a Ray that is started here do nothing for anybody else: it listens on every network of the machine, and runs whatever
+    code it is sent. The token is this process's, and that of the workers that it starts; one of the user's own is kept.
+    """
+    if "RAY_AUTH_MODE" not in os.environ:
+        os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN"] = "token", secrets.token_hex(32)
+
+
 def _begin(ray: Any, where: str, address: str) -> None:
     options: dict[str, Any] = {"address": address} if address else {"address": "local", "include_dashboard": False}
     for left in reversed(range(1 if address else _STARTS)):
@@ -190,6 +200,8 @@ def workers_on(where: str, count: int | None = None) -> Iterator[Workers]:
     # No word of this goes anywhere.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    if not address:
+        _require_token()
     try:
         import ray
     except ImportError as error:
@@ -197,7 +209,8 @@ def workers_on(where: str, count: int | None = None) -> Iterator[Workers]:
     if address and address != "auto":
         _require_listening(where, address)
     _begin(ray, where, address)
-    try:
-        yield Workers(ray, count)
-    finally:
-        ray.shutdown()
+    with nullcontext() if address else agents_that_end_with_us():
+        try:
+            yield Workers(ray, count)
+        finally:
+            ray.shutdown()

@@ -11,12 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine import ids
+from engine.budgets import refuse_bomb
 from engine.errors import EncoderMismatch, TemplatesError
 from engine.files import UNREADABLE
 from engine.foreign import NUMPY_ENDINGS, VECTOR_COLUMNS, count_numpy, foreign_batches
 from engine.names import each_of, name_of, names_in
 from engine.places import local
-from engine.provenance import Provenance, require_same
+from engine.provenance import MOST_DIMENSIONS, Provenance, require_same
 
 ROW_GROUP = 65_536
 
@@ -273,6 +274,7 @@ def _existing(path: Path) -> Path:
         raise TemplatesError(f"{path}: no such template file")
     if path.suffix.lower() not in (".parquet", *NUMPY_ENDINGS):
         raise TemplatesError(f"{path}: expected templates as .parquet, .npy or .npz")
+    refuse_bomb(path)
     return path
 
 
@@ -313,6 +315,8 @@ def _columns(found: pa.Schema) -> str:
 def _foreign(path: Path, rows: int) -> Iterator[Templates]:
     made = None
     for part in foreign_batches(path, rows):
+        if part.vectors.shape[1] > MOST_DIMENSIONS:
+            raise TemplatesError(f"{path}: vectors of {part.vectors.shape[1]:,} dimensions; at most {MOST_DIMENSIONS:,} are read")
         unit = normalised(part.vectors, str(path), part.start)
         made = made or Provenance.foreign(unit.shape[1])
         called, sources = part.template_ids, part.sources

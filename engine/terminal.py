@@ -9,12 +9,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from engine.harmless import shown
+from engine.places import as_given
 from indexes.errors import PlanError
 
 if TYPE_CHECKING:
     from engine.changes import Enrolled
     from engine.images import LeftOut
-    from engine.labels import Labelled
+    from engine.plausible import Labelling
     from indexes.plan import Plan
 
 
@@ -22,7 +23,7 @@ class _Plain(Console):
     """A console that takes texts for what they say: nothing in a name is markup."""
 
     def print(self, *objects: Any, **options: Any) -> None:
-        super().print(*(shown(each) if isinstance(each, str) else each for each in objects), **options)
+        super().print(*(shown(as_given(each)) if isinstance(each, str) else each for each in objects), **options)
 
 
 # Matches of an enrolment that are told one by one.
@@ -105,23 +106,19 @@ def thousands(number: int) -> str:
     return f"{number:,}"
 
 
-def announce_labels(labelled: "Labelled") -> None:
-    """Say, before the work begins, how many photographs there are, whose they are taken to be, and what looks wrong with that."""
-    from engine.plausible import doubts
-
-    images, rules = len(labelled.photographs), "; ".join(labelled.rules)
-    whose = f"{thousands(images)} {'image' if images == 1 else 'images'} of {thousands(labelled.identities)} "
-    err.print(f"{whose}{'identity' if labelled.identities == 1 else 'identities'}: {rules}")
-    for doubt in doubts(photograph.identity for photograph in labelled.photographs):
-        err.print(f"warning: {doubt}; --labels says otherwise")
+def announce_labels(labelling: "Labelling", otherwise: str) -> None:
+    """Say how many photographs there are, whose they are taken to be, what looks wrong with that, and what says `otherwise`."""
+    if labelling.images:
+        err.print(str(labelling))
+    for doubt in labelling.doubts:
+        err.print(f"warning: {doubt}; {otherwise} says otherwise")
 
 
 def announce_enrolled(done: "Enrolled", looked: bool) -> None:
     """Say of an enrolment what its counts do not; `looked`: whether faces of other names were to be looked for."""
     from engine.matching import told
 
-    for rule in done.rules:
-        err.print(rule)
+    announce_labels(done.labelling, "--identity, or a list of path and identity,")
     if done.unseen.faces:
         err.print(f"{done.unseen}: of each photograph the largest face is enrolled")
     matches = done.matches

@@ -168,7 +168,7 @@ def _holder(folder: Path) -> str:
     try:
         said = json.loads((folder / HOLDER).read_text(encoding="utf-8"))
         return f"process {said['pid']} ({said['command']}) since {said['since']}"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return "another process"
 
 

@@ -5,9 +5,11 @@ taken away and the axes are turned; quantisers and bounds gain much.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
-import faiss
 import numpy as np
+
+from indexes.late import faiss
 
 # Directions with less than this share of the largest variance are rounding.
 _NOTHING = 1e-6
@@ -27,12 +29,12 @@ class Axes:
         whole = np.where(whole >= _NOTHING * whole[0], whole, 0)
         return 1 if not whole[0] else int(np.searchsorted(np.cumsum(whole) / whole.sum(), share - 1e-9) + 1)
 
-    def turn(self, columns: np.ndarray) -> faiss.LinearTransform:
+    def turn(self, columns: np.ndarray) -> Any:
         """`x -> (x - mean) @ columns` for columns (d, p), as a FAISS transform."""
         return linear(columns.T, -self.mean @ columns)
 
 
-def linear(matrix: np.ndarray, offset: np.ndarray) -> faiss.LinearTransform:
+def linear(matrix: np.ndarray, offset: np.ndarray) -> Any:
     """`x -> matrix @ x + offset` for a matrix (p, d) and an offset (p,), or none at all (0,), as a FAISS transform."""
     transform = faiss.LinearTransform(matrix.shape[1], matrix.shape[0], bool(len(offset)))
     faiss.copy_array_to_vector(np.ascontiguousarray(matrix, np.float32).ravel(), transform.A)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-import faiss
 import numpy as np
 
 import indexes.threads  # noqa: F401 - what a child process that was forked must be told
 from indexes.errors import IndexUnsupported, VectorsError
+from indexes.late import faiss
 
 # FAISS's own types do not list all that it has.
 _FAISS: Any = faiss

@@ -6,19 +6,25 @@ Of the types that FAISS has, those are here that `indexes.plain` keeps as arrays
 (`onek benchmark search` shows both).
 """
 
+import re
 from typing import Any, Self
 
-import faiss
 import numpy as np
 
 from indexes.axes import sample_rows
 from indexes.base import Progress, Traits, checked_store
 from indexes.codes import centred, pretransformed
 from indexes.errors import IndexUnsupported, VectorsError
+from indexes.late import faiss
 from indexes.plain import require_kept, taken
 from indexes.shortlist import Effort, Shortlisted
 
 _SAMPLE = 1 << 18
+# Parts of a string with their numbers, and the largest number of each: lists, links of a graph, dimensions, bits of a code.
+_PARTS = re.compile(r"([A-Za-z]*)(\d+)")
+_MOST = {"IVF": 1 << 20, "HNSW": 512, "PCA": 1 << 16, "PCAR": 1 << 16, "PCAW": 1 << 16, "PCAWR": 1 << 16, "OPQ": 1 << 16}
+_MOST |= {"RR": 1 << 16, "PQ": 1 << 16, "": 1 << 16, "_": 1 << 16, "x": 16}
+_MOST_OF_OTHERS, _MOST_CHARACTERS = 64, 200
 
 
 class Factory(Shortlisted):
@@ -89,6 +95,7 @@ def made(factory: str, dim: int) -> Any:
     Raises:
         IndexUnsupported: there is none, it does not search by L2 distance, or it cannot be kept.
     """
+    _refuse_huge(factory)
     try:
         index = faiss.index_factory(dim, factory)
     except RuntimeError as error:
@@ -97,6 +104,21 @@ def made(factory: str, dim: int) -> Any:
         raise IndexUnsupported(f"{factory!r} searches by FAISS's metric {index.metric_type}; expected L2 ({faiss.METRIC_L2})")
     require_kept(index)
     return index
+
+
+def _refuse_huge(factory: str) -> None:
+    """A string comes with a gallery too, and FAISS takes memory for all that it says before anything is trained.
+
+    Raises:
+        IndexUnsupported: it is too long, or asks for more than any gallery needs; says what, and the most.
+    """
+    if len(factory) > _MOST_CHARACTERS:
+        raise IndexUnsupported(f"a FAISS string of {len(factory)} characters; at most {_MOST_CHARACTERS} are read")
+    if "IMI" in factory:
+        raise IndexUnsupported(f"{factory!r}: FAISS's MultiIndexQuantizer cannot be kept in a gallery; take IVF")
+    for name, number in _PARTS.findall(factory):
+        if int(number) > (most := _MOST.get(name, _MOST_OF_OTHERS)):
+            raise IndexUnsupported(f"{factory!r} asks for {name}{number[:20]}; the most that is made is {name}{most}")
 
 
 def _knob(index: Any) -> str | None:

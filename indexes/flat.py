@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any, Self
 
-import faiss
 import numpy as np
 
 from indexes.base import Index, Neighbours, Progress, Traits, checked, checked_store, distances_to, nearest_of
 from indexes.bounds import Bounds
 from indexes.files import write_index
+from indexes.late import faiss
 
 # Fewer probes than this do not fill a matrix product; fewer vectors are searched at once anyway; more neighbours than this
 # leave too much to measure.

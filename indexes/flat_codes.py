@@ -2,11 +2,11 @@
 
 from typing import Any, ClassVar
 
-import faiss
 import numpy as np
 
 from indexes.base import Traits
 from indexes.codes import code_bytes, code_parts, pretransformed, trainable
+from indexes.late import faiss
 from indexes.shortlist import Learnt
 
 

@@ -3,11 +3,11 @@
 from math import isqrt
 from typing import Any, ClassVar
 
-import faiss
 import numpy as np
 
 from indexes.base import Traits
 from indexes.codes import code_bytes, code_parts, pretransformed, trainable
+from indexes.late import faiss
 from indexes.parts import Layout
 from indexes.shortlist import Effort, Learnt
 

@@ -6,12 +6,12 @@ RaBitQ's one bit an axis (`RaBitQfs`: a third of the fast-scan's speed, and shor
 
 from typing import Any, ClassVar
 
-import faiss
 import numpy as np
 
 from indexes.base import Traits
 from indexes.codes import code_parts, pretransformed
 from indexes.ivf import LISTS, Lists, lists_of_codes
+from indexes.late import faiss
 from indexes.shortlist import Effort
 
 # Parts of two axes: half a byte each in the code, two in the order, and 8 bytes for the row number: 93 bytes a vector at most.

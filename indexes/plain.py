@@ -6,7 +6,6 @@ every number that FAISS would follow (rows of lists, links of a graph) against w
 
 from typing import Any
 
-import faiss
 import numpy as np
 
 from indexes import plain_codes, plain_graph, plain_lists
@@ -14,6 +13,7 @@ from indexes.axes import linear
 from indexes.codes import pretransformed
 from indexes.errors import IndexFileError, IndexUnsupported
 from indexes.form import Form, Inside, owning
+from indexes.late import faiss
 from indexes.parts import DEEPEST, Layout, Part, assembled, flattened
 
 # FAISS's other names for what is listed here.

@@ -1,24 +1,25 @@
 """Indexes that are one code a vector, as plain arrays: full vectors, one number an axis, product quantisers."""
 
+from functools import cache
 from typing import Any
 
-import faiss
 import numpy as np
 
 from indexes.errors import IndexFileError
 from indexes.form import Form, Inside
+from indexes.late import faiss
 from indexes.parts import Part, number
 
-# Numbers that a scalar quantiser learns for each dimension.
-_LEARNT = {
-    faiss.ScalarQuantizer.QT_8bit: 2,
-    faiss.ScalarQuantizer.QT_6bit: 2,
-    faiss.ScalarQuantizer.QT_4bit: 2,
-    faiss.ScalarQuantizer.QT_fp16: 0,
-}
 # Vectors in a block of fast-scan codes.
 BLOCK = 32
 _MOST_BITS = 16
+
+
+@cache
+def _learnt() -> dict[int, int]:
+    """Numbers that each kind of scalar quantiser learns for a dimension."""
+    kinds = faiss.ScalarQuantizer
+    return {kinds.QT_8bit: 2, kinds.QT_6bit: 2, kinds.QT_4bit: 2, kinds.QT_fp16: 0}
 
 
 def flat_taken(index: Any) -> dict[str, np.ndarray]:
@@ -49,20 +50,20 @@ def scalars_taken(index: Any) -> dict[str, np.ndarray]:
 
 def scalars_fit(index: Any) -> bool:
     """Whether an index has a scalar quantiser of a type that is kept."""
-    return index.sq.qtype in _LEARNT
+    return index.sq.qtype in _learnt()
 
 
 def scalar_type(part: Part) -> int:
     """The type of a scalar quantiser. Raises `IndexFileError` where it is not one that is kept."""
     kind = part.number("type", 0, 99)
-    if kind not in _LEARNT:
-        raise IndexFileError(f"{part.name} is of type {kind}, expected one of {sorted(_LEARNT)}")
+    if kind not in _learnt():
+        raise IndexFileError(f"{part.name} is of type {kind}, expected one of {sorted(_learnt())}")
     return kind
 
 
 def learn_scalars(index: Any, part: Part, dim: int) -> None:
     """Let the scalar quantiser of an index know what was learnt."""
-    faiss.copy_array_to_vector(part.floats("learnt", _LEARNT[index.sq.qtype] * dim), index.sq.trained)
+    faiss.copy_array_to_vector(part.floats("learnt", _learnt()[index.sq.qtype] * dim), index.sq.trained)
 
 
 def products_taken(index: Any) -> dict[str, np.ndarray]:

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-import faiss
 import numpy as np
 
 from indexes.errors import IndexFileError
 from indexes.form import Form, Inside, owning
+from indexes.late import faiss
 from indexes.parts import Part, number
 from indexes.plain_codes import (
     BLOCK,
@@ -20,6 +20,9 @@ from indexes.plain_codes import (
     scalars_fit,
     scalars_taken,
 )
+
+# Bytes that the tables of product quantisers may have, and for each byte of the lists.
+_TABLE, _TABLE_TIMES = 1 << 26, 16
 
 _CENTRES = {"quantizer": frozenset({"IndexFlat", "IndexHNSW"})}
 
@@ -99,7 +102,9 @@ def _learnt(index: Any, part: Part, learnt: np.ndarray) -> Any:
     learn_products(index, learnt)
     index.by_residual = _residual(part)
     index.is_trained = True
-    if index.by_residual:
+    # A table for each list, which saves time: but not of far more bytes than there are codes, for a few that somebody wrote.
+    table = 4 * index.nlist * learnt.shape[0] * learnt.shape[1]
+    if index.by_residual and table <= _TABLE + _TABLE_TIMES * sum(array.nbytes for array in part.arrays.values()):
         index.precompute_table()
     return index
 

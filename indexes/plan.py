@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
-import faiss
 import psutil
 from humanfriendly import format_size
 
 from indexes.errors import IndexUnsupported, PlanError
 from indexes.factory import made
 from indexes.kinds import KINDS
+from indexes.late import faiss
 
 RECALL = 0.998
 

@@ -6,13 +6,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-import faiss
 import numpy as np
 
 from indexes.axes import sample_rows
 from indexes.base import BATCH, Index, Neighbours, Progress, checked, checked_store, distances_to, nearest_of
 from indexes.errors import IndexFileError, IndexUnsupported, VectorsError
 from indexes.files import write_index
+from indexes.late import faiss
 from indexes.parts import Layout
 from indexes.plain import rebuilt, taken
 

@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Lock
 
-import faiss
 from threadpoolctl import threadpool_limits
+
+from indexes.late import faiss
 
 
 class _Limit:

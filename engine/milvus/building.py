@@ -19,6 +19,7 @@ from engine.milvus.address import Address
 from engine.milvus.catalogue import Catalogue
 from engine.milvus.client import LONG, Client, Row
 from engine.milvus.collection import (
+    MILVUS_ONLY,
     IndexKind,
     create,
     efforts,
@@ -27,11 +28,14 @@ from engine.milvus.collection import (
     index_kind,
     longest_text,
     put,
+    require_kind,
     rows_of,
     search_settings,
 )
 from engine.milvus.gallery import MilvusGallery
 from engine.milvus.importing import bucket_of, import_rows
+from engine.milvus.placement import Placement, placement
+from engine.places import require_writable
 from engine.segments import mated_probes, segment_files
 from indexes.base import Progress
 from indexes.files import open_vectors
@@ -46,10 +50,13 @@ def build(
     address: Address,
     *,
     overwrite: bool = False,
+    milvus: str | None = None,
     **options: Unpack[BuildOptions],
 ) -> MilvusGallery:
     """As `engine.gallery.Gallery.build`. Densities and the calibration are made here, in a temporary folder, so that they are
     those of a gallery in a folder; then rows and calibration go to Milvus, its index is built there, and its effort found.
+
+    `milvus` is what `engine.milvus.placement.placement` reads.
 
     Readers of a gallery that is replaced see the old one until the new one is whole.
 
@@ -58,24 +65,40 @@ def build(
         GalleryError: Milvus does not answer, or a collection of that name is not ours.
         OnekError: as `Gallery.build`.
     """
+    where = Placement() if milvus is None else placement(milvus)
     client = Client(address)
+    if client.lite and milvus is not None:
+        raise GalleryError(f"--milvus {milvus}: milvus-lite is one process, with nothing to place; expected a Milvus server")
     asked, recall = options.get("index"), options.get("recall", RECALL)
     if asked is not None:
-        index_kind(asked, 1)
-    if asked == "hnsw":  # which only Milvus has
+        require_kind(client, asked)
+    if asked in MILVUS_ONLY:
         options["index"] = None
     old = _replaced(client, overwrite)
+    catalogues.require_writable(client)
+    if bucket := bucket_of(client):
+        require_writable(bucket / address.name)
     with tempfile.TemporaryDirectory(prefix="onek-") as folder:
         local = Gallery.build(templates, Path(folder) / "gallery", **options)
         kind = index_kind(asked or local.index.kind, len(local))
         collection = f"{address.name}_{uuid4().hex[:12]}"
         catalogues.begin(client, collection)
-        create(client, collection, local.provenance.dim)
+        create(client, collection, local.provenance.dim, where)
         _move(client, collection, local, options.get("progress"))
-        effort, found = _indexed(client, collection, kind, local, recall, options.get("progress"))
+        effort, found = _indexed(client, collection, kind, where, local, recall, options.get("progress"))
         catalogues.write(
             client,
-            Catalogue(collection, local.info().created, local.provenance, local.scoring, kind, effort, found, local.calibration),
+            Catalogue(
+                collection,
+                local.info().created,
+                local.provenance,
+                local.scoring,
+                kind,
+                effort,
+                found,
+                local.calibration,
+                placement=where,
+            ),
         )
     for each in old:
         if client.call("has_collection", each):
@@ -136,12 +159,12 @@ def _files(local: Gallery) -> tuple[Path, ...]:
 
 
 def _indexed(
-    client: Client, collection: str, kind: IndexKind, local: Gallery, recall: float, progress: Progress | None
+    client: Client, collection: str, kind: IndexKind, where: Placement, local: Gallery, recall: float, progress: Progress | None
 ) -> tuple[int | None, float]:
     """Build the index; the least effort that finds the share of exact rank-1 answers asked for, and what it finds."""
     said = progress or (lambda *_: None)
     said("Milvus's index", 0, 1)
-    index(client, collection, kind)
+    index(client, collection, kind, where)
     said("Milvus's index", 1, 1)
     if (there := client.count(collection)) != len(local):
         raise GalleryError(f"{client.address}: Milvus holds {there:,} templates of {len(local):,} that it was given; build anew")

@@ -10,11 +10,10 @@ from engine.calibration import Calibration, Names, calibration_of, require_calib
 from engine.candidates import Members
 from engine.milvus.catalogue import Catalogue
 from engine.milvus.client import Client, Row
-from engine.milvus.collection import ENTITY, WHOLE, put, vectors_in
+from engine.milvus.collection import ENTITY, vectors_in
 from engine.milvus.part import Shortlister, Size
 from engine.scores import Enrolled
 from engine.strangers import MOST_SEARCHES, Searches, left_out_templates
-from engine.streams import batched
 from engine.templates import Templates
 from indexes.base import Progress
 from indexes.flat import Flat
@@ -46,18 +45,6 @@ def calibrated(
     found, names = _search(shortlister, size, strangers.vectors, None, progress)
     theirs = Names(strangers.table["template_id"])
     return calibration_of(sample, found, "strangers", 1, names, theirs, size.identities)
-
-
-def remeasure(client: Client, collection: str, shortlister: Shortlister, size: Size, progress: Progress | None = None) -> None:
-    """Measure every density anew, among all who are enrolled."""
-    for part in batched(client.rows(collection, "counted == false", WHOLE), _PROBES):
-        put(client, collection, [{**row, "counted": True} for row in part])
-    done = 0
-    for part in batched(client.rows(collection, "", WHOLE), _PROBES):
-        put(client, collection, [new for new, old in zip(measured(part, shortlister, size), part, strict=True) if new != old])
-        done += len(part)
-        if progress:
-            progress("densities", done, size.templates)
 
 
 def measured(rows: Sequence[Row], shortlister: Shortlister, size: Size) -> list[Row]:

@@ -4,7 +4,7 @@ A gallery changes its collection, its calibration or both by the writing of that
 """
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 from uuid import uuid4
 
@@ -12,6 +12,7 @@ from engine.calibration import Calibration
 from engine.errors import GalleryError, GalleryReplaced
 from engine.milvus.client import Client
 from engine.milvus.collection import IndexKind
+from engine.milvus.placement import Placement
 from engine.plain import from_plain
 from engine.provenance import Provenance
 from engine.scores import Scoring
@@ -39,6 +40,14 @@ class Catalogue:
     recall: float
     calibration: Calibration | None
     version: str = ""
+    placement: Placement = field(default_factory=Placement)
+
+
+def require_writable(client: Client) -> None:
+    """Try whether a gallery can be made, which takes a moment: a small collection is, and goes again. Raises `GalleryError`."""
+    tried = f"{client.address.name}_{uuid4().hex[:12]}_tried"
+    _create(client, tried)
+    client.call("drop_collection", tried)
 
 
 def begin(client: Client, collection: str) -> None:
@@ -117,6 +126,7 @@ def _parsed(client: Client, text: str) -> Catalogue:
         recall=said["recall"],
         calibration=_calibration(client, said),
         version=said["version"],
+        placement=_placement(said.get("placement", {})),
     )
 
 
@@ -138,6 +148,12 @@ def _calibration(client: Client, said: dict[str, Any]) -> Calibration | None:
     keys = [f"{said['calibration']}/{number}" for number in range(said["parts"])]
     found = {row["key"]: row["value"] for row in client.call("get", client.address.name, ids=keys, output_fields=["value"])}
     return Calibration.from_json("".join(found[key] for key in keys))
+
+
+def _placement(said: dict[str, Any]) -> Placement:
+    """A list is what JSON makes of a tuple; galleries of before have none of it."""
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in said.items()}
+    return Placement(**values)
 
 
 def _create(client: Client, name: str) -> None:

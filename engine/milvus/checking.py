@@ -26,7 +26,7 @@ def check(address: Address, progress: Progress | None = None) -> list[Fault]:
     """
     client = Client(address)
     catalogue = catalogues.read(client)
-    client.call("load_collection", catalogue.collection)
+    client.call("load_collection", catalogue.collection, **catalogue.placement.loading())
     return [Fault(str(address), what) for what in _faults(client, catalogue, progress)]
 
 

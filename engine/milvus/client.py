@@ -7,10 +7,12 @@ import os
 import re
 import traceback
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from engine.errors import GalleryError
 from engine.milvus.address import LITE, Address
+from engine.milvus.embedded import release, serve
 
 TOKEN = "ONEK_MILVUS_TOKEN"  # noqa: S105
 """The environment variable that holds the token, or USER:PASSWORD."""
@@ -54,10 +56,11 @@ class Client:
         for noisy in ("pymilvus", "milvus_lite", "grpc"):
             logging.getLogger(noisy).setLevel(logging.CRITICAL + 1)
         self._errors = pymilvus.exceptions.MilvusException
+        uri = serve(address) if address.text.startswith(LITE) else address.uri
         try:
-            self._client = pymilvus.MilvusClient(uri=address.uri, token=os.environ.get(TOKEN, ""), timeout=seconds)
+            self._client = pymilvus.MilvusClient(uri=uri, token=os.environ.get(TOKEN, ""), timeout=seconds)
         except self._errors as error:
-            raise GalleryError(self._unopened(error)) from error
+            raise GalleryError(self._said(error)) from error
         self.version = str(self.call("get_server_version"))
         numbers = re.search(r"(\d+)\.(\d+)", self.version)
         if numbers is None or tuple(map(int, numbers.groups())) < _LEAST:
@@ -110,21 +113,7 @@ class Client:
         """Let go of the server; of an embedded one, of its files as well."""
         self._client.close()
         if self.address.text.startswith(LITE):
-            from milvus_lite.server_manager import server_manager_instance
-
-            server_manager_instance.release_server(self.address.uri)
-
-    def _unopened(self, error: Exception) -> str:
-        if not self.address.text.startswith(LITE):
-            return self._said(error)
-        try:
-            import milvus_lite  # noqa: F401
-        except ImportError:
-            return f"{self.address} needs milvus-lite, which is not installed; pip install 'onek[milvus]'"
-        return (
-            f"{self.address}: {self.address.uri} cannot be opened: another process has it open, or it is no folder of "
-            "milvus-lite's; one process at a time may use it"
-        )
+            release(Path(self.address.uri))
 
     def _said(self, error: Exception) -> str:
         text = " ".join(str(getattr(error, "message", "") or error).split())

@@ -10,7 +10,9 @@ import pyarrow as pa
 
 from engine.errors import IndexUnsupported
 from engine.milvus.client import LONG, Client, Row, key_of
+from engine.milvus.placement import Placement
 from engine.templates import vectors_of
+from indexes.base import Progress
 
 # Rows of one insertion.
 _ROWS = 2000
@@ -21,6 +23,11 @@ UNMEASURED = -1.0
 
 ENTITY = ("template_id", "identity", "person", "density", "following", "counted", "vector")
 WHOLE = (*ENTITY, "source", "first")
+
+
+# Kinds that only Milvus has; on the disks or the GPUs of a server's nodes, where those are set up for it.
+_SERVED = ("diskann", "gpu-flat", "gpu-ivf", "gpu-cagra")
+MILVUS_ONLY = ("hnsw", *_SERVED)
 
 
 @dataclass(frozen=True)
@@ -38,8 +45,15 @@ class IndexKind:
     refine: int = 1
 
 
+def require_kind(client: Client, kind: str) -> None:
+    """Refuse a kind that there is none of, or that the server at hand is known not to have. Raises `IndexUnsupported`."""
+    index_kind(kind, 1)
+    if client.lite and kind in _SERVED:
+        raise IndexUnsupported(f"--index {kind}: milvus-lite has none; serve a Milvus that has it, or take --index hnsw")
+
+
 def index_kind(kind: str, count: int) -> IndexKind:
-    """What Milvus has for a kind that `indexes.plan` chose, or `hnsw`, for so many templates.
+    """What Milvus has for a kind that `indexes.plan` chose, or one of `MILVUS_ONLY`, for so many templates.
 
     Whatever a quantised kind finds is measured again on full vectors by the engine, so that its codes only choose candidates.
     `flat-codes` is a choice of speed, and what is fast in Milvus at its sizes are lists of full vectors: they need no refinement.
@@ -56,10 +70,20 @@ def index_kind(kind: str, count: int) -> IndexKind:
         return IndexKind("IVF_SQ8", {"nlist": lists}, "nprobe", 8, lists, refine=2)
     if kind == "hnsw":
         return IndexKind("HNSW", {"M": 30, "efConstruction": 200}, "ef", 32, 4096)
-    raise IndexUnsupported(f"--index {kind}: Milvus has nothing for it; expected flat, flat-codes, ivf, ivf-sq8 or hnsw")
+    if kind == "diskann":
+        return IndexKind("DISKANN", {}, "search_list", 32, 4096)
+    if kind == "gpu-flat":
+        return IndexKind("GPU_BRUTE_FORCE")
+    if kind == "gpu-ivf":
+        return IndexKind("GPU_IVF_FLAT", {"nlist": lists}, "nprobe", 8, lists)
+    if kind == "gpu-cagra":
+        return IndexKind("GPU_CAGRA", {"intermediate_graph_degree": 64, "graph_degree": 32}, "itopk_size", 64, 1024)
+    raise IndexUnsupported(
+        f"--index {kind}: Milvus has nothing for it; expected flat, flat-codes, ivf, ivf-sq8, {', '.join(MILVUS_ONLY)}"
+    )
 
 
-def create(client: Client, collection: str, dim: int) -> None:
+def create(client: Client, collection: str, dim: int, placement: Placement = Placement()) -> None:  # noqa: B008 - frozen
     """Make an empty collection. Templates are compared by inner product: of unit vectors it orders as distance does."""
     from pymilvus import DataType, MilvusClient
 
@@ -74,7 +98,7 @@ def create(client: Client, collection: str, dim: int) -> None:
     for name in ("counted", "first"):
         made.add_field(name, DataType.BOOL)
     made.add_field("vector", DataType.FLOAT_VECTOR, dim=dim)
-    client.call("create_collection", collection, schema=made, consistency_level="Strong")
+    client.call("create_collection", collection, schema=made, **placement.creating())
 
 
 def holds_templates(client: Client, collection: str) -> bool:
@@ -82,7 +106,7 @@ def holds_templates(client: Client, collection: str) -> bool:
     return {each["name"] for each in client.call("describe_collection", collection)["fields"]} == {"key", *WHOLE}
 
 
-def index(client: Client, collection: str, kind: IndexKind) -> None:
+def index(client: Client, collection: str, kind: IndexKind, placement: Placement = Placement()) -> None:  # noqa: B008 - frozen
     """Build its indexes, and load it."""
     from pymilvus import MilvusClient
 
@@ -92,7 +116,7 @@ def index(client: Client, collection: str, kind: IndexKind) -> None:
     for name in ("person", "first"):
         wanted.add_index(name, index_type="INVERTED")
     client.call("create_index", collection, wanted, seconds=LONG)
-    client.call("load_collection", collection, seconds=LONG)
+    client.call("load_collection", collection, seconds=LONG, **placement.loading())
 
 
 def rows_of(table: pa.Table, density: np.ndarray | None, counted: np.ndarray, first: np.ndarray) -> list[Row]:
@@ -124,10 +148,12 @@ def rows_of(table: pa.Table, density: np.ndarray | None, counted: np.ndarray, fi
     ]
 
 
-def put(client: Client, collection: str, rows: Sequence[Row]) -> None:
+def put(client: Client, collection: str, rows: Sequence[Row], progress: Progress | None = None) -> None:
     """Write rows, each in the place of one with its key: what is repeated after a failure does no harm."""
     for start in range(0, len(rows), _ROWS):
         client.call("upsert", collection, list(rows[start : start + _ROWS]))
+        if progress:
+            progress("writing", min(start + _ROWS, len(rows)), len(rows))
 
 
 def longest_text(table: pa.Table) -> Iterator[tuple[str, str]]:

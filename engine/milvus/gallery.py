@@ -10,15 +10,16 @@ import pyarrow.compute as pc
 
 from engine.calibration import LEAST_IDENTITIES, Calibration
 from engine.changes import Enrolled as Enrolment
-from engine.changes import require_words, undisputed
+from engine.changes import require_words, spelt_as_enrolled, undisputed
 from engine.enrolment import require_joinable
 from engine.errors import GalleryError, TemplatesError
 from engine.matching import NOT_LOOKED, matches_of
 from engine.milvus import catalogue as catalogues
 from engine.milvus.address import Address
-from engine.milvus.calibrating import calibrated, measured, remeasure
+from engine.milvus.calibrating import calibrated, measured
 from engine.milvus.client import Client, Row, key_of, one_of
 from engine.milvus.collection import UNMEASURED, WHOLE, longest_text, put, rows_of
+from engine.milvus.held import hold, write_measured
 from engine.milvus.info import MilvusInfo, describe
 from engine.milvus.snapshot import PROBES, MilvusSnapshot, look, measured_size
 from engine.names import each_of, name_of, spellings
@@ -94,9 +95,12 @@ class MilvusGallery(Recogniser):
     def _calibrate(
         self, seen: MilvusSnapshot, strangers: Templates | None = None, progress: Progress | None = None
     ) -> Calibration:
-        if seen.scoring.score == LOCAL and seen.size.templates <= SMALL:
-            remeasure(self._client, seen.collection, seen.shortlister, seen.size, progress)
-        made = calibrated(self._client, seen.catalogue, seen.shortlister, seen.size, strangers, progress)
+        if seen.size.templates <= SMALL:
+            held = hold(self._client, seen.catalogue, seen.size.templates, progress)
+            write_measured(self._client, seen.catalogue, held, progress)
+            made = held.calibrated(strangers, progress)
+        else:
+            made = calibrated(self._client, seen.catalogue, seen.shortlister, seen.size, strangers, progress)
         catalogues.with_calibration(self._client, seen.catalogue, made)
         return made
 
@@ -111,6 +115,7 @@ class MilvusGallery(Recogniser):
         sources: bool = True,
         left_out: "Callable[[LeftOut], None] | None" = None,
         wait: float = 0,
+        progress: Progress | None = None,
     ) -> Enrolment:
         """As `Gallery.enroll`: durable when it returns, and seen by the next search of anybody.
 
@@ -125,15 +130,16 @@ class MilvusGallery(Recogniser):
         with self._writing() as seen:
             self._check(seen, joining.templates)
             matches = matches_of(seen, joining.templates, on_match)
-            done = self._enroll(seen, joining.templates, on_duplicate)
+            done = self._enroll(seen, joining.templates, on_duplicate, progress)
         return done.of(joining, matches)
 
-    def _enroll(self, seen: MilvusSnapshot, templates: Templates, on_duplicate: str) -> Enrolment:
+    def _enroll(self, seen: MilvusSnapshot, templates: Templates, on_duplicate: str, progress: Progress | None) -> Enrolment:
         keys = [key_of(template_id) for template_id in templates.table["template_id"].to_pylist()]
         fields = ("template_id", "person", "identity")
         there = list(self._client.rows_in(seen.collection, "key", keys, fields))
         known = {row["key"]: row["person"] for row in there}
-        table = undisputed(templates.table, {row["template_id"]: row["identity"] for row in there}, on_duplicate)
+        table = spelt_as_enrolled(templates.table, lambda names: self._enrolled(seen, names.to_pylist()))
+        table = undisputed(table, {row["template_id"]: row["identity"] for row in there}, on_duplicate)
         people_of = [key_of(name) for name in table["identity"].to_pylist()]
         counted = dict.fromkeys(people_of, False)
         enrolled = set()
@@ -144,11 +150,11 @@ class MilvusGallery(Recogniser):
         first[np.unique(people_of, return_index=True)[1]] = True
         first &= np.array([person not in enrolled for person in people_of], bool)
         rows = rows_of(table, None, np.array([counted[person] for person in people_of], bool), first)
-        put(self._client, seen.collection, rows)
+        put(self._client, seen.collection, rows, progress)
         self._settle(seen, enrolled | set(known.values()))
         seen = self._measured(seen)
-        self._densities(seen, keys)
-        self._follow(seen)
+        if not self._follow(seen, progress):
+            self._densities(seen, keys, progress)
         skipped = len(templates) - len(table)
         return Enrolment(len(table), len(known) - skipped, skipped)
 
@@ -230,16 +236,26 @@ class MilvusGallery(Recogniser):
         for column, text in longest_text(templates.table):
             raise TemplatesError(f"{self.path}: the {column} {text[:40]}... has {len(text.encode())} bytes; Milvus keeps 65,535")
 
-    def _follow(self, seen: MilvusSnapshot) -> None:
-        """Calibrate anew a small gallery that has become another; what was learnt from strangers stays."""
+    def _follow(self, seen: MilvusSnapshot, progress: Progress | None = None) -> bool:
+        """Calibrate anew a small gallery that has become another, what was learnt from strangers excepted; all densities are
+        measured then. Whether it has.
+        """
         calibration, now = seen.calibration, seen.size.identities
         if now < max(LEAST_IDENTITIES, seen.scoring.least_identities + 1) or seen.size.templates > SMALL:
-            return
-        if calibration is None or abs(now - calibration.identities) >= max(1, PART * calibration.identities):
-            if calibration is None or calibration.source == "gallery":
-                self._calibrate(seen)
-            elif seen.scoring.score == LOCAL:
-                remeasure(self._client, seen.collection, seen.shortlister, seen.size)
+            return False
+        if calibration is not None and abs(now - calibration.identities) < max(1, PART * calibration.identities):
+            return False
+        if calibration is None or calibration.source == "gallery":
+            self._calibrate(seen, None, progress)
+        else:
+            held = hold(self._client, seen.catalogue, seen.size.templates, progress)
+            write_measured(self._client, seen.catalogue, held, progress)
+        return True
+
+    def _enrolled(self, seen: MilvusSnapshot, names: Sequence[str]) -> set[str]:
+        """Those of some names that somebody has."""
+        keys = [key_of(name) for name in names]
+        return {row["identity"] for row in self._client.rows_in(seen.collection, "person", keys, ("identity",))}
 
     def _settle(self, seen: MilvusSnapshot, people: set[str]) -> None:
         """Have exactly one template stand for each of some identities that have any."""
@@ -255,13 +271,17 @@ class MilvusGallery(Recogniser):
             wrong += [{**row, "first": at == 0} for at, row in enumerate(rows) if row["first"] != (at == 0)]
         put(self._client, seen.collection, wrong)
 
-    def _densities(self, seen: MilvusSnapshot, keys: Sequence[str]) -> None:
+    def _densities(self, seen: MilvusSnapshot, keys: Sequence[str], progress: Progress | None) -> None:
         """Measure those of templates that nobody measured yet, now that all of them are there."""
         if seen.scoring.score != LOCAL:
             return
         rows = [row for row in self._client.rows_in(seen.collection, "key", keys, WHOLE) if row["density"] == UNMEASURED]
+        done = 0
         for part in batched(rows, PROBES):
             put(self._client, seen.collection, measured(part, seen.shortlister, seen.size))
+            done += len(part)
+            if progress:
+                progress("densities", done, len(rows))
 
     def _refuse_enrolled(self, seen: MilvusSnapshot, strangers: Templates) -> None:
         names = pc.unique(strangers.table["identity"].drop_null()).to_pylist()

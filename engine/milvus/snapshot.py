@@ -151,7 +151,7 @@ def look(client: Client) -> MilvusSnapshot:
     """
     catalogue = catalogues.read(client)
     try:
-        client.call("load_collection", catalogue.collection, seconds=LONG)
+        client.call("load_collection", catalogue.collection, seconds=LONG, **catalogue.placement.loading())
         return MilvusSnapshot(client, catalogue, measured_size(client, catalogue.collection))
     except GalleryError:
         if catalogues.read(client).collection == catalogue.collection:

@@ -20,12 +20,18 @@ def test_bytes_of_a_billion():
 def test_what_was_measured_comes_back():
     figures = Figures(at=1000, per_second=100, cores=2, exponent=0.5, index_bytes=8)
     same = divided(1000, 10, 1, 2, figures, batch=10)
-    assert (same.shards, same.templates, same.replicas, same.nodes) == (1, 1000, 1, 1)
+    assert (same.shards, same.templates, same.replicas, same.nodes) == (1, 1000, 2, 2)
     assert same.memory == 1000 * 520
     assert same.batch_seconds == pytest.approx(0.1)
     larger = divided(4000, 10, 1, 2, figures, batch=10)
     assert larger.batch_seconds == pytest.approx(0.2)  # twice, since the cost grows as the root
-    assert divided(4000, 600, 1, 2, figures).replicas == 20  # 600 * 0.02 s, busy 60 % of the time
+    assert divided(4000, 600, 1, 2, figures).replicas == 21  # 600 * 0.02 s, busy 60 % of the time while one is away
+
+
+def test_every_shard_has_a_spare_and_nodes_have_a_price():
+    for way in ways(10**9, 10_000, (1, 10, 100), 32, Figures(), 1.5):
+        assert way.price == 1.5 * way.nodes
+        assert way.busy * way.replicas / (way.replicas - 1) <= 0.6
 
 
 def test_few_large_shards_take_fewer_nodes_than_many_small_ones():

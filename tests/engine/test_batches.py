@@ -12,8 +12,12 @@ import pytest
 from engine.audit import audit
 from engine.batch import identify_to_file
 from engine.check import check
+from engine.embed import Embedder
+from engine.encoders import Encoder
 from engine.errors import TemplatesError
 from engine.gallery import Gallery
+from engine.journal import embed_to_file
+from engine.labels import find_photographs
 from engine.repair import repair
 from engine.templates import Templates, TemplateWriter, read_templates, stream_templates
 from tests.engine.test_living import people
@@ -146,3 +150,35 @@ def test_a_vector_that_is_not_of_unit_length_is_named_by_its_row(
     shrink(monkeypatch)
     with pytest.raises(TemplatesError, match=rf"the vector in row {row} has the norm 0\.9, expected 1"):
         read_templates(tmp_path / "t.parquet")
+
+
+def test_photographs_in_small_batches(photos: Path, sface: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Templates, problems and results come in the order of the photographs, whatever lies together in a batch."""
+    for number in (2, 5, 11):
+        (photos / f"person{number}.jpg").write_bytes(b"")
+    told: list[tuple[Any, ...]] = []
+    for size in (None, 5):
+        if size is not None:
+            shrink(monkeypatch, size)
+        out = tmp_path / str(size)
+        out.mkdir()
+        made = embed_to_file(find_photographs([photos]), Embedder(sface), out / "t.parquet")
+        gallery = Gallery.build([out / "t.parquet"], out / "g")
+        identify_to_file(gallery, [photos], out / "r.parquet", threshold=0.5)
+        rows = pq.read_table(out / "r.parquet").to_pylist()
+        embedded = read_templates(out / "t.parquet")
+        told.append(
+            (
+                (made.images, made.templates, made.problems),
+                made.problems_file.read_text(),
+                (out / "r.problems.csv").read_text(),
+                embedded.table["template_id"].to_pylist(),
+                [(row["probe"], row["decision"], row["identity"]) for row in rows],
+            )
+        )
+        if size is None:
+            vectors = embedded.vectors
+        np.testing.assert_allclose(embedded.vectors, vectors, atol=1e-5)
+    assert told[0] == told[1]
+    assert told[0][0] == (12, 9, 3)
+    assert [row[1] for row in told[0][-1]].count("failed") == 3

@@ -236,6 +236,28 @@ def test_ctrl_c_leaves_nothing_that_looks_finished(photos: Path, tmp_path: Path)
     assert sorted(os.listdir(tmp_path)) == ["photos", "t.parquet.partial"]
 
 
+def test_what_is_said_after_ctrl_c_is_true(vectors: Path, tmp_path: Path) -> None:
+    """The output stands already when whatever follows is interrupted."""
+    code = """
+import contextlib, sys
+from engine import cli
+
+@contextlib.contextmanager
+def slow(*_):
+    yield None
+    raise KeyboardInterrupt  # as workers shut down
+
+cli._spread = slow
+sys.argv = ["onek", "identify", "v.parquet", "-g", "g", "-o", "r.csv", "--threshold", "0.5"]
+cli.main()
+"""
+    assert subprocess.run([ONEK, "build-index", "v.parquet", "-o", "g"], cwd=tmp_path, check=False).returncode == 0
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 130
+    assert done.stderr.strip().splitlines()[-1] == "onek: interrupted; r.csv: finished, and whole"
+    assert (tmp_path / "r.csv").is_file()
+
+
 def test_threads_reach_faiss_and_blas() -> None:
     told = "from engine.cli import _limit_threads; _limit_threads(1); import faiss, numpy, threadpoolctl;"
     shown = "print(faiss.omp_get_max_threads(), {pool['num_threads'] for pool in threadpoolctl.threadpool_info()})"

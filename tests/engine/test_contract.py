@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from engine.errors import EncoderMismatch, GalleryError, OutputError, TemplatesError
+from engine.errors import EncoderMismatch, GalleryError, NameRefused, OutputError, TemplatesError
 from engine.galleries import AnyGallery, build_gallery, check_gallery, open_gallery
 from engine.gallery import Gallery
 from engine.provenance import Provenance
@@ -239,3 +240,20 @@ def test_is_replaced_only_by_a_whole_one(both, where):
     one.refresh()
     assert (len(one), one.identity_count) == (40, 20)
     assert check_gallery(where) == []
+
+
+def test_names_of_an_older_onek_are_found(both):
+    """Names are NFC today; before, they were enrolled as they were found."""
+    everybody = people(0, PEOPLE)
+    called = ["Zoe\u0308" if name == name_of(20) else name for name in everybody.table["identity"].to_pylist()]
+    table = everybody.table.set_column(1, everybody.table.schema.field(1), pa.array(called))
+    for gallery in both(Templates(table, MADE)):
+        again = Templates.from_vectors(everybody.vectors[40:41], ["Zo\u00eb"], ["new"], MADE)
+        gallery.enroll(again)
+        assert gallery.identity_count == PEOPLE
+        assert gallery.verify(everybody.vectors[40], "Zo\u00eb").same
+        with pytest.raises(NameRefused, match="the new name"):
+            gallery.rename("Zo\u00eb", " ")
+        assert gallery.rename("Zo\u00eb", "Zo\u00eb") == 3
+        assert gallery.remove("Zo\u00eb") == 3
+        assert gallery.identity_count == PEOPLE - 1

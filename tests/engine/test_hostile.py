@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from benchmarks.attacks import ATTACKS, attack
 from benchmarks.fuzz import READERS, fuzz
 from engine.check import check
 from engine.cli import app
@@ -47,6 +48,13 @@ NAMES = {
 def test_damaged_files_give_an_answer_or_our_error(tmp_path: Path, readers: str) -> None:
     made = fuzz(readers, 60, tmp_path / "fuzz")
     assert made.files >= 60
+    assert made.refused > 0
+
+
+@pytest.mark.parametrize("kind", sorted(ATTACKS))
+def test_attacks_give_an_answer_or_our_error_and_write_nowhere(tmp_path: Path, kind: str) -> None:
+    made = attack(kind, 12, tmp_path / "attacks")
+    assert made.cases == 12
     assert made.refused > 0
 
 

@@ -12,8 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from engine import lists
+from engine.cli import app
 from engine.errors import ListError, ListGuess
 from engine.harmless import harmless, plainly
 from engine.labels import find_photographs
@@ -133,6 +135,9 @@ def test_a_label_file_is_read_as_a_list_is(tmp_path: Path) -> None:
     with pytest.warns(ListGuess, match="semicolons; the column File taken for path, Name taken for identity"):
         (photograph,) = find_photographs([tmp_path], str(labels))
     assert photograph.identity == "Sandler, Adam"
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "labels.csv").write_text("path,identity\n../a.jpg,kian\n")
+    assert [each.identity for each in find_photographs([tmp_path / "a.jpg"], str(tmp_path / "lists" / "labels.csv"))] == ["kian"]
 
 
 NAMES: dict[str, tuple[str | bytes, list[str]]] = {
@@ -277,3 +282,18 @@ def test_any_bytes_give_rows_or_a_line(tmp_path_factory: pytest.TempPathFactory,
     for read in (read_names, lambda each: read_list(each, [PATH, IDENTITY])):
         with suppress(ListError):
             read(path)
+
+
+def test_the_command_line_prints_guesses(tmp_path: Path) -> None:
+    path = tmp_path / "leaving.csv"
+    for text, guess in (
+        ("Identity\nkian\n", "its first line, Identity, is taken for a heading"),
+        ("a;name\n1;kian\n", "semicolons"),
+    ):
+        path.write_text(text)
+        for _ in range(2):  # each time, not the first time alone
+            answer = CliRunner().invoke(app, ["remove", "--from", str(path), "-g", str(tmp_path / "gone")])
+            assert "no such gallery" in str(answer.exception)
+            (line,) = answer.output.splitlines()
+            assert line.startswith(f"{path}: ")
+            assert guess in line

@@ -1,9 +1,11 @@
 """Galleries that people join and leave: against galleries that were built so, and across processes and kills."""
 
+import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -289,6 +291,40 @@ with locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """
+
+
+@pytest.mark.skipif(not hasattr(os, "setuid"), reason="needs a user who may not write")
+def test_what_a_writer_left_is_read_where_nothing_can_be_written() -> None:
+    """It ended without closing, and the file that readers of a log share is gone: what it acknowledged is seen all the same."""
+    code = """
+import os, sys
+from benchmarks.kills import people
+from engine.gallery import Gallery
+if sys.argv[2] == "write":
+    Gallery.build(people(range(30)), sys.argv[1]).close()
+    kept = Gallery.open(sys.argv[1])
+    kept.enroll(people(range(50, 53)))
+    os._exit(0)
+# Another user may not read the modules: all that will be needed is loaded before.
+Gallery.build(people(range(30)), sys.argv[1] + "-other").identify(people(range(1)), threshold=0.5)
+if os.geteuid() == 0:
+    os.setuid(65534)
+gallery = Gallery.open(sys.argv[1])
+print(len(gallery), gallery.refresh(), gallery.identify(people(range(51, 52)), threshold=0.001)[0].identity)
+"""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "g")
+        run = lambda what: subprocess.run(  # noqa: E731
+            [sys.executable, "-c", code, path, what], capture_output=True, text=True, check=True
+        )
+        run("write")
+        (path / "catalogue.sqlite-shm").unlink()
+        Path(folder).chmod(0o755)
+        for file in path.iterdir():
+            file.chmod(0o444)
+        path.chmod(0o555)
+        assert run("read").stdout == "33 False 51\n"
+        path.chmod(0o755)
 
 
 def test_a_large_part_that_joined_is_sealed(gallery: Gallery) -> None:

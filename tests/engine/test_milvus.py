@@ -1,5 +1,6 @@
 """What a gallery in Milvus does when something is missing, foreign, old, refused or cut off: one line, and nothing lost."""
 
+import re
 import socket
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import grpc
 import numpy as np
+import psutil
 import pytest
 
 from engine.batch import identify_to_file
@@ -17,8 +19,9 @@ from engine.errors import GalleryError, GalleryReplaced, IndexUnsupported, Outpu
 from engine.galleries import build_gallery, check_gallery, in_folder, open_gallery
 from engine.milvus import building, client, gallery
 from engine.milvus.address import parse
-from engine.milvus.calibrating import calibrated
 from engine.milvus.client import Client
+from engine.milvus.held import Held
+from engine.milvus.placement import Placement, placement
 from engine.milvus.snapshot import MilvusSnapshot
 from engine.templates import TemplateWriter
 from tests.engine.test_contract import PEOPLE, people, probes, strangers
@@ -345,12 +348,79 @@ def test_changes_go_to_the_gallery_that_is_there(where, monkeypatch):
     assert len(open_gallery(where)) == 60
     before = open_gallery(where).calibration
 
+    learnt = Held.calibrated
+
     def calibrated_meanwhile(*arguments):
-        made = calibrated(*arguments)
+        made = learnt(*arguments)
         _replaced(where)
         return made
 
-    monkeypatch.setattr(gallery, "calibrated", calibrated_meanwhile)
+    monkeypatch.setattr(Held, "calibrated", calibrated_meanwhile)
     with pytest.raises(GalleryReplaced, match="calibrate it again"):
         other.calibrate()
     assert open_gallery(where).calibration.identities == 80 != before.identities
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("replicas", "found 'replicas'; expected NAME=VALUE, each once, of replicas, shards, resource-groups, mmap, consistency"),
+        ("nodes=3", "found 'nodes=3'"),
+        ("shards=2,shards=3", "found 'shards=3'"),
+        ("shards=0", "shards is '0'; expected a number from 1 to 64"),
+        ("mmap=perhaps", "mmap is 'perhaps'; expected yes or no"),
+        ("consistency=some", "expected one of strong, bounded, session, eventually"),
+        ("replicas=3,resource-groups=a+b", "2 resource groups for 3 replicas"),
+    ],
+)
+def test_placements_that_there_are_none_of(text, says):
+    with pytest.raises(GalleryError, match=f"--milvus {re.escape(text)}: .*{re.escape(says)}"):
+        placement(text)
+
+
+def test_what_a_server_is_asked_for(where, monkeypatch):
+    """As if the embedded one were a server: whoever makes, loads, opens or checks the gallery says the same of it."""
+    with pytest.raises(GalleryError, match="--milvus replicas=2: milvus-lite is one process"):
+        build_gallery(people(0, 20), where, milvus="replicas=2")
+    with pytest.raises(IndexUnsupported, match="--index diskann: milvus-lite has none"):
+        build_gallery(people(0, 20), where, index="diskann")
+    with pytest.raises(GalleryError, match="goes with a gallery in Milvus"):
+        build_gallery(people(0, 20), "folder", milvus="replicas=2")
+    said, call = [], Client.call
+
+    def told(self, name, *arguments, **values):
+        asked = {
+            key: values.pop(key) for key in ("num_shards", "properties", "replica_number", "resource_groups") if key in values
+        }
+        if asked:
+            said.append((name, asked))
+        return call(self, name, *arguments, **values)
+
+    monkeypatch.setattr(Client, "call", told)
+    monkeypatch.setattr(Client, "lite", False)
+    build_gallery(people(0, 20), where, milvus="replicas=2,shards=8,resource-groups=a+b,mmap=yes,consistency=bounded")
+    open_gallery(where)
+    check_gallery(where)
+    loaded = ("load_collection", {"replica_number": 2, "resource_groups": ["a", "b"]})
+    assert said == [("create_collection", {"num_shards": 8, "properties": {"mmap.enabled": "true"}}), *[loaded] * 4]
+    assert open_gallery(where).catalogue.placement == Placement(2, 8, ("a", "b"), True, "Bounded")
+
+
+def test_an_embedded_gallery_is_for_its_owner_alone(tmp_path: Path) -> None:
+    """No port, on which every user of the machine could ask it; no file, and no folder, that others can enter."""
+    where = f"milvus-lite:{tmp_path}/private.db/people"
+    listening = ports()
+    gallery = build_gallery(people(0, 20), where, score="plain")
+    assert ports() <= listening
+    gallery.remove([people(0, 1).table["identity"][0].as_py()])
+    assert (tmp_path / "private.db").stat().st_mode & 0o777 == 0o700
+    gallery.close()
+    modes = {file.stat().st_mode & 0o777 for file in (tmp_path / "private.db").rglob("*") if file.is_file()}
+    assert modes == {0o600}
+    said = onek(tmp_path, "remove", people(1, 1).table["identity"][0].as_py(), "-g", where)
+    assert "their bytes stay in milvus-lite's files until the gallery is built anew" in " ".join(said.stdout.split())
+
+
+def ports() -> set[int]:
+    """Those on which this process listens."""
+    return {each.laddr.port for each in psutil.Process().net_connections("tcp") if each.status == psutil.CONN_LISTEN}

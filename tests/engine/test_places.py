@@ -5,6 +5,7 @@ import io
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,9 @@ from pyarrow import fs
 from engine import places
 from engine.catalogue import NAME
 from engine.errors import GalleryError, StorageError, TemplatesError, TrainingError
+from engine.files import check_output
 from engine.galleries import build_gallery, open_gallery
+from engine.gallery import Gallery
 from engine.head import read_head
 from engine.labels import find_photographs
 from engine.templates import TemplateWriter, read_templates
@@ -66,7 +69,7 @@ def test_what_is_a_remote_path():
 def test_the_whole_way_in_object_storage(onek, store, bucket):
     for person in range(12):
         for number in range(2):
-            put(store, f"{bucket}/photos/p{person:02}/{number}.png", picture(person))
+            put(store, f"{bucket}/photos/p{person:02}/{number}.png", picture(person + 12 * number))
     put(store, f"{bucket}/photos/p03/broken.jpg", b"no picture")
     put(store, f"{bucket}/photos/p03/notes.txt", b"not for us")
     at = f"s3://{bucket}"
@@ -241,7 +244,13 @@ def test_what_is_not_there(onek, store, bucket, tmp_path):
         open_gallery(f"s3://{bucket}/nothing")
     template_file(tmp_path / "t.parquet", 0, 20)
     for words, says in (
-        (("build-index", "t.parquet", "-o", "s3://no-such-bucket-at-all/g"), "there is no such bucket"),
+        (
+            ("build-index", "t.parquet", "-o", "s3://no-such-bucket-at-all/g"),
+            "s3://no-such-bucket-at-all/g: there is no such bucket",
+        ),
+        (("identify", "t.parquet", "-g", f"s3://{bucket}/g", "-o", "r.csv"), f"s3://{bucket}/g: no such gallery"),
+        (("info", "s3://no-such-bucket-at-all/g"), "s3://no-such-bucket-at-all/g: there is no bucket no-such-bucket-at-all"),
+        (("info", "s3://"), "s3:// names no bucket; expected s3://BUCKET/KEY"),
         (("embed", f"s3://{bucket}/nothing", "-o", "o.parquet"), "no such file or folder"),
         (("info", f"s3://{bucket}/nothing"), f"s3://{bucket}/nothing"),
         (("backup", f"s3://{bucket}/nothing", "copy"), "no such gallery"),
@@ -250,6 +259,28 @@ def test_what_is_not_there(onek, store, bucket, tmp_path):
         assert done.returncode == 2, (words, done.stdout, done.stderr)
         assert len([line for line in done.stderr.splitlines() if line.startswith("onek: ")]) == 1
         assert says in done.stderr, done.stderr
+
+
+def test_messages_name_what_the_user_named(onek, store, bucket, tmp_path):
+    """Not the copies that are read here, nor the folder that a gallery is made in before it goes there."""
+    put(store, f"{bucket}/g/catalogue.sqlite", b"no database")
+    template_file(tmp_path / "t.parquet", 0, 20)
+    for words in (("info", f"s3://{bucket}/g"), ("build-index", "t.parquet", "-o", f"s3://{bucket}/h", "--index", "ivf")):
+        done = onek(*words)
+        assert done.returncode == 2, done.stdout
+        assert tempfile.gettempdir() not in done.stderr
+        assert f"s3:/{bucket}" not in done.stderr
+    assert f"s3://{bucket}/g: its catalogue is damaged" in onek("info", f"s3://{bucket}/g").stderr
+
+
+def test_where_nothing_can_be_written_is_said_before_the_work(store, bucket, monkeypatch):
+    """And what was tried leaves nothing."""
+    worked = []
+    monkeypatch.setattr(Gallery, "build", lambda *_, **__: worked.append(1))
+    with pytest.raises(StorageError, match="there is no such bucket"):
+        build_gallery(people(0, 20), "s3://no-such-bucket-at-all/g")
+    check_output(Path(f"s3://{bucket}/r.csv"), overwrite=False)
+    assert (worked, names_below(store, bucket)) == ([], [])
 
 
 def test_a_store_that_does_not_answer(onek, monkeypatch, tmp_path):

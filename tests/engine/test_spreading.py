@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from engine import spreading
 from engine.batch import identify_to_file
 from engine.embed import Embedder
 from engine.encoders import load_encoder
@@ -197,9 +198,44 @@ def test_a_worker_that_opens_another_gallery_than_the_run_began_with(gallery):
     assert worker.work(probes).num_rows == 6  # it goes on with the one that it opened
 
 
+def test_nothing_of_ray_outlives_a_driver_that_was_killed():
+    code = """
+import time
+from engine.spreading import workers_on
+with workers_on("ray", 1):
+    print("up", flush=True)
+    time.sleep(300)
+"""
+    driver = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    try:
+        assert driver.stdout is not None
+        assert driver.stdout.readline() == "up\n"
+        started = psutil.Process(driver.pid).children(recursive=True)
+        assert any("Agent" in " ".join(each.cmdline()) for each in started)
+    finally:
+        driver.kill()
+        driver.wait()
+    _, alive = psutil.wait_procs(started, timeout=30)
+    assert [each.cmdline() for each in alive if each.status() != psutil.STATUS_ZOMBIE] == []
+
+
 def test_strangers_stay_strangers(workers, gallery):
     from engine.templates import Templates
 
     probes = Templates.from_vectors(strangers())
     (table,) = spread_identify(workers, str(gallery.path), 0.0, 5, None)([probes])
     assert set(table["decision"].to_pylist()) == {"unknown"}
+
+
+def test_a_ray_that_is_started_here_wants_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It listens on every network, and would run the code of whoever comes."""
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    spreading._require_token()
+    first = os.environ["RAY_AUTH_TOKEN"]
+    spreading._require_token()
+    assert (os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN"], len(first)) == ("token", first, 64)
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.delenv("RAY_AUTH_TOKEN")
+    spreading._require_token()
+    assert "RAY_AUTH_TOKEN" not in os.environ

@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from engine.backup import merged as enrolled_in
 from engine.catalogue import read_catalogue
 from engine.check import check
 from engine.gallery import Gallery
 from engine.provenance import Provenance
 from engine.repair import repair
-from engine.templates import Templates
+from engine.templates import Templates, batch
 from tests.engine.test_living import people
 
 EACH = 5
@@ -246,3 +248,47 @@ def test_an_id_that_is_enrolled_again_and_again_in_a_large_gallery_is_one_templa
     assert gallery.info().awaiting_erasure == 13
     gallery.compact()
     assert (gallery.info().awaiting_erasure, len(gallery)) == (0, 39)
+
+
+def described(first: int, last: int) -> Templates:
+    """With all that a template may say of itself, and one that says nothing."""
+    plain = made(people(first, last, each=1))
+    count = len(plain)
+    ids, who = plain.table["template_id"].to_pylist(), plain.table["identity"].to_pylist()
+    sources = [None if number == 3 else f"/pictures/{name}, é.jpg" for number, name in enumerate(ids)]
+    boxes = [None if number == 3 else (1.5 * number, 2.25, 30.125, 40.0) for number in range(count)]
+    told = [None if number == 3 else number for number in range(count)]
+    sure = [None if number == 3 else 1 / (number + 3) for number in range(count)]
+    rows = batch(MADE, ids, who, plain.vectors, sources, told, boxes, sure)
+    return Templates(pa.Table.from_batches([rows]), MADE)
+
+
+def rows_of(gallery: Gallery) -> list[dict[str, Any]]:
+    parts = [part.table for part in enrolled_in([gallery.path])]
+    return sorted(pa.concat_tables(parts).to_pylist(), key=lambda row: row["template_id"])
+
+
+@pytest.mark.parametrize("small", [True, False])
+def test_every_column_of_every_template_survives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: bool) -> None:
+    """Built, enrolled, sealed behind and anew, copied, merged, repaired, to the last bit."""
+    if not small:
+        monkeypatch.setattr("engine.sealing.SMALL", 10)
+        monkeypatch.setattr("engine.sealing.SEAL_AT", 8)
+    first, then, more = described(0, 40), described(100, 106), described(200, 208)
+    expected = sorted(first.table.to_pylist() + then.table.to_pylist(), key=lambda row: row["template_id"])
+    gallery = Gallery.build(first, tmp_path / "g")
+    gallery.enroll(then)
+    assert gallery.info().recent == 6
+    assert rows_of(gallery) == expected
+    gallery.enroll(more)
+    assert gallery.info().recent == 0  # anew, or behind what was sealed
+    gallery.remove([f"id{number}" for number in range(200, 208)])
+    assert rows_of(gallery) == expected
+    gallery.backup(tmp_path / "copy")
+    assert rows_of(Gallery.open(tmp_path / "copy")) == expected
+    gallery.compact()
+    assert rows_of(Gallery.open(tmp_path / "g")) == expected
+    assert rows_of(repaired(gallery)) == expected
+    other = Gallery.build(more, tmp_path / "other")
+    both = Gallery.merge([tmp_path / "g", other.path], tmp_path / "both")
+    assert rows_of(both) == sorted(expected + more.table.to_pylist(), key=lambda row: row["template_id"])

@@ -322,9 +322,9 @@ def test_a_gallery_of_arrays_and_a_list_of_names(tmp_path: Path, monkeypatch: py
         assert built.exit_code == 0, built.exception
         assert Gallery.open("g").identify(X, threshold=0.1).table["identity"].to_pylist() == ["Sandler, Adam", *NAMES[1:]]
     np.save("c.npy", -X[:2])
-    Path("two.txt").write_text("\nkian\nyounes\n")
+    Path("two.txt").write_text("\nkian\nZoe\u0308\n", encoding="utf-8")
     assert run(app, ["enroll", "c.npy", "--names", "two.txt", "-g", "g"]).exit_code == 0
-    assert Gallery.open("g").identify(-X[:2], threshold=0.1).table["identity"].to_pylist() == ["kian", "younes"]
+    assert Gallery.open("g").identify(-X[:2], threshold=0.1).table["identity"].to_pylist() == ["kian", "Zo\u00eb"]
 
 
 def test_names_that_do_not_fit_the_vectors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,3 +88,27 @@ def test_an_index_with_nothing_left_finds_nothing() -> None:
     assert without.search(PROBES, 3).rows.shape == (40, 0)
     with pytest.raises(VectorsError, match="expected bool"):
         Without(Flat.build(NEW), np.ones(3, bool))
+
+
+@pytest.mark.parametrize("kind", [FlatCodes, Ivf, IvfSq8, Factory])
+def test_an_index_with_more_leaves_the_one_before_as_it_is(kind: type[Shortlisted]) -> None:
+    """Step by step, in as many parts as come: each finds its own rows and no others, and keeps nothing that cannot be saved."""
+    drawn = np.random.default_rng(3).normal(size=(1400, 16)).astype(np.float32)
+    drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
+    steps = [kind.build(drawn[:1200])]
+    steps[0].effort = Effort(steps[0].most_visits, 200)
+    for start in range(1200, 1400, 50):
+        steps.append(steps[-1].with_more(drawn[start : start + 50]))
+    for number, index in enumerate(steps):
+        held = 1200 + 50 * number
+        assert index.count == held
+        found = index.search(drawn, 3)
+        assert found.rows.max() < held
+        own = found.rows[:held, 0] == np.arange(held)
+        assert own[1200:].all()
+        assert own.mean() > 0.99
+        np.testing.assert_array_equal(index.vectors(np.arange(held)), drawn[:held])
+    with pytest.raises(IndexUnsupported, match="50 vectors were added since"):
+        steps[1].save(Path("nowhere"))
+    with pytest.raises(VectorsError, match="16 dimensions"):
+        steps[1].with_more(drawn[:, :8])

@@ -1,54 +1,38 @@
 """Every number of rows that is handled at a time, made so small that a few dozen rows need many batches."""
 
 import ast
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-# A module, and what it calls such a number. A number that another module lends is named in both.
-SIZES = (
-    ("indexes.base", "BATCH"),
-    ("indexes.shortlist", "BATCH"),
-    ("indexes.bounds", "BATCH"),
-    ("indexes.measure", "_PART"),
-    ("engine.segments", "BATCH"),
-    ("engine.scores", "_BATCH"),
-    ("engine.erasure", "_PART"),
-    ("engine.audit", "_BATCH"),
-    ("engine.batch", "BATCH"),
-    ("engine.batch", "TEMPLATES"),
-    ("engine.templates", "ROW_GROUP"),
-    ("engine.sealing", "ROW_GROUP"),
-    ("engine.repair", "ROW_GROUP"),
-    ("engine.check", "ROW_GROUP"),
-    ("engine.embed", "BATCH"),
-    ("engine.spreading", "BATCH"),
-    ("engine.journal", "PART"),
-)
 _ROOT = Path(__file__).parents[2]
-# What is called so and is a share, no number of rows.
-_OTHERS = {("engine.sealing", "PART"), ("engine.sealing", "_LARGE_PART")}
+_ENDINGS = ("BATCH", "PART", "ROW_GROUP", "TEMPLATES")
 
 
 def shrink(monkeypatch: pytest.MonkeyPatch, size: int = 7) -> None:
     """Let every batch be of `size` rows until the test ends."""
-    for module, name in SIZES:
+    for module, name in sizes_in_the_code():
         monkeypatch.setattr(f"{module}.{name}", size)
     # A default is taken when the function is made.
     monkeypatch.setattr(import_module("engine.templates").stream_templates, "__defaults__", (size,))
 
 
-def sizes_in_the_code() -> set[tuple[str, str]]:
-    """Every constant of the library that is called like a batch, where it is made and where it is imported."""
+@cache
+def sizes_in_the_code() -> frozenset[tuple[str, str]]:
+    """Every module of the library and what it calls a number of rows, where that is made and where it is imported: the constants
+    that are called like a batch and are whole numbers.
+    """
     found = set()
     for file in [*(_ROOT / "engine").glob("*.py"), *(_ROOT / "indexes").glob("*.py")]:
+        names = set()
         for node in ast.parse(file.read_text(encoding="utf-8")).body:
-            names = [each.id for each in ast.walk(node) if isinstance(each, ast.Name)] if isinstance(node, ast.Assign) else []
-            names += [each.asname or each.name for each in node.names] if isinstance(node, ast.ImportFrom) else []
-            found |= {(f"{file.parent.name}.{file.stem}", name) for name in names if _of_rows(name)}
-    return found - _OTHERS
-
-
-def _of_rows(name: str) -> bool:
-    return name.isupper() and any(name.strip("_").endswith(word) for word in ("BATCH", "PART", "ROW_GROUP", "TEMPLATES"))
+            if isinstance(node, ast.Assign):
+                names |= {each.id for target in node.targets for each in ast.walk(target) if isinstance(each, ast.Name)}
+            elif isinstance(node, ast.ImportFrom):
+                names |= {each.asname or each.name for each in node.names}
+        if called := {name for name in names if name.isupper() and name.endswith(_ENDINGS)}:
+            module = import_module(f"{file.parent.name}.{file.stem}")
+            found |= {(module.__name__, name) for name in called if isinstance(getattr(module, name), int)}
+    return frozenset(found)

@@ -1,0 +1,105 @@
+"""What files may unpack to, seen before anything of them is unpacked: a few kilobytes may otherwise ask for gigabytes."""
+
+import zipfile
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import IO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from engine.errors import TemplatesError
+from engine.files import UNREADABLE
+from engine.parquet_pages import BY_NUMBER, BY_PREFIX, DICTIONARY, Page, pages
+
+# A file may unpack to this many bytes, and so many for each of its own. Vectors of photographs hardly shrink: theirs is below 2.
+BASE, TIMES = 1 << 27, 32
+MOST_TEXT = 65_535
+"""Bytes that a name, an id or a path may have, where a dictionary of such is read."""
+
+# Bytes of a value of Parquet's types in memory; of text, those that point to it.
+_WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8, "BYTE_ARRAY": 4}
+_TEXT = "BYTE_ARRAY"
+_LENGTH = 4
+
+
+def refuse_bomb(path: Path) -> None:
+    """Refuse a Parquet or `.npz` file that unpacks to far more than it is. What one process asks of one file is looked up once.
+
+    Raises:
+        TemplatesError: it does, or it is damaged; names what was found and the limit.
+    """
+    found = path.stat()
+    _refuse_bomb(path, found.st_size, (found.st_dev, found.st_ino, found.st_mtime_ns))
+
+
+@lru_cache(maxsize=64)
+def _refuse_bomb(path: Path, size: int, _: tuple[int, int, int]) -> None:
+    most = BASE + TIMES * size
+    try:
+        if path.suffix.lower() == ".npz":
+            with zipfile.ZipFile(path) as archive:
+                unpacked = sum(member.file_size for member in archive.infolist())
+        elif path.suffix.lower() == ".parquet":
+            unpacked = _unpacked(path, most)
+        else:
+            return
+    except (*UNREADABLE, zipfile.BadZipFile, NotImplementedError) as error:
+        raise TemplatesError(f"{path}: damaged: {error}") from error
+    if unpacked > most:
+        raise TemplatesError(
+            f"{path}: {size:,} bytes unpack to {unpacked:,} or more; at most {most:,} are unpacked of a file of this size"
+        )
+
+
+def _unpacked(path: Path, most: int) -> int:
+    """The bytes that a Parquet file's columns have in memory; no more are counted once there are above `most`."""
+    total = 0
+    with path.open("rb") as stream:
+        metadata = pq.ParquetFile(stream).metadata
+        for group in range(metadata.num_row_groups):
+            for column in range(metadata.num_columns):
+                chunk, length = metadata.row_group(group).column(column), metadata.schema.column(column).length
+                for size in _sizes(path, stream, chunk, _WIDTHS.get(chunk.physical_type, max(1, length))):
+                    total += size
+                    if total > most:
+                        return total
+    return total
+
+
+def _sizes(path: Path, stream: IO[bytes], chunk: pq.ColumnChunkMetaData, width: int) -> Iterator[int]:
+    """Of each page of a column, whose values have at least so many bytes."""
+    longest = 0
+    for page in pages(stream, chunk):
+        more = longest if page.encoding in BY_NUMBER else page.unpacked if page.encoding == BY_PREFIX else 0
+        yield max(page.unpacked, page.values * (width + more))
+        if page.kind == DICTIONARY and chunk.physical_type == _TEXT:
+            longest = _longest(path, stream, chunk, page)
+
+
+def _longest(path: Path, stream: IO[bytes], chunk: pq.ColumnChunkMetaData, page: Page) -> int:
+    """The bytes of the longest text in a dictionary, of which any row may be a copy."""
+    stream.seek(page.at)
+    data = stream.read(page.packed)
+    if chunk.compression.startswith("LZ4"):
+        data = _of_lz4(data, page.unpacked)
+    elif chunk.compression != "UNCOMPRESSED":
+        data = pa.Codec(chunk.compression.lower()).decompress(data, page.unpacked, asbytes=True)
+    at, longest = 0, 0
+    while at + _LENGTH <= len(data):
+        length = int.from_bytes(data[at : at + _LENGTH], "little")
+        longest, at = max(longest, length), at + _LENGTH + length
+    if longest > MOST_TEXT:
+        raise TemplatesError(
+            f"{path}: {chunk.path_in_schema[:60]} holds a text of {longest:,} bytes; at most {MOST_TEXT:,} are read"
+        )
+    return longest
+
+
+def _of_lz4(data: bytes, unpacked: int) -> bytes:
+    """Of today's LZ4, or Hadoop's, which has two lengths before it."""
+    try:
+        return pa.Codec("lz4_raw").decompress(data, unpacked, asbytes=True)
+    except OSError:
+        return pa.Codec("lz4_raw").decompress(data[8:], unpacked, asbytes=True)

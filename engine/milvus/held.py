@@ -1,0 +1,67 @@
+"""A gallery in Milvus that is small enough to be held here while all that was learnt of it is learnt anew."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+
+from engine.by_name import by_name
+from engine.calibration import Calibration, Names, calibrate, calibrate_on_strangers
+from engine.candidates import Members
+from engine.milvus.catalogue import Catalogue
+from engine.milvus.client import Client, Row
+from engine.milvus.collection import WHOLE, put, vectors_in
+from engine.scores import LOCAL, Enrolled, densities
+from engine.templates import Templates
+from indexes.base import Progress
+from indexes.flat import Flat
+
+
+@dataclass(frozen=True)
+class Held:
+    """All `rows` (n,) of a gallery, searched exactly and with densities that were measured among all of them: `enrolled`."""
+
+    rows: Sequence[Row]
+    enrolled: Enrolled
+    template_ids: pa.ChunkedArray
+
+    def calibrated(self, strangers: Templates | None, progress: Progress | None) -> Calibration:
+        """As `Gallery.calibrate`. Raises `GalleryError` as that does."""
+        names = Names(self.template_ids)
+        if strangers is None:
+            return calibrate(self.enrolled, names, progress)
+        theirs = Names(strangers.table["template_id"])
+        return calibrate_on_strangers(self.enrolled, strangers.vectors, names, theirs, progress)
+
+    def measured(self) -> Iterator[Row]:
+        """The rows whose densities have changed, as they are now."""
+        if self.enrolled.density is None:
+            return
+        for row, (near, following) in zip(self.rows, self.enrolled.density.tolist(), strict=True):
+            now = {**row, "density": near, "following": following, "counted": True}
+            if now != row:
+                yield now
+
+
+def hold(client: Client, catalogue: Catalogue, count: int, progress: Progress | None = None) -> Held:
+    """Read a gallery of `count` templates, and measure its densities. Raises `GalleryError` where Milvus does not answer."""
+    rows: list[Row] = []
+    for row in client.rows(catalogue.collection, "", WHOLE):
+        rows.append(row)
+        if progress and len(rows) % 1000 == 0:
+            progress("reading", len(rows), max(count, len(rows)))
+    _, first, codes = np.unique([row["person"] for row in rows], return_index=True, return_inverse=True)
+    names = pa.array([rows[at]["identity"] for at in first], pa.string())
+    template_ids = pa.chunked_array([pa.array([row["template_id"] for row in rows], pa.string())])
+    enrolled = Enrolled(Flat.build(vectors_in(rows, catalogue.provenance.dim)), Members(codes), catalogue.scoring)
+    if catalogue.scoring.score == LOCAL:
+        measured = densities(enrolled.index, enrolled.members, catalogue.scoring.neighbours, progress)
+        enrolled = replace(enrolled, density=measured, among=np.ones(len(first), bool))
+    return Held(rows, by_name(enrolled, names, template_ids), template_ids)
+
+
+def write_measured(client: Client, catalogue: Catalogue, held: Held, progress: Progress | None = None) -> None:
+    """Keep the densities of a gallery that was held."""
+    changed = list(held.measured())
+    put(client, catalogue.collection, changed, progress)
