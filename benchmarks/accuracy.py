@@ -14,6 +14,7 @@ from scipy.stats import t as student
 
 from benchmarks.open_set import RATES, Split, calibrated, enrol, search, split, thresholds
 from engine.errors import TemplatesError
+from engine.files import whole_file
 from engine.lists import Column, read_list
 from engine.metrics import Searches, fmr, fpir, measure, tpir
 from engine.scores import LOCAL, Scoring
@@ -179,9 +180,8 @@ def _false_match_rate(people: People, parts: Split) -> float | None:
 
 def _write(path: Path, table: pa.Table, about: dict[str, object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    pq.write_table(table.replace_schema_metadata({_METADATA: json.dumps(about).encode()}), partial)
-    partial.replace(path)
+    with whole_file(path) as temporary:
+        pq.write_table(table.replace_schema_metadata({_METADATA: json.dumps(about).encode()}), temporary)
 
 
 def rows_of(out: Path) -> list[Row]:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from benchmarks.peers.environment import KINDS as PEERS
 from benchmarks.peers.environment import peer_python, running
 from benchmarks.synthetic_templates import Population, Shape
+from engine.files import whole_file
 from engine.within_identity import stored_within
 from indexes.axes import sample_rows
 from indexes.base import Index
@@ -106,7 +107,8 @@ def measure_search(
                     else [of_kind(name, case, out / f"k={count}", recall, rounds)]
                 )
                 path.parent.mkdir(parents=True, exist_ok=True)
-                pq.write_table(pa.Table.from_pylist([asdict(row) for row in found]), path)
+                with whole_file(path) as temporary:
+                    pq.write_table(pa.Table.from_pylist([asdict(row) for row in found]), temporary)
             rows += [Row(**row) for row in pq.read_table(path).to_pylist()]
     return rows
 
@@ -116,10 +118,9 @@ def case_of(people: Population, count: int, folder: Path) -> Case:
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "vectors.npy"
     if not file.exists():
-        with VectorWriter(folder / "vectors.partial", people.shape.dim) as writer:
+        with whole_file(file) as temporary, VectorWriter(temporary, people.shape.dim) as writer:
             for part in people.batches(0, count):
                 writer.write(part)
-        (folder / "vectors.partial").replace(file)
     vectors = open_vectors(file)
     first = min(count, _PROBES)
     mated, strangers = people.templates(0, first, image=1), people.templates(_STRANGERS, _PROBES)

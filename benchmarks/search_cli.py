@@ -113,7 +113,7 @@ def fit_command(
 
     from benchmarks.template_fit import GENUINE_LEVELS, IMPOSTOR_LEVELS, fit
     from engine.errors import TemplatesError
-    from engine.files import check_output
+    from engine.files import check_output, whole_file
     from engine.templates import read_templates
     from engine.terminal import out as console
 
@@ -125,7 +125,8 @@ def fit_command(
     made = fit(read.vectors, np.unique(names, return_inverse=True)[1])
     made.shape.save(out)
     if within is not None:
-        np.save(within, made.shape.noise.astype(np.float16), allow_pickle=False)
+        with whole_file(within) as temporary, temporary.open("wb") as stream:
+            np.save(stream, made.shape.noise.astype(np.float16), allow_pickle=False)
     for what, levels in (("impostor", IMPOSTOR_LEVELS), ("genuine", GENUINE_LEVELS)):
         console.print(f"{what:<10}" + "".join(f"{level:>9g}" for level in levels))
         for source, values in (("real", made.real), ("synthetic", made.synthetic)):

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.errors import TemplatesError
+from engine.files import whole_file
 
 # Identities that one stream of random numbers makes: which templates an identity has does not depend on how many are asked for.
 BLOCK = 1 << 16
@@ -50,7 +51,8 @@ class Shape:
 
     def save(self, path: Path) -> None:
         """Write it as an `.npz`, in half precision."""
-        np.savez_compressed(path, **{name: values.astype(np.float16) for name, values in asdict(self).items()})
+        with whole_file(path) as temporary, temporary.open("wb") as stream:
+            np.savez_compressed(stream, **{name: values.astype(np.float16) for name, values in asdict(self).items()})
 
     @classmethod
     def load(cls, path: Path = _DEFAULT) -> "Shape":

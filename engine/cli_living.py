@@ -130,7 +130,7 @@ def remove_command(
     ] = None,
     wait: Wait = None,
 ) -> None:
-    """Remove identities or templates: no search returns them from then on. Their bytes go with onek compact."""
+    """Remove identities or templates: no search returns them from then on. What erases their bytes is said."""
     from engine.errors import GalleryError
     from engine.galleries import erased_by, living_gallery
     from engine.lists import read_names

@@ -27,9 +27,12 @@ from engine.upright import upright_rgb
 
 MAX_SCANS = 100
 """A progressive JPEG of a photograph has about 10 scans; each goes over the whole picture once more."""
+MAX_SCANNED = 1500
+"""Megapixels over all scans of a JPEG: a dozen of the largest picture."""
 _TILE = (ExifTags.Base.TileWidth, ExifTags.Base.TileLength)
 _MOST_JPEG = 1 << 28  # bytes of a JPEG that are looked through for them
 _SCAN = b"\xff\xda"
+_FEW = 12  # so many scans are always decoded, and need not be counted
 # Markers that a length follows; FF 00 and the others belong to the data of a scan.
 _MARKER = re.compile(rb"\xff([\x02-\xcf\xd9-\xfe])")
 
@@ -144,12 +147,12 @@ def _decoded(stream: IO[bytes], ending: str) -> np.ndarray:
     if known is None:
         raise ImageProblem(why_unread(head, ending))
     reader = resolve_name(known.reader)
-    if known.name == "JPEG":
-        _refuse_scans(stream)
+    scans = _scans_of(stream) if known.name == "JPEG" else 1
     stream.seek(0)
     try:
         with reader(stream) as image:
             _refuse_huge(known, *image.size)
+            _refuse_scans(scans, *image.size)
             if known.name == "TIFF":  # a tile is decoded whole, however little of it is shown
                 _refuse_huge(known, *(image.tag_v2.get(tag, 0) for tag in _TILE))
             return upright_rgb(image)
@@ -177,11 +180,21 @@ def _refuse_huge(known: Format, width: int, height: int) -> None:
         )
 
 
-def _refuse_scans(stream: IO[bytes]) -> None:
+def _scans_of(stream: IO[bytes]) -> int:
     stream.seek(0)
     data = stream.read(_MOST_JPEG)
-    if data.count(_SCAN) > MAX_SCANS and (count := _scans(data)) > MAX_SCANS:
+    count = _scans(data) if data.count(_SCAN) > _FEW else _FEW
+    if count > MAX_SCANS:
         raise ImageProblem(f"a JPEG of {count} scans, which takes long to decode; at most {MAX_SCANS} are decoded")
+    return count
+
+
+def _refuse_scans(count: int, width: int, height: int) -> None:
+    if count * width * height > MAX_SCANNED * 1_000_000:
+        raise ImageProblem(
+            f"a JPEG of {count} scans of {width} x {height} pixels, which takes long to decode; at most {MAX_SCANNED} megapixels "
+            "are decoded over all scans"
+        )
 
 
 def _scans(data: bytes) -> int:

@@ -90,6 +90,10 @@ REFUSED = {
     "AVIF beyond its library": (lambda: patched(coded("AVIF"), b"ispe", 4, HUGE), "the AVIF file is damaged or cut short: .*"),
     "WebP": (lambda: webp_of_canvas(65_535), "more than 50 megapixels, the most that is decoded of WebP"),
     "TIFF": (lambda: tiff_of_tile(20_000), "20000 x 20000 pixels is 400 megapixels; at most 100 are decoded of TIFF"),
+    "JPEG of many scans of a large picture": (
+        lambda: patched(scans(60), b"\xff\xc2", 3, struct.pack(">HH", 9000, 10_000)),
+        "a JPEG of [67][0-9] scans of 10000 x 9000 pixels, .*; at most 1500 megapixels are decoded over all scans",
+    ),
     "JPEG of 5,000 scans": (
         lambda: scans(5000),
         "a JPEG of 50[01][0-9] scans, which takes long to decode; at most 100 are decoded",
