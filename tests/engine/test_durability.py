@@ -175,11 +175,11 @@ def test_what_is_written_only_its_owner_may_read(tmp_path: Path) -> None:
         for rows in templates.table.to_batches():
             writer.write(rows)
     for ending in ("csv", "parquet", "jsonl"):
-        identify_to_file(gallery, [tmp_path / "t.parquet"], tmp_path / f"r.{ending}", threshold=0.5)
+        identify_to_file(gallery, [tmp_path / "t.parquet"], tmp_path / f"of-{ending}.{ending}", threshold=0.5)
     write_audit(tmp_path / "audit.csv", [])
     write_problems(tmp_path / "x.csv", [])
     assert assert_private(tmp_path) > 15
-    assert pq.read_table(tmp_path / "r.parquet").num_rows == 10
+    assert pq.read_table(tmp_path / "of-parquet.parquet").num_rows == 10
     assert np.all(gallery.index.vectors(np.arange(2)))
 
 

@@ -67,6 +67,17 @@ def test_an_archive_may_unpack_to_half_of_the_free_memory(
             read_templates(tmp_path / "t.npz")
 
 
+@pytest.mark.parametrize("column", ["identity", "template_id", "source"])
+@pytest.mark.parametrize("count", [8, 9, 10])
+def test_an_archive_has_one_label_for_each_vector(tmp_path: Path, column: str, count: int) -> None:
+    np.savez(tmp_path / "t.npz", vector=np.eye(9, dtype=np.float32), **{column: np.array([f"x{row}" for row in range(count)])})
+    if count == 9:
+        assert read_templates(tmp_path / "t.npz").table[column].to_pylist() == [f"x{row}" for row in range(9)]
+    else:
+        with pytest.raises(TemplatesError, match=f"9 vectors, but {count} in {column}; expected one for each"):
+            read_templates(tmp_path / "t.npz")
+
+
 @pytest.mark.parametrize(("count", "kind"), [(50_000, "flat"), (50_001, "flat-codes"), (100_000, "flat-codes"), (100_001, "ivf")])
 def test_the_kind_changes_at_its_limit(count: int, kind: str) -> None:
     assert plan(count, 128, memory=64 * GIB).kind == kind
