@@ -18,7 +18,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from engine.errors import ListError, ListGuess
+from engine.budgets import refuse_bomb
+from engine.errors import ListError, ListGuess, TemplatesError
 from engine.files import UNREADABLE
 from engine.harmless import plainly
 from engine.places import local, uri
@@ -272,6 +273,7 @@ def _say(path: Path, guesses: Sequence[str]) -> None:
 
 def _parquet(path: Path, columns: Sequence[Column]) -> Listed:
     try:
+        refuse_bomb(local(path))
         file = pq.ParquetFile(local(path))
         headings = file.schema_arrow.names
         places = _places(path, headings, columns)
@@ -290,6 +292,8 @@ def _parquet(path: Path, columns: Sequence[Column]) -> Listed:
                 rows.append(Row(f"row {len(rows)}", values))
     except FileNotFoundError as error:
         raise ListError(f"{uri(path)}: no such file; expected a list") from error
+    except TemplatesError as error:
+        raise ListError(str(error)) from error
     except UNREADABLE as error:
         raise ListError(f"{uri(path)}: cannot be read as a list: {error}") from error
     return Listed(rows, tuple(headings))
