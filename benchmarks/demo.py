@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from benchmarks.drawn_faces import Shot, draw_files
+from engine.answers.results import Result, Results
 from engine.batch import identify_to_file
 from engine.embed import Embedder
 from engine.encoders import load_encoder
@@ -17,7 +18,6 @@ from engine.files import check_output
 from engine.gallery import Gallery
 from engine.journal import embed_to_file
 from engine.labels import find_photographs
-from engine.results import Result, Results
 
 ENROLLED, STRANGERS = 200, 100
 NUISANCE = 0.6

@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.synthetic_templates import Population, Shape
+from engine.answers.results import results_file
 from engine.batch import TEMPLATES, Identify
 from engine.embed import Embedder
 from engine.encoders import load_encoder
 from engine.gallery import Gallery
 from engine.journal import embed_to_file
 from engine.labels import find_photographs
-from engine.results import results_file
 from engine.spreading import SpreadEmbedder, spread_identify, workers_on
 from engine.streams import ahead
 from engine.templates import Templates, TemplateWriter, stream_templates

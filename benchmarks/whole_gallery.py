@@ -50,7 +50,7 @@ else:
     from dataclasses import replace
     import numpy as np
     from engine.batch import TEMPLATES, identify_to_file
-    from engine.newest import Newest
+    from engine.answers.newest import Newest
     from engine.scores import Scoring
     from engine.templates import read_templates
     gallery, plain = Gallery.open(job["gallery"]), Gallery.open(job["gallery"])

@@ -4,10 +4,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from engine.answers.results import Result, Results
     from engine.embed import Embedding, embed_images
     from engine.encoders import Encoder, load_encoder
     from engine.gallery import Gallery
-    from engine.results import Result, Results
     from engine.templates import Templates, read_templates
     from indexes.errors import OnekError
 
@@ -29,8 +29,8 @@ _HOME = {
     "Encoder": "engine.encoders",
     "Gallery": "engine.gallery",
     "OnekError": "indexes.errors",
-    "Result": "engine.results",
-    "Results": "engine.results",
+    "Result": "engine.answers.results",
+    "Results": "engine.answers.results",
     "Templates": "engine.templates",
     "embed_images": "engine.embed",
     "load_encoder": "engine.encoders",

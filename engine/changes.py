@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from engine.answers.already_enrolled import NOT_LOOKED, ON_MATCH, Matches
 from engine.catalogue import put
 from engine.enrolment import Joining
 from engine.errors import GalleryError, TemplatesError
 from engine.lookup import Lookup
-from engine.matching import NOT_LOOKED, ON_MATCH, Matches
 from engine.names import enrolled_as, name_of, spellings
 from engine.plausible import UNLABELLED, Labelling
 from engine.problems import Problem

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import pyarrow.compute as pc
 
+from engine.answers.already_enrolled import NOT_LOOKED, matches_of
 from engine.backup import backup, merged
 from engine.by_name import by_name
 from engine.calibration import LEAST_IDENTITIES, Calibration, Names, calibrate, calibrate_on_strangers
@@ -19,7 +20,6 @@ from engine.enrolment import Source, enrolment, require_joinable
 from engine.erasure import erase
 from engine.errors import GalleryError
 from engine.files import check_output, whole_folder
-from engine.matching import NOT_LOOKED, matches_of
 from engine.names import each_of
 from engine.opened import OpenGallery
 from engine.outputs import refuse_inputs

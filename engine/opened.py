@@ -5,8 +5,8 @@ from typing import Self
 
 import pyarrow as pa
 
+from engine.answers.newest import Newest
 from engine.info import GalleryInfo, describe
-from engine.newest import Newest
 from engine.recogniser import Recogniser
 from engine.scores import Enrolled
 from engine.view import View, open_view

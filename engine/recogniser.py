@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import pyarrow as pa
 
+from engine.answers.results import Results
+from engine.answers.snapshot import Snapshot
+from engine.answers.verification import Verification
 from engine.calibration import Calibration
 from engine.chip import ALIGNMENT, CROP_ALIGNMENT
 from engine.decision import MatchThreshold, ThresholdUsed
@@ -21,13 +24,10 @@ from engine.named import Named
 from engine.nameless import without_sources
 from engine.names import name_of
 from engine.provenance import Provenance, require_same
-from engine.results import Results
 from engine.scores import Scoring
-from engine.snapshot import Snapshot
 from engine.streams import batched
 from engine.templates import Templates
 from engine.unseen import ALL_SEEN
-from engine.verification import Verification
 
 if TYPE_CHECKING:
     from engine.embed import Embedder

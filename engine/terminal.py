@@ -116,7 +116,7 @@ def announce_labels(labelling: "Labelling", otherwise: str) -> None:
 
 def announce_enrolled(done: "Enrolled", looked: bool) -> None:
     """Say of an enrolment what its counts do not; `looked`: whether faces of other names were to be looked for."""
-    from engine.matching import told
+    from engine.answers.already_enrolled import told
 
     announce_labels(done.labelling, "--identity, or a list of path and identity,")
     if done.unseen.faces:

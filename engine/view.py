@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from engine.answers.snapshot import Found, Snapshot
+from engine.answers.verification import code_of
 from engine.calibration import Calibration
 from engine.candidates import Members
 from engine.catalogue import Catalogue, read_catalogue, read_version
@@ -19,9 +21,7 @@ from engine.provenance import Provenance
 from engine.recent import Recent
 from engine.scores import LOCAL, Enrolled, Scoring
 from engine.segments import OpenSegment, open_segment, read_sources
-from engine.snapshot import Found, Snapshot
 from engine.templates import vectors_of
-from engine.verification import code_of
 from indexes.base import Index
 from indexes.flat import Flat
 from indexes.joined import Joined

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.answers.verification import code_of
 from engine.embed import Embedder
 from engine.encoders import Encoder
 from engine.errors import GalleryError, ImageProblem, PhotographsError
@@ -12,7 +13,6 @@ from engine.faces import aligner
 from engine.images import decode
 from engine.opened import OpenGallery
 from engine.places import local
-from engine.verification import code_of
 
 # The side of the cover, and places along each side of a chip; chips that are encoded at a time.
 _COVER, _PLACES, _BATCH = 0.2, 15, 75

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow.compute as pc
 
+from engine.answers.already_enrolled import NOT_LOOKED, matches_of
+from engine.answers.newest import Newest
 from engine.calibration import LEAST_IDENTITIES, Calibration
 from engine.changes import Enrolled as Enrolment
 from engine.changes import require_words, spelt_as_enrolled, undisputed
 from engine.enrolment import require_joinable
 from engine.errors import GalleryError, TemplatesError
-from engine.matching import NOT_LOOKED, matches_of
 from engine.milvus import catalogue as catalogues
 from engine.milvus.address import Address
 from engine.milvus.calibrating import calibrated, measured
@@ -23,7 +24,6 @@ from engine.milvus.held import hold, write_measured
 from engine.milvus.info import MilvusInfo, describe
 from engine.milvus.snapshot import PROBES, MilvusSnapshot, look, measured_size
 from engine.names import each_of, name_of, spellings
-from engine.newest import Newest
 from engine.provenance import require_same
 from engine.recogniser import People, Recogniser
 from engine.scores import LOCAL

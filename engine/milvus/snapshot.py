@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 
+from engine.answers.snapshot import Found, Snapshot
 from engine.calibration import Calibration
 from engine.errors import GalleryError, GalleryReplaced
 from engine.head import SHORTLIST, Head, reordered
@@ -19,7 +20,6 @@ from engine.milvus.part import Shortlister, Size
 from engine.names import spellings
 from engine.provenance import Provenance
 from engine.scores import Candidates, Scoring
-from engine.snapshot import Found, Snapshot
 from engine.streams import map_ahead
 
 # Probes of one search.

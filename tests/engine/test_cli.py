@@ -172,7 +172,11 @@ def test_vectors_that_are_none(run: Run, vectors: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "nan.npy", np.array([[1.0] * 8, [np.nan] * 8]))
     np.save(tmp_path / "zero.npy", np.zeros((1, 8)))
     np.save(tmp_path / "wide.npy", np.ones((1, 9)))
-    refused(run("build-index", "columns.parquet", "-o", "g"), "columns.parquet", "found the columns name; expected one of vectors, called vector or embedding")
+    refused(
+        run("build-index", "columns.parquet", "-o", "g"),
+        "columns.parquet",
+        "found the columns name; expected one of vectors, called vector or embedding",
+    )
     refused(run("build-index", "nan.npy", "-o", "g"), "nan.npy: row 1 holds NaN")
     refused(run("build-index", "gone.parquet", "-o", "g"), "gone.parquet: no such")
     refused(run("build-index", ".", "-o", "g"), "is a folder", "onek embed")

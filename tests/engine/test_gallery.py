@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from engine import Gallery, Templates, embed_images
+from engine.answers.results import SCHEMA
 from engine.batch import count_probes, identify_to_file
 from engine.embed import Embedder
 from engine.encoders import Encoder, load_encoder
@@ -23,7 +24,6 @@ from engine.errors import (
     TemplatesError,
 )
 from engine.provenance import Provenance
-from engine.results import SCHEMA
 from engine.templates import TemplateWriter
 
 Make = Callable[..., Templates]

@@ -8,11 +8,11 @@ import pyarrow.csv as arrow
 import pyarrow.parquet as pq
 import pytest
 
+from engine.answers.results import SCHEMA, Candidate, Results, failed_result, make_results, results_file
 from engine.errors import OutputError
 from engine.harmless import plainly
 from engine.lists import Column, read_list
 from engine.problems import Problem, write_problems
-from engine.results import SCHEMA, Candidate, Results, failed_result, make_results, results_file
 from engine.scores import Candidates
 
 

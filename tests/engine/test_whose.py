@@ -296,7 +296,7 @@ def test_a_face_that_is_enrolled_already_is_said(tmp_path: Path) -> None:
 
 
 def test_many_are_looked_for_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.matching._BATCH", 3)
+    monkeypatch.setattr("engine.answers.already_enrolled._BATCH", 3)
     gallery = Gallery.build(people(0, 80, each=2), tmp_path / "g")
     joining = people(10, 20, noise=3)
     names = pa.array([f"New {name}" for name in joining.table["identity"].to_pylist()])

@@ -9,16 +9,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from engine.answers.results import failed_result, make_results
+from engine.answers.verification import Verification
 from engine.calibration import Calibration
 from engine.decision import MatchThreshold, ThresholdUsed, accepts, identify_threshold, match_threshold
 from engine.errors import GalleryError
 from engine.evidence import Evidence, evidence_of
 from engine.head import Head
 from engine.provenance import Provenance, require_same
-from engine.results import failed_result, make_results
 from engine.scores import Candidates, Scoring
 from engine.templates import Templates
-from engine.verification import Verification
 from indexes.base import distances_to
 
 if TYPE_CHECKING:

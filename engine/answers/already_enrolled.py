@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
+from engine.answers.snapshot import Snapshot
 from engine.decision import accepts
 from engine.errors import GalleryError, TemplatesError
 from engine.names import spellings
-from engine.snapshot import Snapshot
 from engine.streams import batched
 from engine.templates import Templates
 

@@ -1,0 +1,1 @@
+"""What a gallery answers, wherever it lies: a snapshot of it, and the rows of its results."""
