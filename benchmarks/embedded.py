@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.degraded import Degrade, degraded
+from engine.common.concurrency import batched
 from engine.embed import Embedder, to_batch
 from engine.encoders import load_encoder
 from engine.errors import PhotographsError
 from engine.files import whole_file
 from engine.journal import embed_to_file
 from engine.labels import Photograph, find_photographs
-from engine.streams import batched
 from engine.templates import Templates, TemplateWriter, read_templates
 from engine.terminal import progress
 

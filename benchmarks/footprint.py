@@ -17,7 +17,7 @@ from engine.errors import OnekError
 _MEASURE = """
 import json, resource, sys
 from pathlib import Path
-from engine.allocator import give_large_blocks_back
+from engine.common.allocator import give_large_blocks_back
 from engine.embed import Embedder
 from engine.encoders import load_encoder
 from engine.journal import embed_to_file

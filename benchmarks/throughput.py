@@ -11,13 +11,13 @@ from statistics import median
 import numpy as np
 
 from benchmarks.peers.environment import KINDS, peer_python, running
+from engine.common.concurrency import batched, map_ahead
+from engine.common.opencv import one_thread_each
 from engine.embed import Embedder
 from engine.encoders import load_encoder
 from engine.faces import aligner, largest_face
 from engine.images import decode
 from engine.labels import Photograph
-from engine.opencv import one_thread_each
-from engine.streams import batched, map_ahead
 
 Progress = Callable[[int], None]
 

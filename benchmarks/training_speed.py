@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.backend import tensorflow
+from engine.common.tensorflow import tensorflow
 from engine.training.fit import Recipe, fit
 from engine.training.networks import fresh
 from engine.training.validation import split_identities, validation_of

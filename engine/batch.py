@@ -10,13 +10,13 @@ import pyarrow as pa
 
 from engine.answers.results import Counts, Results, results_file, writer_for
 from engine.answers.snapshot import Snapshot
+from engine.common.concurrency import ahead, batched
 from engine.decision import ThresholdUsed
 from engine.errors import PhotographsError
 from engine.head import Head
 from engine.outputs import check_outputs
 from engine.problems import Problem, problems_path, write_problems
 from engine.recogniser import Recogniser
-from engine.streams import ahead, batched
 from engine.templates import Templates, count_templates, is_template_file, stream_templates
 from engine.unseen import ALL_SEEN, Unseen
 

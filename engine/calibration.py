@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pyarrow as pa
 
+from engine.common.dataclass_json import from_plain
 from engine.errors import GalleryError
-from engine.plain import from_plain
 from engine.rates import at_least, check_rate, percent
 from engine.scores import LOCAL, Enrolled, Scoring, densities
 from engine.strangers import Searches, drift, impostor_distances, left_out_searches, search_strangers

@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 
 from engine.answers.already_enrolled import NOT_LOOKED, ON_MATCH, Matches
 from engine.catalogue import put
+from engine.common.string_lookup import Lookup
 from engine.enrolment import Joining
 from engine.errors import GalleryError, TemplatesError
-from engine.lookup import Lookup
 from engine.names import enrolled_as, name_of, spellings
 from engine.plausible import UNLABELLED, Labelling
 from engine.problems import Problem

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine.allocator import give_large_blocks_back
 from engine.cli_care import Overwrite, backup_command, check_command, merge_command
 from engine.cli_explaining import explain_command, explain_encoder_command
 from engine.cli_living import compact_command, enroll_command, list_command, remove_command, rename_command
@@ -23,6 +22,7 @@ from engine.cli_strangers import audit_command, calibrate_command, print_calibra
 from engine.cli_telling import encoders_command, info_command
 from engine.cli_threshold import Fmr, Fpir, default_line
 from engine.cli_training import project_command, train_command, train_head_command, train_projection_command
+from engine.common.allocator import give_large_blocks_back
 from engine.errors import ListGuess, OnekError, SpreadError
 
 if TYPE_CHECKING:

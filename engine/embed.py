@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from engine.common.concurrency import batched, map_ahead
+from engine.common.opencv import one_thread_each
 from engine.encoders import DEFAULT, Encoder, load_encoder
 from engine.errors import ImageProblem, PhotographsError
 from engine.faces import SURE, AlignedFace, Face, aligner, alignment
 from engine.ids import of_face, of_picture
 from engine.images import LeftOut, decode_named
 from engine.labels import Labelled, Photograph, label_photographs
-from engine.opencv import one_thread_each
 from engine.plausible import UNLABELLED, Labelling
 from engine.problems import Problem
 from engine.provenance import Provenance
-from engine.streams import batched, map_ahead
 from engine.templates import Templates, batch, schema
 from engine.unseen import ALL_SEEN, Unseen
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.common.dataclass_json import from_plain
 from engine.errors import EncoderMismatch, TrainingError
 from engine.files import whole_file
-from engine.plain import from_plain
 from engine.projection import read_learnt
 from engine.provenance import Provenance
 from engine.scores import Candidates

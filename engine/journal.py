@@ -14,6 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from engine.common.concurrency import batched
 from engine.embed import Embedder, once_each, problems_of, to_batch, unseen_in
 from engine.errors import OutputError
 from engine.files import own_folder, unfinished, whole_file
@@ -22,7 +23,6 @@ from engine.labels import Photograph
 from engine.nameless import without_sources
 from engine.outputs import check_outputs
 from engine.problems import Problem, problems_path, write_problems
-from engine.streams import batched
 from engine.templates import TemplateWriter, schema
 from engine.unseen import ALL_SEEN, Unseen
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from engine.budgets import refuse_bomb
+from engine.common.dataclass_json import from_json, from_plain
 from engine.errors import TrainingError
 from engine.files import whole_file
 from engine.places import local
-from engine.plain import from_json, from_plain
 from engine.provenance import Provenance
 
 

@@ -3,8 +3,8 @@
 import json
 from dataclasses import asdict, dataclass
 
+from engine.common.dataclass_json import from_json, from_plain
 from engine.errors import EncoderMismatch
-from engine.plain import from_json, from_plain
 
 _FORMAT = "1"
 MOST_DIMENSIONS = 65_536

@@ -14,18 +14,18 @@ from engine.answers.snapshot import Snapshot
 from engine.answers.verification import Verification
 from engine.calibration import Calibration
 from engine.chip import ALIGNMENT, CROP_ALIGNMENT
+from engine.common.concurrency import batched
+from engine.common.locks import ThreadLock
 from engine.decision import MatchThreshold, ThresholdUsed
 from engine.enrolment import Joining
 from engine.errors import EncoderMismatch, GalleryReplaced, PhotographsError
 from engine.evidence import Evidence
 from engine.head import Head
-from engine.locks import ThreadLock
 from engine.named import Named
 from engine.nameless import without_sources
 from engine.names import name_of
 from engine.provenance import Provenance, require_same
 from engine.scores import Scoring
-from engine.streams import batched
 from engine.templates import Templates
 from engine.unseen import ALL_SEEN
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from engine.common.concurrency import batched
 from engine.embed import BATCH, Embedder, Outcome
 from engine.encoders import Encoder
 from engine.errors import GalleryReplaced, OnekError, SpreadError
@@ -18,7 +19,6 @@ from engine.head import Head
 from engine.labels import Photograph
 from engine.milvus.address import LITE
 from engine.ray_agents import agents_that_end_with_us
-from engine.streams import batched
 from engine.templates import Templates
 
 # Batches that a worker has before it: the one it works on, and the next.

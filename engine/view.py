@@ -14,9 +14,9 @@ from engine.answers.verification import code_of
 from engine.calibration import Calibration
 from engine.candidates import Members
 from engine.catalogue import Catalogue, read_catalogue, read_version
+from engine.common.string_lookup import Lookup
 from engine.errors import GalleryError, GalleryReplaced
 from engine.head import SHORTLIST, Head, reordered
-from engine.lookup import Lookup
 from engine.provenance import Provenance
 from engine.recent import Recent
 from engine.scores import LOCAL, Enrolled, Scoring

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from engine.answers.snapshot import Snapshot
+from engine.common.concurrency import batched
 from engine.decision import accepts
 from engine.errors import GalleryError, TemplatesError
 from engine.names import spellings
-from engine.streams import batched
 from engine.templates import Templates
 
 ON_MATCH = ("warn", "refuse", "ignore")

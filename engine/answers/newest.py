@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from engine.locks import ThreadLock
+from engine.common.locks import ThreadLock
 
 Seen = TypeVar("Seen")
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from engine.backend import tensorflow, tensorflow_version
 from engine.chip import Chip
+from engine.common.tensorflow import tensorflow, tensorflow_version
 from engine.encoders.base import Card, Encoder
 from engine.encoders.keras_checked import read_keras
 from engine.encoders.onnx_model import prepared

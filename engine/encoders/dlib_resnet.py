@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from engine.backend import tensorflow, tensorflow_version
 from engine.chip import ALIGNMENT, Chip
+from engine.common.installed_weights import installed_file
+from engine.common.tensorflow import tensorflow, tensorflow_version
 from engine.encoders.base import Card, Encoder
 from engine.encoders.dlib_format import Convolution, FaceResnet, read_face_resnet
 from engine.files import sha256_file
 from engine.impostors import measured
-from engine.installed_weights import installed_file
 from engine.places import local
 
 _PACKAGE, _FILE = "face-recognition-models", "face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat"

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from engine.backend import tensorflow
+from engine.common.tensorflow import tensorflow
 from engine.errors import EncoderError
 
 # The most bytes that its description may have; numbers that one layer may give for one chip; parameters beyond those in the file.

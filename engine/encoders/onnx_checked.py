@@ -13,12 +13,12 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from engine.common.opencv import quiet_opencv
 from engine.encoders.onnx_model import OnnxModel
 from engine.encoders.onnx_shapes import refuse_unsound, sized
 from engine.encoders.onnx_truth import meant
 from engine.encoders.runtimes import AT_ONCE, HALF, OPENCV, OPENVINO, Network, network
 from engine.errors import EncoderError
-from engine.opencv import quiet_opencv
 
 # How far templates of one chip may lie from each other: from two runtimes, and in two batches.
 _FAR, _BATCH_FAR = 0.02, 1e-5

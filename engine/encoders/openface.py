@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from engine.backend import tensorflow, tensorflow_version
 from engine.chip import Chip
+from engine.common.tensorflow import tensorflow, tensorflow_version
 from engine.encoders.base import Card, Encoder
 from engine.encoders.openface_weights import Layers, read_weights
 from engine.errors import EncoderError

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
+from engine.common.opencv import quiet_opencv
+from engine.common.pool import Pool
 from engine.errors import EncoderError
-from engine.opencv import quiet_opencv
-from engine.pool import Pool
 
 OPENCV, OPENVINO, HALF = "opencv", "openvino", "openvino-half"
 RUNTIMES = (OPENCV, OPENVINO)

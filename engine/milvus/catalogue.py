@@ -9,11 +9,11 @@ from typing import Any
 from uuid import uuid4
 
 from engine.calibration import Calibration
+from engine.common.dataclass_json import from_plain
 from engine.errors import GalleryError, GalleryReplaced
 from engine.milvus.client import Client
 from engine.milvus.collection import IndexKind
 from engine.milvus.placement import Placement
-from engine.plain import from_plain
 from engine.provenance import Provenance
 from engine.scores import Scoring
 

@@ -13,6 +13,7 @@ from engine.answers.newest import Newest
 from engine.calibration import LEAST_IDENTITIES, Calibration
 from engine.changes import Enrolled as Enrolment
 from engine.changes import require_words, spelt_as_enrolled, undisputed
+from engine.common.concurrency import batched
 from engine.enrolment import require_joinable
 from engine.errors import GalleryError, TemplatesError
 from engine.milvus import catalogue as catalogues
@@ -28,7 +29,6 @@ from engine.provenance import require_same
 from engine.recogniser import People, Recogniser
 from engine.scores import LOCAL
 from engine.sealing import PART, SMALL
-from engine.streams import batched
 from engine.templates import Templates
 from indexes.base import Progress
 

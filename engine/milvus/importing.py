@@ -12,11 +12,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from engine.common.concurrency import batched
 from engine.errors import GalleryError
 from engine.files import whole_file
 from engine.milvus.client import LONG, SECONDS, TOKEN, Client, Row
 from engine.places import is_remote, remove, uri
-from engine.streams import batched
 
 BUCKET = "ONEK_MILVUS_BUCKET"
 """The environment variable that names the bucket that Milvus is configured with, or a folder in it: `s3://BUCKET/FOLDER`."""

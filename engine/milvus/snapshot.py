@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from engine.answers.snapshot import Found, Snapshot
 from engine.calibration import Calibration
+from engine.common.concurrency import map_ahead
 from engine.errors import GalleryError, GalleryReplaced
 from engine.head import SHORTLIST, Head, reordered
 from engine.milvus import catalogue as catalogues
@@ -20,7 +21,6 @@ from engine.milvus.part import Shortlister, Size
 from engine.names import spellings
 from engine.provenance import Provenance
 from engine.scores import Candidates, Scoring
-from engine.streams import map_ahead
 
 # Probes of one search.
 PROBES = 1024

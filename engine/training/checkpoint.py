@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.common.dataclass_json import from_plain
 from engine.errors import TrainingError
 from engine.files import whole_file
-from engine.plain import from_plain
 
 _FILE = "checkpoint.npz"
 

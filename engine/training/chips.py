@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.chip import Chip
+from engine.common.concurrency import batched, map_ahead
 from engine.embed import load_picture
 from engine.errors import ImageProblem, TrainingError
 from engine.faces import aligner, alignment
 from engine.files import whole_file
 from engine.labels import Photograph
 from engine.problems import Problem
-from engine.streams import batched, map_ahead
 
 _BATCH = 32
 

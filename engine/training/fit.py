@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from engine.backend import tensorflow
+from engine.common.concurrency import map_ahead
+from engine.common.tensorflow import tensorflow
 from engine.errors import TrainingError
-from engine.streams import map_ahead
 from engine.training.augment import augmented
 from engine.training.batches import Batches, Shuffled
 from engine.training.checkpoint import Checkpoint, Epoch, read_checkpoint, write_checkpoint

@@ -5,7 +5,7 @@ Descriptors f (b, d) are of unit length where nothing else is said; labels (b,) 
 
 from typing import Any
 
-from engine.backend import tensorflow
+from engine.common.tensorflow import tensorflow
 from engine.training.mining import Triplets
 
 MARGIN = 0.2

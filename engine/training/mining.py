@@ -6,7 +6,7 @@ A triplet is an anchor, a positive (another picture of the same identity) and a 
 from dataclasses import dataclass
 from typing import Any
 
-from engine.backend import tensorflow
+from engine.common.tensorflow import tensorflow
 
 MINING, MININGS = "semi-hard", ("random", "semi-hard", "hard")
 

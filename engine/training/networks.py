@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from engine.backend import tensorflow
 from engine.chip import Chip
+from engine.common.tensorflow import tensorflow
 from engine.encoders import custom, dlib_resnet, openface
 from engine.encoders.keras_checked import read_keras
 from engine.errors import EncoderError, TrainingError

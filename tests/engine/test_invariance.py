@@ -15,8 +15,9 @@ from onnx import helper, numpy_helper
 from PIL import Image
 
 from benchmarks.drawn_faces import picture_of
-from engine import embed, streams
-from engine.backend import tensorflow
+from engine import embed
+from engine.common import concurrency as streams
+from engine.common.tensorflow import tensorflow
 from engine.embed import Embedder, Outcome
 from engine.encoders import Encoder, load_encoder
 from engine.labels import Photograph, find_photographs

@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from engine.backend import tensorflow
+from engine.common.tensorflow import tensorflow
 from engine.embed import embed_images
 from engine.encoders import load_encoder
 from engine.errors import EncoderError

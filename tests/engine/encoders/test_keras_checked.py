@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.backend import tensorflow
+from engine.common.tensorflow import tensorflow
 from engine.encoders import load_encoder
 from engine.errors import EncoderError
 from tests.engine.encoders.test_custom import CHIPS, FIELDS, SIZE

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.backend import tensorflow
+from engine.common.tensorflow import tensorflow
 from engine.embed import embed_images
 from engine.encoders import load_encoder
 from engine.encoders.openface import CARD, build, set_weights, tensor_shapes

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from engine.backend import tensorflow
+from engine.common.tensorflow import tensorflow
 from engine.training.losses import (
     arcface_loss,
     pair_loss,

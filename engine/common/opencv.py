@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import cv2
 
-from engine.locks import ThreadLock
+from engine.common.locks import ThreadLock
 
 _lock = ThreadLock()
 _levels: list[int] = []

@@ -1,0 +1,1 @@
+"""Helpers that know nothing of recognition; import the module that is meant."""
