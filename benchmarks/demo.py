@@ -14,7 +14,7 @@ from engine.batch import identify_to_file
 from engine.embed import Embedder
 from engine.encoders import load_encoder
 from engine.errors import OutputError
-from engine.files import check_output
+from engine.files.atomic_files import check_output
 from engine.gallery import Gallery
 from engine.journal import embed_to_file
 from engine.labels import find_photographs

@@ -8,7 +8,7 @@ from engine.common.concurrency import batched
 from engine.embed import Embedder, to_batch
 from engine.encoders import load_encoder
 from engine.errors import PhotographsError
-from engine.files import whole_file
+from engine.files.atomic_files import whole_file
 from engine.journal import embed_to_file
 from engine.labels import Photograph, find_photographs
 from engine.templates import Templates, TemplateWriter, read_templates

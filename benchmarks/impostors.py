@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.errors import TemplatesError
-from engine.files import whole_file
+from engine.files.atomic_files import whole_file
 from engine.impostors import ENDING, Impostors
 from engine.templates import Templates
 

@@ -11,7 +11,7 @@ from benchmarks.corruptions import CORRUPTIONS, STRENGTHS, corrupted
 from benchmarks.open_set import enrol, search
 from engine.encoders import Encoder
 from engine.errors import TrainingError
-from engine.files import whole_file
+from engine.files.atomic_files import whole_file
 from engine.labels import Photograph
 from engine.metrics import Searches, measure
 from engine.scores import Scoring

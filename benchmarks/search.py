@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from benchmarks.peers.environment import KINDS as PEERS
 from benchmarks.peers.environment import peer_python, running
 from benchmarks.synthetic_templates import Population, Shape
-from engine.files import whole_file
+from engine.files.atomic_files import whole_file
 from engine.within_identity import stored_within
 from indexes.axes import sample_rows
 from indexes.base import Index

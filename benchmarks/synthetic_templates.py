@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.errors import TemplatesError
-from engine.files import whole_file
+from engine.files.atomic_files import whole_file
 
 # Identities that one stream of random numbers makes: which templates an identity has does not depend on how many are asked for.
 BLOCK = 1 << 16

@@ -15,9 +15,9 @@ from engine.catalogue import NAME, connect, put, read_catalogue, reading, refusi
 from engine.digest import write_digest
 from engine.enrolment import Enrolment
 from engine.errors import GalleryError
-from engine.files import whole_folder
-from engine.outputs import check_outputs
-from engine.places import require_local
+from engine.files.atomic_files import whole_folder
+from engine.files.object_storage import require_local
+from engine.files.outputs import check_outputs
 from engine.provenance import require_same
 from engine.sealing import stored
 from engine.segments import recorded_files

@@ -13,8 +13,8 @@ from engine.answers.snapshot import Snapshot
 from engine.common.concurrency import ahead, batched
 from engine.decision import ThresholdUsed
 from engine.errors import PhotographsError
+from engine.files.outputs import check_outputs
 from engine.head import Head
-from engine.outputs import check_outputs
 from engine.problems import Problem, problems_path, write_problems
 from engine.recogniser import Recogniser
 from engine.templates import Templates, count_templates, is_template_file, stream_templates

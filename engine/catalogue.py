@@ -15,12 +15,13 @@ from uuid import uuid4
 
 import numpy as np
 
-from engine import files, recent
+from engine import recent
 from engine.calibration import Calibration
 from engine.common.dataclass_json import from_json, from_plain
 from engine.digest import write_digest
 from engine.errors import GalleryError, OutputError
-from engine.guarded import guard, limit_steps, refuse_links, rows
+from engine.files import atomic_files as files
+from engine.files.foreign_sqlite import guard, limit_steps, refuse_links, rows
 from engine.provenance import Provenance
 from engine.scores import PLAIN, Scoring
 from engine.templates import schema

@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from engine.budgets import refuse_bomb
 from engine.catalogue import NAME, Catalogue, Segment, read_catalogue, read_only, read_version
 from engine.digest import DIGEST, matches_digest
 from engine.errors import GalleryError, IndexFileError, OnekError, TemplatesError
-from engine.files import UNREADABLE, sha256_file
+from engine.files.atomic_files import UNREADABLE, sha256_file
+from engine.files.budgets import refuse_bomb
 from engine.info import describe
 from engine.segments import recorded_files, segment_files
 from engine.templates import ROW_GROUP, schema, vectors_of

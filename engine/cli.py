@@ -429,8 +429,8 @@ def main() -> None:
     try:
         app()
     except OnekError as error:
-        from engine.harmless import shown
-        from engine.places import as_given
+        from engine.files.escaping import shown
+        from engine.files.object_storage import as_given
 
         typer.echo(f"onek: {shown(as_given(str(error)))}", err=True)
         sys.exit(CHANGE_SOMETHING)
@@ -442,9 +442,9 @@ def main() -> None:
 
 def _left() -> str:
     """What an interrupted command has left, as far as it came."""
-    from engine.files import outputs_finished
-    from engine.harmless import shown
-    from engine.places import uri
+    from engine.files.atomic_files import outputs_finished
+    from engine.files.escaping import shown
+    from engine.files.object_storage import uri
 
     if not (finished := outputs_finished()):
         return (

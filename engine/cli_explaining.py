@@ -24,8 +24,8 @@ def explain_command(
     """Draw why a probe has this candidate: which parts of the face, covered, take it away. The picture shows faces."""
     from engine.explaining.drawing import check_picture, draw_explanation
     from engine.explaining.occlusion import explain
+    from engine.files.outputs import check_outputs
     from engine.galleries import open_files
-    from engine.outputs import check_outputs
     from engine.terminal import out as console
 
     check_picture(out)
@@ -55,8 +55,8 @@ def explain_encoder_command(
 
     from engine.explaining.channels import exciting
     from engine.explaining.drawing import check_picture, draw_channels
+    from engine.files.outputs import check_outputs
     from engine.labels import find_photographs
-    from engine.outputs import check_outputs
     from engine.terminal import out as console
     from engine.terminal import progress, told_what_is_left_out
     from engine.training.chips import cut_chips

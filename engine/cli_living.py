@@ -173,8 +173,8 @@ def rename_command(
 
 def list_command(gallery: Annotated[str, typer.Argument(metavar="GALLERY")]) -> None:
     """List the identities and how many templates each has, as CSV."""
+    from engine.files.escaping import shown
     from engine.galleries import open_gallery
-    from engine.harmless import shown
     from engine.sheets import Sheet
 
     opened = open_gallery(gallery)

@@ -40,8 +40,8 @@ def audit_command(
 ) -> None:
     """List who is likely enrolled under two names, and images that likely show somebody else than they say."""
     from engine.audit import WRONG_IMAGE, audit, write_audit
+    from engine.files.outputs import check_outputs
     from engine.galleries import open_files
-    from engine.outputs import check_outputs
     from engine.terminal import out as console
     from engine.terminal import stages
 

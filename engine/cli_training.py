@@ -120,7 +120,7 @@ def train_projection_command(
     overwrite: Overwrite = False,
 ) -> None:
     """Learn a linear map of templates. On dlib-resnet's none helped; see the README."""
-    from engine.outputs import check_outputs
+    from engine.files.outputs import check_outputs
     from engine.templates import read_templates
     from engine.terminal import out as console
     from engine.training.projections import train_projection
@@ -139,7 +139,7 @@ def train_head_command(
     overwrite: Overwrite = False,
 ) -> None:
     """Learn a verifier from pairs of templates, for verify and identify --head. Local scores are better; see the README."""
-    from engine.outputs import check_outputs
+    from engine.files.outputs import check_outputs
     from engine.templates import read_templates
     from engine.terminal import out as console
     from engine.training.heads import train_head
@@ -157,8 +157,8 @@ def project_command(
     overwrite: Overwrite = False,
 ) -> None:
     """Apply a projection to templates that are made already."""
-    from engine.files import whole_file
-    from engine.outputs import check_outputs
+    from engine.files.atomic_files import whole_file
+    from engine.files.outputs import check_outputs
     from engine.projecting import project
     from engine.projection import read_projection
     from engine.templates import TemplateWriter, stream_templates

@@ -11,7 +11,7 @@ import hashlib
 import sqlite3
 from pathlib import Path
 
-from engine.files import sync_file, whole_file
+from engine.files.atomic_files import sync_file, whole_file
 
 DIGEST = "catalogue.sha256"
 

@@ -13,7 +13,7 @@ from engine.common.opencv import one_thread_each
 from engine.encoders import DEFAULT, Encoder, load_encoder
 from engine.errors import ImageProblem, PhotographsError
 from engine.faces import SURE, AlignedFace, Face, aligner, alignment
-from engine.ids import of_face, of_picture
+from engine.files.content_ids import of_face, of_picture
 from engine.images import LeftOut, decode_named
 from engine.labels import Labelled, Photograph, label_photographs
 from engine.plausible import UNLABELLED, Labelling
@@ -172,7 +172,7 @@ def _without_template(outcome: Outcome, problem: str) -> Outcome:
 
 
 def to_batch(outcomes: Sequence[Outcome], provenance: Provenance) -> pa.RecordBatch:
-    """The templates of some outcomes as rows of the contract, called after their photographs' content (see `engine.ids`)."""
+    """The templates of some outcomes as rows of the contract, called after their photographs' content (see `engine.files.content_ids`)."""
     rows = [(outcome, number, face) for outcome in outcomes for number, face in enumerate(outcome.faces)]
     vectors = np.concatenate([outcome.vectors for outcome in outcomes]) if outcomes else np.empty((0, provenance.dim), np.float32)
     return batch(

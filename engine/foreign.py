@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from engine.errors import TemplatesError
-from engine.files import UNREADABLE
+from engine.files.atomic_files import UNREADABLE
 from indexes.plan import free_memory
 
 NUMPY_ENDINGS = (".npy", ".npz")

@@ -19,11 +19,11 @@ from engine.changes import enroll, remove, rename, require_words
 from engine.enrolment import Source, enrolment, require_joinable
 from engine.erasure import erase
 from engine.errors import GalleryError
-from engine.files import check_output, whole_folder
+from engine.files.atomic_files import check_output, whole_folder
+from engine.files.object_storage import require_local
+from engine.files.outputs import refuse_inputs
 from engine.names import each_of
 from engine.opened import OpenGallery
-from engine.outputs import refuse_inputs
-from engine.places import require_local
 from engine.provenance import require_same
 from engine.recogniser import People
 from engine.sealing import due, removed_vectors, reseal, seal_recent

@@ -8,7 +8,7 @@ import numpy as np
 
 from engine.common.dataclass_json import from_plain
 from engine.errors import EncoderMismatch, TrainingError
-from engine.files import whole_file
+from engine.files.atomic_files import whole_file
 from engine.projection import read_learnt
 from engine.provenance import Provenance
 from engine.scores import Candidates

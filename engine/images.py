@@ -19,9 +19,9 @@ from typing import IO
 import numpy as np
 from PIL import ExifTags, Image
 
-from engine import places
 from engine.errors import ImageProblem, PhotographsError
-from engine.ids import of_file
+from engine.files import object_storage as places
+from engine.files.content_ids import of_file
 from engine.image_formats import ENDINGS, HEAD, Format, format_of, why_unread
 from engine.upright import upright_rgb
 
@@ -126,7 +126,7 @@ def decode(path: Path) -> np.ndarray:
 
 
 def decode_named(path: Path) -> tuple[np.ndarray, str]:
-    """As `decode`, and what the photograph is called by its bytes (see `engine.ids`)."""
+    """As `decode`, and what the photograph is called by its bytes (see `engine.files.content_ids`)."""
     try:
         with _opened(path) as stream:
             return _decoded(stream, path.suffix.lower()), of_file(stream)

@@ -17,11 +17,11 @@ import pyarrow.parquet as pq
 from engine.common.concurrency import batched
 from engine.embed import Embedder, once_each, problems_of, to_batch, unseen_in
 from engine.errors import OutputError
-from engine.files import own_folder, unfinished, whole_file
-from engine.ids import picture_of
+from engine.files.atomic_files import own_folder, unfinished, whole_file
+from engine.files.content_ids import picture_of
+from engine.files.outputs import check_outputs
 from engine.labels import Photograph
 from engine.nameless import without_sources
-from engine.outputs import check_outputs
 from engine.problems import Problem, problems_path, write_problems
 from engine.templates import TemplateWriter, schema
 from engine.unseen import ALL_SEEN, Unseen

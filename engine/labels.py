@@ -12,11 +12,11 @@ import numpy as np
 import pyarrow as pa
 
 from engine.errors import ListError, ListGuess, NameRefused, PhotographsError
+from engine.files.object_storage import exists, is_folder, is_remote, local, uri
 from engine.image_formats import NAMES
 from engine.images import LeftOut, find_images, summary
 from engine.lists import IDENTITY, MAYBE_IDENTITY, PATH, Column, read_list
 from engine.names import each_of, name_of, names_in
-from engine.places import exists, is_folder, is_remote, local, uri
 from engine.plausible import Labelling, doubts
 
 LIST_ENDINGS = (".csv", ".parquet")

@@ -18,11 +18,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from engine.budgets import refuse_bomb
 from engine.errors import ListError, ListGuess, TemplatesError
-from engine.files import UNREADABLE
-from engine.harmless import plainly
-from engine.places import local, uri
+from engine.files.atomic_files import UNREADABLE
+from engine.files.budgets import refuse_bomb
+from engine.files.escaping import plainly
+from engine.files.object_storage import local, uri
 
 LARGEST = 1 << 30
 """Bytes of text that a list may have."""

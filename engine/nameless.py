@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine import ids
+from engine.files import content_ids as ids
 from engine.templates import vectors_of
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.budgets import refuse_bomb
 from engine.common.dataclass_json import from_json, from_plain
 from engine.errors import TrainingError
-from engine.files import whole_file
-from engine.places import local
+from engine.files.atomic_files import whole_file
+from engine.files.budgets import refuse_bomb
+from engine.files.object_storage import local
 from engine.provenance import Provenance
 
 

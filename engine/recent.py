@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from engine.errors import GalleryError
-from engine.guarded import rows as rows_of
+from engine.files.foreign_sqlite import rows as rows_of
 from engine.provenance import Provenance
 from engine.templates import batch, schema
 

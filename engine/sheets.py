@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from engine.files import whole_file
-from engine.harmless import harmless
+from engine.files.atomic_files import whole_file
+from engine.files.escaping import harmless
 
 
 class Sheet:

@@ -10,13 +10,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from engine import ids
-from engine.budgets import refuse_bomb
 from engine.errors import EncoderMismatch, TemplatesError
-from engine.files import UNREADABLE
+from engine.files import content_ids as ids
+from engine.files.atomic_files import UNREADABLE
+from engine.files.budgets import refuse_bomb
+from engine.files.object_storage import local
 from engine.foreign import NUMPY_ENDINGS, VECTOR_COLUMNS, count_numpy, foreign_batches
 from engine.names import each_of, name_of, names_in
-from engine.places import local
 from engine.provenance import MOST_DIMENSIONS, Provenance, require_same
 
 ROW_GROUP = 65_536

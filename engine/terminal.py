@@ -8,8 +8,8 @@ import humanfriendly
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from engine.harmless import shown
-from engine.places import as_given
+from engine.files.escaping import shown
+from engine.files.object_storage import as_given
 from indexes.errors import PlanError
 
 if TYPE_CHECKING:

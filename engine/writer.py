@@ -17,8 +17,8 @@ from filelock import FileLock, Timeout
 from engine.catalogue import NAME, connect, read_catalogue, refusing, upgrade, version_of
 from engine.digest import DIGEST, drop_digest, write_digest
 from engine.errors import GalleryBusy, OutputError
-from engine.files import new_file
-from engine.guarded import refuse_links
+from engine.files.atomic_files import new_file
+from engine.files.foreign_sqlite import refuse_links
 
 WAIT = 10.0
 """Seconds that a writer waits for another."""

@@ -51,7 +51,7 @@ MIRRORED: dict[str, tuple[str, ...]] = {
     "engine/templates.py": ("engine/test_templates.py", "engine/test_limits.py", "engine/test_batches.py"),
     "engine/foreign.py": ("engine/test_vector_files.py", "engine/test_templates.py", "engine/test_limits.py"),
     "engine/lists.py": ("engine/test_lists.py",),
-    "engine/outputs.py": ("engine/test_outputs.py",),
+    "engine/files/outputs.py": ("engine/test_outputs.py",),
     "indexes": ("indexes",),
 }
 

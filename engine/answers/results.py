@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from engine.decision import FAILED, IDENTIFIED, UNKNOWN, accepts
 from engine.errors import OutputError
-from engine.files import whole_file
+from engine.files.atomic_files import whole_file
 from engine.scores import Candidates
 from engine.sheets import Sheet
 from engine.unseen import ALL_SEEN, Unseen

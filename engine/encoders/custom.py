@@ -15,8 +15,8 @@ from engine.encoders.base import Card, Encoder
 from engine.encoders.keras_checked import read_keras
 from engine.encoders.onnx_model import prepared
 from engine.errors import EncoderError
-from engine.files import sha256_file
-from engine.places import local
+from engine.files.atomic_files import sha256_file
+from engine.files.object_storage import local
 
 ENDINGS = (".onnx", ".keras")
 # A longer description, in bytes, is none. Larger numbers than pixels and their means ever are would become infinite.

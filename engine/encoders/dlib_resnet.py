@@ -11,9 +11,9 @@ from engine.common.installed_weights import installed_file
 from engine.common.tensorflow import tensorflow, tensorflow_version
 from engine.encoders.base import Card, Encoder
 from engine.encoders.dlib_format import Convolution, FaceResnet, read_face_resnet
-from engine.files import sha256_file
+from engine.files.atomic_files import sha256_file
+from engine.files.object_storage import local
 from engine.impostors import measured
-from engine.places import local
 
 _PACKAGE, _FILE = "face-recognition-models", "face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat"
 

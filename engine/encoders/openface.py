@@ -17,7 +17,7 @@ from engine.common.tensorflow import tensorflow, tensorflow_version
 from engine.encoders.base import Card, Encoder
 from engine.encoders.openface_weights import Layers, read_weights
 from engine.errors import EncoderError
-from engine.places import local
+from engine.files.object_storage import local
 
 _CHIP = Chip(96, ((26.63, 16.06), (67.79, 15.26), (47.24, 40.52), (29.48, 61.62), (66.76, 60.88)))
 _SOURCE = "nn4.small2.v1, the published CSV files, one per tensor; pass their folder with --weights"

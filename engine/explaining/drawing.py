@@ -9,8 +9,8 @@ import numpy as np
 from engine.errors import OutputError
 from engine.explaining.channels import Channel
 from engine.explaining.occlusion import Explanation
-from engine.files import whole_file
-from engine.harmless import shown
+from engine.files.atomic_files import whole_file
+from engine.files.escaping import shown
 
 
 def check_picture(path: Path) -> None:

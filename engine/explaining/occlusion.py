@@ -10,9 +10,9 @@ from engine.embed import Embedder
 from engine.encoders import Encoder
 from engine.errors import GalleryError, ImageProblem, PhotographsError
 from engine.faces import aligner
+from engine.files.object_storage import local
 from engine.images import decode
 from engine.opened import OpenGallery
-from engine.places import local
 
 # The side of the cover, and places along each side of a chip; chips that are encoded at a time.
 _COVER, _PLACES, _BATCH = 0.2, 15, 75

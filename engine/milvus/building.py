@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from engine.enrolment import Source
 from engine.errors import GalleryError, OutputError, PlanError, TemplatesError
+from engine.files.object_storage import require_writable
 from engine.gallery import BuildOptions, Gallery
 from engine.milvus import catalogue as catalogues
 from engine.milvus.address import Address
@@ -35,7 +36,6 @@ from engine.milvus.collection import (
 from engine.milvus.gallery import MilvusGallery
 from engine.milvus.importing import bucket_of, import_rows
 from engine.milvus.placement import Placement, placement
-from engine.places import require_writable
 from engine.segments import mated_probes, segment_files
 from indexes.base import Progress
 from indexes.files import open_vectors

@@ -14,7 +14,7 @@ from threading import Lock
 from typing import Any
 
 from engine.errors import GalleryError
-from engine.files import keep_private
+from engine.files.atomic_files import keep_private
 from engine.milvus.address import Address
 
 # What milvus-lite has in its folder; nothing else there is touched.

@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.common.dataclass_json import from_plain
 from engine.errors import TrainingError
-from engine.files import whole_file
+from engine.files.atomic_files import whole_file
 
 _FILE = "checkpoint.npz"
 

@@ -15,7 +15,7 @@ from engine.common.concurrency import batched, map_ahead
 from engine.embed import load_picture
 from engine.errors import ImageProblem, TrainingError
 from engine.faces import aligner, alignment
-from engine.files import whole_file
+from engine.files.atomic_files import whole_file
 from engine.labels import Photograph
 from engine.problems import Problem
 

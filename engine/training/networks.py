@@ -12,7 +12,7 @@ from engine.common.tensorflow import tensorflow
 from engine.encoders import custom, dlib_resnet, openface
 from engine.encoders.keras_checked import read_keras
 from engine.errors import EncoderError, TrainingError
-from engine.files import whole_file
+from engine.files.atomic_files import whole_file
 
 SMALL, OPENFACE = "small", "openface"
 NETWORKS = (SMALL, OPENFACE)

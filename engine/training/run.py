@@ -6,10 +6,10 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from engine.errors import TrainingError
-from engine.files import own_folder, refusing, unfinished
+from engine.files.atomic_files import own_folder, refusing, unfinished
+from engine.files.object_storage import require_local
+from engine.files.outputs import check_outputs
 from engine.labels import Photograph
-from engine.outputs import check_outputs
-from engine.places import require_local
 from engine.problems import Problem, problems_path
 from engine.sheets import sheet_file
 from engine.training.batches import require_several

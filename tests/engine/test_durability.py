@@ -12,7 +12,7 @@ import pytest
 from engine.audit import write_audit
 from engine.batch import identify_to_file
 from engine.catalogue import connect
-from engine.files import whole_file, whole_folder
+from engine.files.atomic_files import whole_file, whole_folder
 from engine.gallery import Gallery
 from engine.problems import write_problems
 from engine.templates import TemplateWriter

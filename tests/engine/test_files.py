@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import OutputError
-from engine.files import check_output, whole_file, whole_folder
+from engine.files.atomic_files import check_output, whole_file, whole_folder
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from benchmarks.fuzz import READERS, fuzz
 from engine.check import check
 from engine.cli import app
 from engine.errors import GalleryError, ImageProblem, OnekError
+from engine.files.escaping import shown
 from engine.gallery import Gallery
-from engine.harmless import shown
 from engine.images import decode
 from tests.engine.test_living import people
 

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from engine import lists
 from engine.cli import app
 from engine.errors import ListError, ListGuess
-from engine.harmless import harmless, plainly
+from engine.files.escaping import harmless, plainly
 from engine.labels import find_photographs
 from engine.lists import IDENTITY, MAYBE_IDENTITY, PATH, read_list, read_names
 from engine.sheets import Sheet

@@ -77,7 +77,7 @@ def test_nothing_is_fetched_that_a_gallery_names(
     gallery = Gallery.build(Templates(table.replace_schema_metadata(made.to_metadata()), made), tmp_path / "g")
     touched = []
     monkeypatch.setattr("engine.encoders.load_encoder", lambda *named, **more: touched.append(named))
-    monkeypatch.setattr("engine.places._at", lambda path: touched.append(path))
+    monkeypatch.setattr("engine.files.object_storage._at", lambda path: touched.append(path))
     with pytest.raises(EncoderMismatch, match="loaded unasked") as refused:
         gallery.identify(PICTURES)
     assert f"pass {passes} (" in str(refused.value)

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 from engine.backup import backup
 from engine.cli import app
 from engine.errors import OutputError
+from engine.files.outputs import check_outputs
 from engine.gallery import Gallery
-from engine.outputs import check_outputs
 from engine.templates import Templates
 
 

@@ -16,10 +16,10 @@ import pytest
 from PIL import Image
 from pyarrow import fs
 
-from engine import places
 from engine.catalogue import NAME
 from engine.errors import GalleryError, StorageError, TemplatesError, TrainingError
-from engine.files import check_output
+from engine.files import object_storage as places
+from engine.files.atomic_files import check_output
 from engine.galleries import build_gallery, open_gallery
 from engine.gallery import Gallery
 from engine.head import read_head
@@ -308,7 +308,7 @@ def test_credentials_that_are_missing_or_refused(store, bucket, monkeypatch):
 
 
 def test_an_output_that_fails_leaves_nothing(store, bucket, monkeypatch):
-    from engine.files import whole_file
+    from engine.files.atomic_files import whole_file
 
     with pytest.raises(RuntimeError), whole_file(Path(f"s3://{bucket}/o.txt")) as temporary:
         temporary.write_text("half")

@@ -18,8 +18,8 @@ from engine.cli import app
 from engine.embed import Embedder
 from engine.encoders import Encoder, load_encoder
 from engine.errors import GalleryError, OutputError, PhotographsError, TemplatesError
+from engine.files.content_ids import of_picture, of_vectors
 from engine.gallery import Gallery
-from engine.ids import of_picture, of_vectors
 from engine.journal import embed_to_file, partial_folder
 from engine.labels import find_photographs
 from engine.plausible import doubts

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from engine.errors import OutputError
-from engine.files import check_output
-from engine.places import exists, is_remote, uri
+from engine.files.atomic_files import check_output
+from engine.files.object_storage import exists, is_remote, uri
 
 _GALLERY = "catalogue.sqlite"
 

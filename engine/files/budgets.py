@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.errors import TemplatesError
-from engine.files import UNREADABLE
-from engine.parquet_pages import BY_NUMBER, BY_PREFIX, DICTIONARY, Page, pages
+from engine.files.atomic_files import UNREADABLE
+from engine.files.parquet_pages import BY_NUMBER, BY_PREFIX, DICTIONARY, Page, pages
 
 # A file may unpack to this many bytes, and so many for each of its own. Vectors of photographs hardly shrink: theirs is below 2.
 BASE, TIMES = 1 << 27, 32

@@ -13,8 +13,8 @@ from pathlib import Path
 import pyarrow as pa
 from filelock import FileLock, Timeout
 
-from engine import places
 from engine.errors import OutputError
+from engine.files import object_storage as places
 
 # What pyarrow raises of a file that is damaged.
 UNREADABLE = (OSError, ValueError, pa.ArrowException)
