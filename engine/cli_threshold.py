@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.rates import read_rate
+from engine.statistics.rates import read_rate
 
 if TYPE_CHECKING:
     from engine.recogniser import Recogniser

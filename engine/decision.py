@@ -9,8 +9,8 @@ from engine.errors import GalleryError
 from engine.evidence import Evidence, together
 from engine.impostors import impostors_of
 from engine.provenance import Provenance
-from engine.rates import check_rate, percent
 from engine.scores import PLAIN
+from engine.statistics.rates import check_rate, percent
 
 IDENTIFIED, UNKNOWN, FAILED = "identified", "unknown", "failed"
 

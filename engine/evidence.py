@@ -19,8 +19,8 @@ from engine.calibration import LEAST_IDENTITIES, LEAST_LOCAL, Calibration
 from engine.errors import GalleryError
 from engine.impostors import Chances, impostors_of
 from engine.provenance import Provenance
-from engine.rates import at_least, check_rate
 from engine.scores import LOCAL, PLAIN, Scoring
+from engine.statistics.rates import at_least, check_rate
 
 # Rates at which the threshold of both together is computed, for its inverse.
 _RATES = np.concatenate([np.geomspace(1e-9, 0.5, 56), 1 - np.geomspace(0.4, 1e-3, 8)])

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from engine.provenance import Provenance
-from engine.tail import Tail
+from engine.statistics.score_tail import Tail
 
 ENDING = ".impostors.json"
 _FOLDER = Path(__file__).with_name("encoders")

@@ -7,7 +7,7 @@ from engine.calibration import LeftOut
 from engine.decision import ThresholdUsed, default_threshold
 from engine.evidence import Evidence, evidence_of
 from engine.segments import operating_point
-from engine.tail import Interval
+from engine.statistics.score_tail import Interval
 from engine.view import View
 from indexes.measure import OperatingPoint
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from engine.candidates import Members
 from engine.scores import LOCAL, PLAIN, Enrolled, densities
-from engine.tail import outliers
+from engine.statistics.score_tail import outliers
 from indexes.base import Progress
 from indexes.flat import Flat
 

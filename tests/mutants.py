@@ -39,7 +39,7 @@ MIRRORED: dict[str, tuple[str, ...]] = {
     ),
     "engine/scores.py": ("engine/test_scores.py", "engine/test_limits.py"),
     "engine/calibration.py": ("engine/test_calibration.py",),
-    "engine/tail.py": ("engine/test_tail.py", "engine/test_calibration.py"),
+    "engine/statistics/score_tail.py": ("engine/test_tail.py", "engine/test_calibration.py"),
     "engine/strangers.py": ("engine/test_calibration.py", "engine/test_scores.py"),
     "engine/candidates.py": ("engine/test_candidates.py", "engine/test_scores.py"),
     "engine/changes.py": ("engine/test_stateful.py", "engine/test_stale.py", "engine/test_living.py"),

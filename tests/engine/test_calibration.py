@@ -14,8 +14,8 @@ from engine.calibration import Calibration, Names, calibrate
 from engine.candidates import Members
 from engine.errors import EncoderMismatch, GalleryError
 from engine.scores import PLAIN, Enrolled, Scoring
+from engine.statistics.score_tail import tail_of
 from engine.strangers import impostor_distances
-from engine.tail import tail_of
 from indexes.flat import Flat
 from tests.support import known
 from tests.support.people import crowded

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.tail import Tail, expected_as_small, outliers, tail_of
+from engine.statistics.score_tail import Tail, expected_as_small, outliers, tail_of
 
 
 def powers(n: int, seed: int, exponent: float = 16) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""Rates, and the tails of what is sampled; without a domain."""
