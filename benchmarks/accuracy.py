@@ -15,9 +15,9 @@ from scipy.stats import t as student
 from benchmarks.open_set import RATES, Split, calibrated, enrol, search, split, thresholds
 from engine.errors import TemplatesError
 from engine.files.atomic_files import whole_file
-from engine.lists import Column, read_list
 from engine.metrics import Searches, fmr, fpir, measure, tpir
 from engine.scores import LOCAL, Scoring
+from engine.tables.lists import Column, read_list
 from engine.templates import Templates
 
 _FIRST = 10

@@ -29,7 +29,7 @@ from engine.errors import OnekError
 from engine.gallery import Gallery
 from engine.images import decode
 from engine.labels import find_photographs
-from engine.lists import read_names
+from engine.tables.lists import read_names
 from engine.templates import Templates, read_templates
 from indexes.factory import Factory
 from indexes.files import VectorWriter, open_vectors

@@ -18,9 +18,9 @@ from benchmarks.open_set import calibrated, thresholds
 from benchmarks.verification import Pair
 from engine.candidates import Members
 from engine.errors import ListError, PhotographsError
-from engine.lists import read_lines
 from engine.metrics import Searches, bootstrap, fpir, measure
 from engine.scores import LOCAL, Enrolled, Scoring, densities
+from engine.tables.lists import read_lines
 from engine.templates import Templates
 from indexes.flat import Flat
 

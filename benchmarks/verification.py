@@ -11,7 +11,7 @@ from engine.encoders import load_encoder
 from engine.errors import ListError, MetricsError, PhotographsError
 from engine.folds import FOLDS, PairAccuracy, pair_accuracy
 from engine.labels import Photograph
-from engine.lists import Column, read_list
+from engine.tables.lists import Column, read_list
 from engine.templates import Templates
 
 

@@ -22,9 +22,9 @@ from engine.candidates import Members
 from engine.errors import GalleryError
 from engine.opened import OpenGallery
 from engine.scores import LOCAL, Enrolled, Scoring, densities
-from engine.sheets import sheet_file
 from engine.statistics.score_tail import expected_as_small, outliers
 from engine.strangers import left_out_searches
+from engine.tables.sheets import sheet_file
 from indexes.base import Progress, distances_to
 from indexes.flat import Flat
 

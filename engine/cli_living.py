@@ -133,7 +133,7 @@ def remove_command(
     """Remove identities or templates: no search returns them from then on. What erases their bytes is said."""
     from engine.errors import GalleryError
     from engine.galleries import erased_by, living_gallery
-    from engine.lists import read_names
+    from engine.tables.lists import read_names
     from engine.terminal import out as console
     from engine.terminal import thousands
 
@@ -175,7 +175,7 @@ def list_command(gallery: Annotated[str, typer.Argument(metavar="GALLERY")]) -> 
     """List the identities and how many templates each has, as CSV."""
     from engine.files.escaping import shown
     from engine.galleries import open_gallery
-    from engine.sheets import Sheet
+    from engine.tables.sheets import Sheet
 
     opened = open_gallery(gallery)
     sheet = Sheet(sys.stdout, ["identity", "templates"])

@@ -15,9 +15,9 @@ from engine.errors import ListError, ListGuess, NameRefused, PhotographsError
 from engine.files.object_storage import exists, is_folder, is_remote, local, uri
 from engine.image_formats import NAMES
 from engine.images import LeftOut, find_images, summary
-from engine.lists import IDENTITY, MAYBE_IDENTITY, PATH, Column, read_list
 from engine.names import each_of, name_of, names_in
 from engine.plausible import Labelling, doubts
+from engine.tables.lists import IDENTITY, MAYBE_IDENTITY, PATH, Column, read_list
 
 LIST_ENDINGS = (".csv", ".parquet")
 RULES = ("folder", "stem", "none")

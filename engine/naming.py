@@ -7,8 +7,8 @@ import pyarrow as pa
 
 from engine.enrolment import Enrolment, enrolment
 from engine.errors import TemplatesError
-from engine.lists import read_names
 from engine.names import names_in
+from engine.tables.lists import read_names
 from engine.templates import Templates
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import OutputError
-from engine.sheets import longer_sheet_file, sheet_file
+from engine.tables.sheets import longer_sheet_file, sheet_file
 
 _COLUMNS = ("source", "reason")
 

@@ -50,7 +50,7 @@ MIRRORED: dict[str, tuple[str, ...]] = {
     "engine/check.py": ("engine/test_faults.py", "engine/test_check.py"),
     "engine/templates.py": ("engine/test_templates.py", "engine/test_limits.py", "engine/test_batches.py"),
     "engine/foreign.py": ("engine/test_vector_files.py", "engine/test_templates.py", "engine/test_limits.py"),
-    "engine/lists.py": ("engine/test_lists.py",),
+    "engine/tables/lists.py": ("engine/test_lists.py",),
     "engine/files/outputs.py": ("engine/test_outputs.py",),
     "indexes": ("indexes",),
 }

@@ -17,7 +17,7 @@ from engine.decision import FAILED, IDENTIFIED, UNKNOWN, accepts
 from engine.errors import OutputError
 from engine.files.atomic_files import whole_file
 from engine.scores import Candidates
-from engine.sheets import Sheet
+from engine.tables.sheets import Sheet
 from engine.unseen import ALL_SEEN, Unseen
 
 _CANDIDATE = pa.struct(

@@ -11,7 +11,7 @@ from engine.files.object_storage import require_local
 from engine.files.outputs import check_outputs
 from engine.labels import Photograph
 from engine.problems import Problem, problems_path
-from engine.sheets import sheet_file
+from engine.tables.sheets import sheet_file
 from engine.training.batches import require_several
 from engine.training.checkpoint import Epoch, has_checkpoint
 from engine.training.chips import cut_chips

@@ -14,13 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from engine import lists
 from engine.cli import app
 from engine.errors import ListError, ListGuess
 from engine.files.escaping import harmless, plainly
 from engine.labels import find_photographs
-from engine.lists import IDENTITY, MAYBE_IDENTITY, PATH, read_list, read_names
-from engine.sheets import Sheet
+from engine.tables import lists
+from engine.tables.lists import IDENTITY, MAYBE_IDENTITY, PATH, read_list, read_names
+from engine.tables.sheets import Sheet
 
 PEOPLE = [("a.jpg", "Zoë"), ("b.jpg", "kian")]
 PLAIN = "path,identity\na.jpg,Zoë\nb.jpg,kian\n"
