@@ -18,7 +18,7 @@ from engine.files.atomic_files import whole_file
 from engine.metrics import Searches, fmr, fpir, measure, tpir
 from engine.scores import LOCAL, Scoring
 from engine.tables.lists import Column, read_list
-from engine.templates import Templates
+from engine.templates.parquet import Templates
 
 _FIRST = 10
 # People whose templates are compared in pairs for the false-match rate.

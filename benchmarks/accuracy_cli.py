@@ -74,7 +74,7 @@ def accuracy_command(
 def _distractors(given: str | None, dim: int) -> "np.ndarray | None":
     from benchmarks.synthetic_templates import Population, Shape
     from engine.errors import TemplatesError
-    from engine.templates import read_templates
+    from engine.templates.parquet import read_templates
 
     if given is None:
         return None
@@ -171,7 +171,7 @@ def audit_command(
     import tempfile
 
     from benchmarks.planted import measure_audit
-    from engine.templates import read_templates
+    from engine.templates.parquet import read_templates
     from engine.terminal import out as console
 
     read = read_templates(templates)

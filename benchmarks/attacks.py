@@ -39,7 +39,7 @@ from engine.errors import OnekError
 from engine.gallery import Gallery
 from engine.images import decode
 from engine.projection import read_projection
-from engine.templates import Templates, read_templates
+from engine.templates.parquet import Templates, read_templates
 from indexes.factory import Factory
 from indexes.files import read_index, write_index
 from indexes.kinds import KINDS, load_index

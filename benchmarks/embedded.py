@@ -11,7 +11,7 @@ from engine.errors import PhotographsError
 from engine.files.atomic_files import whole_file
 from engine.journal import embed_to_file
 from engine.labels import Photograph, find_photographs
-from engine.templates import Templates, TemplateWriter, read_templates
+from engine.templates.parquet import Templates, TemplateWriter, read_templates
 from engine.terminal import progress
 
 

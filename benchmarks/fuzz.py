@@ -30,7 +30,7 @@ from engine.gallery import Gallery
 from engine.images import decode
 from engine.labels import find_photographs
 from engine.tables.lists import read_names
-from engine.templates import Templates, read_templates
+from engine.templates.parquet import Templates, read_templates
 from indexes.factory import Factory
 from indexes.files import VectorWriter, open_vectors
 from indexes.kinds import KINDS, load_index

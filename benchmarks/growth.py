@@ -10,7 +10,7 @@ from benchmarks.accuracy import Summary, summary
 from benchmarks.open_set import RATES, split
 from engine.errors import TemplatesError
 from engine.gallery import Gallery
-from engine.templates import Templates
+from engine.templates.parquet import Templates
 from indexes.base import Progress
 
 # People that join at a time.

@@ -14,7 +14,7 @@ from engine import sealing
 from engine.check import check
 from engine.errors import OnekError
 from engine.gallery import Gallery
-from engine.templates import Templates
+from engine.templates.parquet import Templates
 from indexes.base import Progress
 
 _DIM, _FOUNDERS = 16, 12

@@ -11,7 +11,7 @@ from engine.candidates import nearest_identities
 from engine.head import FORMS, SHORTLIST, Head
 from engine.metrics import Searches, measure
 from engine.scores import LOCAL, PLAIN, Scoring
-from engine.templates import Templates
+from engine.templates.parquet import Templates
 from engine.training.heads import train_head
 from engine.training.projections import LDA, PCA, WCCN, train_projection
 from indexes.base import Progress

@@ -21,7 +21,7 @@ from engine.errors import ListError, PhotographsError
 from engine.metrics import Searches, bootstrap, fpir, measure
 from engine.scores import LOCAL, Enrolled, Scoring, densities
 from engine.tables.lists import read_lines
-from engine.templates import Templates
+from engine.templates.parquet import Templates
 from indexes.flat import Flat
 
 LISTS = ("pairs.txt", "pairsDevTest.txt", "pairsDevTrain.txt")

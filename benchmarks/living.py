@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.synthetic_templates import Population, Shape
 from engine.errors import OnekError
 from engine.gallery import Gallery
-from engine.templates import Templates
+from engine.templates.parquet import Templates
 from indexes.base import Progress
 
 # People who join: none of the first million million is one of them.

@@ -173,7 +173,7 @@ def growth_command(
     import tempfile
 
     from benchmarks.growth import measure_growth
-    from engine.templates import read_templates
+    from engine.templates.parquet import read_templates
     from engine.terminal import out as console
     from engine.terminal import stages
 

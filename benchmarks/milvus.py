@@ -15,7 +15,7 @@ from engine.milvus.building import build
 from engine.milvus.collection import ENTITY, search_settings
 from engine.milvus.gallery import MilvusGallery
 from engine.recogniser import Recogniser
-from engine.templates import Templates, vectors_of
+from engine.templates.parquet import Templates, vectors_of
 from indexes.base import Progress
 from indexes.flat import Flat
 from indexes.kinds import KINDS

@@ -10,7 +10,7 @@ from engine.calibration import LEAST_IDENTITIES, Calibration, Names, calibrate
 from engine.candidates import Members
 from engine.errors import GalleryError
 from engine.scores import LOCAL, Enrolled, Scoring, densities
-from engine.within_identity import stored_within
+from engine.templates.within_identity import stored_within
 from indexes.axes import sample_rows
 from indexes.base import Index
 from indexes.kinds import KINDS

@@ -20,7 +20,7 @@ from engine.gallery import Gallery
 from engine.journal import embed_to_file
 from engine.labels import find_photographs
 from engine.spreading import SpreadEmbedder, spread_identify, workers_on
-from engine.templates import Templates, TemplateWriter, stream_templates
+from engine.templates.parquet import Templates, TemplateWriter, stream_templates
 from indexes.base import Progress
 
 

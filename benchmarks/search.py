@@ -15,7 +15,7 @@ from benchmarks.peers.environment import KINDS as PEERS
 from benchmarks.peers.environment import peer_python, running
 from benchmarks.synthetic_templates import Population, Shape
 from engine.files.atomic_files import whole_file
-from engine.within_identity import stored_within
+from engine.templates.within_identity import stored_within
 from indexes.axes import sample_rows
 from indexes.base import Index
 from indexes.files import VectorWriter, open_vectors

@@ -114,7 +114,7 @@ def fit_command(
     from benchmarks.template_fit import GENUINE_LEVELS, IMPOSTOR_LEVELS, fit
     from engine.errors import TemplatesError
     from engine.files.atomic_files import check_output, whole_file
-    from engine.templates import read_templates
+    from engine.templates.parquet import read_templates
     from engine.terminal import out as console
 
     check_output(out, overwrite=False)

@@ -11,7 +11,7 @@ from benchmarks.open_set import RATES, calibrated, enrol, thresholds
 from engine.calibration import Names, calibrate_on_strangers
 from engine.metrics import fpir
 from engine.scores import Scoring
-from engine.templates import Templates
+from engine.templates.parquet import Templates
 
 CLEAN, MIXED = "clean", "mixed"
 

@@ -19,9 +19,9 @@ from engine.decision import identify_threshold
 from engine.errors import TemplatesError
 from engine.evidence import Evidence
 from engine.gallery import Gallery
-from engine.impostors import Chances, Impostors, impostors_of
 from engine.scores import Scoring
-from engine.templates import Templates
+from engine.templates.impostors import Chances, Impostors, impostors_of
+from engine.templates.parquet import Templates
 from indexes.base import Progress
 
 SIZES = (1, 2, 5, 12, 30, 49, 50, 60, 100, 200)

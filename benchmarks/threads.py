@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.synthetic_templates import Population, Shape
 from engine.gallery import Gallery
-from engine.templates import Templates
+from engine.templates.parquet import Templates
 from indexes.base import Progress
 
 

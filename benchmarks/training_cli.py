@@ -16,7 +16,7 @@ def learned_command(
     from rich.table import Table
 
     from benchmarks.learned import METRICS, measure_learned
-    from engine.templates import read_templates
+    from engine.templates.parquet import read_templates
     from engine.terminal import out as console
     from engine.terminal import stages
 

@@ -12,7 +12,7 @@ from engine.errors import ListError, MetricsError, PhotographsError
 from engine.folds import FOLDS, PairAccuracy, pair_accuracy
 from engine.labels import Photograph
 from engine.tables.lists import Column, read_list
-from engine.templates import Templates
+from engine.templates.parquet import Templates
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from benchmarks.synthetic_templates import Population, Shape
 from engine.errors import OnekError
-from engine.provenance import Provenance
-from engine.templates import TemplateWriter, batch
+from engine.templates.parquet import TemplateWriter, batch
+from engine.templates.provenance import Provenance
 
 _STRANGERS = 1 << 28
 
@@ -52,7 +52,7 @@ else:
     from engine.batch import TEMPLATES, identify_to_file
     from engine.answers.newest import Newest
     from engine.scores import Scoring
-    from engine.templates import read_templates
+    from engine.templates.parquet import read_templates
     gallery, plain = Gallery.open(job["gallery"]), Gallery.open(job["gallery"])
     # The same gallery with plain scores: what the local ones cost.
     scored = replace(plain.enrolled, scoring=Scoring("plain"))

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from engine.embed import Embedding, embed_images
     from engine.encoders import Encoder, load_encoder
     from engine.gallery import Gallery
-    from engine.templates import Templates, read_templates
+    from engine.templates.parquet import Templates, read_templates
     from indexes.errors import OnekError
 
 __all__ = [
@@ -31,10 +31,10 @@ _HOME = {
     "OnekError": "indexes.errors",
     "Result": "engine.answers.results",
     "Results": "engine.answers.results",
-    "Templates": "engine.templates",
+    "Templates": "engine.templates.parquet",
     "embed_images": "engine.embed",
     "load_encoder": "engine.encoders",
-    "read_templates": "engine.templates",
+    "read_templates": "engine.templates.parquet",
 }
 
 

@@ -13,15 +13,15 @@ import pyarrow.compute as pc
 
 from engine.catalogue import NAME, connect, put, read_catalogue, reading, refusing
 from engine.digest import write_digest
-from engine.enrolment import Enrolment
 from engine.errors import GalleryError
 from engine.files.atomic_files import whole_folder
 from engine.files.object_storage import require_local
 from engine.files.outputs import check_outputs
-from engine.provenance import require_same
 from engine.sealing import stored
 from engine.segments import recorded_files
-from engine.templates import Templates
+from engine.templates.enrolment import Enrolment
+from engine.templates.parquet import Templates
+from engine.templates.provenance import require_same
 from engine.view import View, open_view
 
 DUPLICATES = ("error", "skip")

@@ -15,10 +15,10 @@ from engine.decision import ThresholdUsed
 from engine.errors import PhotographsError
 from engine.files.outputs import check_outputs
 from engine.head import Head
-from engine.problems import Problem, problems_path, write_problems
 from engine.recogniser import Recogniser
-from engine.templates import Templates, count_templates, is_template_file, stream_templates
-from engine.unseen import ALL_SEEN, Unseen
+from engine.templates.parquet import Templates, count_templates, is_template_file, stream_templates
+from engine.templates.problems import Problem, problems_path, write_problems
+from engine.templates.unseen import ALL_SEEN, Unseen
 
 if TYPE_CHECKING:
     from engine.embed import Embedder

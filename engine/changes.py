@@ -12,14 +12,14 @@ import pyarrow.compute as pc
 from engine.answers.already_enrolled import NOT_LOOKED, ON_MATCH, Matches
 from engine.catalogue import put
 from engine.common.string_lookup import Lookup
-from engine.enrolment import Joining
 from engine.errors import GalleryError, TemplatesError
-from engine.names import enrolled_as, name_of, spellings
-from engine.plausible import UNLABELLED, Labelling
-from engine.problems import Problem
 from engine.recent import insert, owners_of, relabel
-from engine.templates import Templates
-from engine.unseen import ALL_SEEN, Unseen
+from engine.templates.enrolment import Joining
+from engine.templates.names import enrolled_as, name_of, spellings
+from engine.templates.parquet import Templates
+from engine.templates.plausible_labels import UNLABELLED, Labelling
+from engine.templates.problems import Problem
+from engine.templates.unseen import ALL_SEEN, Unseen
 from engine.view import View
 from engine.writer import Writer
 
@@ -51,7 +51,7 @@ class Enrolled:
 def enroll(view: View, ids: Lookup, writer: Writer, templates: Templates, on_duplicate: str) -> Enrolled:
     """Enrol templates in a gallery whose segment is that of `view` and has the template `ids`; more of the view is not looked at.
 
-    They have passed `engine.enrolment.require_joinable`.
+    They have passed `engine.templates.enrolment.require_joinable`.
 
     Raises:
         TemplatesError: one is enrolled, and `on_duplicate` is `error`; or as another identity's, and it is `own`.

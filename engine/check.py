@@ -17,7 +17,7 @@ from engine.files.atomic_files import UNREADABLE, sha256_file
 from engine.files.budgets import refuse_bomb
 from engine.info import describe
 from engine.segments import recorded_files, segment_files
-from engine.templates import ROW_GROUP, schema, vectors_of
+from engine.templates.parquet import ROW_GROUP, schema, vectors_of
 from engine.view import open_view
 from engine.writer import HOLDER, LOCK
 from indexes.base import Progress

@@ -26,10 +26,10 @@ from engine.common.allocator import give_large_blocks_back
 from engine.errors import ListGuess, OnekError, SpreadError
 
 if TYPE_CHECKING:
-    from engine.enrolment import Source
     from engine.galleries import AnyGallery
     from engine.opened import OpenGallery
     from engine.spreading import Workers as SpreadWorkers
+    from engine.templates.enrolment import Source
 
 # Exit statuses.
 PROBLEMS, CHANGE_SOMETHING, NOT_THE_SAME, INTERRUPTED = 3, 2, 4, 130
@@ -369,7 +369,7 @@ app.command("audit")(audit_command)
 def _doubt_one_person(built: "AnyGallery | OpenGallery") -> None:
     """Warn of a gallery whose templates are nearly all of one identity. Of one in Milvus every row would be asked for."""
     from engine.opened import OpenGallery
-    from engine.plausible import one_person
+    from engine.templates.plausible_labels import one_person
     from engine.terminal import err
 
     if isinstance(built, OpenGallery) and (doubt := one_person(Counter(dict(built.templates_by_identity())), "templates")):

@@ -74,8 +74,8 @@ def enroll_command(
     from engine.errors import PhotographsError, TemplatesError
     from engine.galleries import beside, living_gallery
     from engine.naming import named_templates
-    from engine.problems import add_problems, require_problems
-    from engine.templates import Templates, is_template_file, read_templates
+    from engine.templates.parquet import Templates, is_template_file, read_templates
+    from engine.templates.problems import add_problems, require_problems
     from engine.terminal import announce_enrolled, stages, thousands, told_what_is_left_out
     from engine.terminal import out as console
 

@@ -20,7 +20,7 @@ def calibrate_command(
 ) -> None:
     """Learn anew how strangers score in a gallery, and keep it there."""
     from engine.galleries import living_gallery
-    from engine.templates import read_templates
+    from engine.templates.parquet import read_templates
     from engine.terminal import stages
 
     opened = living_gallery(gallery)

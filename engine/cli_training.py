@@ -44,7 +44,7 @@ def train_command(
     """Train an encoder, and say after each epoch how well it knows people that it is not trained on."""
     from engine.errors import TrainingError
     from engine.labels import find_photographs
-    from engine.problems import write_problems
+    from engine.templates.problems import write_problems
     from engine.terminal import out as console
     from engine.terminal import thousands, told_what_is_left_out, training
     from engine.training.checkpoint import Epoch
@@ -121,7 +121,7 @@ def train_projection_command(
 ) -> None:
     """Learn a linear map of templates. On dlib-resnet's none helped; see the README."""
     from engine.files.outputs import check_outputs
-    from engine.templates import read_templates
+    from engine.templates.parquet import read_templates
     from engine.terminal import out as console
     from engine.training.projections import train_projection
 
@@ -140,7 +140,7 @@ def train_head_command(
 ) -> None:
     """Learn a verifier from pairs of templates, for verify and identify --head. Local scores are better; see the README."""
     from engine.files.outputs import check_outputs
-    from engine.templates import read_templates
+    from engine.templates.parquet import read_templates
     from engine.terminal import out as console
     from engine.training.heads import train_head
 
@@ -161,7 +161,7 @@ def project_command(
     from engine.files.outputs import check_outputs
     from engine.projecting import project
     from engine.projection import read_projection
-    from engine.templates import TemplateWriter, stream_templates
+    from engine.templates.parquet import TemplateWriter, stream_templates
     from engine.terminal import out as console
     from engine.terminal import thousands
 

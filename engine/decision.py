@@ -7,10 +7,10 @@ import numpy as np
 from engine.calibration import FPIR, LEAST_LOCAL, Calibration
 from engine.errors import GalleryError
 from engine.evidence import Evidence, together
-from engine.impostors import impostors_of
-from engine.provenance import Provenance
 from engine.scores import PLAIN
 from engine.statistics.rates import check_rate, percent
+from engine.templates.impostors import impostors_of
+from engine.templates.provenance import Provenance
 
 IDENTIFIED, UNKNOWN, FAILED = "identified", "unknown", "failed"
 

@@ -16,11 +16,11 @@ from engine.faces import SURE, AlignedFace, Face, aligner, alignment
 from engine.files.content_ids import of_face, of_picture
 from engine.images import LeftOut, decode_named
 from engine.labels import Labelled, Photograph, label_photographs
-from engine.plausible import UNLABELLED, Labelling
-from engine.problems import Problem
-from engine.provenance import Provenance
-from engine.templates import Templates, batch, schema
-from engine.unseen import ALL_SEEN, Unseen
+from engine.templates.parquet import Templates, batch, schema
+from engine.templates.plausible_labels import UNLABELLED, Labelling
+from engine.templates.problems import Problem
+from engine.templates.provenance import Provenance
+from engine.templates.unseen import ALL_SEEN, Unseen
 
 # Photographs that a thread takes at a time, and chips that it has encoded together.
 BATCH, CHIPS = 8, 16

@@ -17,10 +17,10 @@ import numpy as np
 
 from engine.calibration import LEAST_IDENTITIES, LEAST_LOCAL, Calibration
 from engine.errors import GalleryError
-from engine.impostors import Chances, impostors_of
-from engine.provenance import Provenance
 from engine.scores import LOCAL, PLAIN, Scoring
 from engine.statistics.rates import at_least, check_rate
+from engine.templates.impostors import Chances, impostors_of
+from engine.templates.provenance import Provenance
 
 # Rates at which the threshold of both together is computed, for its inverse.
 _RATES = np.concatenate([np.geomspace(1e-9, 0.5, 56), 1 - np.geomspace(0.4, 1e-3, 8)])

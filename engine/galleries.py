@@ -10,7 +10,6 @@ from engine.catalogue import NAME as CATALOGUE
 from engine.catalogue import read_catalogue
 from engine.check import Fault
 from engine.check import check as check_folder
-from engine.enrolment import Source
 from engine.errors import GalleryError, IndexUnsupported
 from engine.files.atomic_files import check_output, finish, tidy
 from engine.files.object_storage import exists, is_remote, local, staged, upload_folder, uri
@@ -18,6 +17,7 @@ from engine.files.outputs import refuse_inputs
 from engine.gallery import BuildOptions, Gallery
 from engine.milvus.address import LITE, is_milvus, parse
 from engine.opened import OpenGallery
+from engine.templates.enrolment import Source
 from engine.view import open_view
 from indexes.base import Progress
 

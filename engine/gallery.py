@@ -16,19 +16,19 @@ from engine.calibration import LEAST_IDENTITIES, Calibration, Names, calibrate, 
 from engine.catalogue import Asked, Catalogue, put, read_catalogue, write_catalogue
 from engine.changes import Enrolled as Enrolment
 from engine.changes import enroll, remove, rename, require_words
-from engine.enrolment import Source, enrolment, require_joinable
 from engine.erasure import erase
 from engine.errors import GalleryError
 from engine.files.atomic_files import check_output, whole_folder
 from engine.files.object_storage import require_local
 from engine.files.outputs import refuse_inputs
-from engine.names import each_of
 from engine.opened import OpenGallery
-from engine.provenance import require_same
 from engine.recogniser import People
 from engine.sealing import due, removed_vectors, reseal, seal_recent
 from engine.segments import seal
-from engine.templates import Templates
+from engine.templates.enrolment import Source, enrolment, require_joinable
+from engine.templates.names import each_of
+from engine.templates.parquet import Templates
+from engine.templates.provenance import require_same
 from engine.view import View
 from engine.writer import WAIT, Writer, locked
 from indexes.base import Progress

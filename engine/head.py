@@ -10,8 +10,8 @@ from engine.common.dataclass_json import from_plain
 from engine.errors import EncoderMismatch, TrainingError
 from engine.files.atomic_files import whole_file
 from engine.projection import read_learnt
-from engine.provenance import Provenance
 from engine.scores import Candidates
+from engine.templates.provenance import Provenance
 from indexes.base import Index
 
 ABSOLUTE, CHI2 = "absolute", "chi2"

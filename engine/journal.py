@@ -21,10 +21,10 @@ from engine.files.atomic_files import own_folder, unfinished, whole_file
 from engine.files.content_ids import picture_of
 from engine.files.outputs import check_outputs
 from engine.labels import Photograph
-from engine.nameless import without_sources
-from engine.problems import Problem, problems_path, write_problems
-from engine.templates import TemplateWriter, schema
-from engine.unseen import ALL_SEEN, Unseen
+from engine.templates.anonymise import without_sources
+from engine.templates.parquet import TemplateWriter, schema
+from engine.templates.problems import Problem, problems_path, write_problems
+from engine.templates.unseen import ALL_SEEN, Unseen
 
 PART = 256
 _DONE, _PROBLEMS, _UNSEEN = b"onek.run.done", b"onek.run.problems", b"onek.run.unseen"

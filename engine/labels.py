@@ -15,9 +15,9 @@ from engine.errors import ListError, ListGuess, NameRefused, PhotographsError
 from engine.files.object_storage import exists, is_folder, is_remote, local, uri
 from engine.image_formats import NAMES
 from engine.images import LeftOut, find_images, summary
-from engine.names import each_of, name_of, names_in
-from engine.plausible import Labelling, doubts
 from engine.tables.lists import IDENTITY, MAYBE_IDENTITY, PATH, Column, read_list
+from engine.templates.names import each_of, name_of, names_in
+from engine.templates.plausible_labels import Labelling, doubts
 
 LIST_ENDINGS = (".csv", ".parquet")
 RULES = ("folder", "stem", "none")
@@ -115,7 +115,7 @@ def label_photographs(
 
 
 def _named(photographs: list[Photograph]) -> list[Photograph]:
-    """The same, with identities that are names (see `engine.names`)."""
+    """The same, with identities that are names (see `engine.templates.names`)."""
     texts = [photograph.identity for photograph in photographs]
     try:
         names = names_in(pa.array(texts, pa.string()), "the photographs").to_pylist()

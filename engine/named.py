@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.errors import EncoderMismatch
-from engine.provenance import Provenance
+from engine.templates.provenance import Provenance
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from engine.enrolment import Enrolment, enrolment
 from engine.errors import TemplatesError
-from engine.names import names_in
 from engine.tables.lists import read_names
-from engine.templates import Templates
+from engine.templates.enrolment import Enrolment, enrolment
+from engine.templates.names import names_in
+from engine.templates.parquet import Templates
 
 
 def named(files: Sequence[Path], names: Path) -> Enrolment:

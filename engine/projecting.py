@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from engine.errors import EncoderMismatch
 from engine.projection import Projection
-from engine.templates import Templates, batch
+from engine.templates.parquet import Templates, batch
 
 
 def project(templates: Templates, projection: Projection, path: Path) -> Templates:

@@ -13,7 +13,7 @@ from engine.errors import TrainingError
 from engine.files.atomic_files import whole_file
 from engine.files.budgets import refuse_bomb
 from engine.files.object_storage import local
-from engine.provenance import Provenance
+from engine.templates.provenance import Provenance
 
 
 @dataclass(frozen=True)

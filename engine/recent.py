@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from engine.errors import GalleryError
 from engine.files.foreign_sqlite import rows as rows_of
-from engine.provenance import Provenance
-from engine.templates import batch, schema
+from engine.templates.parquet import batch, schema
+from engine.templates.provenance import Provenance
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS recent (

@@ -17,17 +17,17 @@ from engine.chip import ALIGNMENT, CROP_ALIGNMENT
 from engine.common.concurrency import batched
 from engine.common.locks import ThreadLock
 from engine.decision import MatchThreshold, ThresholdUsed
-from engine.enrolment import Joining
 from engine.errors import EncoderMismatch, GalleryReplaced, PhotographsError
 from engine.evidence import Evidence
 from engine.head import Head
 from engine.named import Named
-from engine.nameless import without_sources
-from engine.names import name_of
-from engine.provenance import Provenance, require_same
 from engine.scores import Scoring
-from engine.templates import Templates
-from engine.unseen import ALL_SEEN
+from engine.templates.anonymise import without_sources
+from engine.templates.enrolment import Joining
+from engine.templates.names import name_of
+from engine.templates.parquet import Templates
+from engine.templates.provenance import Provenance, require_same
+from engine.templates.unseen import ALL_SEEN
 
 if TYPE_CHECKING:
     from engine.embed import Embedder

@@ -7,10 +7,10 @@ import pyarrow.parquet as pq
 
 from engine.catalogue import Catalogue, put_segment, read_catalogue
 from engine.check import Fault, check
-from engine.enrolment import Enrolment
 from engine.errors import GalleryError
 from engine.segments import added_segment, drop_segment, following, seal, segment_files
-from engine.templates import ROW_GROUP, Templates
+from engine.templates.enrolment import Enrolment
+from engine.templates.parquet import ROW_GROUP, Templates
 from engine.writer import WAIT, Writer
 from indexes.base import Progress
 from indexes.plan import check_disk, plan

@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 from engine.by_name import by_name
 from engine.calibration import LEAST_IDENTITIES, Names, calibrate
 from engine.catalogue import put_extended, put_measured
-from engine.enrolment import Enrolment
 from engine.scores import Scoring
 from engine.segments import added_segment, drop_segment, extend, following, seal, segment_files
-from engine.templates import ROW_GROUP, Templates, vectors_of
+from engine.templates.enrolment import Enrolment
+from engine.templates.parquet import ROW_GROUP, Templates, vectors_of
 from engine.view import View
 from engine.writer import Writer
 from indexes.base import Progress

@@ -19,7 +19,7 @@ from engine.head import Head
 from engine.labels import Photograph
 from engine.milvus.address import LITE
 from engine.ray_agents import agents_that_end_with_us
-from engine.templates import Templates
+from engine.templates.parquet import Templates
 
 # Batches that a worker has before it: the one it works on, and the next.
 _QUEUE = 2

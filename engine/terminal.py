@@ -15,7 +15,7 @@ from indexes.errors import PlanError
 if TYPE_CHECKING:
     from engine.changes import Enrolled
     from engine.images import LeftOut
-    from engine.plausible import Labelling
+    from engine.templates.plausible_labels import Labelling
     from indexes.plan import Plan
 
 

@@ -17,11 +17,11 @@ from engine.catalogue import Catalogue, read_catalogue, read_version
 from engine.common.string_lookup import Lookup
 from engine.errors import GalleryError, GalleryReplaced
 from engine.head import SHORTLIST, Head, reordered
-from engine.provenance import Provenance
 from engine.recent import Recent
 from engine.scores import LOCAL, Enrolled, Scoring
 from engine.segments import OpenSegment, open_segment, read_sources
-from engine.templates import vectors_of
+from engine.templates.parquet import vectors_of
+from engine.templates.provenance import Provenance
 from indexes.base import Index
 from indexes.flat import Flat
 from indexes.joined import Joined

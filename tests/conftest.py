@@ -13,7 +13,7 @@ from pyarrow import fs
 
 from benchmarks.drawn_faces import picture_of
 from engine.encoders import Encoder, load_encoder
-from engine.templates import Templates
+from engine.templates.parquet import Templates
 
 PEOPLE = 12
 

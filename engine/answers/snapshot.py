@@ -16,9 +16,9 @@ from engine.decision import MatchThreshold, ThresholdUsed, accepts, identify_thr
 from engine.errors import GalleryError
 from engine.evidence import Evidence, evidence_of
 from engine.head import Head
-from engine.provenance import Provenance, require_same
 from engine.scores import Candidates, Scoring
-from engine.templates import Templates
+from engine.templates.parquet import Templates
+from engine.templates.provenance import Provenance, require_same
 from indexes.base import distances_to
 
 if TYPE_CHECKING:

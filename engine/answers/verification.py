@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from engine.errors import GalleryError
-from engine.names import spellings
+from engine.templates.names import spellings
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.chip import CROP_ALIGNMENT, Chip
-from engine.impostors import Impostors
-from engine.provenance import Provenance
+from engine.templates.impostors import Impostors
+from engine.templates.provenance import Provenance
 
 
 @dataclass(frozen=True)

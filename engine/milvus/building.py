@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from engine.enrolment import Source
 from engine.errors import GalleryError, OutputError, PlanError, TemplatesError
 from engine.files.object_storage import require_writable
 from engine.gallery import BuildOptions, Gallery
@@ -37,6 +36,7 @@ from engine.milvus.gallery import MilvusGallery
 from engine.milvus.importing import bucket_of, import_rows
 from engine.milvus.placement import Placement, placement
 from engine.segments import mated_probes, segment_files
+from engine.templates.enrolment import Source
 from indexes.base import Progress
 from indexes.files import open_vectors
 from indexes.measure import SAME, nearest_distances

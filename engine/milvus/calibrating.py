@@ -14,7 +14,7 @@ from engine.milvus.collection import ENTITY, vectors_in
 from engine.milvus.part import Shortlister, Size
 from engine.scores import Enrolled
 from engine.strangers import MOST_SEARCHES, Searches, left_out_templates
-from engine.templates import Templates
+from engine.templates.parquet import Templates
 from indexes.base import Progress
 from indexes.flat import Flat
 

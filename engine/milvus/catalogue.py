@@ -14,8 +14,8 @@ from engine.errors import GalleryError, GalleryReplaced
 from engine.milvus.client import Client
 from engine.milvus.collection import IndexKind
 from engine.milvus.placement import Placement
-from engine.provenance import Provenance
 from engine.scores import Scoring
+from engine.templates.provenance import Provenance
 
 FORMAT = 1
 _HEAD, _BUILDING = "head", "building"

@@ -11,7 +11,7 @@ import pyarrow as pa
 from engine.errors import IndexUnsupported
 from engine.milvus.client import LONG, Client, Row, key_of
 from engine.milvus.placement import Placement
-from engine.templates import vectors_of
+from engine.templates.parquet import vectors_of
 from indexes.base import Progress
 
 # Rows of one insertion.

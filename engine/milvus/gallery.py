@@ -14,7 +14,6 @@ from engine.calibration import LEAST_IDENTITIES, Calibration
 from engine.changes import Enrolled as Enrolment
 from engine.changes import require_words, spelt_as_enrolled, undisputed
 from engine.common.concurrency import batched
-from engine.enrolment import require_joinable
 from engine.errors import GalleryError, TemplatesError
 from engine.milvus import catalogue as catalogues
 from engine.milvus.address import Address
@@ -24,12 +23,13 @@ from engine.milvus.collection import UNMEASURED, WHOLE, longest_text, put, rows_
 from engine.milvus.held import hold, write_measured
 from engine.milvus.info import MilvusInfo, describe
 from engine.milvus.snapshot import PROBES, MilvusSnapshot, look, measured_size
-from engine.names import each_of, name_of, spellings
-from engine.provenance import require_same
 from engine.recogniser import People, Recogniser
 from engine.scores import LOCAL
 from engine.sealing import PART, SMALL
-from engine.templates import Templates
+from engine.templates.enrolment import require_joinable
+from engine.templates.names import each_of, name_of, spellings
+from engine.templates.parquet import Templates
+from engine.templates.provenance import require_same
 from indexes.base import Progress
 
 if TYPE_CHECKING:

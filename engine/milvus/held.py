@@ -13,7 +13,7 @@ from engine.milvus.catalogue import Catalogue
 from engine.milvus.client import Client, Row
 from engine.milvus.collection import WHOLE, put, vectors_in
 from engine.scores import LOCAL, Enrolled, densities
-from engine.templates import Templates
+from engine.templates.parquet import Templates
 from indexes.base import Progress
 from indexes.flat import Flat
 

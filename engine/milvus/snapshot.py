@@ -18,9 +18,9 @@ from engine.milvus.catalogue import Catalogue
 from engine.milvus.client import LONG, Client, key_of
 from engine.milvus.collection import vectors_in
 from engine.milvus.part import Shortlister, Size
-from engine.names import spellings
-from engine.provenance import Provenance
 from engine.scores import Candidates, Scoring
+from engine.templates.names import spellings
+from engine.templates.provenance import Provenance
 
 # Probes of one search.
 PROBES = 1024

@@ -17,7 +17,7 @@ from engine.errors import ImageProblem, TrainingError
 from engine.faces import aligner, alignment
 from engine.files.atomic_files import whole_file
 from engine.labels import Photograph
-from engine.problems import Problem
+from engine.templates.problems import Problem
 
 _BATCH = 32
 

@@ -6,7 +6,7 @@ from scipy.special import expit
 
 from engine.errors import TrainingError
 from engine.head import FORMS, Head, features
-from engine.templates import Templates
+from engine.templates.parquet import Templates
 from engine.training.pairs import labels_of, mined_pairs
 
 # Ridges that are tried, the part of the identities that chooses among them, and steps of the optimiser at most.

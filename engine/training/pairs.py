@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 
 from engine.errors import TrainingError
-from engine.templates import Templates
+from engine.templates.parquet import Templates
 
 # Pairs of one identity at most; for each template, the nearest of other people, and people drawn.
 _EACH, _NEAREST, _DRAWN = 30, 5, 10

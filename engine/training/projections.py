@@ -5,7 +5,7 @@ import scipy.linalg
 
 from engine.errors import TrainingError
 from engine.projection import Projection
-from engine.templates import Templates
+from engine.templates.parquet import Templates
 from engine.training.pairs import labels_of
 
 PCA, WCCN, LDA = "pca", "wccn", "lda"

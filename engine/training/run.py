@@ -10,8 +10,8 @@ from engine.files.atomic_files import own_folder, refusing, unfinished
 from engine.files.object_storage import require_local
 from engine.files.outputs import check_outputs
 from engine.labels import Photograph
-from engine.problems import Problem, problems_path
 from engine.tables.sheets import sheet_file
+from engine.templates.problems import Problem, problems_path
 from engine.training.batches import require_several
 from engine.training.checkpoint import Epoch, has_checkpoint
 from engine.training.chips import cut_chips

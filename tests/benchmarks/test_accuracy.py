@@ -21,8 +21,8 @@ from benchmarks.synthetic_templates import Population
 from benchmarks.verification import Pair, of_vectors
 from engine import Templates
 from engine.errors import ListError, PhotographsError, TemplatesError
-from engine.provenance import Provenance
-from engine.templates import TemplateWriter, batch, schema
+from engine.templates.parquet import TemplateWriter, batch, schema
+from engine.templates.provenance import Provenance
 from tests.support.people import crowded
 
 

@@ -19,7 +19,7 @@ from engine.gallery import Gallery
 from engine.journal import embed_to_file
 from engine.labels import find_photographs
 from engine.repair import repair
-from engine.templates import Templates, TemplateWriter, read_templates, stream_templates
+from engine.templates.parquet import Templates, TemplateWriter, read_templates, stream_templates
 from tests.engine.test_living import people
 from tests.support.batches import shrink
 

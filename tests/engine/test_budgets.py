@@ -21,14 +21,14 @@ from engine.check import check
 from engine.errors import GalleryError, OnekError, TemplatesError
 from engine.gallery import Gallery
 from engine.projection import read_projection
-from engine.templates import read_templates
+from engine.templates.parquet import read_templates
 from tests.engine.test_living import people
 
 _READ = """
 import resource, sys, time
 from pathlib import Path
 from engine.errors import OnekError
-from engine.templates import read_templates
+from engine.templates.parquet import read_templates
 began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
     read_templates(Path(sys.argv[1]))

@@ -4,8 +4,8 @@ from hypothesis import strategies as st
 
 from engine.candidates import Members, fused_distances, nearest_identities, nearest_of_identity, without_identity
 from engine.head import ABSOLUTE, SHORTLIST, Head, reordered
-from engine.provenance import Provenance
 from engine.scores import PLAIN, Enrolled, Scoring
+from engine.templates.provenance import Provenance
 from indexes.flat import Flat
 
 

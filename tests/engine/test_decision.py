@@ -13,9 +13,9 @@ from engine.candidates import Members
 from engine.decision import accepts, checked_distance, default_threshold, identify_threshold, match_threshold
 from engine.errors import GalleryError
 from engine.evidence import Evidence, evidence_of, together
-from engine.impostors import Chances, impostors_of
-from engine.provenance import Provenance
 from engine.scores import LOCAL, PLAIN, Enrolled, Scoring, densities
+from engine.templates.impostors import Chances, impostors_of
+from engine.templates.provenance import Provenance
 from indexes.flat import Flat
 from tests.support.known import SFACE, made_by_sface, people, strangers
 

@@ -14,8 +14,8 @@ from engine.batch import identify_to_file
 from engine.catalogue import connect
 from engine.files.atomic_files import whole_file, whole_folder
 from engine.gallery import Gallery
-from engine.problems import write_problems
-from engine.templates import TemplateWriter
+from engine.templates.parquet import TemplateWriter
+from engine.templates.problems import write_problems
 from engine.writer import Writer
 from tests.engine.test_living import people
 

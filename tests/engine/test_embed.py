@@ -18,7 +18,7 @@ from engine.encoders import Encoder
 from engine.errors import OutputError, PhotographsError
 from engine.journal import embed_to_file, partial_folder
 from engine.labels import find_photographs
-from engine.problems import problems_path
+from engine.templates.problems import problems_path
 
 
 @pytest.fixture(scope="session")

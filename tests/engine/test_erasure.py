@@ -12,7 +12,7 @@ from engine.check import check
 from engine.erasure import erase
 from engine.errors import GalleryBusy, GalleryError
 from engine.gallery import Gallery
-from engine.templates import Templates
+from engine.templates.parquet import Templates
 from engine.writer import Writer
 from tests.engine.test_living import people
 

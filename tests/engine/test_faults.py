@@ -18,7 +18,7 @@ from engine.errors import GalleryError, OnekError
 from engine.gallery import Gallery
 from engine.recent import _checksum
 from engine.repair import repair
-from engine.templates import vectors_of
+from engine.templates.parquet import vectors_of
 from indexes.files import VectorWriter, open_vectors
 from indexes.flat import Flat
 from indexes.ivf import Ivf

@@ -11,7 +11,7 @@ import os, sys
 import numpy as np
 from engine.errors import OnekError
 from engine.galleries import build_gallery, open_gallery
-from engine.templates import Templates
+from engine.templates.parquet import Templates
 
 folder = sys.argv[1]
 drawn = np.random.default_rng(0)

@@ -23,8 +23,8 @@ from engine.errors import (
     PlanError,
     TemplatesError,
 )
-from engine.provenance import Provenance
-from engine.templates import TemplateWriter
+from engine.templates.parquet import TemplateWriter
+from engine.templates.provenance import Provenance
 
 Make = Callable[..., Templates]
 

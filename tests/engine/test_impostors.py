@@ -8,8 +8,8 @@ import pytest
 from benchmarks.impostors import measure_impostors
 from engine.encoders import CARDS
 from engine.errors import TemplatesError
-from engine.impostors import Chances, Impostors, impostors_of, measured
-from engine.provenance import Provenance
+from engine.templates.impostors import Chances, Impostors, impostors_of, measured
+from engine.templates.provenance import Provenance
 from tests.support.known import SFACE, TABLE, made_by_sface, people, strangers
 
 

@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from engine import foreign
 from engine.decision import accepts
 from engine.errors import GalleryError, PlanError, TemplatesError
-from engine.provenance import MOST_DIMENSIONS, Provenance
 from engine.scores import LOCAL, PLAIN, Scoring
-from engine.templates import normalised, read_templates
+from engine.templates import foreign_vectors as foreign
+from engine.templates.parquet import normalised, read_templates
+from engine.templates.provenance import MOST_DIMENSIONS, Provenance
 from indexes import plan as plans
 from indexes.plan import check_disk, fewest, needed_memory, plan
 from tests.engine.test_living import people

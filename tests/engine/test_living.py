@@ -22,7 +22,7 @@ from engine.embed import embed_images
 from engine.errors import EncoderMismatch, GalleryBusy, GalleryError, TemplatesError
 from engine.gallery import Gallery
 from engine.sealing import due
-from engine.templates import Templates
+from engine.templates.parquet import Templates
 from engine.writer import locked
 
 Make = Callable[..., Templates]

@@ -23,7 +23,7 @@ from engine.milvus.client import Client
 from engine.milvus.held import Held
 from engine.milvus.placement import Placement, placement
 from engine.milvus.snapshot import MilvusSnapshot
-from engine.templates import TemplateWriter
+from engine.templates.parquet import TemplateWriter
 from tests.engine.test_contract import PEOPLE, people, probes, strangers
 
 ONEK = str(Path(sys.executable).with_name("onek"))
@@ -217,7 +217,7 @@ def test_an_enrolment_that_was_cut_off_is_searched_rightly_and_may_be_repeated(w
 @pytest.mark.parametrize("kind", ["flat-codes", "ivf", "ivf-sq8", "hnsw"])
 def test_kinds_that_are_not_exact_find_what_was_asked(kind, where, tmp_path):
     centres = np.random.default_rng(0).normal(size=(3000, 24))
-    from engine.templates import Templates
+    from engine.templates.parquet import Templates
 
     templates = Templates.from_vectors(centres, [f"id{at}" for at in range(3000)])
     made = build_gallery(templates, where, index=kind, recall=0.98)
@@ -257,7 +257,7 @@ def test_a_reader_finds_the_gallery_that_was_put_in_the_place_of_the_one_it_read
 
 def test_one_identity_with_very_many_templates_does_not_hide_the_others(where, tmp_path):
     crowd = people(0, 1, 400)
-    from engine.templates import Templates
+    from engine.templates.parquet import Templates
 
     everybody = people(1, 30)
     both = Templates.from_vectors(

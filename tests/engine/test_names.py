@@ -11,8 +11,8 @@ import pytest
 from engine.errors import GalleryError, NameRefused, PhotographsError, TemplatesError
 from engine.gallery import Gallery
 from engine.labels import find_photographs
-from engine.names import each_of, enrolled_as, name_of, names_in
-from engine.templates import Templates, read_templates
+from engine.templates.names import each_of, enrolled_as, name_of, names_in
+from engine.templates.parquet import Templates, read_templates
 
 NFC, NFD = "Zo\u00eb", "Zoe\u0308"
 Make = Callable[..., Templates]

@@ -16,7 +16,7 @@ from engine.cli import app
 from engine.errors import OutputError
 from engine.files.outputs import check_outputs
 from engine.gallery import Gallery
-from engine.templates import Templates
+from engine.templates.parquet import Templates
 
 
 def test_an_input_by_any_name(tmp_path: Path) -> None:

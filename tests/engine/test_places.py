@@ -24,7 +24,7 @@ from engine.galleries import build_gallery, open_gallery
 from engine.gallery import Gallery
 from engine.head import read_head
 from engine.labels import find_photographs
-from engine.templates import TemplateWriter, read_templates
+from engine.templates.parquet import TemplateWriter, read_templates
 from tests.engine.test_contract import people, probes
 
 ONEK = str(Path(sys.executable).with_name("onek"))

@@ -1,7 +1,7 @@
 import pytest
 
 from engine.errors import EncoderMismatch
-from engine.provenance import Provenance, require_same
+from engine.templates.provenance import Provenance, require_same
 
 OURS = Provenance("dlib-resnet", "a" * 64, 128, True, "5-point", None, 0.425)
 

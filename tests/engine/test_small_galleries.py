@@ -10,7 +10,7 @@ from engine import Gallery, Templates
 from engine.cli import app
 from engine.errors import GalleryError
 from engine.scores import LOCAL, PLAIN
-from engine.templates import TemplateWriter
+from engine.templates.parquet import TemplateWriter
 from tests.support.known import made_by_sface, people, strangers
 
 

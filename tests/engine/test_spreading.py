@@ -25,7 +25,7 @@ from engine.gallery import Gallery
 from engine.journal import embed_to_file
 from engine.labels import find_photographs
 from engine.spreading import IdentifyingWorker, SpreadEmbedder, Workers, spread_identify, workers_on
-from engine.templates import TemplateWriter, stream_templates
+from engine.templates.parquet import TemplateWriter, stream_templates
 from tests.engine.test_contract import people, strangers
 from tests.support.tables import assert_same_tables, read_results
 
@@ -220,7 +220,7 @@ with workers_on("ray", 1):
 
 
 def test_strangers_stay_strangers(workers, gallery):
-    from engine.templates import Templates
+    from engine.templates.parquet import Templates
 
     probes = Templates.from_vectors(strangers())
     (table,) = spread_identify(workers, str(gallery.path), 0.0, 5, None)([probes])

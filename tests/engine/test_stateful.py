@@ -20,7 +20,7 @@ from engine import sealing
 from engine.check import check
 from engine.errors import GalleryBusy, GalleryError, TemplatesError
 from engine.gallery import Gallery
-from engine.templates import Templates, batch
+from engine.templates.parquet import Templates, batch
 from engine.writer import locked
 
 DIM = 16

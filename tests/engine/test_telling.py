@@ -17,7 +17,7 @@ from engine.cli import app
 from engine.errors import GalleryError, OnekError
 from engine.gallery import Gallery
 from engine.milvus.gallery import MilvusGallery
-from engine.templates import Templates, batch
+from engine.templates.parquet import Templates, batch
 
 
 def people(count: int = 40, dim: int = 24) -> Templates:

@@ -8,8 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from engine.errors import EncoderMismatch, TemplatesError
-from engine.provenance import Provenance
-from engine.templates import (
+from engine.templates.parquet import (
     ROW_GROUP,
     Templates,
     TemplateWriter,
@@ -19,6 +18,7 @@ from engine.templates import (
     schema,
     stream_templates,
 )
+from engine.templates.provenance import Provenance
 
 MADE = Provenance("net", "f" * 64, 4, True, "aligned", None, 0.5)
 VECTORS = np.array([[3.0, 4, 0, 0], [0, 0, 0, 2], [1, 1, 1, 1]])

@@ -15,7 +15,7 @@ from benchmarks.concurrent import drive
 from benchmarks.kills import people
 from engine.errors import GalleryReplaced
 from engine.gallery import Gallery
-from engine.templates import Templates
+from engine.templates.parquet import Templates
 from indexes import flat
 from indexes.base import Neighbours
 from indexes.flat import Flat

@@ -13,9 +13,9 @@ from engine.backup import merged as enrolled_in
 from engine.catalogue import read_catalogue
 from engine.check import check
 from engine.gallery import Gallery
-from engine.provenance import Provenance
 from engine.repair import repair
-from engine.templates import Templates, batch
+from engine.templates.parquet import Templates, batch
+from engine.templates.provenance import Provenance
 from tests.engine.test_living import people
 
 EACH = 5

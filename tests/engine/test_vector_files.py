@@ -17,7 +17,7 @@ from engine.cli import app
 from engine.errors import TemplatesError
 from engine.gallery import Gallery
 from engine.naming import named
-from engine.templates import Templates, count_templates, read_templates, stream_templates
+from engine.templates.parquet import Templates, count_templates, read_templates, stream_templates
 
 COUNT, DIM = 23, 6
 LENGTHY = np.random.default_rng(1).normal(size=(COUNT, DIM)).astype(np.float32)

@@ -22,11 +22,11 @@ from engine.files.content_ids import of_picture, of_vectors
 from engine.gallery import Gallery
 from engine.journal import embed_to_file, partial_folder
 from engine.labels import find_photographs
-from engine.plausible import doubts
-from engine.problems import Problem, add_problems
-from engine.provenance import Provenance
-from engine.templates import Templates
-from engine.unseen import Unseen
+from engine.templates.parquet import Templates
+from engine.templates.plausible_labels import doubts
+from engine.templates.problems import Problem, add_problems
+from engine.templates.provenance import Provenance
+from engine.templates.unseen import Unseen
 
 Save = Callable[[np.ndarray, str], Path]
 DIM = 24

@@ -16,7 +16,7 @@ def shrink(monkeypatch: pytest.MonkeyPatch, size: int = 7) -> None:
     for module, name in sizes_in_the_code():
         monkeypatch.setattr(f"{module}.{name}", size)
     # A default is taken when the function is made.
-    monkeypatch.setattr(import_module("engine.templates").stream_templates, "__defaults__", (size,))
+    monkeypatch.setattr(import_module("engine.templates.parquet").stream_templates, "__defaults__", (size,))
 
 
 @cache

@@ -6,8 +6,8 @@ import numpy as np
 
 from benchmarks.synthetic_templates import BLOCK, Population, Shape
 from engine.chip import ALIGNMENT
-from engine.provenance import Provenance
-from engine.templates import Templates
+from engine.templates.parquet import Templates
+from engine.templates.provenance import Provenance
 
 SFACE = Provenance("sface", "5f" * 32, 128, False, ALIGNMENT, None, 1.146)
 # Numbers of people from which on nobody is ever enrolled: those that tables are made of, and strangers.

@@ -16,8 +16,8 @@ from engine.gallery import Gallery
 from engine.head import FORMS, Head, features, read_head
 from engine.projecting import project
 from engine.projection import Projection, read_projection
-from engine.provenance import Provenance
-from engine.templates import Templates
+from engine.templates.parquet import Templates
+from engine.templates.provenance import Provenance
 from engine.training.heads import train_head
 from engine.training.pairs import mined_pairs
 from engine.training.projections import KINDS, train_projection

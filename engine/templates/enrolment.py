@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.errors import TemplatesError
-from engine.names import each_of
-from engine.plausible import UNLABELLED, Labelling
-from engine.problems import Problem
-from engine.provenance import Provenance, require_same
-from engine.templates import Templates, count_templates, read_provenance, stream_same
-from engine.unseen import ALL_SEEN, Unseen
+from engine.templates.names import each_of
+from engine.templates.parquet import Templates, count_templates, read_provenance, stream_same
+from engine.templates.plausible_labels import UNLABELLED, Labelling
+from engine.templates.problems import Problem
+from engine.templates.provenance import Provenance, require_same
+from engine.templates.unseen import ALL_SEEN, Unseen
 
 
 @dataclass

@@ -15,9 +15,9 @@ from engine.files import content_ids as ids
 from engine.files.atomic_files import UNREADABLE
 from engine.files.budgets import refuse_bomb
 from engine.files.object_storage import local
-from engine.foreign import NUMPY_ENDINGS, VECTOR_COLUMNS, count_numpy, foreign_batches
-from engine.names import each_of, name_of, names_in
-from engine.provenance import MOST_DIMENSIONS, Provenance, require_same
+from engine.templates.foreign_vectors import NUMPY_ENDINGS, VECTOR_COLUMNS, count_numpy, foreign_batches
+from engine.templates.names import each_of, name_of, names_in
+from engine.templates.provenance import MOST_DIMENSIONS, Provenance, require_same
 
 ROW_GROUP = 65_536
 
@@ -169,7 +169,7 @@ def count_templates(path: Path) -> int:
 def stream_templates(path: Path, rows: int = ROW_GROUP) -> Iterator[Templates]:
     """Read a template file in batches of at most `rows`, every vector checked.
 
-    A file that onek wrote is taken as it is, but for names, which are read as everywhere (`engine.names`). A file from elsewhere
+    A file that onek wrote is taken as it is, but for names, which are read as everywhere (`engine.templates.names`). A file from elsewhere
     (Parquet with a `vector` or `embedding` column, `.npy`, `.npz`) is normalised; where it has no `template_id`, a template is
     called after its numbers and row, and where it says no `source` either, that is `FILE:ROW`.
 

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.files import content_ids as ids
-from engine.templates import vectors_of
+from engine.templates.parquet import vectors_of
 
 
 def without_sources(rows: pa.Table) -> pa.Table:

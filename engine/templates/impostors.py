@@ -1,7 +1,7 @@
 """What is known of an encoder's impostors: how often templates of two different people come as near as a distance.
 
 A gallery of a few people can say little of strangers; its encoder can, since thousands of other people were measured with it. The
-tables are files beside the encoders, made by `onek benchmark impostors`, and are read without loading any encoder.
+tables are files beside this one, made by `onek benchmark impostors`, and are read without loading any encoder.
 """
 
 import json
@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from engine.provenance import Provenance
 from engine.statistics.score_tail import Tail
+from engine.templates.provenance import Provenance
 
 ENDING = ".impostors.json"
-_FOLDER = Path(__file__).with_name("encoders")
+_FOLDER = Path(__file__).parent
 # Standard deviations from a rate that was measured to the end of its interval of 95 %.
 _SURE = 1.96
 
