@@ -102,7 +102,7 @@ def encoder_command(
 ) -> None:
     """Encoder throughput at batch 32, crops in memory, against dlib's own code in the same run."""
     from benchmarks.throughput import encoder_against_dlib
-    from engine.images import find_images
+    from engine.faces.images import find_images
     from engine.terminal import progress
 
     _known(peer)
@@ -127,7 +127,7 @@ def photographs_command(
 
     from benchmarks.mixed_shapes import write_mixed
     from benchmarks.throughput import files_against_face_recognition
-    from engine.images import find_images
+    from engine.faces.images import find_images
     from engine.terminal import out as console
     from engine.terminal import progress
 
@@ -164,7 +164,7 @@ def landmarks_command(
     """Where our landmarks lie on dlib's own chips: the points of dlib-resnet."""
     from benchmarks.landmarks import fit_landmarks
     from benchmarks.verification import read_pairs
-    from engine.images import find_images
+    from engine.faces.images import find_images
     from engine.terminal import out as console
     from engine.terminal import progress
 
@@ -189,7 +189,7 @@ def memory_command(
 
     from benchmarks.footprint import embed_memory
     from benchmarks.mixed_shapes import write_mixed
-    from engine.images import find_images
+    from engine.faces.images import find_images
     from engine.terminal import out as console
     from engine.terminal import progress
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import cv2
 import numpy as np
 
-from engine.images import decode
+from engine.faces.images import decode
 from engine.labels import Photograph
 
 Degrade = Callable[[np.ndarray], np.ndarray]

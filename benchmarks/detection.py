@@ -10,11 +10,11 @@ import numpy as np
 from scipy.stats import binomtest
 
 from benchmarks.textures import PATTERNS, Pattern, clouds, gradient, grey, resized
-from engine.chip import Chip
-from engine.detector import detect
 from engine.errors import PhotographsError
-from engine.faces import Face, aligner
-from engine.images import decode
+from engine.faces.alignment import Face, aligner
+from engine.faces.chip import Chip
+from engine.faces.detector import detect
+from engine.faces.images import decode
 
 SMALL = (8, 10, 12, 16, 20, 30, 40, 80)  # widths of a face in pixels
 CANVASES = ((640, 480), (1600, 1200), (1200, 1600), (3000, 800), (4000, 3000))  # width and height of what it is looked for in

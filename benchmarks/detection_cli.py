@@ -21,7 +21,7 @@ def detection_command(
     """Faces found that are small, turned, covered, huge or many; and what is taken for a face where nobody is."""
     from benchmarks.detection import measure_detection
     from benchmarks.tilted import ANGLES, measure_tilts
-    from engine.images import find_images
+    from engine.faces.images import find_images
     from engine.terminal import out as console
     from engine.terminal import progress
 
@@ -48,7 +48,7 @@ def _tilts(rows: Sequence["Tilt"]) -> "Table":
 def _recall(task: str, rows: Sequence["Row"]) -> "Table":
     from rich.table import Table
 
-    from engine.faces import SURE
+    from engine.faces.alignment import SURE
 
     table = Table("", "faces", "largest (95 %)", "sure", "all (95 %)", "sure", "twice", "false", title=f"{task}: found")
     for largest, everybody in _pairs(rows):

@@ -26,8 +26,8 @@ from benchmarks.verification import read_pairs
 from engine.check import check
 from engine.encoders.custom import read_card
 from engine.errors import OnekError
+from engine.faces.images import decode
 from engine.gallery import Gallery
-from engine.images import decode
 from engine.labels import find_photographs
 from engine.tables.lists import read_names
 from engine.templates.parquet import Templates, read_templates

@@ -9,8 +9,8 @@ import numpy as np
 
 from benchmarks.peers.environment import KINDS, peer_python, running
 from engine.common.concurrency import batched
-from engine.faces import largest_landmarks
-from engine.images import decode
+from engine.faces.alignment import largest_landmarks
+from engine.faces.images import decode
 
 _AT_ONCE = 32
 

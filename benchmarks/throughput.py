@@ -15,8 +15,8 @@ from engine.common.concurrency import batched, map_ahead
 from engine.common.opencv import one_thread_each
 from engine.embed import Embedder
 from engine.encoders import load_encoder
-from engine.faces import aligner, largest_face
-from engine.images import decode
+from engine.faces.alignment import aligner, largest_face
+from engine.faces.images import decode
 from engine.labels import Photograph
 
 Progress = Callable[[int], None]

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from engine.errors import PhotographsError
-from engine.faces import largest_landmarks
-from engine.images import decode
+from engine.faces.alignment import largest_landmarks
+from engine.faces.images import decode
 
 ANGLES = (5, 10, 20, 30, 45, 60, 90, 135, 180)
 

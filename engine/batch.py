@@ -22,7 +22,7 @@ from engine.templates.unseen import ALL_SEEN, Unseen
 
 if TYPE_CHECKING:
     from engine.embed import Embedder
-    from engine.images import LeftOut
+    from engine.faces.images import LeftOut
     from engine.labels import Photograph
     from engine.spreading import Workers
 

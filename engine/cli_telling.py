@@ -39,8 +39,8 @@ def encoders_command() -> None:
     """List the encoders: dimensions, threshold, mirror average, licence and source of each; and what finds the faces."""
     from rich.table import Table
 
-    from engine.detector import LICENCE, SOURCE
     from engine.encoders import CARDS, DEFAULT
+    from engine.faces.detector import LICENCE, SOURCE
     from engine.terminal import out as console
 
     table = Table("name", "dim", "chip", "threshold", "mirror", "licence", "source")

@@ -35,7 +35,7 @@ from indexes.base import Progress
 from indexes.plan import RECALL, Plan, check_disk, plan
 
 if TYPE_CHECKING:
-    from engine.images import LeftOut
+    from engine.faces.images import LeftOut
 
 
 class BuildOptions(TypedDict, total=False):

@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 
 from engine.errors import ListError, ListGuess, NameRefused, PhotographsError
+from engine.faces.image_formats import NAMES
+from engine.faces.images import LeftOut, find_images, summary
 from engine.files.object_storage import exists, is_folder, is_remote, local, uri
-from engine.image_formats import NAMES
-from engine.images import LeftOut, find_images, summary
 from engine.tables.lists import IDENTITY, MAYBE_IDENTITY, PATH, Column, read_list
 from engine.templates.names import each_of, name_of, names_in
 from engine.templates.plausible_labels import Labelling, doubts

@@ -13,12 +13,12 @@ from engine.answers.results import Results
 from engine.answers.snapshot import Snapshot
 from engine.answers.verification import Verification
 from engine.calibration import Calibration
-from engine.chip import ALIGNMENT, CROP_ALIGNMENT
 from engine.common.concurrency import batched
 from engine.common.locks import ThreadLock
 from engine.decision import MatchThreshold, ThresholdUsed
 from engine.errors import EncoderMismatch, GalleryReplaced, PhotographsError
 from engine.evidence import Evidence
+from engine.faces.chip import ALIGNMENT, CROP_ALIGNMENT
 from engine.head import Head
 from engine.named import Named
 from engine.scores import Scoring
@@ -32,7 +32,7 @@ from engine.templates.unseen import ALL_SEEN
 if TYPE_CHECKING:
     from engine.embed import Embedder
     from engine.encoders import Encoder
-    from engine.images import LeftOut
+    from engine.faces.images import LeftOut
 
 # What makes templates of photographs is imported where photographs are met: a question about vectors does without OpenCV.
 

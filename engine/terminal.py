@@ -14,7 +14,7 @@ from indexes.errors import PlanError
 
 if TYPE_CHECKING:
     from engine.changes import Enrolled
-    from engine.images import LeftOut
+    from engine.faces.images import LeftOut
     from engine.templates.plausible_labels import Labelling
     from indexes.plan import Plan
 
@@ -136,7 +136,7 @@ def announce_enrolled(done: "Enrolled", looked: bool) -> None:
 @contextmanager
 def told_what_is_left_out() -> "Iterator[Callable[[LeftOut], None]]":
     """What is to be told of files that are not taken for photographs; says at the end how many there were, and why."""
-    from engine.images import summary
+    from engine.faces.images import summary
 
     left: list[LeftOut] = []
     yield left.append

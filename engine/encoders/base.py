@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.chip import CROP_ALIGNMENT, Chip
+from engine.faces.chip import CROP_ALIGNMENT, Chip
 from engine.templates.impostors import Impostors
 from engine.templates.provenance import Provenance
 

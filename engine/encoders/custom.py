@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from engine.chip import Chip
 from engine.common.tensorflow import tensorflow, tensorflow_version
 from engine.encoders.base import Card, Encoder
 from engine.encoders.keras_checked import read_keras
 from engine.encoders.onnx_model import prepared
 from engine.errors import EncoderError
+from engine.faces.chip import Chip
 from engine.files.atomic_files import sha256_file
 from engine.files.object_storage import local
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from engine.chip import Chip
 from engine.common.tensorflow import tensorflow, tensorflow_version
 from engine.encoders.base import Card, Encoder
 from engine.encoders.openface_weights import Layers, read_weights
 from engine.errors import EncoderError
+from engine.faces.chip import Chip
 from engine.files.object_storage import local
 
 _CHIP = Chip(96, ((26.63, 16.06), (67.79, 15.26), (47.24, 40.52), (29.48, 61.62), (66.76, 60.88)))

@@ -9,9 +9,9 @@ from engine.answers.verification import code_of
 from engine.embed import Embedder
 from engine.encoders import Encoder
 from engine.errors import GalleryError, ImageProblem, PhotographsError
-from engine.faces import aligner
+from engine.faces.alignment import aligner
+from engine.faces.images import decode
 from engine.files.object_storage import local
-from engine.images import decode
 from engine.opened import OpenGallery
 
 # The side of the cover, and places along each side of a chip; chips that are encoded at a time.

@@ -33,7 +33,7 @@ from engine.templates.provenance import require_same
 from indexes.base import Progress
 
 if TYPE_CHECKING:
-    from engine.images import LeftOut
+    from engine.faces.images import LeftOut
 
 
 class MilvusGallery(Recogniser):

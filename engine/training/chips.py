@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from engine.chip import Chip
 from engine.common.concurrency import batched, map_ahead
 from engine.embed import load_picture
 from engine.errors import ImageProblem, TrainingError
-from engine.faces import aligner, alignment
+from engine.faces.alignment import aligner, alignment
+from engine.faces.chip import Chip
 from engine.files.atomic_files import whole_file
 from engine.labels import Photograph
 from engine.templates.problems import Problem

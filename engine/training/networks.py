@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from engine.chip import Chip
 from engine.common.tensorflow import tensorflow
 from engine.encoders import custom, dlib_resnet, openface
 from engine.encoders.keras_checked import read_keras
 from engine.errors import EncoderError, TrainingError
+from engine.faces.chip import Chip
 from engine.files.atomic_files import whole_file
 
 SMALL, OPENFACE = "small", "openface"

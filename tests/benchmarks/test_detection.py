@@ -11,8 +11,8 @@ from benchmarks import detection
 from benchmarks.cli import benchmark
 from benchmarks.detection import CELL, Row, Sample, Scene, interval, judged, measure_detection
 from engine.errors import PhotographsError
-from engine.faces import Face, all_faces
-from engine.images import find_images
+from engine.faces.alignment import Face, all_faces
+from engine.faces.images import find_images
 
 
 @pytest.fixture

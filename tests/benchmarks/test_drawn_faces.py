@@ -7,7 +7,7 @@ from benchmarks.drawing.person import SHAPE, person
 from benchmarks.drawn_faces import Shot, draw, draw_files, picture_of
 from engine.embed import embed_images
 from engine.encoders import Encoder
-from engine.images import decode
+from engine.faces.images import decode
 
 PEOPLE = 40
 

@@ -4,12 +4,12 @@ import cv2
 import numpy as np
 import pytest
 
-from engine import faces
-from engine.chip import Chip
-from engine.detector import Detection
 from engine.encoders import Encoder
 from engine.encoders.sface import CARD
-from engine.faces import SURE, all_faces, largest_face, whole_picture
+from engine.faces import alignment as faces
+from engine.faces.alignment import SURE, all_faces, largest_face, whole_picture
+from engine.faces.chip import Chip
+from engine.faces.detector import Detection
 
 CHIP = CARD.chip
 # Where the middles of the pasted pictures lie in one of 900 x 600, and the sides that they are pasted with.

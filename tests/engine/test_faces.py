@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
-from engine.detector import detect
 from engine.encoders.sface import CARD
 from engine.errors import PhotographsError
-from engine.faces import Chip, align, aligner, all_faces, largest_face, largest_landmarks, whole_picture
+from engine.faces.alignment import Chip, align, aligner, all_faces, largest_face, largest_landmarks, whole_picture
+from engine.faces.detector import detect
 
 CHIP = CARD.chip
 

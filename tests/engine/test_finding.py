@@ -9,7 +9,7 @@ import pytest
 from pyarrow import fs
 
 from engine.errors import PhotographsError
-from engine.images import LeftOut, find_images, summary
+from engine.faces.images import LeftOut, find_images, summary
 from tests.image_files import coded
 
 needs_posix = pytest.mark.skipif(os.name != "posix", reason="links, pipes and names of any bytes")

@@ -18,9 +18,9 @@ from benchmarks.fuzz import READERS, fuzz
 from engine.check import check
 from engine.cli import app
 from engine.errors import GalleryError, ImageProblem, OnekError
+from engine.faces.images import decode
 from engine.files.escaping import shown
 from engine.gallery import Gallery
-from engine.images import decode
 from tests.engine.test_living import people
 
 NAMES = {

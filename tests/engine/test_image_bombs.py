@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from engine.errors import ImageProblem
-from engine.images import decode
+from engine.faces.images import decode
 from tests.image_files import FIXTURES, SHORT, base, coded, entry, exif, png, with_segment, written
 
 # Bytes that decoding the largest picture of any format may add: 100 megapixels of RGB take 700 MB (Pillow's and the result).
@@ -131,7 +131,7 @@ HEAVY = {
 def added_by_decoding(path: Path) -> int:
     """Bytes, in a process of its own."""
     code = (
-        "import re, sys; from pathlib import Path; from engine.images import decode\n"
+        "import re, sys; from pathlib import Path; from engine.faces.images import decode\n"
         "peak = lambda: int(re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1]) * 1024\n"
         "before = peak(); decode(Path(sys.argv[1])); print(peak() - before)"
     )

@@ -17,8 +17,8 @@ from PIL import Image, ImageCms
 
 from benchmarks.fuzz import mutated, mutations
 from engine.errors import ImageProblem
-from engine.image_formats import NAMES
-from engine.images import decode
+from engine.faces.image_formats import NAMES
+from engine.faces.images import decode
 from tests.image_files import (
     FIXTURES,
     LONG,
@@ -184,7 +184,7 @@ def test_nothing_is_said_on_the_terminal(tmp_path: Path) -> None:
     written(tmp_path, coded("JPEG")[:900], "half.jpg")
     written(tmp_path, coded("TIFF")[:900], "half.tif")
     code = (
-        "import sys, pathlib; from engine.images import decode; from engine.errors import ImageProblem\n"
+        "import sys, pathlib; from engine.faces.images import decode; from engine.errors import ImageProblem\n"
         "for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):\n"
         "    try: decode(path)\n"
         "    except ImageProblem: pass\n"
@@ -196,7 +196,7 @@ def test_nothing_is_said_on_the_terminal(tmp_path: Path) -> None:
 
 
 def test_warnings_of_others_are_not_silenced() -> None:
-    code = "import engine.images, warnings; warnings.warn('mind this')"
+    code = "import engine.faces.images, warnings; warnings.warn('mind this')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "mind this" in done.stderr
 

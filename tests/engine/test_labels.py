@@ -6,8 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from engine.errors import OnekError, PhotographsError
-from engine.image_formats import NAMES
-from engine.images import LeftOut
+from engine.faces.image_formats import NAMES
+from engine.faces.images import LeftOut
 from engine.labels import find_photographs
 
 

@@ -9,8 +9,8 @@ from engine.encoders import load_encoder
 from engine.encoders.openface import CARD, build, set_weights, tensor_shapes
 from engine.encoders.openface_weights import read_tensor, read_weights
 from engine.errors import EncoderError
-from engine.faces import largest_face
-from engine.images import decode, find_images
+from engine.faces.alignment import largest_face
+from engine.faces.images import decode, find_images
 
 MISSING = [
     "inception_3c_3x3_conv2_w",

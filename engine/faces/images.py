@@ -20,10 +20,10 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from engine.errors import ImageProblem, PhotographsError
+from engine.faces.image_formats import ENDINGS, HEAD, Format, format_of, why_unread
+from engine.faces.upright import upright_rgb
 from engine.files import object_storage as places
 from engine.files.content_ids import of_file
-from engine.image_formats import ENDINGS, HEAD, Format, format_of, why_unread
-from engine.upright import upright_rgb
 
 MAX_SCANS = 100
 """A progressive JPEG of a photograph has about 10 scans; each goes over the whole picture once more."""

@@ -7,10 +7,10 @@ from functools import partial
 import cv2
 import numpy as np
 
-from engine.chip import ALIGNMENT, CROP_ALIGNMENT, Chip
-from engine.detector import Detection, detect
 from engine.errors import PhotographsError
-from engine.landmarks import cut, landmarks
+from engine.faces.chip import ALIGNMENT, CROP_ALIGNMENT, Chip
+from engine.faces.detector import Detection, detect
+from engine.faces.landmarks import cut, landmarks
 
 # Sides of the copies that faces are looked for on, and how much larger than the picture a copy may be. Small copies are quick
 # and show the large faces; what shows none that is sure goes on to the next.

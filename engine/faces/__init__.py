@@ -1,0 +1,1 @@
+"""From an image file to a face brought to an encoder's chip."""
