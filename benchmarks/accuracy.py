@@ -15,8 +15,8 @@ from scipy.stats import t as student
 from benchmarks.open_set import RATES, Split, calibrated, enrol, search, split, thresholds
 from engine.errors import TemplatesError
 from engine.files.atomic_files import whole_file
+from engine.matching.scoring import LOCAL, Scoring
 from engine.metrics import Searches, fmr, fpir, measure, tpir
-from engine.scores import LOCAL, Scoring
 from engine.tables.lists import Column, read_list
 from engine.templates.parquet import Templates
 

@@ -7,10 +7,10 @@ import numpy as np
 
 from benchmarks.accuracy import Summary, summary
 from benchmarks.open_set import enrol, search
-from engine.candidates import nearest_identities
-from engine.head import FORMS, SHORTLIST, Head
+from engine.matching.nearest_identities import nearest_identities
+from engine.matching.pair_verifier import FORMS, SHORTLIST, Head
+from engine.matching.scoring import LOCAL, PLAIN, Scoring
 from engine.metrics import Searches, measure
-from engine.scores import LOCAL, PLAIN, Scoring
 from engine.templates.parquet import Templates
 from engine.training.heads import train_head
 from engine.training.projections import LDA, PCA, WCCN, train_projection

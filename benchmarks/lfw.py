@@ -16,10 +16,10 @@ import numpy as np
 from benchmarks.accuracy import Summary
 from benchmarks.open_set import calibrated, thresholds
 from benchmarks.verification import Pair
-from engine.candidates import Members
 from engine.errors import ListError, PhotographsError
+from engine.matching.nearest_identities import Members
+from engine.matching.scoring import LOCAL, Enrolled, Scoring, densities
 from engine.metrics import Searches, bootstrap, fpir, measure
-from engine.scores import LOCAL, Enrolled, Scoring, densities
 from engine.tables.lists import read_lines
 from engine.templates.parquet import Templates
 from indexes.flat import Flat

@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 
 from engine.calibration import LEAST_IDENTITIES, Calibration, Names, calibrate
-from engine.candidates import Members
 from engine.errors import GalleryError
-from engine.scores import LOCAL, Enrolled, Scoring, densities
+from engine.matching.nearest_identities import Members
+from engine.matching.scoring import LOCAL, Enrolled, Scoring, densities
 from engine.templates.within_identity import stored_within
 from indexes.axes import sample_rows
 from indexes.base import Index

@@ -13,8 +13,8 @@ from engine.encoders import Encoder
 from engine.errors import TrainingError
 from engine.files.atomic_files import whole_file
 from engine.labels import Photograph
+from engine.matching.scoring import Scoring
 from engine.metrics import Searches, measure
-from engine.scores import Scoring
 from engine.training.chips import cut_chips
 from indexes.base import Progress
 

@@ -9,8 +9,8 @@ import pyarrow as pa
 from benchmarks.accuracy import Summary, summary
 from benchmarks.open_set import RATES, calibrated, enrol, thresholds
 from engine.calibration import Names, calibrate_on_strangers
+from engine.matching.scoring import Scoring
 from engine.metrics import fpir
-from engine.scores import Scoring
 from engine.templates.parquet import Templates
 
 CLEAN, MIXED = "clean", "mixed"

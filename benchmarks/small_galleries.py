@@ -19,7 +19,7 @@ from engine.decision import identify_threshold
 from engine.errors import TemplatesError
 from engine.evidence import Evidence
 from engine.gallery import Gallery
-from engine.scores import Scoring
+from engine.matching.scoring import Scoring
 from engine.templates.impostors import Chances, Impostors, impostors_of
 from engine.templates.parquet import Templates
 from indexes.base import Progress

@@ -51,7 +51,7 @@ else:
     import numpy as np
     from engine.batch import TEMPLATES, identify_to_file
     from engine.answers.newest import Newest
-    from engine.scores import Scoring
+    from engine.matching.scoring import Scoring
     from engine.templates.parquet import read_templates
     gallery, plain = Gallery.open(job["gallery"]), Gallery.open(job["gallery"])
     # The same gallery with plain scores: what the local ones cost.

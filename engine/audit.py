@@ -18,10 +18,10 @@ import numpy as np
 import pyarrow as pa
 
 from engine.calibration import LEAST_IDENTITIES, default_score
-from engine.candidates import Members
 from engine.errors import GalleryError
+from engine.matching.nearest_identities import Members
+from engine.matching.scoring import LOCAL, Enrolled, Scoring, densities
 from engine.opened import OpenGallery
-from engine.scores import LOCAL, Enrolled, Scoring, densities
 from engine.statistics.score_tail import expected_as_small, outliers
 from engine.strangers import left_out_searches
 from engine.tables.sheets import sheet_file

@@ -14,7 +14,7 @@ from engine.common.concurrency import ahead, batched
 from engine.decision import ThresholdUsed
 from engine.errors import PhotographsError
 from engine.files.outputs import check_outputs
-from engine.head import Head
+from engine.matching.pair_verifier import Head
 from engine.recogniser import Recogniser
 from engine.templates.parquet import Templates, count_templates, is_template_file, stream_templates
 from engine.templates.problems import Problem, problems_path, write_problems

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from engine.common.dataclass_json import from_plain
 from engine.errors import GalleryError
-from engine.scores import LOCAL, Enrolled, Scoring, densities
+from engine.matching.scoring import LOCAL, Enrolled, Scoring, densities
 from engine.statistics.rates import at_least, check_rate, percent
 from engine.statistics.score_tail import Tail, outliers, tail_of
 from engine.strangers import Searches, drift, impostor_distances, left_out_searches, search_strangers

@@ -22,7 +22,7 @@ from engine.digest import write_digest
 from engine.errors import GalleryError, OutputError
 from engine.files import atomic_files as files
 from engine.files.foreign_sqlite import guard, limit_steps, refuse_links, rows
-from engine.scores import PLAIN, Scoring
+from engine.matching.scoring import PLAIN, Scoring
 from engine.templates.parquet import schema
 from engine.templates.provenance import Provenance
 from indexes.plan import RECALL

@@ -266,7 +266,7 @@ def identify(
     _limit_threads(threads)
     from engine.batch import check_results_output, count_probes, identify_to_file
     from engine.galleries import open_gallery
-    from engine.head import read_head
+    from engine.matching.pair_verifier import read_head
     from engine.terminal import out as console
     from engine.terminal import progress, thousands, told_what_is_left_out
 
@@ -323,7 +323,7 @@ def verify(
 ) -> None:
     """Compare one photograph with one enrolled identity. Exit status: 0 the same, 4 not the same."""
     from engine.galleries import open_gallery
-    from engine.head import read_head
+    from engine.matching.pair_verifier import read_head
     from engine.terminal import out as console
 
     opened = open_gallery(gallery)

@@ -7,7 +7,7 @@ import numpy as np
 from engine.calibration import FPIR, LEAST_LOCAL, Calibration
 from engine.errors import GalleryError
 from engine.evidence import Evidence, together
-from engine.scores import PLAIN
+from engine.matching.scoring import PLAIN
 from engine.statistics.rates import check_rate, percent
 from engine.templates.impostors import impostors_of
 from engine.templates.provenance import Provenance

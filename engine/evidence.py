@@ -17,7 +17,7 @@ import numpy as np
 
 from engine.calibration import LEAST_IDENTITIES, LEAST_LOCAL, Calibration
 from engine.errors import GalleryError
-from engine.scores import LOCAL, PLAIN, Scoring
+from engine.matching.scoring import LOCAL, PLAIN, Scoring
 from engine.statistics.rates import at_least, check_rate
 from engine.templates.impostors import Chances, impostors_of
 from engine.templates.provenance import Provenance

@@ -11,7 +11,6 @@ import pyarrow.compute as pc
 
 from engine.answers.already_enrolled import NOT_LOOKED, matches_of
 from engine.backup import backup, merged
-from engine.by_name import by_name
 from engine.calibration import LEAST_IDENTITIES, Calibration, Names, calibrate, calibrate_on_strangers
 from engine.catalogue import Asked, Catalogue, put, read_catalogue, write_catalogue
 from engine.changes import Enrolled as Enrolment
@@ -21,6 +20,7 @@ from engine.errors import GalleryError
 from engine.files.atomic_files import check_output, whole_folder
 from engine.files.object_storage import require_local
 from engine.files.outputs import refuse_inputs
+from engine.matching.by_name import by_name
 from engine.opened import OpenGallery
 from engine.recogniser import People
 from engine.sealing import due, removed_vectors, reseal, seal_recent

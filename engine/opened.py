@@ -7,8 +7,8 @@ import pyarrow as pa
 
 from engine.answers.newest import Newest
 from engine.info import GalleryInfo, describe
+from engine.matching.scoring import Enrolled
 from engine.recogniser import Recogniser
-from engine.scores import Enrolled
 from engine.view import View, open_view
 from indexes.base import Index
 

@@ -19,9 +19,9 @@ from engine.decision import MatchThreshold, ThresholdUsed
 from engine.errors import EncoderMismatch, GalleryReplaced, PhotographsError
 from engine.evidence import Evidence
 from engine.faces.chip import ALIGNMENT, CROP_ALIGNMENT
-from engine.head import Head
+from engine.matching.pair_verifier import Head
+from engine.matching.scoring import Scoring
 from engine.named import Named
-from engine.scores import Scoring
 from engine.templates.anonymise import without_sources
 from engine.templates.enrolment import Joining
 from engine.templates.names import name_of

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from engine.by_name import by_name
 from engine.calibration import LEAST_IDENTITIES, Names, calibrate
 from engine.catalogue import put_extended, put_measured
-from engine.scores import Scoring
+from engine.matching.by_name import by_name
+from engine.matching.scoring import Scoring
 from engine.segments import added_segment, drop_segment, extend, following, seal, segment_files
 from engine.templates.enrolment import Enrolment
 from engine.templates.parquet import ROW_GROUP, Templates, vectors_of

@@ -15,8 +15,8 @@ from engine.common.concurrency import batched
 from engine.embed import BATCH, Embedder, Outcome
 from engine.encoders import Encoder
 from engine.errors import GalleryReplaced, OnekError, SpreadError
-from engine.head import Head
 from engine.labels import Photograph
+from engine.matching.pair_verifier import Head
 from engine.milvus.address import LITE
 from engine.ray_agents import agents_that_end_with_us
 from engine.templates.parquet import Templates

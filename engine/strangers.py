@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from engine.candidates import Members
-from engine.scores import LOCAL, PLAIN, Enrolled, densities
+from engine.matching.nearest_identities import Members
+from engine.matching.scoring import LOCAL, PLAIN, Enrolled, densities
 from engine.statistics.score_tail import outliers
 from indexes.base import Progress
 from indexes.flat import Flat

@@ -12,13 +12,13 @@ import pyarrow.compute as pc
 from engine.answers.snapshot import Found, Snapshot
 from engine.answers.verification import code_of
 from engine.calibration import Calibration
-from engine.candidates import Members
 from engine.catalogue import Catalogue, read_catalogue, read_version
 from engine.common.string_lookup import Lookup
 from engine.errors import GalleryError, GalleryReplaced
-from engine.head import SHORTLIST, Head, reordered
+from engine.matching.nearest_identities import Members
+from engine.matching.pair_verifier import SHORTLIST, Head, reordered
+from engine.matching.scoring import LOCAL, Enrolled, Scoring
 from engine.recent import Recent
-from engine.scores import LOCAL, Enrolled, Scoring
 from engine.segments import OpenSegment, open_segment, read_sources
 from engine.templates.parquet import vectors_of
 from engine.templates.provenance import Provenance

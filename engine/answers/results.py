@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from engine.decision import FAILED, IDENTIFIED, UNKNOWN, accepts
 from engine.errors import OutputError
 from engine.files.atomic_files import whole_file
-from engine.scores import Candidates
+from engine.matching.scoring import Candidates
 from engine.tables.sheets import Sheet
 from engine.templates.unseen import ALL_SEEN, Unseen
 

@@ -15,8 +15,8 @@ from engine.calibration import Calibration
 from engine.decision import MatchThreshold, ThresholdUsed, accepts, identify_threshold, match_threshold
 from engine.errors import GalleryError
 from engine.evidence import Evidence, evidence_of
-from engine.head import Head
-from engine.scores import Candidates, Scoring
+from engine.matching.pair_verifier import Head
+from engine.matching.scoring import Candidates, Scoring
 from engine.templates.parquet import Templates
 from engine.templates.provenance import Provenance, require_same
 from indexes.base import distances_to

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from engine.by_name import by_name
 from engine.calibration import Calibration, Names, calibration_of, require_calibratable, require_strangers
-from engine.candidates import Members
+from engine.matching.by_name import by_name
+from engine.matching.nearest_identities import Members
+from engine.matching.scoring import Enrolled
 from engine.milvus.catalogue import Catalogue
 from engine.milvus.client import Client, Row
 from engine.milvus.collection import ENTITY, vectors_in
 from engine.milvus.part import Shortlister, Size
-from engine.scores import Enrolled
 from engine.strangers import MOST_SEARCHES, Searches, left_out_templates
 from engine.templates.parquet import Templates
 from indexes.base import Progress

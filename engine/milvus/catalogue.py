@@ -11,10 +11,10 @@ from uuid import uuid4
 from engine.calibration import Calibration
 from engine.common.dataclass_json import from_plain
 from engine.errors import GalleryError, GalleryReplaced
+from engine.matching.scoring import Scoring
 from engine.milvus.client import Client
 from engine.milvus.collection import IndexKind
 from engine.milvus.placement import Placement
-from engine.scores import Scoring
 from engine.templates.provenance import Provenance
 
 FORMAT = 1

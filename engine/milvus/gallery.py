@@ -15,6 +15,7 @@ from engine.changes import Enrolled as Enrolment
 from engine.changes import require_words, spelt_as_enrolled, undisputed
 from engine.common.concurrency import batched
 from engine.errors import GalleryError, TemplatesError
+from engine.matching.scoring import LOCAL
 from engine.milvus import catalogue as catalogues
 from engine.milvus.address import Address
 from engine.milvus.calibrating import calibrated, measured
@@ -24,7 +25,6 @@ from engine.milvus.held import hold, write_measured
 from engine.milvus.info import MilvusInfo, describe
 from engine.milvus.snapshot import PROBES, MilvusSnapshot, look, measured_size
 from engine.recogniser import People, Recogniser
-from engine.scores import LOCAL
 from engine.sealing import PART, SMALL
 from engine.templates.enrolment import require_joinable
 from engine.templates.names import each_of, name_of, spellings

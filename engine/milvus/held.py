@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from engine.by_name import by_name
 from engine.calibration import Calibration, Names, calibrate, calibrate_on_strangers
-from engine.candidates import Members
+from engine.matching.by_name import by_name
+from engine.matching.nearest_identities import Members
+from engine.matching.scoring import LOCAL, Enrolled, densities
 from engine.milvus.catalogue import Catalogue
 from engine.milvus.client import Client, Row
 from engine.milvus.collection import WHOLE, put, vectors_in
-from engine.scores import LOCAL, Enrolled, densities
 from engine.templates.parquet import Templates
 from indexes.base import Progress
 from indexes.flat import Flat

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from engine.candidates import Members, Nearest, first_of_each, without_identity
 from engine.errors import GalleryError
+from engine.matching.nearest_identities import Members, Nearest, first_of_each, without_identity
+from engine.matching.scoring import LOCAL, Enrolled, Scoring
 from engine.milvus.catalogue import Catalogue
 from engine.milvus.client import MOST_HITS, Client, Row
 from engine.milvus.collection import ENTITY, UNMEASURED, search_settings, vectors_in
-from engine.scores import LOCAL, Enrolled, Scoring
 from indexes.base import distances_to
 from indexes.flat import Flat
 
@@ -80,7 +80,7 @@ class Shortlister:
         return self._part(seen, scoring)
 
     def densities(self, vectors: np.ndarray, people: Sequence[str], size: Size) -> np.ndarray:
-        """As `engine.scores.densities`, float32 (n, 2), of vectors (n, d) of identities whose keys are `people`."""
+        """As `engine.matching.scoring.densities`, float32 (n, 2), of vectors (n, d) of identities whose keys are `people`."""
         neighbours = self._catalogue.scoring.neighbours
         seen = self._search(vectors, neighbours + 2, size, "counted == true")
         codes, number = _numbered([row["person"] for row in seen.rows])

@@ -12,13 +12,13 @@ from engine.answers.snapshot import Found, Snapshot
 from engine.calibration import Calibration
 from engine.common.concurrency import map_ahead
 from engine.errors import GalleryError, GalleryReplaced
-from engine.head import SHORTLIST, Head, reordered
+from engine.matching.pair_verifier import SHORTLIST, Head, reordered
+from engine.matching.scoring import Candidates, Scoring
 from engine.milvus import catalogue as catalogues
 from engine.milvus.catalogue import Catalogue
 from engine.milvus.client import LONG, Client, key_of
 from engine.milvus.collection import vectors_in
 from engine.milvus.part import Shortlister, Size
-from engine.scores import Candidates, Scoring
 from engine.templates.names import spellings
 from engine.templates.provenance import Provenance
 

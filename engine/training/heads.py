@@ -5,7 +5,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from engine.errors import TrainingError
-from engine.head import FORMS, Head, features
+from engine.matching.pair_verifier import FORMS, Head, features
 from engine.templates.parquet import Templates
 from engine.training.pairs import labels_of, mined_pairs
 

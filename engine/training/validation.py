@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.candidates import Members, nearest_identities
 from engine.errors import TrainingError
+from engine.matching.nearest_identities import Members, nearest_identities
 from engine.metrics import Comparisons, Searches, measure
 from indexes.flat import Flat
 

@@ -11,9 +11,9 @@ import pytest
 from benchmarks.synthetic_templates import Population
 from engine import Gallery, Templates
 from engine.calibration import Calibration, Names, calibrate
-from engine.candidates import Members
 from engine.errors import EncoderMismatch, GalleryError
-from engine.scores import PLAIN, Enrolled, Scoring
+from engine.matching.nearest_identities import Members
+from engine.matching.scoring import PLAIN, Enrolled, Scoring
 from engine.statistics.score_tail import tail_of
 from engine.strangers import impostor_distances
 from indexes.flat import Flat

@@ -2,9 +2,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.candidates import Members, fused_distances, nearest_identities, nearest_of_identity, without_identity
-from engine.head import ABSOLUTE, SHORTLIST, Head, reordered
-from engine.scores import PLAIN, Enrolled, Scoring
+from engine.matching.nearest_identities import Members, fused_distances, nearest_identities, nearest_of_identity, without_identity
+from engine.matching.pair_verifier import ABSOLUTE, SHORTLIST, Head, reordered
+from engine.matching.scoring import PLAIN, Enrolled, Scoring
 from engine.templates.provenance import Provenance
 from indexes.flat import Flat
 

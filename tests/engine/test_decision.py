@@ -9,11 +9,11 @@ import pytest
 
 from engine import Gallery, Templates
 from engine.calibration import Calibration, Names, calibrate
-from engine.candidates import Members
 from engine.decision import accepts, checked_distance, default_threshold, identify_threshold, match_threshold
 from engine.errors import GalleryError
 from engine.evidence import Evidence, evidence_of, together
-from engine.scores import LOCAL, PLAIN, Enrolled, Scoring, densities
+from engine.matching.nearest_identities import Members
+from engine.matching.scoring import LOCAL, PLAIN, Enrolled, Scoring, densities
 from engine.templates.impostors import Chances, impostors_of
 from engine.templates.provenance import Provenance
 from indexes.flat import Flat

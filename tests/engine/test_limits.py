@@ -12,7 +12,7 @@ import pytest
 
 from engine.decision import accepts
 from engine.errors import GalleryError, PlanError, TemplatesError
-from engine.scores import LOCAL, PLAIN, Scoring
+from engine.matching.scoring import LOCAL, PLAIN, Scoring
 from engine.templates import foreign_vectors as foreign
 from engine.templates.parquet import normalised, read_templates
 from engine.templates.provenance import MOST_DIMENSIONS, Provenance

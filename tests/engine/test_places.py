@@ -22,8 +22,8 @@ from engine.files import object_storage as places
 from engine.files.atomic_files import check_output
 from engine.galleries import build_gallery, open_gallery
 from engine.gallery import Gallery
-from engine.head import read_head
 from engine.labels import find_photographs
+from engine.matching.pair_verifier import read_head
 from engine.templates.parquet import TemplateWriter, read_templates
 from tests.engine.test_contract import people, probes
 

@@ -11,7 +11,7 @@ import pytest
 from engine.answers.results import SCHEMA, Candidate, Results, failed_result, make_results, results_file
 from engine.errors import OutputError
 from engine.files.escaping import plainly
-from engine.scores import Candidates
+from engine.matching.scoring import Candidates
 from engine.tables.lists import Column, read_list
 from engine.templates.problems import Problem, write_problems
 

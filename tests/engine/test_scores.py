@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from engine.candidates import Members
 from engine.errors import GalleryError
-from engine.scores import LOCAL, PLAIN, Enrolled, Scoring, densities, reference
+from engine.matching.nearest_identities import Members
+from engine.matching.scoring import LOCAL, PLAIN, Enrolled, Scoring, densities, reference
 from engine.strangers import drift, left_out_searches, subsample
 from indexes.flat import Flat
 
@@ -82,9 +82,9 @@ def test_left_out_is_as_if_never_enrolled(score: str, most: int) -> None:
 
 def test_large_galleries_measure_densities_among_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     """Against loops; and who is left out leaves the densities only if it was in the sample."""
-    monkeypatch.setattr("engine.scores._MOST_SEARCHED", 50)
-    monkeypatch.setattr("engine.scores._REFERENCE", 60)
-    monkeypatch.setattr("engine.scores._LEAST", 10)
+    monkeypatch.setattr("engine.matching.scoring._MOST_SEARCHED", 50)
+    monkeypatch.setattr("engine.matching.scoring._REFERENCE", 60)
+    monkeypatch.setattr("engine.matching.scoring._LEAST", 10)
     vectors, codes = people(60, 4)
     enrolled = enrol(vectors, codes, Scoring(LOCAL, 3))
     assert enrolled.density is not None
@@ -160,7 +160,7 @@ def test_parts_make_no_difference(score: str, monkeypatch: pytest.MonkeyPatch) -
     vectors, codes = people(40, 4)
     whole = enrol(vectors, codes, Scoring(score, 4))
     expected = left_out_searches(whole)
-    monkeypatch.setattr("engine.scores._BATCH", 7)
+    monkeypatch.setattr("engine.matching.scoring._BATCH", 7)
     monkeypatch.setattr("engine.strangers._BATCH", 7)
     parts = enrol(vectors, codes, Scoring(score, 4))
     found = left_out_searches(parts)

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from engine import Gallery, Templates
 from engine.cli import app
 from engine.errors import GalleryError
-from engine.scores import LOCAL, PLAIN
+from engine.matching.scoring import LOCAL, PLAIN
 from engine.templates.parquet import TemplateWriter
 from tests.support.known import made_by_sface, people, strangers
 

@@ -13,7 +13,7 @@ from engine import embed_images, load_encoder, read_templates
 from engine.cli import app
 from engine.errors import EncoderMismatch, OnekError, TrainingError
 from engine.gallery import Gallery
-from engine.head import FORMS, Head, features, read_head
+from engine.matching.pair_verifier import FORMS, Head, features, read_head
 from engine.projecting import project
 from engine.projection import Projection, read_projection
 from engine.templates.parquet import Templates

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.candidates import Members
-from engine.scores import LOCAL, Enrolled
+from engine.matching.nearest_identities import Members
+from engine.matching.scoring import LOCAL, Enrolled
 
 
 def by_name(enrolled: Enrolled, identities: pa.Array, template_ids: pa.ChunkedArray) -> Enrolled:

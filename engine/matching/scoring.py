@@ -15,8 +15,15 @@ from functools import cached_property
 
 import numpy as np
 
-from engine.candidates import Members, Nearest, fused_distances, nearest_identities, nearest_of_identity, without_identity
 from engine.errors import GalleryError
+from engine.matching.nearest_identities import (
+    Members,
+    Nearest,
+    fused_distances,
+    nearest_identities,
+    nearest_of_identity,
+    without_identity,
+)
 from indexes.base import Index, Progress
 from indexes.flat import Flat
 

@@ -1,0 +1,1 @@
+"""From a template to the nearest identities and their scores."""
