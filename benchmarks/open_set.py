@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from engine.calibration import LEAST_IDENTITIES, Calibration, Names, calibrate
+from engine.calibration.calibration import LEAST_IDENTITIES, Calibration, Names, calibrate
 from engine.errors import GalleryError
 from engine.matching.nearest_identities import Members
 from engine.matching.scoring import LOCAL, Enrolled, Scoring, densities

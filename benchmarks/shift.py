@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from benchmarks.accuracy import Summary, summary
 from benchmarks.open_set import RATES, calibrated, enrol, thresholds
-from engine.calibration import Names, calibrate_on_strangers
+from engine.calibration.calibration import Names, calibrate_on_strangers
 from engine.matching.scoring import Scoring
 from engine.metrics import fpir
 from engine.templates.parquet import Templates

@@ -14,10 +14,10 @@ import numpy as np
 
 from benchmarks.impostors import measure_impostors
 from benchmarks.open_set import calibrated, enrol
-from engine.calibration import default_score
-from engine.decision import identify_threshold
+from engine.calibration.calibration import default_score
+from engine.calibration.evidence import Evidence
+from engine.calibration.thresholds import identify_threshold
 from engine.errors import TemplatesError
-from engine.evidence import Evidence
 from engine.gallery import Gallery
 from engine.matching.scoring import Scoring
 from engine.templates.impostors import Chances, Impostors, impostors_of

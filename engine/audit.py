@@ -17,13 +17,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from engine.calibration import LEAST_IDENTITIES, default_score
+from engine.calibration.calibration import LEAST_IDENTITIES, default_score
+from engine.calibration.impostor_searches import left_out_searches
 from engine.errors import GalleryError
 from engine.matching.nearest_identities import Members
 from engine.matching.scoring import LOCAL, Enrolled, Scoring, densities
 from engine.opened import OpenGallery
 from engine.statistics.score_tail import expected_as_small, outliers
-from engine.strangers import left_out_searches
 from engine.tables.sheets import sheet_file
 from indexes.base import Progress, distances_to
 from indexes.flat import Flat

@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from engine.answers.results import Counts, Results, results_file, writer_for
 from engine.answers.snapshot import Snapshot
+from engine.calibration.thresholds import ThresholdUsed
 from engine.common.concurrency import ahead, batched
-from engine.decision import ThresholdUsed
 from engine.errors import PhotographsError
 from engine.files.outputs import check_outputs
 from engine.matching.pair_verifier import Head

@@ -16,7 +16,7 @@ from uuid import uuid4
 import numpy as np
 
 from engine import recent
-from engine.calibration import Calibration
+from engine.calibration.calibration import Calibration
 from engine.common.dataclass_json import from_json, from_plain
 from engine.digest import write_digest
 from engine.errors import GalleryError, OutputError

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from engine.answers.already_enrolled import NOT_LOOKED, matches_of
 from engine.backup import backup, merged
-from engine.calibration import LEAST_IDENTITIES, Calibration, Names, calibrate, calibrate_on_strangers
+from engine.calibration.calibration import LEAST_IDENTITIES, Calibration, Names, calibrate, calibrate_on_strangers
 from engine.catalogue import Asked, Catalogue, put, read_catalogue, write_catalogue
 from engine.changes import Enrolled as Enrolment
 from engine.changes import enroll, remove, rename, require_words

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.calibration import LeftOut
-from engine.decision import ThresholdUsed, default_threshold
-from engine.evidence import Evidence, evidence_of
+from engine.calibration.calibration import LeftOut
+from engine.calibration.evidence import Evidence, evidence_of
+from engine.calibration.thresholds import ThresholdUsed, default_threshold
 from engine.segments import operating_point
 from engine.statistics.score_tail import Interval
 from engine.view import View

@@ -12,12 +12,12 @@ import pyarrow as pa
 from engine.answers.results import Results
 from engine.answers.snapshot import Snapshot
 from engine.answers.verification import Verification
-from engine.calibration import Calibration
+from engine.calibration.calibration import Calibration
+from engine.calibration.evidence import Evidence
+from engine.calibration.thresholds import MatchThreshold, ThresholdUsed
 from engine.common.concurrency import batched
 from engine.common.locks import ThreadLock
-from engine.decision import MatchThreshold, ThresholdUsed
 from engine.errors import EncoderMismatch, GalleryReplaced, PhotographsError
-from engine.evidence import Evidence
 from engine.faces.chip import ALIGNMENT, CROP_ALIGNMENT
 from engine.matching.pair_verifier import Head
 from engine.matching.scoring import Scoring

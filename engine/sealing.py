@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from engine.calibration import LEAST_IDENTITIES, Names, calibrate
+from engine.calibration.calibration import LEAST_IDENTITIES, Names, calibrate
 from engine.catalogue import put_extended, put_measured
 from engine.matching.by_name import by_name
 from engine.matching.scoring import Scoring

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from engine.calibration import default_score
+from engine.calibration.calibration import default_score
 from engine.catalogue import Segment
 from engine.common.dataclass_json import from_json, from_plain
 from engine.errors import GalleryError, TemplatesError

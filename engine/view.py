@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from engine.answers.snapshot import Found, Snapshot
 from engine.answers.verification import code_of
-from engine.calibration import Calibration
+from engine.calibration.calibration import Calibration
 from engine.catalogue import Catalogue, read_catalogue, read_version
 from engine.common.string_lookup import Lookup
 from engine.errors import GalleryError, GalleryReplaced

@@ -31,16 +31,16 @@ _TRIVIAL = ("core/ReplaceBinaryOperator_BitOr_", "core/RemoveDecorator")
 
 # The tests that mirror each module, the quick ones first.
 MIRRORED: dict[str, tuple[str, ...]] = {
-    "engine/decision.py": (
+    "engine/calibration/thresholds.py": (
         "engine/test_decision.py",
         "engine/test_limits.py",
         "engine/test_calibration.py",
         "engine/test_finding.py",
     ),
     "engine/matching/scoring.py": ("engine/test_scores.py", "engine/test_limits.py"),
-    "engine/calibration.py": ("engine/test_calibration.py",),
+    "engine/calibration/calibration.py": ("engine/test_calibration.py",),
     "engine/statistics/score_tail.py": ("engine/test_tail.py", "engine/test_calibration.py"),
-    "engine/strangers.py": ("engine/test_calibration.py", "engine/test_scores.py"),
+    "engine/calibration/impostor_searches.py": ("engine/test_calibration.py", "engine/test_scores.py"),
     "engine/matching/nearest_identities.py": ("engine/test_candidates.py", "engine/test_scores.py"),
     "engine/changes.py": ("engine/test_stateful.py", "engine/test_stale.py", "engine/test_living.py"),
     "engine/catalogue.py": ("engine/test_faults.py", "engine/test_stale.py", "engine/test_durability.py"),

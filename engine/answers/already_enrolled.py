@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from engine.answers.snapshot import Snapshot
+from engine.calibration.thresholds import accepts
 from engine.common.concurrency import batched
-from engine.decision import accepts
 from engine.errors import GalleryError, TemplatesError
 from engine.templates.names import spellings
 from engine.templates.parquet import Templates

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from engine.decision import FAILED, IDENTIFIED, UNKNOWN, accepts
+from engine.calibration.thresholds import FAILED, IDENTIFIED, UNKNOWN, accepts
 from engine.errors import OutputError
 from engine.files.atomic_files import whole_file
 from engine.matching.scoring import Candidates

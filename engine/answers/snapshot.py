@@ -11,10 +11,10 @@ import pyarrow.compute as pc
 
 from engine.answers.results import failed_result, make_results
 from engine.answers.verification import Verification
-from engine.calibration import Calibration
-from engine.decision import MatchThreshold, ThresholdUsed, accepts, identify_threshold, match_threshold
+from engine.calibration.calibration import Calibration
+from engine.calibration.evidence import Evidence, evidence_of
+from engine.calibration.thresholds import MatchThreshold, ThresholdUsed, accepts, identify_threshold, match_threshold
 from engine.errors import GalleryError
-from engine.evidence import Evidence, evidence_of
 from engine.matching.pair_verifier import Head
 from engine.matching.scoring import Candidates, Scoring
 from engine.templates.parquet import Templates
@@ -104,7 +104,7 @@ class Snapshot(ABC):
         """The largest score that is accepted: the one given, else that of a false-alarm rate, else the default.
 
         Raises:
-            GalleryError: as `engine.decision.identify_threshold`.
+            GalleryError: as `engine.calibration.thresholds.identify_threshold`.
         """
         return self.threshold_used(threshold, fpir).score
 
@@ -121,7 +121,7 @@ class Snapshot(ABC):
         """The largest distance that `verify` accepts: the one given, else that of a false-match rate, else the encoder's own.
 
         Raises:
-            GalleryError: as `engine.decision.match_threshold`.
+            GalleryError: as `engine.calibration.thresholds.match_threshold`.
         """
         return match_threshold(threshold, fmr, self.calibration, self.provenance)
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from engine.calibration import Calibration, Names, calibration_of, require_calibratable, require_strangers
+from engine.calibration.calibration import Calibration, Names, calibration_of, require_calibratable, require_strangers
+from engine.calibration.impostor_searches import MOST_SEARCHES, Searches, left_out_templates
 from engine.matching.by_name import by_name
 from engine.matching.nearest_identities import Members
 from engine.matching.scoring import Enrolled
@@ -13,7 +14,6 @@ from engine.milvus.catalogue import Catalogue
 from engine.milvus.client import Client, Row
 from engine.milvus.collection import ENTITY, vectors_in
 from engine.milvus.part import Shortlister, Size
-from engine.strangers import MOST_SEARCHES, Searches, left_out_templates
 from engine.templates.parquet import Templates
 from indexes.base import Progress
 from indexes.flat import Flat
@@ -70,7 +70,7 @@ def _sample(client: Client, catalogue: Catalogue, size: Size) -> tuple[Enrolled,
 def _search(
     shortlister: Shortlister, size: Size, vectors: np.ndarray, without: Sequence[str] | None, progress: Progress | None
 ) -> tuple[Searches, Names]:
-    """As `engine.strangers.search_strangers`, in Milvus; and what the found `rows` are called."""
+    """As `engine.calibration.impostor_searches.search_strangers`, in Milvus; and what the found `rows` are called."""
     ids: list[pa.Array] = []
     distances, scores = np.empty(len(vectors), np.float32), np.empty(len(vectors), np.float32)
     for start in range(0, len(vectors), _PROBES):

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 from uuid import uuid4
 
-from engine.calibration import Calibration
+from engine.calibration.calibration import Calibration
 from engine.common.dataclass_json import from_plain
 from engine.errors import GalleryError, GalleryReplaced
 from engine.matching.scoring import Scoring

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from engine.answers.already_enrolled import NOT_LOOKED, matches_of
 from engine.answers.newest import Newest
-from engine.calibration import LEAST_IDENTITIES, Calibration
+from engine.calibration.calibration import LEAST_IDENTITIES, Calibration
 from engine.changes import Enrolled as Enrolment
 from engine.changes import require_words, spelt_as_enrolled, undisputed
 from engine.common.concurrency import batched

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from engine.calibration import Calibration, Names, calibrate, calibrate_on_strangers
+from engine.calibration.calibration import Calibration, Names, calibrate, calibrate_on_strangers
 from engine.matching.by_name import by_name
 from engine.matching.nearest_identities import Members
 from engine.matching.scoring import LOCAL, Enrolled, densities

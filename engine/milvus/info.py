@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from engine.decision import ThresholdUsed, default_threshold
-from engine.evidence import evidence_of
+from engine.calibration.evidence import evidence_of
+from engine.calibration.thresholds import ThresholdUsed, default_threshold
 from engine.info import CalibrationInfo, describe_calibration
 from engine.milvus.catalogue import Catalogue
 from engine.milvus.client import Client

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from engine.answers.snapshot import Found, Snapshot
-from engine.calibration import Calibration
+from engine.calibration.calibration import Calibration
 from engine.common.concurrency import map_ahead
 from engine.errors import GalleryError, GalleryReplaced
 from engine.matching.pair_verifier import SHORTLIST, Head, reordered

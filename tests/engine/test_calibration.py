@@ -10,12 +10,12 @@ import pytest
 
 from benchmarks.synthetic_templates import Population
 from engine import Gallery, Templates
-from engine.calibration import Calibration, Names, calibrate
+from engine.calibration.calibration import Calibration, Names, calibrate
+from engine.calibration.impostor_searches import impostor_distances
 from engine.errors import EncoderMismatch, GalleryError
 from engine.matching.nearest_identities import Members
 from engine.matching.scoring import PLAIN, Enrolled, Scoring
 from engine.statistics.score_tail import tail_of
-from engine.strangers import impostor_distances
 from indexes.flat import Flat
 from tests.support import known
 from tests.support.people import crowded

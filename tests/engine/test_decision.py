@@ -8,10 +8,10 @@ import pyarrow as pa
 import pytest
 
 from engine import Gallery, Templates
-from engine.calibration import Calibration, Names, calibrate
-from engine.decision import accepts, checked_distance, default_threshold, identify_threshold, match_threshold
+from engine.calibration.calibration import Calibration, Names, calibrate
+from engine.calibration.evidence import Evidence, evidence_of, together
+from engine.calibration.thresholds import accepts, checked_distance, default_threshold, identify_threshold, match_threshold
 from engine.errors import GalleryError
-from engine.evidence import Evidence, evidence_of, together
 from engine.matching.nearest_identities import Members
 from engine.matching.scoring import LOCAL, PLAIN, Enrolled, Scoring, densities
 from engine.templates.impostors import Chances, impostors_of

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from engine.decision import accepts
+from engine.calibration.thresholds import accepts
 from engine.errors import GalleryError, PlanError, TemplatesError
 from engine.matching.scoring import LOCAL, PLAIN, Scoring
 from engine.templates import foreign_vectors as foreign

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from engine.calibration.impostor_searches import drift, left_out_searches, subsample
 from engine.errors import GalleryError
 from engine.matching.nearest_identities import Members
 from engine.matching.scoring import LOCAL, PLAIN, Enrolled, Scoring, densities, reference
-from engine.strangers import drift, left_out_searches, subsample
 from indexes.flat import Flat
 
 
@@ -161,7 +161,7 @@ def test_parts_make_no_difference(score: str, monkeypatch: pytest.MonkeyPatch) -
     whole = enrol(vectors, codes, Scoring(score, 4))
     expected = left_out_searches(whole)
     monkeypatch.setattr("engine.matching.scoring._BATCH", 7)
-    monkeypatch.setattr("engine.strangers._BATCH", 7)
+    monkeypatch.setattr("engine.calibration.impostor_searches._BATCH", 7)
     parts = enrol(vectors, codes, Scoring(score, 4))
     found = left_out_searches(parts)
     np.testing.assert_array_equal(found.probes, expected.probes)

@@ -15,7 +15,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from engine.calibration import LEAST_IDENTITIES, LEAST_LOCAL, Calibration
+from engine.calibration.calibration import LEAST_IDENTITIES, LEAST_LOCAL, Calibration
 from engine.errors import GalleryError
 from engine.matching.scoring import LOCAL, PLAIN, Scoring
 from engine.statistics.rates import at_least, check_rate

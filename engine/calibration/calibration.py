@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pyarrow as pa
 
+from engine.calibration.impostor_searches import Searches, drift, impostor_distances, left_out_searches, search_strangers
 from engine.common.dataclass_json import from_plain
 from engine.errors import GalleryError
 from engine.matching.scoring import LOCAL, Enrolled, Scoring, densities
 from engine.statistics.rates import at_least, check_rate, percent
 from engine.statistics.score_tail import Tail, outliers, tail_of
-from engine.strangers import Searches, drift, impostor_distances, left_out_searches, search_strangers
 from indexes.base import Progress
 
 FPIR = 0.01

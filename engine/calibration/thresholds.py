@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.calibration import FPIR, LEAST_LOCAL, Calibration
+from engine.calibration.calibration import FPIR, LEAST_LOCAL, Calibration
+from engine.calibration.evidence import Evidence, together
 from engine.errors import GalleryError
-from engine.evidence import Evidence, together
 from engine.matching.scoring import PLAIN
 from engine.statistics.rates import check_rate, percent
 from engine.templates.impostors import impostors_of
