@@ -157,10 +157,10 @@ def project_command(
     overwrite: Overwrite = False,
 ) -> None:
     """Apply a projection to templates that are made already."""
+    from engine.encoders.projecting import project
+    from engine.encoders.projection import read_projection
     from engine.files.atomic_files import whole_file
     from engine.files.outputs import check_outputs
-    from engine.projecting import project
-    from engine.projection import read_projection
     from engine.templates.parquet import TemplateWriter, stream_templates
     from engine.terminal import out as console
     from engine.terminal import thousands

@@ -17,11 +17,11 @@ from engine.calibration.evidence import Evidence
 from engine.calibration.thresholds import MatchThreshold, ThresholdUsed
 from engine.common.concurrency import batched
 from engine.common.locks import ThreadLock
+from engine.encoders.named_by_user import Named
 from engine.errors import EncoderMismatch, GalleryReplaced, PhotographsError
 from engine.faces.chip import ALIGNMENT, CROP_ALIGNMENT
 from engine.matching.pair_verifier import Head
 from engine.matching.scoring import Scoring
-from engine.named import Named
 from engine.templates.anonymise import without_sources
 from engine.templates.enrolment import Joining
 from engine.templates.names import name_of

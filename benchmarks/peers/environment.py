@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.encoders.openface_weights import cache_folder
+from engine.encoders.openface.weights import cache_folder
 from engine.errors import OnekError
 
 # `face_recognition_models` imports pkg_resources, which newer setuptools lack.

@@ -12,7 +12,7 @@ import numpy as np
 from engine.common.tensorflow import tensorflow, tensorflow_version
 from engine.encoders.base import Card, Encoder
 from engine.encoders.keras_checked import read_keras
-from engine.encoders.onnx_model import prepared
+from engine.encoders.onnx.model import prepared
 from engine.errors import EncoderError
 from engine.faces.chip import Chip
 from engine.files.atomic_files import sha256_file
@@ -121,7 +121,7 @@ class Onnx(_Custom):
 
     def __init__(self, path: Path, card: Card, fields: dict[str, Any], flip: bool, runtimes: Sequence[str]) -> None:
         # Not before it is needed: it brings onnx's reference.
-        from engine.encoders.onnx_checked import checked
+        from engine.encoders.onnx.checked import checked
 
         data = path.read_bytes()
         super().__init__(card, fields, flip, hashlib.sha256(data).hexdigest())

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 
 from engine.encoders.base import Card, Encoder
-from engine.encoders.dlib_resnet import CARD as DLIB
-from engine.encoders.dlib_resnet import POINTS_BEFORE
+from engine.encoders.dlib.resnet import CARD as DLIB
+from engine.encoders.dlib.resnet import POINTS_BEFORE
 
 _SIDE = 32
 _SEED = 20_170_131

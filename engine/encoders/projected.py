@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from engine.encoders.base import Encoder
+from engine.encoders.projection import read_projection
 from engine.errors import EncoderMismatch
-from engine.projection import read_projection
 from engine.templates.provenance import Provenance
 
 

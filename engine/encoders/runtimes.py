@@ -58,7 +58,7 @@ def in_order(runtime: str | None, photographs: int | None) -> tuple[str, ...]:
 
 
 def network(model: bytes, runtime: str, *, at_once: int = AT_ONCE) -> Network:
-    """An ONNX network, as `engine.encoders.onnx_model` prepares it, on a runtime.
+    """An ONNX network, as `engine.encoders.onnx.model` prepares it, on a runtime.
 
     Args:
         model: the network.

@@ -7,7 +7,7 @@ import numpy as np
 
 from engine.common.installed_weights import installed_file, read_weights
 from engine.encoders.base import Card, Encoder
-from engine.encoders.onnx_model import prepared
+from engine.encoders.onnx.model import prepared
 from engine.encoders.runtimes import network
 from engine.faces.chip import ALIGNMENT, Chip
 from engine.files.object_storage import local

@@ -9,8 +9,8 @@ import numpy as np
 from engine.common.dataclass_json import from_plain
 from engine.errors import EncoderMismatch, TrainingError
 from engine.files.atomic_files import whole_file
+from engine.files.learnt_file import read_learnt
 from engine.matching.scoring import Candidates
-from engine.projection import read_learnt
 from engine.templates.provenance import Provenance
 from indexes.base import Index
 

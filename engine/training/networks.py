@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from engine.common.tensorflow import tensorflow
-from engine.encoders import custom, dlib_resnet, openface
+from engine.encoders import custom
+from engine.encoders.dlib import resnet as dlib_resnet
 from engine.encoders.keras_checked import read_keras
+from engine.encoders.openface import network as openface
 from engine.errors import EncoderError, TrainingError
 from engine.faces.chip import Chip
 from engine.files.atomic_files import whole_file

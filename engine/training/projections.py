@@ -3,8 +3,8 @@
 import numpy as np
 import scipy.linalg
 
+from engine.encoders.projection import Projection
 from engine.errors import TrainingError
-from engine.projection import Projection
 from engine.templates.parquet import Templates
 from engine.training.pairs import labels_of
 

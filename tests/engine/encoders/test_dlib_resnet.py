@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from engine.encoders import Encoder, load_encoder
-from engine.encoders import dlib_resnet as module
-from engine.encoders.dlib_format import read_face_resnet
+from engine.encoders.dlib import resnet as module
+from engine.encoders.dlib.file_format import read_face_resnet
 from engine.errors import EncoderError
 
 FIXTURE = Path(__file__).parents[2] / "fixtures" / "dlib_chips"

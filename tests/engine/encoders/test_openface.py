@@ -6,8 +6,8 @@ import pytest
 from engine.common.tensorflow import tensorflow
 from engine.embed import embed_images
 from engine.encoders import load_encoder
-from engine.encoders.openface import CARD, build, set_weights, tensor_shapes
-from engine.encoders.openface_weights import read_tensor, read_weights
+from engine.encoders.openface.network import CARD, build, set_weights, tensor_shapes
+from engine.encoders.openface.weights import read_tensor, read_weights
 from engine.errors import EncoderError
 from engine.faces.alignment import largest_face
 from engine.faces.images import decode, find_images

@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto
 
 from engine.encoders import load_encoder
-from engine.encoders.onnx_truth import meant
+from engine.encoders.onnx.reference import meant
 from engine.errors import EncoderError
 from tests.engine.encoders.onnx_networks import CONSTANTS, KINDS, SIZE, body, head, made, node, plain, rescaled_within, write
 
@@ -71,7 +71,7 @@ def test_what_opencv_lacks_goes_to_openvino(tmp_path: Path) -> None:
 
 
 def test_what_opencv_lacks_without_openvino(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.encoders.onnx_checked.find_spec", lambda _: None)
+    monkeypatch.setattr("engine.encoders.onnx.checked.find_spec", lambda _: None)
     with pytest.raises(EncoderError, match=r"DynamicQuantizeLinear \(the_q\); pip install 'onek\[openvino\]' may help$"):
         load_encoder(write(tmp_path, rescaled_within()), runtime="opencv")
 
@@ -86,7 +86,7 @@ def test_wrong_numbers_are_refused_by_their_operator(
         values = meant(*given)
         return {name: value if name in ("c1", "n1", "r1", "p1") else value[..., ::-1] for name, value in values.items()}
 
-    monkeypatch.setattr("engine.encoders.onnx_checked.meant", otherwise)
+    monkeypatch.setattr("engine.encoders.onnx.checked.meant", otherwise)
     with pytest.raises(EncoderError, match=r"gives other numbers than ONNX means, at its operator Conv \(the_c2\)"):
         load_encoder(write(tmp_path, plain()), runtime=runtime)
     assert capfd.readouterr() == ("", "")
@@ -108,11 +108,11 @@ def test_operators_that_only_runtimes_know_are_believed_when_two_agree(
     def unknown(*_: object) -> None:
         raise EncoderError("onnx's reference cannot run it")
 
-    monkeypatch.setattr("engine.encoders.onnx_checked.meant", unknown)
+    monkeypatch.setattr("engine.encoders.onnx.checked.meant", unknown)
     path = write(tmp_path, plain())
     if find_spec("openvino") is not None:
         np.testing.assert_allclose(load_encoder(path, flip=False, runtime=runtime).encode(CHIPS), truth(plain()), atol=1e-5)
-    monkeypatch.setattr("engine.encoders.onnx_checked.find_spec", lambda _: None)
+    monkeypatch.setattr("engine.encoders.onnx.checked.find_spec", lambda _: None)
     with pytest.raises(EncoderError, match="so that nobody knows whether"):
         load_encoder(path, runtime="opencv")
 

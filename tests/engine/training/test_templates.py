@@ -11,11 +11,11 @@ from typer.testing import CliRunner
 
 from engine import embed_images, load_encoder, read_templates
 from engine.cli import app
+from engine.encoders.projecting import project
+from engine.encoders.projection import Projection, read_projection
 from engine.errors import EncoderMismatch, OnekError, TrainingError
 from engine.gallery import Gallery
 from engine.matching.pair_verifier import FORMS, Head, features, read_head
-from engine.projecting import project
-from engine.projection import Projection, read_projection
 from engine.templates.parquet import Templates
 from engine.templates.provenance import Provenance
 from engine.training.heads import train_head

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from engine.encoders.projection import Projection
 from engine.errors import EncoderMismatch
-from engine.projection import Projection
 from engine.templates.parquet import Templates, batch
 
 

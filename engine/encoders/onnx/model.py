@@ -9,7 +9,7 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import AttributeProto, TensorProto, helper, inliner, numpy_helper
 
-from engine.encoders.onnx_written_out import written_out
+from engine.encoders.onnx.written_out import written_out
 from engine.errors import EncoderError
 
 # Precisions that not every runtime has, and the attributes that name one.

@@ -2,17 +2,15 @@
 
 import hashlib
 import json
-import zipfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from engine.common.dataclass_json import from_json, from_plain
+from engine.common.dataclass_json import from_plain
 from engine.errors import TrainingError
 from engine.files.atomic_files import whole_file
-from engine.files.budgets import refuse_bomb
-from engine.files.object_storage import local
+from engine.files.learnt_file import read_learnt
 from engine.templates.provenance import Provenance
 
 
@@ -66,28 +64,6 @@ def read_projection(path: Path) -> Projection:
     if mean.shape != (made.dim,) or matrix.ndim != 2 or len(matrix) != made.dim or not 0 < matrix.shape[1] <= made.dim:
         raise TrainingError(f"{path}: a mean {mean.shape} and a matrix {matrix.shape}, expected ({made.dim},) and as many rows")
     return Projection(str(said.get("kind")), mean, matrix, made)
-
-
-def read_learnt(path: Path, names: tuple[str, ...]) -> tuple[dict[str, object], dict[str, np.ndarray]]:
-    """What a file says of itself, and its arrays, float32 and finite.
-
-    Raises:
-        TrainingError: it is missing, or something else.
-    """
-    path = local(path)
-    if not path.is_file():
-        raise TrainingError(f"{path}: no such file")
-    refuse_bomb(path)
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            said = from_json(archive["said"].tobytes())
-            arrays = {name: np.ascontiguousarray(archive[name], np.float32) for name in names}
-    # zipfile raises NotImplementedError of a compression that it does not know.
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, NotImplementedError, MemoryError) as error:
-        raise TrainingError(f"{path}: nothing that onek has learnt: {error}") from error
-    if not isinstance(said, dict) or not all(np.isfinite(array).all() for array in arrays.values()):
-        raise TrainingError(f"{path}: nothing that onek has learnt: it holds values that are no numbers")
-    return said, arrays
 
 
 def _provenance(path: Path, said: dict[str, object]) -> Provenance:

@@ -9,7 +9,7 @@ import numpy as np
 from engine.common.installed_weights import installed_file
 from engine.common.tensorflow import tensorflow, tensorflow_version
 from engine.encoders.base import Card, Encoder
-from engine.encoders.dlib_format import Convolution, FaceResnet, read_face_resnet
+from engine.encoders.dlib.file_format import Convolution, FaceResnet, read_face_resnet
 from engine.faces.chip import ALIGNMENT, Chip
 from engine.files.atomic_files import sha256_file
 from engine.files.object_storage import local

@@ -14,9 +14,9 @@ import onnx
 from onnx import TensorProto, helper
 
 from engine.common.opencv import quiet_opencv
-from engine.encoders.onnx_model import OnnxModel
-from engine.encoders.onnx_shapes import refuse_unsound, sized
-from engine.encoders.onnx_truth import meant
+from engine.encoders.onnx.model import OnnxModel
+from engine.encoders.onnx.reference import meant
+from engine.encoders.onnx.shapes import refuse_unsound, sized
 from engine.encoders.runtimes import AT_ONCE, HALF, OPENCV, OPENVINO, Network, network
 from engine.errors import EncoderError
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from engine.common.tensorflow import tensorflow, tensorflow_version
 from engine.encoders.base import Card, Encoder
-from engine.encoders.openface_weights import Layers, read_weights
+from engine.encoders.openface.weights import Layers, read_weights
 from engine.errors import EncoderError
 from engine.faces.chip import Chip
 from engine.files.object_storage import local

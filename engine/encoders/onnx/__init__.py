@@ -1,0 +1,1 @@
+"""ONNX networks that people have: prepared, held against the reference, and run."""
