@@ -98,7 +98,7 @@ def shift_command(
     from benchmarks.degraded import DEGRADATIONS
     from benchmarks.embedded import embedded
     from benchmarks.shift import CLEAN, measure_shifts
-    from engine.labels import find_photographs
+    from engine.embedding.photographs import find_photographs
     from engine.terminal import out as console
 
     photographs = find_photographs([photos], "folder")
@@ -131,7 +131,7 @@ def lfw_command(
     from benchmarks.embedded import embedded
     from benchmarks.lfw import ENROLLED, RATES, find_list, known_pairs, open_set, read_lfw_pairs
     from benchmarks.verification import of_vectors, require_both_kinds
-    from engine.labels import find_photographs
+    from engine.embedding.photographs import find_photographs
     from engine.terminal import err
     from engine.terminal import out as console
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 import cv2
 import numpy as np
 
+from engine.embedding.photographs import Photograph
 from engine.faces.images import decode
-from engine.labels import Photograph
 
 Degrade = Callable[[np.ndarray], np.ndarray]
 

@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 from benchmarks.drawn_faces import Shot, draw_files
 from engine.answers.results import Result, Results
 from engine.batch import identify_to_file
-from engine.embed import Embedder
+from engine.embedding.embedder import Embedder
+from engine.embedding.photographs import find_photographs
 from engine.encoders import load_encoder
 from engine.errors import OutputError
 from engine.files.atomic_files import check_output
 from engine.gallery import Gallery
 from engine.journal import embed_to_file
-from engine.labels import find_photographs
 
 ENROLLED, STRANGERS = 200, 100
 NUISANCE = 0.6

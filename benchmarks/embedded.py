@@ -5,12 +5,12 @@ from pathlib import Path
 
 from benchmarks.degraded import Degrade, degraded
 from engine.common.concurrency import batched
-from engine.embed import Embedder, to_batch
+from engine.embedding.embedder import Embedder, to_batch
+from engine.embedding.photographs import Photograph, find_photographs
 from engine.encoders import load_encoder
 from engine.errors import PhotographsError
 from engine.files.atomic_files import whole_file
 from engine.journal import embed_to_file
-from engine.labels import Photograph, find_photographs
 from engine.templates.parquet import Templates, TemplateWriter, read_templates
 from engine.terminal import progress
 

@@ -18,10 +18,10 @@ _MEASURE = """
 import json, resource, sys
 from pathlib import Path
 from engine.common.allocator import give_large_blocks_back
-from engine.embed import Embedder
+from engine.embedding.embedder import Embedder
 from engine.encoders import load_encoder
 from engine.journal import embed_to_file
-from engine.labels import Photograph
+from engine.embedding.photographs import Photograph
 count, out, *files = json.load(sys.stdin)
 give_large_blocks_back()  # as commands do
 photographs = [Photograph(f"{i}", Path(files[i % len(files)]), None) for i in range(count)]
@@ -120,7 +120,7 @@ def starts(rounds: int = 7) -> list[Start]:
 def drawn_gallery(folder: Path) -> tuple[str, str]:
     """A photograph and a gallery of drawn people in a folder."""
     from benchmarks.drawn_faces import Shot, draw_files
-    from engine.embed import embed_images
+    from engine.embedding.embedder import embed_images
     from engine.gallery import Gallery
 
     probe = folder / "one.jpg"

@@ -14,11 +14,11 @@ from benchmarks.synthetic_templates import Population, Shape
 from engine.answers.results import results_file
 from engine.batch import TEMPLATES, Identify
 from engine.common.concurrency import ahead
-from engine.embed import Embedder
+from engine.embedding.embedder import Embedder
+from engine.embedding.photographs import find_photographs
 from engine.encoders import load_encoder
 from engine.gallery import Gallery
 from engine.journal import embed_to_file
-from engine.labels import find_photographs
 from engine.spreading import SpreadEmbedder, spread_identify, workers_on
 from engine.templates.parquet import Templates, TemplateWriter, stream_templates
 from indexes.base import Progress

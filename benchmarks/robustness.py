@@ -9,10 +9,10 @@ import numpy as np
 
 from benchmarks.corruptions import CORRUPTIONS, STRENGTHS, corrupted
 from benchmarks.open_set import enrol, search
+from engine.embedding.photographs import Photograph
 from engine.encoders import Encoder
 from engine.errors import TrainingError
 from engine.files.atomic_files import whole_file
-from engine.labels import Photograph
 from engine.matching.scoring import Scoring
 from engine.metrics import Searches, measure
 from engine.training.chips import cut_chips

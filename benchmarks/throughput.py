@@ -13,11 +13,11 @@ import numpy as np
 from benchmarks.peers.environment import KINDS, peer_python, running
 from engine.common.concurrency import batched, map_ahead
 from engine.common.opencv import one_thread_each
-from engine.embed import Embedder
+from engine.embedding.embedder import Embedder
+from engine.embedding.photographs import Photograph
 from engine.encoders import load_encoder
 from engine.faces.alignment import aligner, largest_face
 from engine.faces.images import decode
-from engine.labels import Photograph
 
 Progress = Callable[[int], None]
 

@@ -48,8 +48,8 @@ def robustness_command(
 
     from benchmarks.corruptions import CORRUPTIONS, STRENGTHS
     from benchmarks.robustness import CLEAN, draw, measure_robustness
+    from engine.embedding.photographs import find_photographs
     from engine.encoders import load_encoder
-    from engine.labels import find_photographs
     from engine.terminal import out as console
     from engine.terminal import stages
 

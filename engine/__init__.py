@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from engine.answers.results import Result, Results
-    from engine.embed import Embedding, embed_images
+    from engine.embedding.embedder import Embedding, embed_images
     from engine.encoders import Encoder, load_encoder
     from engine.gallery import Gallery
     from engine.templates.parquet import Templates, read_templates
@@ -25,14 +25,14 @@ __all__ = [
 ]
 
 _HOME = {
-    "Embedding": "engine.embed",
+    "Embedding": "engine.embedding.embedder",
     "Encoder": "engine.encoders",
     "Gallery": "engine.gallery",
     "OnekError": "indexes.errors",
     "Result": "engine.answers.results",
     "Results": "engine.answers.results",
     "Templates": "engine.templates.parquet",
-    "embed_images": "engine.embed",
+    "embed_images": "engine.embedding.embedder",
     "load_encoder": "engine.encoders",
     "read_templates": "engine.templates.parquet",
 }

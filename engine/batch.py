@@ -21,9 +21,9 @@ from engine.templates.problems import Problem, problems_path, write_problems
 from engine.templates.unseen import ALL_SEEN, Unseen
 
 if TYPE_CHECKING:
-    from engine.embed import Embedder
+    from engine.embedding.embedder import Embedder
+    from engine.embedding.photographs import Photograph
     from engine.faces.images import LeftOut
-    from engine.labels import Photograph
     from engine.spreading import Workers
 
 # Photographs that are identified at a time; templates, which are many and small.
@@ -103,7 +103,7 @@ def identify_to_file(
             identify = spread_identify(workers, gallery.address, limit, top, head, seen.edition)
         tables = _of_templates(probes, identify, progress)
     else:
-        from engine.labels import find_photographs  # late: templates do without what reads pictures
+        from engine.embedding.photographs import find_photographs  # late: templates do without what reads pictures
 
         photographs = find_photographs(probes, "none", left_out)
         count = len(photographs)
@@ -157,7 +157,7 @@ def _of_photographs(
     unseen: list[Unseen],
     progress: Progress | None,
 ) -> Iterator[pa.Table]:
-    from engine.embed import problems_of, unseen_in
+    from engine.embedding.embedder import problems_of, unseen_in
 
     for outcomes in batched(embedder.stream(photographs, progress), BATCH):
         problems += problems_of(outcomes)

@@ -121,10 +121,10 @@ def embed(
     overwrite: Overwrite = False,
 ) -> None:
     """Make templates of photographs, and name those that gave none in T.problems.csv."""
-    from engine.embed import Embedder
+    from engine.embedding.embedder import Embedder
+    from engine.embedding.photographs import label_photographs
     from engine.encoders import load_encoder
     from engine.journal import check_embed_output, embed_to_file
-    from engine.labels import label_photographs
     from engine.terminal import announce_labels, progress, thousands, told_what_is_left_out
     from engine.terminal import out as console
 

@@ -53,10 +53,10 @@ def explain_encoder_command(
     """Draw what an encoder has learnt: the chips that excite its channels most, layer by layer. The picture shows faces."""
     import tempfile
 
+    from engine.embedding.photographs import find_photographs
     from engine.explaining.channels import exciting
     from engine.explaining.drawing import check_picture, draw_channels
     from engine.files.outputs import check_outputs
-    from engine.labels import find_photographs
     from engine.terminal import out as console
     from engine.terminal import progress, told_what_is_left_out
     from engine.training.chips import cut_chips

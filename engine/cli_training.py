@@ -42,8 +42,8 @@ def train_command(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output, forget an interrupted run.")] = False,
 ) -> None:
     """Train an encoder, and say after each epoch how well it knows people that it is not trained on."""
+    from engine.embedding.photographs import find_photographs
     from engine.errors import TrainingError
-    from engine.labels import find_photographs
     from engine.templates.problems import write_problems
     from engine.terminal import out as console
     from engine.terminal import thousands, told_what_is_left_out, training

@@ -15,12 +15,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.common.concurrency import batched
-from engine.embed import Embedder, once_each, problems_of, to_batch, unseen_in
+from engine.embedding.embedder import Embedder, once_each, problems_of, to_batch, unseen_in
+from engine.embedding.photographs import Photograph
 from engine.errors import OutputError
 from engine.files.atomic_files import own_folder, unfinished, whole_file
 from engine.files.content_ids import picture_of
 from engine.files.outputs import check_outputs
-from engine.labels import Photograph
 from engine.templates.anonymise import without_sources
 from engine.templates.parquet import TemplateWriter, schema
 from engine.templates.problems import Problem, problems_path, write_problems

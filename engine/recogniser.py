@@ -30,7 +30,7 @@ from engine.templates.provenance import Provenance, require_same
 from engine.templates.unseen import ALL_SEEN
 
 if TYPE_CHECKING:
-    from engine.embed import Embedder
+    from engine.embedding.embedder import Embedder
     from engine.encoders import Encoder
     from engine.faces.images import LeftOut
 
@@ -159,7 +159,7 @@ class Recogniser(ABC):
             EncoderMismatch: nothing is known of the gallery's encoder, or the one found is another; names both. Or the gallery
                 names a file and nobody else did; says which.
         """
-        from engine.embed import Embedder
+        from engine.embedding.embedder import Embedder
         from engine.encoders import runtimes_for
 
         made = self.provenance
@@ -247,7 +247,7 @@ class Recogniser(ABC):
             return Results(
                 self.answered(lambda seen: seen.identify(templates, seen.threshold(threshold, fpir), top, head), threshold)
             )
-        from engine.embed import list_photographs, unseen_in
+        from engine.embedding.embedder import list_photographs, unseen_in
 
         pictures: str | Path | Sequence[str | Path | np.ndarray] = [probes] if isinstance(probes, np.ndarray) else probes
         photographs = list_photographs(pictures, "none")
@@ -302,7 +302,7 @@ class Recogniser(ABC):
                 templates = Templates.from_vectors(probe)
                 require_same(seen.provenance, templates.provenance, str(self.path), "the probe")
                 return claim.verified("vector", templates.vectors[0])
-            from engine.embed import one_face
+            from engine.embedding.embedder import one_face
 
             return claim.verified(*one_face(probe, self.embedder(faces, encoder=encoder, weights=weights, projection=projection)))
 
@@ -322,7 +322,7 @@ class Recogniser(ABC):
                 raise PhotographsError(f"faces={faces!r} goes with photographs; those to enrol are templates already")
             given = people if identity is None else people.of(identity)
             return Joining(given if sources else Templates(without_sources(given.table), given.provenance))
-        from engine.embed import list_labelled, of_one_face, once_each, problems_of, to_batch, unseen_in
+        from engine.embedding.embedder import list_labelled, of_one_face, once_each, problems_of, to_batch, unseen_in
 
         labelled = list_labelled(people, "none" if identity is not None else None, left_out)
         if identity is not None:

@@ -12,10 +12,10 @@ from typing import Any
 import pyarrow as pa
 
 from engine.common.concurrency import batched
-from engine.embed import BATCH, Embedder, Outcome
+from engine.embedding.embedder import BATCH, Embedder, Outcome
+from engine.embedding.photographs import Photograph
 from engine.encoders import Encoder
 from engine.errors import GalleryReplaced, OnekError, SpreadError
-from engine.labels import Photograph
 from engine.matching.pair_verifier import Head
 from engine.milvus.address import LITE
 from engine.ray_agents import agents_that_end_with_us

@@ -22,7 +22,7 @@ from engine.templates.provenance import Provenance, require_same
 from indexes.base import distances_to
 
 if TYPE_CHECKING:
-    from engine.embed import Embedder, Outcome
+    from engine.embedding.embedder import Embedder, Outcome
 
 # The probability from which on a head says "the same".
 _EVEN = 0.5
@@ -158,7 +158,7 @@ class Snapshot(ABC):
         self, outcomes: Sequence["Outcome"], embedder: "Embedder", limit: float, top: int, head: Head | None = None
     ) -> pa.Table:
         """As `identify`, for photographs that were embedded: a failed one has its row where it stood."""
-        from engine.embed import to_batch
+        from engine.embedding.embedder import to_batch
 
         rows = pa.Table.from_batches([to_batch(outcomes, embedder.provenance)])
         found = self.identify(Templates(rows, embedder.provenance), limit, top, head)

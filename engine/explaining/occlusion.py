@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.answers.verification import code_of
-from engine.embed import Embedder
+from engine.embedding.embedder import Embedder
 from engine.encoders import Encoder
 from engine.errors import GalleryError, ImageProblem, PhotographsError
 from engine.faces.alignment import aligner

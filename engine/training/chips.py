@@ -11,12 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.common.concurrency import batched, map_ahead
-from engine.embed import load_picture
+from engine.embedding.embedder import load_picture
+from engine.embedding.photographs import Photograph
 from engine.errors import ImageProblem, TrainingError
 from engine.faces.alignment import aligner, alignment
 from engine.faces.chip import Chip
 from engine.files.atomic_files import whole_file
-from engine.labels import Photograph
 from engine.templates.problems import Problem
 
 _BATCH = 32

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
+from engine.embedding.photographs import Photograph
 from engine.errors import TrainingError
 from engine.files.atomic_files import own_folder, refusing, unfinished
 from engine.files.object_storage import require_local
 from engine.files.outputs import check_outputs
-from engine.labels import Photograph
 from engine.tables.sheets import sheet_file
 from engine.templates.problems import Problem, problems_path
 from engine.training.batches import require_several

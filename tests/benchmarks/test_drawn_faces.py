@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.drawing.person import SHAPE, person
 from benchmarks.drawn_faces import Shot, draw, draw_files, picture_of
-from engine.embed import embed_images
+from engine.embedding.embedder import embed_images
 from engine.encoders import Encoder
 from engine.faces.images import decode
 

@@ -9,8 +9,8 @@ from benchmarks.corruptions import CORRUPTIONS, STRENGTHS, corrupted
 from benchmarks.drawn_faces import Shot, draw_files
 from benchmarks.robustness import CLEAN, draw, measure_robustness
 from engine import load_encoder
+from engine.embedding.photographs import find_photographs
 from engine.errors import TrainingError
-from engine.labels import find_photographs
 
 
 @pytest.mark.parametrize("kind", CORRUPTIONS)

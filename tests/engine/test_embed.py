@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from engine import embed_images, load_encoder, read_templates
-from engine.embed import Embedder
+from engine.embedding.embedder import Embedder
+from engine.embedding.photographs import find_photographs
 from engine.encoders import Encoder
 from engine.errors import OutputError, PhotographsError
 from engine.journal import embed_to_file, partial_folder
-from engine.labels import find_photographs
 from engine.templates.problems import problems_path
 
 
@@ -173,9 +173,9 @@ RUN = """
 import json, sys
 from pathlib import Path
 import engine.journal as journal
-from engine.embed import Embedder
+from engine.embedding.embedder import Embedder
 from engine.encoders import load_encoder
-from engine.labels import Photograph
+from engine.embedding.photographs import Photograph
 journal.PART = 16
 folder, out, names, resume = json.load(sys.stdin)
 photographs = [Photograph(name, Path(folder, name), name) for name in names]

@@ -12,7 +12,7 @@ import pytest
 from engine import Gallery, Templates, embed_images
 from engine.answers.results import SCHEMA
 from engine.batch import count_probes, identify_to_file
-from engine.embed import Embedder
+from engine.embedding.embedder import Embedder
 from engine.encoders import Encoder, load_encoder
 from engine.errors import (
     EncoderMismatch,

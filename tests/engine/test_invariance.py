@@ -15,12 +15,12 @@ from onnx import helper, numpy_helper
 from PIL import Image
 
 from benchmarks.drawn_faces import picture_of
-from engine import embed
 from engine.common import concurrency as streams
 from engine.common.tensorflow import tensorflow
-from engine.embed import Embedder, Outcome
+from engine.embedding import embedder as embed
+from engine.embedding.embedder import Embedder, Outcome
+from engine.embedding.photographs import Photograph, find_photographs
 from engine.encoders import Encoder, load_encoder
-from engine.labels import Photograph, find_photographs
 from engine.spreading import SpreadEmbedder, workers_on
 
 # Width and height: upright, lying, square, thin, tiny, and larger than the smaller copies that faces are looked for on.

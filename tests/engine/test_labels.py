@@ -5,10 +5,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from engine.embedding.photographs import find_photographs
 from engine.errors import OnekError, PhotographsError
 from engine.faces.image_formats import NAMES
 from engine.faces.images import LeftOut
-from engine.labels import find_photographs
 
 
 @pytest.fixture(autouse=True)

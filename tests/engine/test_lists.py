@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from engine.cli import app
+from engine.embedding.photographs import find_photographs
 from engine.errors import ListError, ListGuess
 from engine.files.escaping import harmless, plainly
-from engine.labels import find_photographs
 from engine.tables import lists
 from engine.tables.lists import IDENTITY, MAYBE_IDENTITY, PATH, read_list, read_names
 from engine.tables.sheets import Sheet

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from engine.check import check
 from engine.cli import app
-from engine.embed import embed_images
+from engine.embedding.embedder import embed_images
 from engine.errors import EncoderMismatch, GalleryBusy, GalleryError, TemplatesError
 from engine.gallery import Gallery
 from engine.sealing import due

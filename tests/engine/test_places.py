@@ -17,12 +17,12 @@ from PIL import Image
 from pyarrow import fs
 
 from engine.catalogue import NAME
+from engine.embedding.photographs import find_photographs
 from engine.errors import GalleryError, StorageError, TemplatesError, TrainingError
 from engine.files import object_storage as places
 from engine.files.atomic_files import check_output
 from engine.galleries import build_gallery, open_gallery
 from engine.gallery import Gallery
-from engine.labels import find_photographs
 from engine.matching.pair_verifier import read_head
 from engine.templates.parquet import TemplateWriter, read_templates
 from tests.engine.test_contract import people, probes
@@ -202,7 +202,7 @@ def test_a_key_that_vanished_is_a_problem_of_its_own(store, bucket):
     photographs = find_photographs([Path(f"s3://{bucket}")])
     assert [each.source for each in photographs] == [f"s3://{bucket}/{number}.png" for number in range(3)]
     store.delete_file(f"{bucket}/1.png")
-    from engine.embed import Embedder
+    from engine.embedding.embedder import Embedder
     from engine.encoders import load_encoder
 
     outcomes = list(Embedder(load_encoder("pixels"), "none").stream(photographs))

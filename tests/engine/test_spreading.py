@@ -18,12 +18,12 @@ from PIL import Image
 
 from engine import spreading
 from engine.batch import identify_to_file
-from engine.embed import Embedder
+from engine.embedding.embedder import Embedder
+from engine.embedding.photographs import find_photographs
 from engine.encoders import load_encoder
 from engine.errors import EncoderError, GalleryReplaced, SpreadError
 from engine.gallery import Gallery
 from engine.journal import embed_to_file
-from engine.labels import find_photographs
 from engine.spreading import IdentifyingWorker, SpreadEmbedder, Workers, spread_identify, workers_on
 from engine.templates.parquet import TemplateWriter, stream_templates
 from tests.engine.test_contract import people, strangers

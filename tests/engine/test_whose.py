@@ -15,13 +15,13 @@ from typer.testing import CliRunner, Result
 
 from engine import embed_images, read_templates
 from engine.cli import app
-from engine.embed import Embedder
+from engine.embedding.embedder import Embedder
+from engine.embedding.photographs import find_photographs
 from engine.encoders import Encoder, load_encoder
 from engine.errors import GalleryError, OutputError, PhotographsError, TemplatesError
 from engine.files.content_ids import of_picture, of_vectors
 from engine.gallery import Gallery
 from engine.journal import embed_to_file, partial_folder
-from engine.labels import find_photographs
 from engine.templates.parquet import Templates
 from engine.templates.plausible_labels import doubts
 from engine.templates.problems import Problem, add_problems
@@ -150,7 +150,7 @@ def test_a_run_that_goes_on_knows_the_photographs_before(
         save(picture, f"p/{number}.png")
     photographs, embedder = find_photographs(tmp_path / "p"), Embedder(load_encoder("pixels"), "none")
     monkeypatch.setattr("engine.journal.PART", 2)
-    monkeypatch.setattr("engine.embed.BATCH", 2)
+    monkeypatch.setattr("engine.embedding.embedder.BATCH", 2)
     out = tmp_path / "t.parquet"
 
     def stop(_: int) -> None:

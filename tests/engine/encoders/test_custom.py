@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from engine.common.tensorflow import tensorflow
-from engine.embed import embed_images
+from engine.embedding.embedder import embed_images
 from engine.encoders import load_encoder
 from engine.errors import EncoderError
 

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from benchmarks.drawn_faces import Shot, draw_files
 from engine import embed_images, load_encoder
 from engine.cli import app
+from engine.embedding.photographs import find_photographs
 from engine.errors import OnekError, TrainingError
-from engine.labels import find_photographs
 from engine.training import networks
 from engine.training.augment import augmented
 from engine.training.batches import Batches, Shuffled

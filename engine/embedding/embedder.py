@@ -10,12 +10,12 @@ import pyarrow as pa
 
 from engine.common.concurrency import batched, map_ahead
 from engine.common.opencv import one_thread_each
+from engine.embedding.photographs import Labelled, Photograph, label_photographs
 from engine.encoders import DEFAULT, Encoder, load_encoder
 from engine.errors import ImageProblem, PhotographsError
 from engine.faces.alignment import SURE, AlignedFace, Face, aligner, alignment
 from engine.faces.images import LeftOut, decode_named
 from engine.files.content_ids import of_face, of_picture
-from engine.labels import Labelled, Photograph, label_photographs
 from engine.templates.parquet import Templates, batch, schema
 from engine.templates.plausible_labels import UNLABELLED, Labelling
 from engine.templates.problems import Problem
