@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from engine import sealing
 from engine.check import check
 from engine.errors import OnekError
 from engine.gallery import Gallery
+from engine.storage import sealing
 from engine.templates.parquet import Templates
 from indexes.base import Progress
 

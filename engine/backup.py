@@ -11,18 +11,18 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.catalogue import NAME, connect, put, read_catalogue, reading, refusing
-from engine.digest import write_digest
 from engine.errors import GalleryError
 from engine.files.atomic_files import whole_folder
 from engine.files.object_storage import require_local
 from engine.files.outputs import check_outputs
-from engine.sealing import stored
-from engine.segments import recorded_files
+from engine.storage.catalogue import NAME, connect, put, read_catalogue, reading, refusing
+from engine.storage.catalogue_digest import write_digest
+from engine.storage.sealing import stored
+from engine.storage.segments import recorded_files
+from engine.storage.view import View, open_view
 from engine.templates.enrolment import Enrolment
 from engine.templates.parquet import Templates
 from engine.templates.provenance import require_same
-from engine.view import View, open_view
 
 DUPLICATES = ("error", "skip")
 # A writer may take a segment away between the copy of the catalogue and that of its files.

@@ -10,16 +10,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from engine.catalogue import NAME, Catalogue, Segment, read_catalogue, read_only, read_version
-from engine.digest import DIGEST, matches_digest
 from engine.errors import GalleryError, IndexFileError, OnekError, TemplatesError
 from engine.files.atomic_files import UNREADABLE, sha256_file
 from engine.files.budgets import refuse_bomb
-from engine.info import describe
-from engine.segments import recorded_files, segment_files
+from engine.storage.catalogue import NAME, Catalogue, Segment, read_catalogue, read_only, read_version
+from engine.storage.catalogue_digest import DIGEST, matches_digest
+from engine.storage.segments import recorded_files, segment_files
+from engine.storage.summary import describe
+from engine.storage.view import open_view
+from engine.storage.writer_lock import HOLDER, LOCK
 from engine.templates.parquet import ROW_GROUP, schema, vectors_of
-from engine.view import open_view
-from engine.writer import HOLDER, LOCK
 from indexes.base import Progress
 from indexes.files import open_vectors
 from indexes.kinds import load_index

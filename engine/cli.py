@@ -226,7 +226,7 @@ def build_index(
             planned=partial(announce, local=score != "plain"),
             progress=told,
         )
-    from engine.info import GalleryInfo
+    from engine.storage.summary import GalleryInfo
 
     info = built.info()
     console.print(

@@ -23,7 +23,7 @@ def patience(gallery: str, wait: float | None) -> float:
     """How many seconds a writer waits for another. Raises `GalleryError` where nobody waits: Milvus orders its writers."""
     from engine.errors import GalleryError
     from engine.milvus.address import is_milvus
-    from engine.writer import WAIT
+    from engine.storage.writer_lock import WAIT
 
     if not is_milvus(gallery):
         return WAIT if wait is None else wait

@@ -8,7 +8,7 @@ import typer
 from engine.cli_threshold import default_line, tell_threshold
 
 if TYPE_CHECKING:
-    from engine.info import CalibrationInfo
+    from engine.storage.summary import CalibrationInfo
 
 
 def calibrate_command(

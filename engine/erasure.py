@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.catalogue import NAME, put, read_catalogue
-from engine.digest import DIGEST
 from engine.errors import GalleryBusy, GalleryError
-from engine.segments import segment_files
-from engine.writer import HOLDER, LOCK, Writer
+from engine.storage.catalogue import NAME, put, read_catalogue
+from engine.storage.catalogue_digest import DIGEST
+from engine.storage.segments import segment_files
+from engine.storage.writer_lock import HOLDER, LOCK, Writer
 from indexes.files import open_vectors
 
 _PART = 1 << 16
@@ -35,7 +35,7 @@ def erase(writer: Writer, removed: np.ndarray) -> None:
         if free:
             raise GalleryError(f"{folder / NAME} still has {free} free pages; say onek compact again")
         put(database, "erasable", "0")  # not before: where the log stays, info goes on to say that something waits
-        pages = database.serialize()  # never through a file handle: see engine.digest
+        pages = database.serialize()  # never through a file handle: see engine.storage.catalogue_digest
     _verify(folder, pages, np.ascontiguousarray(removed, "<f4"))
 
 

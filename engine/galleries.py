@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Union, Unpack
 
 from engine.backup import backup
-from engine.catalogue import NAME as CATALOGUE
-from engine.catalogue import read_catalogue
 from engine.check import Fault
 from engine.check import check as check_folder
 from engine.errors import GalleryError, IndexUnsupported
@@ -17,8 +15,10 @@ from engine.files.outputs import refuse_inputs
 from engine.gallery import BuildOptions, Gallery
 from engine.milvus.address import LITE, is_milvus, parse
 from engine.opened import OpenGallery
+from engine.storage.catalogue import NAME as CATALOGUE
+from engine.storage.catalogue import read_catalogue
+from engine.storage.view import open_view
 from engine.templates.enrolment import Source
-from engine.view import open_view
 from indexes.base import Progress
 
 if TYPE_CHECKING:

@@ -12,9 +12,6 @@ import pyarrow.compute as pc
 from engine.answers.already_enrolled import NOT_LOOKED, matches_of
 from engine.backup import backup, merged
 from engine.calibration.calibration import LEAST_IDENTITIES, Calibration, Names, calibrate, calibrate_on_strangers
-from engine.catalogue import Asked, Catalogue, put, read_catalogue, write_catalogue
-from engine.changes import Enrolled as Enrolment
-from engine.changes import enroll, remove, rename, require_words
 from engine.erasure import erase
 from engine.errors import GalleryError
 from engine.files.atomic_files import check_output, whole_folder
@@ -23,14 +20,17 @@ from engine.files.outputs import refuse_inputs
 from engine.matching.by_name import by_name
 from engine.opened import OpenGallery
 from engine.recogniser import People
-from engine.sealing import due, removed_vectors, reseal, seal_recent
-from engine.segments import seal
+from engine.storage.catalogue import Asked, Catalogue, put, read_catalogue, write_catalogue
+from engine.storage.changes import Enrolled as Enrolment
+from engine.storage.changes import enroll, remove, rename, require_words
+from engine.storage.sealing import due, removed_vectors, reseal, seal_recent
+from engine.storage.segments import seal
+from engine.storage.view import View
+from engine.storage.writer_lock import WAIT, Writer, locked
 from engine.templates.enrolment import Source, enrolment, require_joinable
 from engine.templates.names import each_of
 from engine.templates.parquet import Templates
 from engine.templates.provenance import require_same
-from engine.view import View
-from engine.writer import WAIT, Writer, locked
 from indexes.base import Progress
 from indexes.plan import RECALL, Plan, check_disk, plan
 
@@ -182,7 +182,7 @@ class Gallery(OpenGallery):
 
         Raises:
             GalleryBusy: somebody else was writing all the while.
-            OnekError: as `engine.changes.enroll`, `require_joinable` and `matches_of`; nothing was enrolled.
+            OnekError: as `engine.storage.changes.enroll`, `require_joinable` and `matches_of`; nothing was enrolled.
         """
         require_words(on_duplicate, on_match)
         joining = self._joining(people, identity, faces, sources, left_out)

@@ -6,10 +6,10 @@ from typing import Self
 import pyarrow as pa
 
 from engine.answers.newest import Newest
-from engine.info import GalleryInfo, describe
 from engine.matching.scoring import Enrolled
 from engine.recogniser import Recogniser
-from engine.view import View, open_view
+from engine.storage.summary import GalleryInfo, describe
+from engine.storage.view import View, open_view
 from indexes.base import Index
 
 

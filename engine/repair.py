@@ -5,13 +5,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from engine.catalogue import Catalogue, put_segment, read_catalogue
 from engine.check import Fault, check
 from engine.errors import GalleryError
-from engine.segments import added_segment, drop_segment, following, seal, segment_files
+from engine.storage.catalogue import Catalogue, put_segment, read_catalogue
+from engine.storage.segments import added_segment, drop_segment, following, seal, segment_files
+from engine.storage.writer_lock import WAIT, Writer
 from engine.templates.enrolment import Enrolment
 from engine.templates.parquet import ROW_GROUP, Templates
-from engine.writer import WAIT, Writer
 from indexes.base import Progress
 from indexes.plan import check_disk, plan
 

@@ -13,8 +13,8 @@ from engine.files.object_storage import as_given
 from indexes.errors import PlanError
 
 if TYPE_CHECKING:
-    from engine.changes import Enrolled
     from engine.faces.images import LeftOut
+    from engine.storage.changes import Enrolled
     from engine.templates.plausible_labels import Labelling
     from indexes.plan import Plan
 

@@ -35,7 +35,7 @@ from engine.milvus.collection import (
 from engine.milvus.gallery import MilvusGallery
 from engine.milvus.importing import bucket_of, import_rows
 from engine.milvus.placement import Placement, placement
-from engine.segments import mated_probes, segment_files
+from engine.storage.segments import mated_probes, segment_files
 from engine.templates.enrolment import Source
 from indexes.base import Progress
 from indexes.files import open_vectors

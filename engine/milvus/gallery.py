@@ -11,8 +11,6 @@ import pyarrow.compute as pc
 from engine.answers.already_enrolled import NOT_LOOKED, matches_of
 from engine.answers.newest import Newest
 from engine.calibration.calibration import LEAST_IDENTITIES, Calibration
-from engine.changes import Enrolled as Enrolment
-from engine.changes import require_words, spelt_as_enrolled, undisputed
 from engine.common.concurrency import batched
 from engine.errors import GalleryError, TemplatesError
 from engine.matching.scoring import LOCAL
@@ -25,7 +23,9 @@ from engine.milvus.held import hold, write_measured
 from engine.milvus.info import MilvusInfo, describe
 from engine.milvus.snapshot import PROBES, MilvusSnapshot, look, measured_size
 from engine.recogniser import People, Recogniser
-from engine.sealing import PART, SMALL
+from engine.storage.changes import Enrolled as Enrolment
+from engine.storage.changes import require_words, spelt_as_enrolled, undisputed
+from engine.storage.sealing import PART, SMALL
 from engine.templates.enrolment import require_joinable
 from engine.templates.names import each_of, name_of, spellings
 from engine.templates.parquet import Templates

@@ -4,15 +4,15 @@ from dataclasses import dataclass
 
 from engine.calibration.evidence import evidence_of
 from engine.calibration.thresholds import ThresholdUsed, default_threshold
-from engine.info import CalibrationInfo, describe_calibration
 from engine.milvus.catalogue import Catalogue
 from engine.milvus.client import Client
 from engine.milvus.part import Size
+from engine.storage.summary import CalibrationInfo, describe_calibration
 
 
 @dataclass(frozen=True)
 class MilvusInfo:
-    """As `engine.info.GalleryInfo`, of a gallery in Milvus.
+    """As `engine.storage.summary.GalleryInfo`, of a gallery in Milvus.
 
     `server` is its version, `collection` where it keeps the templates. `index` is its name for the index, `effort` what a search
     spends on it (nprobe or ef; None where it is exact), `recall` the share of exact answers that it found when it was built.

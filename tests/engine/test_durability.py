@@ -11,12 +11,12 @@ import pytest
 
 from engine.audit import write_audit
 from engine.batch import identify_to_file
-from engine.catalogue import connect
 from engine.files.atomic_files import whole_file, whole_folder
 from engine.gallery import Gallery
+from engine.storage.catalogue import connect
+from engine.storage.writer_lock import Writer
 from engine.templates.parquet import TemplateWriter
 from engine.templates.problems import write_problems
-from engine.writer import Writer
 from tests.engine.test_living import people
 
 Place = tuple[int, int]
@@ -112,9 +112,9 @@ def test_a_segment_is_on_the_disk_before_the_catalogue_names_it(
         synced = {where for _, where, _ in disk.events}
         named.extend(place(file.stat()) in synced for file in (*files, gallery.path))
 
-    from engine.catalogue import put_measured
+    from engine.storage.catalogue import put_measured
 
-    monkeypatch.setattr("engine.sealing.put_measured", lambda *arguments: (putting(), put_measured(*arguments)))
+    monkeypatch.setattr("engine.storage.sealing.put_measured", lambda *arguments: (putting(), put_measured(*arguments)))
     gallery.compact()
     assert named == [True] * 5
 

@@ -12,8 +12,8 @@ from engine.check import check
 from engine.erasure import erase
 from engine.errors import GalleryBusy, GalleryError
 from engine.gallery import Gallery
+from engine.storage.writer_lock import Writer
 from engine.templates.parquet import Templates
-from engine.writer import Writer
 from tests.engine.test_living import people
 
 pytestmark = pytest.mark.usefixtures("one_thread")

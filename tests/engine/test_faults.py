@@ -16,8 +16,8 @@ import pytest
 from engine.check import check
 from engine.errors import GalleryError, OnekError
 from engine.gallery import Gallery
-from engine.recent import _checksum
 from engine.repair import repair
+from engine.storage.recent_rows import _checksum
 from engine.templates.parquet import vectors_of
 from indexes.files import VectorWriter, open_vectors
 from indexes.flat import Flat
@@ -122,7 +122,7 @@ def test_vectors_that_are_not_those_of_the_rows(copy: Path, monkeypatch: pytest.
     def swap(held: np.ndarray) -> None:
         held[row] = people(5000, 5001, each=1).vectors[0]
 
-    monkeypatch.setattr("engine.segments._PROBES", 100)
+    monkeypatch.setattr("engine.storage.segments._PROBES", 100)
     vectors(copy, swap)
     assert said(copy)["segment-000001.vectors.npy"] == ["1 vectors are not those of segment-000001.parquet"]
     repair(copy)

@@ -192,7 +192,7 @@ def test_a_catalogue_with_impossible_values(whole: Path, tmp_path: Path, stateme
 
 def test_recent_vectors_that_are_none(whole: Path, tmp_path: Path) -> None:
     """With the right checksum."""
-    from engine.recent import _checksum
+    from engine.storage.recent_rows import _checksum
 
     path = Path(shutil.copytree(whole, tmp_path / "g"))
     for vector in (np.full(16, np.nan, "<f4"), np.full(16, 7, "<f4")):

@@ -21,9 +21,9 @@ from engine.cli import app
 from engine.embedding.embedder import embed_images
 from engine.errors import EncoderMismatch, GalleryBusy, GalleryError, TemplatesError
 from engine.gallery import Gallery
-from engine.sealing import due
+from engine.storage.sealing import due
+from engine.storage.writer_lock import locked
 from engine.templates.parquet import Templates
-from engine.writer import locked
 
 Make = Callable[..., Templates]
 
@@ -286,7 +286,7 @@ def test_a_second_writer_waits_and_then_says_who_writes(gallery: Gallery) -> Non
 _HOLD = """
 import sys, time
 from pathlib import Path
-from engine.writer import locked
+from engine.storage.writer_lock import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
@@ -337,8 +337,8 @@ def test_a_large_part_that_joined_is_sealed(gallery: Gallery) -> None:
 @pytest.mark.parametrize("index", ["ivf", "ivf-sq8", "flat-codes", "flat"])
 def test_a_large_gallery_is_sealed_behind_what_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, index: str) -> None:
     """As if 200 templates were many."""
-    monkeypatch.setattr("engine.sealing.SMALL", 200)
-    monkeypatch.setattr("engine.sealing.SEAL_AT", 300)
+    monkeypatch.setattr("engine.storage.sealing.SMALL", 200)
+    monkeypatch.setattr("engine.storage.sealing.SEAL_AT", 300)
     count = 3000 if index.startswith("ivf") else 1000
     gallery = Gallery.build(people(0, count, each=1), tmp_path / "g", index=index)
     gallery.remove(["id3", "id4"])

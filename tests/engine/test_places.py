@@ -16,7 +16,6 @@ import pytest
 from PIL import Image
 from pyarrow import fs
 
-from engine.catalogue import NAME
 from engine.embedding.photographs import find_photographs
 from engine.errors import GalleryError, StorageError, TemplatesError, TrainingError
 from engine.files import object_storage as places
@@ -24,6 +23,7 @@ from engine.files.atomic_files import check_output
 from engine.galleries import build_gallery, open_gallery
 from engine.gallery import Gallery
 from engine.matching.pair_verifier import read_head
+from engine.storage.catalogue import NAME
 from engine.templates.parquet import TemplateWriter, read_templates
 from tests.engine.test_contract import people, probes
 

@@ -164,16 +164,16 @@ def test_changes_survive_a_repair(gallery: Gallery, harm: str) -> None:
 def test_an_old_name_does_not_return(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sealed: str) -> None:
     """Sealed under their new names, people keep these, and somebody else may have the old ones."""
     if sealed == "behind":
-        monkeypatch.setattr("engine.sealing.SMALL", 10)
+        monkeypatch.setattr("engine.storage.sealing.SMALL", 10)
     gallery = Gallery.build(people(0, 30), tmp_path / "g")
     gallery.rename("id1", "one")
     gallery.rename("id2", "id1")
     if sealed != "not":
-        monkeypatch.setattr("engine.sealing.SEAL_AT", 5)
+        monkeypatch.setattr("engine.storage.sealing.SEAL_AT", 5)
     joined = 4 if sealed == "not" else 8
     gallery.enroll(people(40, 40 + joined))
     assert (gallery.info().recent == 0) == (sealed != "not")
-    monkeypatch.setattr("engine.sealing.SEAL_AT", 50_000)
+    monkeypatch.setattr("engine.storage.sealing.SEAL_AT", 50_000)
     gallery.enroll(people(80, 81).of("id2"))
     for seen in (gallery, Gallery.open(gallery.path)):
         found = seen.identify(people(1, 3, each=1, noise=1), threshold=0.5)

@@ -16,12 +16,12 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from engine import sealing
 from engine.check import check
 from engine.errors import GalleryBusy, GalleryError, TemplatesError
 from engine.gallery import Gallery
+from engine.storage import sealing
+from engine.storage.writer_lock import locked
 from engine.templates.parquet import Templates, batch
-from engine.writer import locked
 
 DIM = 16
 # Templates that a gallery is sealed behind, and above which it is no small one: crossed many times in one run.

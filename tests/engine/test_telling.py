@@ -102,7 +102,7 @@ def test_milvus_waits_for_nobody() -> None:
 
 BUILD = """
 import sys
-from engine import segments
+from engine.storage import segments
 from engine.cli import main
 sys.argv = ["onek", "build-index", "t.parquet", "-o", "g"]
 import engine.gallery

@@ -41,7 +41,7 @@ def test_two_searches_are_under_way_at_once(tmp_path: Path, monkeypatch: pytest.
 
 @pytest.mark.parametrize(("index", "objects"), [("flat", 1), ("ivf", 1), ("flat", 2)])
 def test_threads_against_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, index: str, objects: int) -> None:
-    monkeypatch.setattr("engine.sealing.SEAL_AT", 25)  # so that segments change often
+    monkeypatch.setattr("engine.storage.sealing.SEAL_AT", 25)  # so that segments change often
     founders = 1100 if index == "ivf" else 60
     Gallery.build(people(range(founders)), tmp_path / "g", score="plain", index=index, recall=0.5).close()
     galleries = [Gallery.open(tmp_path / "g") for _ in range(objects)]

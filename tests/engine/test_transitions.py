@@ -10,10 +10,10 @@ import pyarrow as pa
 import pytest
 
 from engine.backup import merged as enrolled_in
-from engine.catalogue import read_catalogue
 from engine.check import check
 from engine.gallery import Gallery
 from engine.repair import repair
+from engine.storage.catalogue import read_catalogue
 from engine.templates.parquet import Templates, batch
 from engine.templates.provenance import Provenance
 from tests.engine.test_living import people
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 @pytest.fixture(autouse=True)
 def _few_probes(monkeypatch: pytest.MonkeyPatch) -> None:
     """What finds an index's effort takes most of the time, and is tested elsewhere."""
-    monkeypatch.setattr("engine.segments._PROBES", 100)
+    monkeypatch.setattr("engine.storage.segments._PROBES", 100)
 
 
 MADE = Provenance("ours", "ab" * 32, 16, True, "some alignment", "w.bin", 0.6, "p.npz", "onnxruntime 1.20 float32")
@@ -142,7 +142,7 @@ def test_what_was_asked_for_survives(tmp_path: Path, asked: str, transition: Tra
 
 def test_the_settings_that_are_compared_are_all_there_are() -> None:
     """One that is added joins the comparison above."""
-    from engine.catalogue import Asked, Catalogue
+    from engine.storage.catalogue import Asked, Catalogue
 
     assert set(Asked.__dataclass_fields__) == {"index", "factory", "recall", "score", "fuse"}
     assert set(Catalogue.__dataclass_fields__) == {
@@ -214,7 +214,7 @@ def test_a_quarter_of_the_people_is_calibrated_and_not_one_less(tmp_path: Path, 
 
 def test_recent_templates_of_a_large_part_are_sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the larger of a number and a part, at the limit and below."""
-    monkeypatch.setattr("engine.sealing.SEAL_AT", 20)
+    monkeypatch.setattr("engine.storage.sealing.SEAL_AT", 20)
     gallery = Gallery.build(people(0, 100, each=1), tmp_path / "g", score="plain")
     for name, count in (("a", 20), ("b", 4)):
         gallery.enroll(people(200, 200 + count, each=1, prefix=name).of("id5"))
@@ -228,8 +228,8 @@ def test_an_id_that_is_enrolled_again_and_again_in_a_large_gallery_is_one_templa
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sealed behind rows that its own former ones lie among, it is found, replaced and removed by its id, and repaired."""
-    monkeypatch.setattr("engine.sealing.SEAL_AT", 2)
-    monkeypatch.setattr("engine.sealing.SMALL", 10)
+    monkeypatch.setattr("engine.storage.sealing.SEAL_AT", 2)
+    monkeypatch.setattr("engine.storage.sealing.SMALL", 10)
     gallery = Gallery.build(people(0, 40, each=1), tmp_path / "g", score="plain")
     for turn in range(1, 4):
         done = gallery.enroll(people(5, 9, each=1, noise=turn))
@@ -272,8 +272,8 @@ def rows_of(gallery: Gallery) -> list[dict[str, Any]]:
 def test_every_column_of_every_template_survives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: bool) -> None:
     """Built, enrolled, sealed behind and anew, copied, merged, repaired, to the last bit."""
     if not small:
-        monkeypatch.setattr("engine.sealing.SMALL", 10)
-        monkeypatch.setattr("engine.sealing.SEAL_AT", 8)
+        monkeypatch.setattr("engine.storage.sealing.SMALL", 10)
+        monkeypatch.setattr("engine.storage.sealing.SEAL_AT", 8)
     first, then, more = described(0, 40), described(100, 106), described(200, 208)
     expected = sorted(first.table.to_pylist() + then.table.to_pylist(), key=lambda row: row["template_id"])
     gallery = Gallery.build(first, tmp_path / "g")

@@ -15,14 +15,14 @@ from uuid import uuid4
 
 import numpy as np
 
-from engine import recent
 from engine.calibration.calibration import Calibration
 from engine.common.dataclass_json import from_json, from_plain
-from engine.digest import write_digest
 from engine.errors import GalleryError, OutputError
 from engine.files import atomic_files as files
 from engine.files.foreign_sqlite import guard, limit_steps, refuse_links, rows
 from engine.matching.scoring import PLAIN, Scoring
+from engine.storage import recent_rows as recent
+from engine.storage.catalogue_digest import write_digest
 from engine.templates.parquet import schema
 from engine.templates.provenance import Provenance
 from indexes.plan import RECALL

@@ -12,14 +12,14 @@ import pyarrow.compute as pc
 from engine.answers.snapshot import Found, Snapshot
 from engine.answers.verification import code_of
 from engine.calibration.calibration import Calibration
-from engine.catalogue import Catalogue, read_catalogue, read_version
 from engine.common.string_lookup import Lookup
 from engine.errors import GalleryError, GalleryReplaced
 from engine.matching.nearest_identities import Members
 from engine.matching.pair_verifier import SHORTLIST, Head, reordered
 from engine.matching.scoring import LOCAL, Enrolled, Scoring
-from engine.recent import Recent
-from engine.segments import OpenSegment, open_segment, read_sources
+from engine.storage.catalogue import Catalogue, read_catalogue, read_version
+from engine.storage.recent_rows import Recent
+from engine.storage.segments import OpenSegment, open_segment, read_sources
 from engine.templates.parquet import vectors_of
 from engine.templates.provenance import Provenance
 from indexes.base import Index
@@ -56,7 +56,7 @@ class View(Snapshot):
 
     @property
     def version(self) -> tuple[str, int]:
-        """As `engine.catalogue.read_version`."""
+        """As `engine.storage.catalogue.read_version`."""
         return _version(self.catalogue)
 
     @property

@@ -10,18 +10,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.answers.already_enrolled import NOT_LOOKED, ON_MATCH, Matches
-from engine.catalogue import put
 from engine.common.string_lookup import Lookup
 from engine.errors import GalleryError, TemplatesError
-from engine.recent import insert, owners_of, relabel
+from engine.storage.catalogue import put
+from engine.storage.recent_rows import insert, owners_of, relabel
+from engine.storage.view import View
+from engine.storage.writer_lock import Writer
 from engine.templates.enrolment import Joining
 from engine.templates.names import enrolled_as, name_of, spellings
 from engine.templates.parquet import Templates
 from engine.templates.plausible_labels import UNLABELLED, Labelling
 from engine.templates.problems import Problem
 from engine.templates.unseen import ALL_SEEN, Unseen
-from engine.view import View
-from engine.writer import Writer
 
 _RENAMED = "SELECT identity, name FROM renamed WHERE segment = ?"
 DUPLICATES = ("own", "replace", "skip", "error")

@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.calibration.calibration import default_score
-from engine.catalogue import Segment
 from engine.common.dataclass_json import from_json, from_plain
 from engine.errors import GalleryError, TemplatesError
 from engine.files.atomic_files import UNREADABLE, keep_private, refusing, sha256_file, sync_file
 from engine.files.budgets import refuse_bomb
 from engine.matching.nearest_identities import Members
 from engine.matching.scoring import LOCAL, Enrolled, Scoring, densities, reference
+from engine.storage.catalogue import Segment
 from engine.templates.enrolment import Enrolment
 from engine.templates.parquet import Templates, TemplateWriter, vectors_of
 from engine.templates.within_identity import stored_within

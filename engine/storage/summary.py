@@ -6,9 +6,9 @@ from pathlib import Path
 from engine.calibration.calibration import LeftOut
 from engine.calibration.evidence import Evidence, evidence_of
 from engine.calibration.thresholds import ThresholdUsed, default_threshold
-from engine.segments import operating_point
 from engine.statistics.score_tail import Interval
-from engine.view import View
+from engine.storage.segments import operating_point
+from engine.storage.view import View
 from indexes.measure import OperatingPoint
 
 _RATES = (0.001, 0.003, 0.01, 0.03, 0.1)

@@ -11,14 +11,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from engine.calibration.calibration import LEAST_IDENTITIES, Names, calibrate
-from engine.catalogue import put_extended, put_measured
 from engine.matching.by_name import by_name
 from engine.matching.scoring import Scoring
-from engine.segments import added_segment, drop_segment, extend, following, seal, segment_files
+from engine.storage.catalogue import put_extended, put_measured
+from engine.storage.segments import added_segment, drop_segment, extend, following, seal, segment_files
+from engine.storage.view import View
+from engine.storage.writer_lock import Writer
 from engine.templates.enrolment import Enrolment
 from engine.templates.parquet import ROW_GROUP, Templates, vectors_of
-from engine.view import View
-from engine.writer import Writer
 from indexes.base import Progress
 from indexes.plan import check_disk, fewest, plan
 

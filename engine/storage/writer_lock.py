@@ -14,11 +14,11 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from engine.catalogue import NAME, connect, read_catalogue, refusing, upgrade, version_of
-from engine.digest import DIGEST, drop_digest, write_digest
 from engine.errors import GalleryBusy, OutputError
 from engine.files.atomic_files import new_file
 from engine.files.foreign_sqlite import refuse_links
+from engine.storage.catalogue import NAME, connect, read_catalogue, refusing, upgrade, version_of
+from engine.storage.catalogue_digest import DIGEST, drop_digest, write_digest
 
 WAIT = 10.0
 """Seconds that a writer waits for another."""
@@ -90,7 +90,7 @@ class Writer:
             yield self._kept.database
 
     def version(self) -> tuple[str, int]:
-        """As `engine.catalogue.read_version`, for whoever holds the lock."""
+        """As `engine.storage.catalogue.read_version`, for whoever holds the lock."""
         with refusing(self.folder):
             if self._kept is None:
                 self._kept = _Kept(self.folder)

@@ -1,0 +1,1 @@
+"""A gallery in a folder: its files, its transactions, its snapshots."""
