@@ -34,11 +34,11 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from benchmarks.fuzz import STRINGS
-from engine.check import check
 from engine.encoders.projection import read_projection
 from engine.errors import OnekError
 from engine.faces.images import decode
 from engine.gallery import Gallery
+from engine.maintenance.integrity import check
 from engine.templates.parquet import Templates, read_templates
 from indexes.factory import Factory
 from indexes.files import read_index, write_index

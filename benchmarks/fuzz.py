@@ -23,12 +23,12 @@ from PIL import Image
 
 from benchmarks.lfw import read_lfw_pairs
 from benchmarks.verification import read_pairs
-from engine.check import check
 from engine.embedding.photographs import find_photographs
 from engine.encoders.custom import read_card
 from engine.errors import OnekError
 from engine.faces.images import decode
 from engine.gallery import Gallery
+from engine.maintenance.integrity import check
 from engine.tables.lists import read_names
 from engine.templates.parquet import Templates, read_templates
 from indexes.factory import Factory

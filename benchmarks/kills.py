@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.check import check
 from engine.errors import OnekError
 from engine.gallery import Gallery
+from engine.maintenance.integrity import check
 from engine.storage import sealing
 from engine.templates.parquet import Templates
 from indexes.base import Progress

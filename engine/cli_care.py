@@ -19,7 +19,7 @@ def check_command(
     """Look at every byte, count and vector of a gallery. Exit status 3 if something is wrong, which is listed."""
     from engine.errors import GalleryError
     from engine.galleries import check_gallery, in_folder
-    from engine.repair import repair
+    from engine.maintenance.repair import repair
     from engine.terminal import out as console
     from engine.terminal import stages
 

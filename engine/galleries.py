@@ -5,14 +5,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Union, Unpack
 
-from engine.backup import backup
-from engine.check import Fault
-from engine.check import check as check_folder
 from engine.errors import GalleryError, IndexUnsupported
 from engine.files.atomic_files import check_output, finish, tidy
 from engine.files.object_storage import exists, is_remote, local, staged, upload_folder, uri
 from engine.files.outputs import refuse_inputs
 from engine.gallery import BuildOptions, Gallery
+from engine.maintenance.backup import backup
+from engine.maintenance.integrity import Fault
+from engine.maintenance.integrity import check as check_folder
 from engine.milvus.address import LITE, is_milvus, parse
 from engine.opened import OpenGallery
 from engine.storage.catalogue import NAME as CATALOGUE
@@ -111,11 +111,11 @@ def merge_galleries(
 
 
 def backup_gallery(where: str | Path, out: str | Path, *, overwrite: bool = False) -> None:
-    """As `engine.backup.backup`, from a folder or object storage to either.
+    """As `engine.maintenance.backup.backup`, from a folder or object storage to either.
 
     Raises:
         GalleryError: one is in Milvus.
-        OnekError: as `engine.backup.backup`.
+        OnekError: as `engine.maintenance.backup.backup`.
     """
     _refuse_milvus(out, "backup")
     refuse_inputs([Path(out)], [Path(where)])

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, TypedDict
 import pyarrow.compute as pc
 
 from engine.answers.already_enrolled import NOT_LOOKED, matches_of
-from engine.backup import backup, merged
 from engine.calibration.calibration import LEAST_IDENTITIES, Calibration, Names, calibrate, calibrate_on_strangers
-from engine.erasure import erase
 from engine.errors import GalleryError
 from engine.files.atomic_files import check_output, whole_folder
 from engine.files.object_storage import require_local
 from engine.files.outputs import refuse_inputs
+from engine.maintenance.backup import backup, merged
+from engine.maintenance.erasure import erase
 from engine.matching.by_name import by_name
 from engine.opened import OpenGallery
 from engine.recogniser import People

@@ -4,7 +4,7 @@ The changes are cosmic-ray's. A module has hundreds, so each run takes a sample 
 the same seed, one change a place. They are made in a copy of the tree.
 
     python -m tests.mutants                     five of each module
-    python -m tests.mutants --each 20 check     twenty of engine/check.py
+    python -m tests.mutants --each 20 check     twenty of engine/maintenance/integrity.py
 """
 
 import argparse
@@ -46,8 +46,8 @@ MIRRORED: dict[str, tuple[str, ...]] = {
     "engine/storage/catalogue.py": ("engine/test_faults.py", "engine/test_stale.py", "engine/test_durability.py"),
     "engine/storage/writer_lock.py": ("engine/test_durability.py", "engine/test_stale.py"),
     "engine/storage/sealing.py": ("engine/test_transitions.py", "engine/test_stateful.py"),
-    "engine/erasure.py": ("engine/test_erasure.py",),
-    "engine/check.py": ("engine/test_faults.py", "engine/test_check.py"),
+    "engine/maintenance/erasure.py": ("engine/test_erasure.py",),
+    "engine/maintenance/integrity.py": ("engine/test_faults.py", "engine/test_check.py"),
     "engine/templates/parquet.py": ("engine/test_templates.py", "engine/test_limits.py", "engine/test_batches.py"),
     "engine/templates/foreign_vectors.py": ("engine/test_vector_files.py", "engine/test_templates.py", "engine/test_limits.py"),
     "engine/tables/lists.py": ("engine/test_lists.py",),

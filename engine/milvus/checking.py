@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from engine.check import NORM, Fault
 from engine.common.concurrency import batched
+from engine.maintenance.integrity import NORM, Fault
 from engine.matching.scoring import LOCAL
 from engine.milvus import catalogue as catalogues
 from engine.milvus.address import Address

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from engine.backup import backup
-from engine.check import check
 from engine.cli import app
 from engine.errors import EncoderMismatch, GalleryError, OutputError, TemplatesError
 from engine.gallery import Gallery
+from engine.maintenance.backup import backup
+from engine.maintenance.integrity import check
 from tests.engine.test_living import names, people, same_answers
 
 

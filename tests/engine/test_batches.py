@@ -11,14 +11,14 @@ import pytest
 
 from engine.audit import audit
 from engine.batch import identify_to_file
-from engine.check import check
 from engine.embedding.embedder import Embedder
 from engine.embedding.photographs import find_photographs
 from engine.encoders import Encoder
 from engine.errors import TemplatesError
 from engine.gallery import Gallery
 from engine.journal import embed_to_file
-from engine.repair import repair
+from engine.maintenance.integrity import check
+from engine.maintenance.repair import repair
 from engine.templates.parquet import Templates, TemplateWriter, read_templates, stream_templates
 from tests.engine.test_living import people
 from tests.support.batches import shrink

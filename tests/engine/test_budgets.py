@@ -17,10 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from engine.check import check
 from engine.encoders.projection import read_projection
 from engine.errors import GalleryError, OnekError, TemplatesError
 from engine.gallery import Gallery
+from engine.maintenance.integrity import check
 from engine.templates.parquet import read_templates
 from tests.engine.test_living import people
 

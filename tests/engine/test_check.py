@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from engine.check import check
 from engine.cli import app
 from engine.errors import GalleryError, OnekError
 from engine.gallery import Gallery
-from engine.repair import repair
+from engine.maintenance.integrity import check
+from engine.maintenance.repair import repair
 from tests.engine.test_living import people
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.check import check
-from engine.erasure import erase
 from engine.errors import GalleryBusy, GalleryError
 from engine.gallery import Gallery
+from engine.maintenance.erasure import erase
+from engine.maintenance.integrity import check
 from engine.storage.writer_lock import Writer
 from engine.templates.parquet import Templates
 from tests.engine.test_living import people
@@ -140,7 +140,7 @@ def test_who_has_the_vector_of_somebody_removed_may_stay(
     gallery: Gallery, monkeypatch: pytest.MonkeyPatch, part: int, who: int
 ) -> None:
     """One picture under two names, of which one goes."""
-    monkeypatch.setattr("engine.erasure._PART", part)
+    monkeypatch.setattr("engine.maintenance.erasure._PART", part)
     twin = people(who, who + 1, each=1)
     gallery.enroll(Templates.from_vectors(twin.vectors, ["twin"], ["twin#0"]))
     gallery.remove(["twin"])

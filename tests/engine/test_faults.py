@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from engine.check import check
 from engine.errors import GalleryError, OnekError
 from engine.gallery import Gallery
-from engine.repair import repair
+from engine.maintenance.integrity import check
+from engine.maintenance.repair import repair
 from engine.storage.recent_rows import _checksum
 from engine.templates.parquet import vectors_of
 from indexes.files import VectorWriter, open_vectors
@@ -91,7 +91,7 @@ def said(folder: Path) -> dict[str, list[str]]:
 @pytest.mark.parametrize("size", [65_536, 100])
 def test_ids_that_come_twice(copy: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     """In one batch, and far from each other."""
-    monkeypatch.setattr("engine.check.ROW_GROUP", size)
+    monkeypatch.setattr("engine.maintenance.integrity.ROW_GROUP", size)
     rows(copy, lambda values: [values[row].update(template_id=values[0]["template_id"]) for row in (1, 700)])
     assert said(copy) == {"segment-000001.parquet": ["2 template ids come twice"]}
 
@@ -117,7 +117,7 @@ def test_vectors_that_are_not_of_unit_length(copy: Path, length: float, wrong: b
 @pytest.mark.parametrize("row", [0, 7, COUNT - 1])
 def test_vectors_that_are_not_those_of_the_rows(copy: Path, monkeypatch: pytest.MonkeyPatch, row: int) -> None:
     """Of unit length, and somebody else's; the exact kind shows nothing of it. Repaired, since the rows say what is right."""
-    monkeypatch.setattr("engine.check.ROW_GROUP", 7)
+    monkeypatch.setattr("engine.maintenance.integrity.ROW_GROUP", 7)
 
     def swap(held: np.ndarray) -> None:
         held[row] = people(5000, 5001, each=1).vectors[0]

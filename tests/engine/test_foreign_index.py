@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.check import check
 from engine.errors import GalleryError
 from engine.gallery import Gallery
-from engine.repair import repair
+from engine.maintenance.integrity import check
+from engine.maintenance.repair import repair
 from indexes.files import open_vectors
 from tests.engine.test_living import names, people
 from tests.indexes.hostile import FAISS, faiss_bytes, former, on_disk

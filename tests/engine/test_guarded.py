@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.check import check
 from engine.errors import GalleryError
 from engine.gallery import Gallery
+from engine.maintenance.integrity import check
 from tests.engine.test_living import people
 
 _ENDLESS = "WITH RECURSIVE endless(key, value) AS (SELECT 'format', '5' UNION ALL SELECT * FROM endless) SELECT * FROM endless"

@@ -15,12 +15,12 @@ from typer.testing import CliRunner
 
 from benchmarks.attacks import ATTACKS, attack
 from benchmarks.fuzz import READERS, fuzz
-from engine.check import check
 from engine.cli import app
 from engine.errors import GalleryError, ImageProblem, OnekError
 from engine.faces.images import decode
 from engine.files.escaping import shown
 from engine.gallery import Gallery
+from engine.maintenance.integrity import check
 from tests.engine.test_living import people
 
 NAMES = {

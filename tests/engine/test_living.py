@@ -16,11 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from engine.check import check
 from engine.cli import app
 from engine.embedding.embedder import embed_images
 from engine.errors import EncoderMismatch, GalleryBusy, GalleryError, TemplatesError
 from engine.gallery import Gallery
+from engine.maintenance.integrity import check
 from engine.storage.sealing import due
 from engine.storage.writer_lock import locked
 from engine.templates.parquet import Templates

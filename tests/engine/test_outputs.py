@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from engine.backup import backup
 from engine.cli import app
 from engine.errors import OutputError
 from engine.files.outputs import check_outputs
 from engine.gallery import Gallery
+from engine.maintenance.backup import backup
 from engine.templates.parquet import Templates
 
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from engine.check import check
 from engine.errors import GalleryError, OnekError
 from engine.gallery import Gallery
-from engine.repair import repair
+from engine.maintenance.integrity import check
+from engine.maintenance.repair import repair
 from tests.engine.test_living import people
 
 _KILLED = """

@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from engine.check import check
 from engine.errors import GalleryBusy, GalleryError, TemplatesError
 from engine.gallery import Gallery
+from engine.maintenance.integrity import check
 from engine.storage import sealing
 from engine.storage.writer_lock import locked
 from engine.templates.parquet import Templates, batch

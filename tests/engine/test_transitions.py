@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from engine.backup import merged as enrolled_in
-from engine.check import check
 from engine.gallery import Gallery
-from engine.repair import repair
+from engine.maintenance.backup import merged as enrolled_in
+from engine.maintenance.integrity import check
+from engine.maintenance.repair import repair
 from engine.storage.catalogue import read_catalogue
 from engine.templates.parquet import Templates, batch
 from engine.templates.provenance import Provenance

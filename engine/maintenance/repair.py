@@ -5,8 +5,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from engine.check import Fault, check
 from engine.errors import GalleryError
+from engine.maintenance.integrity import Fault, check
 from engine.storage.catalogue import Catalogue, put_segment, read_catalogue
 from engine.storage.segments import added_segment, drop_segment, following, seal, segment_files
 from engine.storage.writer_lock import WAIT, Writer

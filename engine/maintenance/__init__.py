@@ -1,0 +1,1 @@
+"""What keeps a gallery's folder whole: checks, repairs, erasure, copies."""
