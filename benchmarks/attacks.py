@@ -37,7 +37,7 @@ from benchmarks.fuzz import STRINGS
 from engine.encoders.projection import read_projection
 from engine.errors import OnekError
 from engine.faces.images import decode
-from engine.gallery import Gallery
+from engine.gallery.gallery import Gallery
 from engine.maintenance.integrity import check
 from engine.templates.parquet import Templates, read_templates
 from indexes.factory import Factory

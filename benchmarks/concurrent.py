@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.kills import people
 from engine.errors import OnekError
-from engine.gallery import Gallery
+from engine.gallery.gallery import Gallery
 
 # People that each writer has of its own, and of whom it changes one at a time; those that a reader asks for in one call.
 _PEOPLE, _ASKED = 60, 12

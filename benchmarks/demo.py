@@ -16,7 +16,7 @@ from engine.embedding.photographs import find_photographs
 from engine.encoders import load_encoder
 from engine.errors import OutputError
 from engine.files.atomic_files import check_output
-from engine.gallery import Gallery
+from engine.gallery.gallery import Gallery
 from engine.journal import embed_to_file
 
 ENROLLED, STRANGERS = 200, 100

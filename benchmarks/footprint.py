@@ -121,7 +121,7 @@ def drawn_gallery(folder: Path) -> tuple[str, str]:
     """A photograph and a gallery of drawn people in a folder."""
     from benchmarks.drawn_faces import Shot, draw_files
     from engine.embedding.embedder import embed_images
-    from engine.gallery import Gallery
+    from engine.gallery.gallery import Gallery
 
     probe = folder / "one.jpg"
     draw_files([Shot(probe, 3, 1), *(Shot(folder / "people" / f"{seed}.jpg", seed, 0) for seed in range(_PEOPLE))], nuisance=0.6)

@@ -27,7 +27,7 @@ from engine.embedding.photographs import find_photographs
 from engine.encoders.custom import read_card
 from engine.errors import OnekError
 from engine.faces.images import decode
-from engine.gallery import Gallery
+from engine.gallery.gallery import Gallery
 from engine.maintenance.integrity import check
 from engine.tables.lists import read_names
 from engine.templates.parquet import Templates, read_templates

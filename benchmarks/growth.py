@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.accuracy import Summary, summary
 from benchmarks.open_set import RATES, split
 from engine.errors import TemplatesError
-from engine.gallery import Gallery
+from engine.gallery.gallery import Gallery
 from engine.templates.parquet import Templates
 from indexes.base import Progress
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.errors import OnekError
-from engine.gallery import Gallery
+from engine.gallery.gallery import Gallery
 from engine.maintenance.integrity import check
 from engine.storage import sealing
 from engine.templates.parquet import Templates

@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.synthetic_templates import Population, Shape
 from engine.errors import OnekError
-from engine.gallery import Gallery
+from engine.gallery.gallery import Gallery
 from engine.templates.parquet import Templates
 from indexes.base import Progress
 

@@ -85,7 +85,7 @@ def concurrent_command(
     from benchmarks.concurrent import drive
     from benchmarks.kills import people
     from engine.errors import OnekError
-    from engine.gallery import Gallery
+    from engine.gallery.gallery import Gallery
     from engine.terminal import out as console
 
     with tempfile.TemporaryDirectory() as folder:

@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.synthetic_templates import Population, Shape
-from engine.gallery import Gallery
+from engine.gallery.gallery import Gallery
+from engine.gallery.recogniser import Recogniser
 from engine.milvus.address import parse
 from engine.milvus.building import build
 from engine.milvus.collection import ENTITY, search_settings
 from engine.milvus.gallery import MilvusGallery
-from engine.recogniser import Recogniser
 from engine.templates.parquet import Templates, vectors_of
 from indexes.base import Progress
 from indexes.flat import Flat

@@ -7,7 +7,7 @@ import numpy as np
 
 from engine.audit import TWO_NAMES, audit
 from engine.errors import TemplatesError
-from engine.gallery import Gallery
+from engine.gallery.gallery import Gallery
 from engine.templates.parquet import Templates
 
 _FOR_NAMES, _FOR_IMAGES = 4, 3

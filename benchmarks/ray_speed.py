@@ -17,7 +17,7 @@ from engine.common.concurrency import ahead
 from engine.embedding.embedder import Embedder
 from engine.embedding.photographs import find_photographs
 from engine.encoders import load_encoder
-from engine.gallery import Gallery
+from engine.gallery.gallery import Gallery
 from engine.journal import embed_to_file
 from engine.spreading import SpreadEmbedder, spread_identify, workers_on
 from engine.templates.parquet import Templates, TemplateWriter, stream_templates

@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.kills import people
 from engine.errors import OnekError
-from engine.gallery import Gallery
+from engine.gallery.gallery import Gallery
 
 _FOUNDERS = 200
 

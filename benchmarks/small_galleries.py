@@ -18,7 +18,7 @@ from engine.calibration.calibration import default_score
 from engine.calibration.evidence import Evidence
 from engine.calibration.thresholds import identify_threshold
 from engine.errors import TemplatesError
-from engine.gallery import Gallery
+from engine.gallery.gallery import Gallery
 from engine.matching.scoring import Scoring
 from engine.templates.impostors import Chances, Impostors, impostors_of
 from engine.templates.parquet import Templates

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.synthetic_templates import Population, Shape
-from engine.gallery import Gallery
+from engine.gallery.gallery import Gallery
 from engine.templates.parquet import Templates
 from indexes.base import Progress
 

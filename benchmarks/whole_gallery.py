@@ -35,7 +35,7 @@ def watch():
 threading.Thread(target=watch, daemon=True).start()
 job = json.loads(sys.argv[1])
 from pathlib import Path
-from engine.gallery import Gallery
+from engine.gallery.gallery import Gallery
 if job["what"] == "build":
     more = {name: job[name] for name in ("memory", "index", "recall")}
     kind = Gallery.build([job["templates"]], job["gallery"], overwrite=True, **more).info().index

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from engine.answers.results import Result, Results
     from engine.embedding.embedder import Embedding, embed_images
     from engine.encoders import Encoder, load_encoder
-    from engine.gallery import Gallery
+    from engine.gallery.gallery import Gallery
     from engine.templates.parquet import Templates, read_templates
     from indexes.errors import OnekError
 
@@ -27,7 +27,7 @@ __all__ = [
 _HOME = {
     "Embedding": "engine.embedding.embedder",
     "Encoder": "engine.encoders",
-    "Gallery": "engine.gallery",
+    "Gallery": "engine.gallery.gallery",
     "OnekError": "indexes.errors",
     "Result": "engine.answers.results",
     "Results": "engine.answers.results",

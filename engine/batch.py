@@ -14,8 +14,8 @@ from engine.calibration.thresholds import ThresholdUsed
 from engine.common.concurrency import ahead, batched
 from engine.errors import PhotographsError
 from engine.files.outputs import check_outputs
+from engine.gallery.recogniser import Recogniser
 from engine.matching.pair_verifier import Head
-from engine.recogniser import Recogniser
 from engine.templates.parquet import Templates, count_templates, is_template_file, stream_templates
 from engine.templates.problems import Problem, problems_path, write_problems
 from engine.templates.unseen import ALL_SEEN, Unseen

@@ -27,7 +27,7 @@ from engine.errors import ListGuess, OnekError, SpreadError
 
 if TYPE_CHECKING:
     from engine.galleries import AnyGallery
-    from engine.opened import OpenGallery
+    from engine.gallery.opened import OpenGallery
     from engine.spreading import Workers as SpreadWorkers
     from engine.templates.enrolment import Source
 
@@ -368,7 +368,7 @@ app.command("audit")(audit_command)
 
 def _doubt_one_person(built: "AnyGallery | OpenGallery") -> None:
     """Warn of a gallery whose templates are nearly all of one identity. Of one in Milvus every row would be asked for."""
-    from engine.opened import OpenGallery
+    from engine.gallery.opened import OpenGallery
     from engine.templates.plausible_labels import one_person
     from engine.terminal import err
 

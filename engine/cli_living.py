@@ -188,7 +188,7 @@ def list_command(gallery: Annotated[str, typer.Argument(metavar="GALLERY")]) -> 
 def compact_command(gallery: Annotated[str, typer.Argument(metavar="GALLERY")], wait: Wait = None) -> None:
     """Seal all that is enrolled anew, calibrate, and erase what was removed from every file; verified."""
     from engine.galleries import in_folder
-    from engine.gallery import Gallery
+    from engine.gallery.gallery import Gallery
     from engine.terminal import out as console
     from engine.terminal import stages, thousands
 

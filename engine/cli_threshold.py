@@ -7,7 +7,7 @@ import typer
 from engine.statistics.rates import read_rate
 
 if TYPE_CHECKING:
-    from engine.recogniser import Recogniser
+    from engine.gallery.recogniser import Recogniser
 
 Fpir = Annotated[
     float | None,

@@ -9,12 +9,12 @@ from engine.errors import GalleryError, IndexUnsupported
 from engine.files.atomic_files import check_output, finish, tidy
 from engine.files.object_storage import exists, is_remote, local, staged, upload_folder, uri
 from engine.files.outputs import refuse_inputs
-from engine.gallery import BuildOptions, Gallery
+from engine.gallery.gallery import BuildOptions, Gallery
+from engine.gallery.opened import OpenGallery
 from engine.maintenance.backup import backup
 from engine.maintenance.integrity import Fault
 from engine.maintenance.integrity import check as check_folder
 from engine.milvus.address import LITE, is_milvus, parse
-from engine.opened import OpenGallery
 from engine.storage.catalogue import NAME as CATALOGUE
 from engine.storage.catalogue import read_catalogue
 from engine.storage.view import open_view

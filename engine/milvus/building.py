@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from engine.errors import GalleryError, OutputError, PlanError, TemplatesError
 from engine.files.object_storage import require_writable
-from engine.gallery import BuildOptions, Gallery
+from engine.gallery.gallery import BuildOptions, Gallery
 from engine.milvus import catalogue as catalogues
 from engine.milvus.address import Address
 from engine.milvus.catalogue import Catalogue
@@ -53,7 +53,7 @@ def build(
     milvus: str | None = None,
     **options: Unpack[BuildOptions],
 ) -> MilvusGallery:
-    """As `engine.gallery.Gallery.build`. Densities and the calibration are made here, in a temporary folder, so that they are
+    """As `engine.gallery.gallery.Gallery.build`. Densities and the calibration are made here, in a temporary folder, so that they are
     those of a gallery in a folder; then rows and calibration go to Milvus, its index is built there, and its effort found.
 
     `milvus` is what `engine.milvus.placement.placement` reads.

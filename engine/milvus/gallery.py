@@ -13,6 +13,7 @@ from engine.answers.newest import Newest
 from engine.calibration.calibration import LEAST_IDENTITIES, Calibration
 from engine.common.concurrency import batched
 from engine.errors import GalleryError, TemplatesError
+from engine.gallery.recogniser import People, Recogniser
 from engine.matching.scoring import LOCAL
 from engine.milvus import catalogue as catalogues
 from engine.milvus.address import Address
@@ -22,7 +23,6 @@ from engine.milvus.collection import UNMEASURED, WHOLE, longest_text, put, rows_
 from engine.milvus.held import hold, write_measured
 from engine.milvus.info import MilvusInfo, describe
 from engine.milvus.snapshot import PROBES, MilvusSnapshot, look, measured_size
-from engine.recogniser import People, Recogniser
 from engine.storage.changes import Enrolled as Enrolment
 from engine.storage.changes import require_words, spelt_as_enrolled, undisputed
 from engine.storage.sealing import PART, SMALL

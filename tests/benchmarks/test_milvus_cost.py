@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from benchmarks.milvus import measure_milvus
-from engine.gallery import Gallery
-from engine.recogniser import Recogniser
+from engine.gallery.gallery import Gallery
+from engine.gallery.recogniser import Recogniser
 
 
 def test_an_exact_gallery_decides_alike_wherever_it_lives(tmp_path):

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from engine.cli import app
 from engine.errors import EncoderMismatch, GalleryError, OutputError, TemplatesError
-from engine.gallery import Gallery
+from engine.gallery.gallery import Gallery
 from engine.maintenance.backup import backup
 from engine.maintenance.integrity import check
 from tests.engine.test_living import names, people, same_answers

@@ -15,7 +15,7 @@ from engine.embedding.embedder import Embedder
 from engine.embedding.photographs import find_photographs
 from engine.encoders import Encoder
 from engine.errors import TemplatesError
-from engine.gallery import Gallery
+from engine.gallery.gallery import Gallery
 from engine.journal import embed_to_file
 from engine.maintenance.integrity import check
 from engine.maintenance.repair import repair

@@ -19,7 +19,7 @@ import pytest
 
 from engine.encoders.projection import read_projection
 from engine.errors import GalleryError, OnekError, TemplatesError
-from engine.gallery import Gallery
+from engine.gallery.gallery import Gallery
 from engine.maintenance.integrity import check
 from engine.templates.parquet import read_templates
 from tests.engine.test_living import people

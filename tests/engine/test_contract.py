@@ -9,7 +9,7 @@ import pytest
 
 from engine.errors import EncoderMismatch, GalleryError, NameRefused, OutputError, TemplatesError
 from engine.galleries import AnyGallery, build_gallery, check_gallery, open_gallery
-from engine.gallery import Gallery
+from engine.gallery.gallery import Gallery
 from engine.templates.parquet import Templates
 from engine.templates.provenance import Provenance
 

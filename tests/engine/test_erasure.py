@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from engine.errors import GalleryBusy, GalleryError
-from engine.gallery import Gallery
+from engine.gallery.gallery import Gallery
 from engine.maintenance.erasure import erase
 from engine.maintenance.integrity import check
 from engine.storage.writer_lock import Writer

@@ -14,7 +14,7 @@ from engine.encoders import Encoder
 from engine.errors import GalleryError, OnekError, PhotographsError
 from engine.explaining.channels import exciting
 from engine.explaining.occlusion import explain, occlusion
-from engine.gallery import Gallery
+from engine.gallery.gallery import Gallery
 from engine.training.networks import begun, fresh
 
 

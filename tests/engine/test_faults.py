@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from engine.errors import GalleryError, OnekError
-from engine.gallery import Gallery
+from engine.gallery.gallery import Gallery
 from engine.maintenance.integrity import check
 from engine.maintenance.repair import repair
 from engine.storage.recent_rows import _checksum

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from engine.errors import GalleryError
-from engine.gallery import Gallery
+from engine.gallery.gallery import Gallery
 from engine.maintenance.integrity import check
 from engine.maintenance.repair import repair
 from indexes.files import open_vectors

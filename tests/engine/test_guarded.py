@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import GalleryError
-from engine.gallery import Gallery
+from engine.gallery.gallery import Gallery
 from engine.maintenance.integrity import check
 from tests.engine.test_living import people
 

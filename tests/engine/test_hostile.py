@@ -19,7 +19,7 @@ from engine.cli import app
 from engine.errors import GalleryError, ImageProblem, OnekError
 from engine.faces.images import decode
 from engine.files.escaping import shown
-from engine.gallery import Gallery
+from engine.gallery.gallery import Gallery
 from engine.maintenance.integrity import check
 from tests.engine.test_living import people
 

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from engine.cli import app
 from engine.embedding.embedder import embed_images
 from engine.errors import EncoderMismatch, GalleryBusy, GalleryError, TemplatesError
-from engine.gallery import Gallery
+from engine.gallery.gallery import Gallery
 from engine.maintenance.integrity import check
 from engine.storage.sealing import due
 from engine.storage.writer_lock import locked
@@ -299,7 +299,7 @@ def test_what_a_writer_left_is_read_where_nothing_can_be_written() -> None:
     code = """
 import os, sys
 from benchmarks.kills import people
-from engine.gallery import Gallery
+from engine.gallery.gallery import Gallery
 if sys.argv[2] == "write":
     Gallery.build(people(range(30)), sys.argv[1]).close()
     kept = Gallery.open(sys.argv[1])

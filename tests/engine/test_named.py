@@ -9,7 +9,7 @@ import pytest
 from engine.embedding.embedder import embed_images
 from engine.encoders import load_encoder
 from engine.errors import EncoderMismatch
-from engine.gallery import Gallery
+from engine.gallery.gallery import Gallery
 from engine.templates.parquet import Templates
 from tests.engine.encoders.test_custom import write_onnx
 from tests.engine.test_living import people

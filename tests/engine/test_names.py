@@ -10,7 +10,7 @@ import pytest
 
 from engine.embedding.photographs import find_photographs
 from engine.errors import GalleryError, NameRefused, PhotographsError, TemplatesError
-from engine.gallery import Gallery
+from engine.gallery.gallery import Gallery
 from engine.templates.names import each_of, enrolled_as, name_of, names_in
 from engine.templates.parquet import Templates, read_templates
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from engine.cli import app
 from engine.errors import OutputError
 from engine.files.outputs import check_outputs
-from engine.gallery import Gallery
+from engine.gallery.gallery import Gallery
 from engine.maintenance.backup import backup
 from engine.templates.parquet import Templates
 

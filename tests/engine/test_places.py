@@ -21,7 +21,7 @@ from engine.errors import GalleryError, StorageError, TemplatesError, TrainingEr
 from engine.files import object_storage as places
 from engine.files.atomic_files import check_output
 from engine.galleries import build_gallery, open_gallery
-from engine.gallery import Gallery
+from engine.gallery.gallery import Gallery
 from engine.matching.pair_verifier import read_head
 from engine.storage.catalogue import NAME
 from engine.templates.parquet import TemplateWriter, read_templates

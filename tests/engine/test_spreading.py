@@ -22,7 +22,7 @@ from engine.embedding.embedder import Embedder
 from engine.embedding.photographs import find_photographs
 from engine.encoders import load_encoder
 from engine.errors import EncoderError, GalleryReplaced, SpreadError
-from engine.gallery import Gallery
+from engine.gallery.gallery import Gallery
 from engine.journal import embed_to_file
 from engine.spreading import IdentifyingWorker, SpreadEmbedder, Workers, spread_identify, workers_on
 from engine.templates.parquet import TemplateWriter, stream_templates

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from engine.errors import GalleryError, OnekError
-from engine.gallery import Gallery
+from engine.gallery.gallery import Gallery
 from engine.maintenance.integrity import check
 from engine.maintenance.repair import repair
 from tests.engine.test_living import people
@@ -20,7 +20,7 @@ from tests.engine.test_living import people
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from engine.gallery import Gallery
+from engine.gallery.gallery import Gallery
 from tests.engine.test_living import people
 
 path, when = Path(sys.argv[1]), sys.argv[2]
@@ -222,7 +222,7 @@ def test_a_name_that_is_free_again_may_be_taken(gallery: Gallery, recent: bool, 
 _WRITES = """
 import sys, time
 from pathlib import Path
-from engine.gallery import Gallery
+from engine.gallery.gallery import Gallery
 from tests.engine.test_living import people
 gallery = Gallery.open(sys.argv[1])
 with gallery._writer.holding():

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from engine.errors import GalleryBusy, GalleryError, TemplatesError
-from engine.gallery import Gallery
+from engine.gallery.gallery import Gallery
 from engine.maintenance.integrity import check
 from engine.storage import sealing
 from engine.storage.writer_lock import locked

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from engine.cli import app
 from engine.errors import GalleryError, OnekError
-from engine.gallery import Gallery
+from engine.gallery.gallery import Gallery
 from engine.milvus.gallery import MilvusGallery
 from engine.templates.parquet import Templates, batch
 
@@ -105,12 +105,12 @@ import sys
 from engine.storage import segments
 from engine.cli import main
 sys.argv = ["onek", "build-index", "t.parquet", "-o", "g"]
-import engine.gallery
+import engine.gallery.gallery
 def calibrate(*_):
     print("halfway", flush=True)
     import time
     time.sleep(60)
-engine.gallery.calibrate = calibrate
+engine.gallery.gallery.calibrate = calibrate
 main()
 """
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from engine.gallery import Gallery
+from engine.gallery.gallery import Gallery
 from engine.maintenance.backup import merged as enrolled_in
 from engine.maintenance.integrity import check
 from engine.maintenance.repair import repair

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from engine.cli import app
 from engine.errors import TemplatesError
-from engine.gallery import Gallery
+from engine.gallery.gallery import Gallery
 from engine.naming import named
 from engine.templates.parquet import Templates, count_templates, read_templates, stream_templates
 

@@ -20,7 +20,7 @@ from engine.embedding.photographs import find_photographs
 from engine.encoders import Encoder, load_encoder
 from engine.errors import GalleryError, OutputError, PhotographsError, TemplatesError
 from engine.files.content_ids import of_picture, of_vectors
-from engine.gallery import Gallery
+from engine.gallery.gallery import Gallery
 from engine.journal import embed_to_file, partial_folder
 from engine.templates.parquet import Templates
 from engine.templates.plausible_labels import doubts

@@ -14,7 +14,7 @@ from engine.cli import app
 from engine.encoders.projecting import project
 from engine.encoders.projection import Projection, read_projection
 from engine.errors import EncoderMismatch, OnekError, TrainingError
-from engine.gallery import Gallery
+from engine.gallery.gallery import Gallery
 from engine.matching.pair_verifier import FORMS, Head, features, read_head
 from engine.templates.parquet import Templates
 from engine.templates.provenance import Provenance

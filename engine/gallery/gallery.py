@@ -15,11 +15,11 @@ from engine.errors import GalleryError
 from engine.files.atomic_files import check_output, whole_folder
 from engine.files.object_storage import require_local
 from engine.files.outputs import refuse_inputs
+from engine.gallery.opened import OpenGallery
+from engine.gallery.recogniser import People
 from engine.maintenance.backup import backup, merged
 from engine.maintenance.erasure import erase
 from engine.matching.by_name import by_name
-from engine.opened import OpenGallery
-from engine.recogniser import People
 from engine.storage.catalogue import Asked, Catalogue, put, read_catalogue, write_catalogue
 from engine.storage.changes import Enrolled as Enrolment
 from engine.storage.changes import enroll, remove, rename, require_words

@@ -6,8 +6,8 @@ from typing import Self
 import pyarrow as pa
 
 from engine.answers.newest import Newest
+from engine.gallery.recogniser import Recogniser
 from engine.matching.scoring import Enrolled
-from engine.recogniser import Recogniser
 from engine.storage.summary import GalleryInfo, describe
 from engine.storage.view import View, open_view
 from indexes.base import Index

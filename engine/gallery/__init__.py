@@ -1,0 +1,1 @@
+"""The gallery that a user holds."""
