@@ -11,9 +11,9 @@ import pyarrow as pa
 from benchmarks.synthetic_templates import Population, Shape
 from engine.gallery.gallery import Gallery
 from engine.gallery.recogniser import Recogniser
-from engine.milvus.address import parse
-from engine.milvus.building import build
+from engine.milvus.building.build import build
 from engine.milvus.collection import ENTITY, search_settings
+from engine.milvus.connection.address import parse
 from engine.milvus.gallery import MilvusGallery
 from engine.templates.parquet import Templates, vectors_of
 from indexes.base import Progress

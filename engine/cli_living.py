@@ -22,7 +22,7 @@ Sources = Annotated[bool, typer.Option("--source/--no-source", help="Whether the
 def patience(gallery: str, wait: float | None) -> float:
     """How many seconds a writer waits for another. Raises `GalleryError` where nobody waits: Milvus orders its writers."""
     from engine.errors import GalleryError
-    from engine.milvus.address import is_milvus
+    from engine.milvus.connection.address import is_milvus
     from engine.storage.writer_lock import WAIT
 
     if not is_milvus(gallery):

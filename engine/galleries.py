@@ -14,7 +14,7 @@ from engine.gallery.opened import OpenGallery
 from engine.maintenance.backup import backup
 from engine.maintenance.integrity import Fault
 from engine.maintenance.integrity import check as check_folder
-from engine.milvus.address import LITE, is_milvus, parse
+from engine.milvus.connection.address import LITE, is_milvus, parse
 from engine.storage.catalogue import NAME as CATALOGUE
 from engine.storage.catalogue import read_catalogue
 from engine.storage.view import open_view
@@ -67,7 +67,7 @@ def build_gallery(
     **options: Unpack[BuildOptions],
 ) -> "AnyGallery | OpenGallery":
     """Build a gallery in a folder, in Milvus or for object storage, and open it; arguments as of `Gallery.build`, and `milvus` as
-    `engine.milvus.placement.placement` reads it.
+    `engine.milvus.building.placement.placement` reads it.
 
     Raises:
         IndexUnsupported: a FAISS string for Milvus, which has indexes of its own.
@@ -76,7 +76,7 @@ def build_gallery(
     if is_milvus(where):
         if factory is not None:
             raise IndexUnsupported(f"--factory {factory}: {where} has Milvus's indexes, not FAISS's; take --index")
-        from engine.milvus.building import build
+        from engine.milvus.building.build import build
 
         return build(templates, parse(str(where)), overwrite=overwrite, milvus=milvus, **options)
     if milvus is not None:
@@ -142,7 +142,7 @@ def _going_to(where: str | Path, overwrite: bool) -> Iterator[Path]:
 def check_gallery(where: str | Path, progress: Progress | None = None) -> list[Fault]:
     """Everything that is wrong with a gallery. Raises `GalleryError` where there is none."""
     if is_milvus(where):
-        from engine.milvus.checking import check
+        from engine.milvus.integrity import check
 
         return check(parse(str(where)), progress)
     return check_folder(local(Path(where)), progress)

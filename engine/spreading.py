@@ -17,7 +17,7 @@ from engine.embedding.photographs import Photograph
 from engine.encoders import Encoder
 from engine.errors import GalleryReplaced, OnekError, SpreadError
 from engine.matching.pair_verifier import Head
-from engine.milvus.address import LITE
+from engine.milvus.connection.address import LITE
 from engine.ray_agents import agents_that_end_with_us
 from engine.templates.parquet import Templates
 

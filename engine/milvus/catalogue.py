@@ -12,9 +12,9 @@ from engine.calibration.calibration import Calibration
 from engine.common.dataclass_json import from_plain
 from engine.errors import GalleryError, GalleryReplaced
 from engine.matching.scoring import Scoring
-from engine.milvus.client import Client
+from engine.milvus.building.placement import Placement
 from engine.milvus.collection import IndexKind
-from engine.milvus.placement import Placement
+from engine.milvus.connection.client import Client
 from engine.templates.provenance import Provenance
 
 FORMAT = 1

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from engine.errors import IndexUnsupported
-from engine.milvus.client import LONG, Client, Row, key_of
-from engine.milvus.placement import Placement
+from engine.milvus.building.placement import Placement
+from engine.milvus.connection.client import LONG, Client, Row, key_of
 from engine.templates.parquet import vectors_of
 from indexes.base import Progress
 

@@ -16,11 +16,11 @@ from engine.errors import GalleryError, TemplatesError
 from engine.gallery.recogniser import People, Recogniser
 from engine.matching.scoring import LOCAL
 from engine.milvus import catalogue as catalogues
-from engine.milvus.address import Address
-from engine.milvus.calibrating import calibrated, measured
-from engine.milvus.client import Client, Row, key_of, one_of
+from engine.milvus.building.held import hold, write_measured
+from engine.milvus.calibration import calibrated, measured
 from engine.milvus.collection import UNMEASURED, WHOLE, longest_text, put, rows_of
-from engine.milvus.held import hold, write_measured
+from engine.milvus.connection.address import Address
+from engine.milvus.connection.client import Client, Row, key_of, one_of
 from engine.milvus.info import MilvusInfo, describe
 from engine.milvus.snapshot import PROBES, MilvusSnapshot, look, measured_size
 from engine.storage.changes import Enrolled as Enrolment

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from engine.calibration.evidence import evidence_of
 from engine.calibration.thresholds import ThresholdUsed, default_threshold
 from engine.milvus.catalogue import Catalogue
-from engine.milvus.client import Client
-from engine.milvus.part import Size
+from engine.milvus.connection.client import Client
+from engine.milvus.shortlist import Size
 from engine.storage.summary import CalibrationInfo, describe_calibration
 
 

@@ -16,9 +16,9 @@ from engine.matching.pair_verifier import SHORTLIST, Head, reordered
 from engine.matching.scoring import Candidates, Scoring
 from engine.milvus import catalogue as catalogues
 from engine.milvus.catalogue import Catalogue
-from engine.milvus.client import LONG, Client, key_of
 from engine.milvus.collection import vectors_in
-from engine.milvus.part import Shortlister, Size
+from engine.milvus.connection.client import LONG, Client, key_of
+from engine.milvus.shortlist import Shortlister, Size
 from engine.templates.names import spellings
 from engine.templates.provenance import Provenance
 

@@ -17,11 +17,13 @@ import pytest
 from engine.batch import identify_to_file
 from engine.errors import GalleryError, GalleryReplaced, IndexUnsupported, OutputError
 from engine.galleries import build_gallery, check_gallery, in_folder, open_gallery
-from engine.milvus import building, client, gallery
-from engine.milvus.address import parse
-from engine.milvus.client import Client
-from engine.milvus.held import Held
-from engine.milvus.placement import Placement, placement
+from engine.milvus import gallery
+from engine.milvus.building import build as building
+from engine.milvus.building.held import Held
+from engine.milvus.building.placement import Placement, placement
+from engine.milvus.connection import client
+from engine.milvus.connection.address import parse
+from engine.milvus.connection.client import Client
 from engine.milvus.snapshot import MilvusSnapshot
 from engine.templates.parquet import TemplateWriter
 from tests.engine.test_contract import PEOPLE, people, probes, strangers

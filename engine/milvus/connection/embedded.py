@@ -15,7 +15,7 @@ from typing import Any
 
 from engine.errors import GalleryError
 from engine.files.atomic_files import keep_private
-from engine.milvus.address import Address
+from engine.milvus.connection.address import Address
 
 # What milvus-lite has in its folder; nothing else there is touched.
 _FILES = ("LOCK", "collections", "databases")

@@ -11,8 +11,8 @@ from engine.matching.by_name import by_name
 from engine.matching.nearest_identities import Members
 from engine.matching.scoring import LOCAL, Enrolled, densities
 from engine.milvus.catalogue import Catalogue
-from engine.milvus.client import Client, Row
 from engine.milvus.collection import WHOLE, put, vectors_in
+from engine.milvus.connection.client import Client, Row
 from engine.templates.parquet import Templates
 from indexes.base import Progress
 from indexes.flat import Flat

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import GalleryError
-from engine.milvus.address import LITE, Address
-from engine.milvus.embedded import release, serve
+from engine.milvus.connection.address import LITE, Address
+from engine.milvus.connection.embedded import release, serve
 
 TOKEN = "ONEK_MILVUS_TOKEN"  # noqa: S105
 """The environment variable that holds the token, or USER:PASSWORD."""

@@ -15,9 +15,9 @@ from engine.errors import GalleryError, OutputError, PlanError, TemplatesError
 from engine.files.object_storage import require_writable
 from engine.gallery.gallery import BuildOptions, Gallery
 from engine.milvus import catalogue as catalogues
-from engine.milvus.address import Address
+from engine.milvus.building.bulk_import import bucket_of, import_rows
+from engine.milvus.building.placement import Placement, placement
 from engine.milvus.catalogue import Catalogue
-from engine.milvus.client import LONG, Client, Row
 from engine.milvus.collection import (
     MILVUS_ONLY,
     IndexKind,
@@ -32,9 +32,9 @@ from engine.milvus.collection import (
     rows_of,
     search_settings,
 )
+from engine.milvus.connection.address import Address
+from engine.milvus.connection.client import LONG, Client, Row
 from engine.milvus.gallery import MilvusGallery
-from engine.milvus.importing import bucket_of, import_rows
-from engine.milvus.placement import Placement, placement
 from engine.storage.segments import mated_probes, segment_files
 from engine.templates.enrolment import Source
 from indexes.base import Progress
@@ -56,7 +56,7 @@ def build(
     """As `engine.gallery.gallery.Gallery.build`. Densities and the calibration are made here, in a temporary folder, so that they are
     those of a gallery in a folder; then rows and calibration go to Milvus, its index is built there, and its effort found.
 
-    `milvus` is what `engine.milvus.placement.placement` reads.
+    `milvus` is what `engine.milvus.building.placement.placement` reads.
 
     Readers of a gallery that is replaced see the old one until the new one is whole.
 

@@ -10,8 +10,8 @@ from engine.errors import GalleryError
 from engine.matching.nearest_identities import Members, Nearest, first_of_each, without_identity
 from engine.matching.scoring import LOCAL, Enrolled, Scoring
 from engine.milvus.catalogue import Catalogue
-from engine.milvus.client import MOST_HITS, Client, Row
 from engine.milvus.collection import ENTITY, UNMEASURED, search_settings, vectors_in
+from engine.milvus.connection.client import MOST_HITS, Client, Row
 from indexes.base import distances_to
 from indexes.flat import Flat
 

@@ -16,7 +16,7 @@ from engine.common.concurrency import batched
 from engine.errors import GalleryError
 from engine.files.atomic_files import whole_file
 from engine.files.object_storage import is_remote, remove, uri
-from engine.milvus.client import LONG, SECONDS, TOKEN, Client, Row
+from engine.milvus.connection.client import LONG, SECONDS, TOKEN, Client, Row
 
 BUCKET = "ONEK_MILVUS_BUCKET"
 """The environment variable that names the bucket that Milvus is configured with, or a folder in it: `s3://BUCKET/FOLDER`."""

@@ -11,9 +11,9 @@ from engine.matching.by_name import by_name
 from engine.matching.nearest_identities import Members
 from engine.matching.scoring import Enrolled
 from engine.milvus.catalogue import Catalogue
-from engine.milvus.client import Client, Row
 from engine.milvus.collection import ENTITY, vectors_in
-from engine.milvus.part import Shortlister, Size
+from engine.milvus.connection.client import Client, Row
+from engine.milvus.shortlist import Shortlister, Size
 from engine.templates.parquet import Templates
 from indexes.base import Progress
 from indexes.flat import Flat

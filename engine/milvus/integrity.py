@@ -8,10 +8,10 @@ from engine.common.concurrency import batched
 from engine.maintenance.integrity import NORM, Fault
 from engine.matching.scoring import LOCAL
 from engine.milvus import catalogue as catalogues
-from engine.milvus.address import Address
 from engine.milvus.catalogue import Catalogue
-from engine.milvus.client import Client, key_of
 from engine.milvus.collection import UNMEASURED, WHOLE, holds_templates, search_settings, vectors_in
+from engine.milvus.connection.address import Address
+from engine.milvus.connection.client import Client, key_of
 from indexes.base import Progress
 
 # Rows that are looked at together, and how many of them are searched for; the share of these that must be found.

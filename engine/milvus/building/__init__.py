@@ -1,0 +1,1 @@
+"""A gallery made here and moved to Milvus."""

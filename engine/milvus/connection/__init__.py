@@ -1,0 +1,1 @@
+"""Where a gallery in Milvus lies, and calls to there."""
