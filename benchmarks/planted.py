@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.audit import TWO_NAMES, audit
 from engine.errors import TemplatesError
 from engine.gallery.gallery import Gallery
+from engine.inspection.label_audit import TWO_NAMES, audit
 from engine.templates.parquet import Templates
 
 _FOR_NAMES, _FOR_IMAGES = 4, 3

@@ -22,10 +22,10 @@ def explain_command(
     overwrite: Overwrite = False,
 ) -> None:
     """Draw why a probe has this candidate: which parts of the face, covered, take it away. The picture shows faces."""
-    from engine.explaining.drawing import check_picture, draw_explanation
-    from engine.explaining.occlusion import explain
     from engine.files.outputs import check_outputs
     from engine.galleries import open_files
+    from engine.inspection.figures import check_picture, draw_explanation
+    from engine.inspection.occlusion import explain
     from engine.terminal import out as console
 
     check_picture(out)
@@ -54,9 +54,9 @@ def explain_encoder_command(
     import tempfile
 
     from engine.embedding.photographs import find_photographs
-    from engine.explaining.channels import exciting
-    from engine.explaining.drawing import check_picture, draw_channels
     from engine.files.outputs import check_outputs
+    from engine.inspection.channels import exciting
+    from engine.inspection.figures import check_picture, draw_channels
     from engine.terminal import out as console
     from engine.terminal import progress, told_what_is_left_out
     from engine.training.chips import cut_chips

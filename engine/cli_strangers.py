@@ -39,9 +39,9 @@ def audit_command(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")] = False,
 ) -> None:
     """List who is likely enrolled under two names, and images that likely show somebody else than they say."""
-    from engine.audit import WRONG_IMAGE, audit, write_audit
     from engine.files.outputs import check_outputs
     from engine.galleries import open_files
+    from engine.inspection.label_audit import WRONG_IMAGE, audit, write_audit
     from engine.terminal import out as console
     from engine.terminal import stages
 

@@ -6,8 +6,8 @@ import pytest
 
 from benchmarks.synthetic_templates import Population, Shape
 from engine import Gallery, Templates
-from engine.audit import TWO_NAMES, WRONG_IMAGE, audit, write_audit
 from engine.errors import GalleryError
+from engine.inspection.label_audit import TWO_NAMES, WRONG_IMAGE, audit, write_audit
 
 
 @pytest.fixture(scope="module")

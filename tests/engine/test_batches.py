@@ -9,13 +9,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from engine.audit import audit
 from engine.batch import identify_to_file
 from engine.embedding.embedder import Embedder
 from engine.embedding.photographs import find_photographs
 from engine.encoders import Encoder
 from engine.errors import TemplatesError
 from engine.gallery.gallery import Gallery
+from engine.inspection.label_audit import audit
 from engine.journal import embed_to_file
 from engine.maintenance.integrity import check
 from engine.maintenance.repair import repair

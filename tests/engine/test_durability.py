@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from engine.audit import write_audit
 from engine.batch import identify_to_file
 from engine.files.atomic_files import whole_file, whole_folder
 from engine.gallery.gallery import Gallery
+from engine.inspection.label_audit import write_audit
 from engine.storage.catalogue import connect
 from engine.storage.writer_lock import Writer
 from engine.templates.parquet import TemplateWriter

@@ -12,9 +12,9 @@ from engine import embed_images, load_encoder
 from engine.cli import app
 from engine.encoders import Encoder
 from engine.errors import GalleryError, OnekError, PhotographsError
-from engine.explaining.channels import exciting
-from engine.explaining.occlusion import explain, occlusion
 from engine.gallery.gallery import Gallery
+from engine.inspection.channels import exciting
+from engine.inspection.occlusion import explain, occlusion
 from engine.training.networks import begun, fresh
 
 

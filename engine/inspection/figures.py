@@ -7,10 +7,10 @@ import matplotlib as mpl
 import numpy as np
 
 from engine.errors import OutputError
-from engine.explaining.channels import Channel
-from engine.explaining.occlusion import Explanation
 from engine.files.atomic_files import whole_file
 from engine.files.escaping import shown
+from engine.inspection.channels import Channel
+from engine.inspection.occlusion import Explanation
 
 
 def check_picture(path: Path) -> None:
