@@ -10,14 +10,14 @@ import pyarrow.parquet as pq
 
 from benchmarks.drawn_faces import Shot, draw_files
 from engine.answers.results import Result, Results
-from engine.batch import identify_to_file
 from engine.embedding.embedder import Embedder
 from engine.embedding.photographs import find_photographs
 from engine.encoders import load_encoder
 from engine.errors import OutputError
 from engine.files.atomic_files import check_output
 from engine.gallery.gallery import Gallery
-from engine.journal import embed_to_file
+from engine.workflows.embed_files import embed_to_file
+from engine.workflows.identify_files import identify_to_file
 
 ENROLLED, STRANGERS = 200, 100
 NUISANCE = 0.6

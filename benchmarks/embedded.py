@@ -10,9 +10,9 @@ from engine.embedding.photographs import Photograph, find_photographs
 from engine.encoders import load_encoder
 from engine.errors import PhotographsError
 from engine.files.atomic_files import whole_file
-from engine.journal import embed_to_file
 from engine.templates.parquet import Templates, TemplateWriter, read_templates
 from engine.terminal import progress
+from engine.workflows.embed_files import embed_to_file
 
 
 def labelled(photos: Path | None, templates: Sequence[Path], encoders: Sequence[str], out: Path) -> Iterator[Templates]:

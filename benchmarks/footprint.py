@@ -20,7 +20,7 @@ from pathlib import Path
 from engine.common.allocator import give_large_blocks_back
 from engine.embedding.embedder import Embedder
 from engine.encoders import load_encoder
-from engine.journal import embed_to_file
+from engine.workflows.embed_files import embed_to_file
 from engine.embedding.photographs import Photograph
 count, out, *files = json.load(sys.stdin)
 give_large_blocks_back()  # as commands do

@@ -12,15 +12,15 @@ import pyarrow.parquet as pq
 
 from benchmarks.synthetic_templates import Population, Shape
 from engine.answers.results import results_file
-from engine.batch import TEMPLATES, Identify
 from engine.common.concurrency import ahead
 from engine.embedding.embedder import Embedder
 from engine.embedding.photographs import find_photographs
 from engine.encoders import load_encoder
 from engine.gallery.gallery import Gallery
-from engine.journal import embed_to_file
-from engine.spreading import SpreadEmbedder, spread_identify, workers_on
 from engine.templates.parquet import Templates, TemplateWriter, stream_templates
+from engine.workflows.embed_files import embed_to_file
+from engine.workflows.identify_files import TEMPLATES, Identify
+from engine.workflows.ray_workers import SpreadEmbedder, spread_identify, workers_on
 from indexes.base import Progress
 
 

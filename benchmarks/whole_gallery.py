@@ -49,7 +49,7 @@ elif job["what"] == "open":
 else:
     from dataclasses import replace
     import numpy as np
-    from engine.batch import TEMPLATES, identify_to_file
+    from engine.workflows.identify_files import TEMPLATES, identify_to_file
     from engine.answers.newest import Newest
     from engine.matching.scoring import Scoring
     from engine.templates.parquet import read_templates

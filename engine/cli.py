@@ -26,10 +26,10 @@ from engine.common.allocator import give_large_blocks_back
 from engine.errors import ListGuess, OnekError, SpreadError
 
 if TYPE_CHECKING:
-    from engine.galleries import AnyGallery
     from engine.gallery.opened import OpenGallery
-    from engine.spreading import Workers as SpreadWorkers
     from engine.templates.enrolment import Source
+    from engine.workflows.locations import AnyGallery
+    from engine.workflows.ray_workers import Workers as SpreadWorkers
 
 # Exit statuses.
 PROBLEMS, CHANGE_SOMETHING, NOT_THE_SAME, INTERRUPTED = 3, 2, 4, 130
@@ -124,9 +124,9 @@ def embed(
     from engine.embedding.embedder import Embedder
     from engine.embedding.photographs import label_photographs
     from engine.encoders import load_encoder
-    from engine.journal import check_embed_output, embed_to_file
     from engine.terminal import announce_labels, progress, thousands, told_what_is_left_out
     from engine.terminal import out as console
+    from engine.workflows.embed_files import check_embed_output, embed_to_file
 
     read = [*photos, Path(encoder), *(Path(each) for each in (labels, weights, projection) if each)]
     check_embed_output(out, overwrite=overwrite, resume=resume, inputs=read)
@@ -146,7 +146,7 @@ def embed(
     embedder = Embedder(load(), faces)
     with _spread(on, workers) as spread, progress("embedding", len(photographs)) as done:
         if spread is not None:
-            from engine.spreading import SpreadEmbedder
+            from engine.workflows.ray_workers import SpreadEmbedder
 
             embedder = SpreadEmbedder(embedder, load, spread)
         made = embed_to_file(photographs, embedder, out, overwrite=overwrite, resume=resume, sources=sources, progress=done)
@@ -202,13 +202,13 @@ def build_index(
 ) -> None:
     """Build a gallery: the templates, the index that suits their number, what it knows of strangers, and its catalogue."""
     _limit_threads(threads)
-    from engine.galleries import build_gallery
     from engine.terminal import announce, bytes_of, stages, thousands
     from engine.terminal import out as console
+    from engine.workflows.locations import build_gallery
 
     people: Source = templates
     if names is not None:
-        from engine.naming import named
+        from engine.workflows.named_vectors import named
 
         people = named(templates, names)
     with stages() as told:
@@ -264,11 +264,11 @@ def identify(
 ) -> None:
     """Say of each probe who it is, or that it is unknown. Photographs without a face say failed."""
     _limit_threads(threads)
-    from engine.batch import check_results_output, count_probes, identify_to_file
-    from engine.galleries import open_gallery
     from engine.matching.pair_verifier import read_head
     from engine.terminal import out as console
     from engine.terminal import progress, thousands, told_what_is_left_out
+    from engine.workflows.identify_files import check_results_output, count_probes, identify_to_file
+    from engine.workflows.locations import open_gallery
 
     check_results_output(out, [*probes, *([head] if head else [])], overwrite)
     opened = open_gallery(gallery)
@@ -322,9 +322,9 @@ def verify(
     head: Head = None,
 ) -> None:
     """Compare one photograph with one enrolled identity. Exit status: 0 the same, 4 not the same."""
-    from engine.galleries import open_gallery
     from engine.matching.pair_verifier import read_head
     from engine.terminal import out as console
+    from engine.workflows.locations import open_gallery
 
     opened = open_gallery(gallery)
     learnt = None if head is None else read_head(head)
@@ -405,7 +405,7 @@ def _spread(on: str | None, workers: int | None) -> AbstractContextManager["Spre
         if workers is not None:
             raise SpreadError(f"--workers {workers} goes with --on ray; --threads says how many threads search here")
         return nullcontext()
-    from engine.spreading import workers_on
+    from engine.workflows.ray_workers import workers_on
 
     return workers_on(on, workers)
 

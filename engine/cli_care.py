@@ -18,10 +18,10 @@ def check_command(
 ) -> None:
     """Look at every byte, count and vector of a gallery. Exit status 3 if something is wrong, which is listed."""
     from engine.errors import GalleryError
-    from engine.galleries import check_gallery, in_folder
     from engine.maintenance.repair import repair
     from engine.terminal import out as console
     from engine.terminal import stages
+    from engine.workflows.locations import check_gallery, in_folder
 
     if wait is not None and not mend:
         raise GalleryError(f"--wait {wait:g} goes with --repair; a check writes nothing, so it waits for nobody")
@@ -47,8 +47,8 @@ def backup_command(
     overwrite: Overwrite = False,
 ) -> None:
     """Copy a gallery while others read and write; what never changes is linked where it can be."""
-    from engine.galleries import backup_gallery
     from engine.terminal import out as console
+    from engine.workflows.locations import backup_gallery
 
     backup_gallery(gallery, out, overwrite=overwrite)
     console.print(f"{gallery} copied to {out}")
@@ -63,9 +63,9 @@ def merge_command(
     overwrite: Overwrite = False,
 ) -> None:
     """Build one gallery of several; an identity of the same name is the same person."""
-    from engine.galleries import merge_galleries
     from engine.terminal import out as console
     from engine.terminal import stages, thousands
+    from engine.workflows.locations import merge_galleries
 
     with stages() as told:
         made = merge_galleries(galleries, out, on_duplicate=on_duplicate, overwrite=overwrite, progress=told)

@@ -23,10 +23,10 @@ def explain_command(
 ) -> None:
     """Draw why a probe has this candidate: which parts of the face, covered, take it away. The picture shows faces."""
     from engine.files.outputs import check_outputs
-    from engine.galleries import open_files
     from engine.inspection.figures import check_picture, draw_explanation
     from engine.inspection.occlusion import explain
     from engine.terminal import out as console
+    from engine.workflows.locations import open_files
 
     check_picture(out)
     check_outputs(out, [probe, Path(gallery)], overwrite)

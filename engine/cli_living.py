@@ -72,12 +72,12 @@ def enroll_command(
 ) -> None:
     """Enrol people: durable when the command ends, seen by every search from then on."""
     from engine.errors import PhotographsError, TemplatesError
-    from engine.galleries import beside, living_gallery
-    from engine.naming import named_templates
     from engine.templates.parquet import Templates, is_template_file, read_templates
     from engine.templates.problems import add_problems, require_problems
     from engine.terminal import announce_enrolled, stages, thousands, told_what_is_left_out
     from engine.terminal import out as console
+    from engine.workflows.locations import beside, living_gallery
+    from engine.workflows.named_vectors import named_templates
 
     seconds = patience(gallery, wait)
     opened = living_gallery(gallery)
@@ -132,10 +132,10 @@ def remove_command(
 ) -> None:
     """Remove identities or templates: no search returns them from then on. What erases their bytes is said."""
     from engine.errors import GalleryError
-    from engine.galleries import erased_by, living_gallery
     from engine.tables.lists import read_names
     from engine.terminal import out as console
     from engine.terminal import thousands
+    from engine.workflows.locations import erased_by, living_gallery
 
     names = list(identities or [])
     if from_file is not None:
@@ -158,9 +158,9 @@ def rename_command(
     wait: Wait = None,
 ) -> None:
     """Call an identity otherwise."""
-    from engine.galleries import living_gallery
     from engine.terminal import out as console
     from engine.terminal import thousands
+    from engine.workflows.locations import living_gallery
 
     seconds = patience(gallery, wait)
     opened = living_gallery(gallery)
@@ -174,8 +174,8 @@ def rename_command(
 def list_command(gallery: Annotated[str, typer.Argument(metavar="GALLERY")]) -> None:
     """List the identities and how many templates each has, as CSV."""
     from engine.files.escaping import shown
-    from engine.galleries import open_gallery
     from engine.tables.sheets import Sheet
+    from engine.workflows.locations import open_gallery
 
     opened = open_gallery(gallery)
     sheet = Sheet(sys.stdout, ["identity", "templates"])
@@ -187,10 +187,10 @@ def list_command(gallery: Annotated[str, typer.Argument(metavar="GALLERY")]) -> 
 
 def compact_command(gallery: Annotated[str, typer.Argument(metavar="GALLERY")], wait: Wait = None) -> None:
     """Seal all that is enrolled anew, calibrate, and erase what was removed from every file; verified."""
-    from engine.galleries import in_folder
     from engine.gallery.gallery import Gallery
     from engine.terminal import out as console
     from engine.terminal import stages, thousands
+    from engine.workflows.locations import in_folder
 
     opened = Gallery.open(in_folder(gallery, "compact"))
     removed, before = opened.info().awaiting_erasure, default_line(opened)

@@ -19,9 +19,9 @@ def calibrate_command(
     ] = None,
 ) -> None:
     """Learn anew how strangers score in a gallery, and keep it there."""
-    from engine.galleries import living_gallery
     from engine.templates.parquet import read_templates
     from engine.terminal import stages
+    from engine.workflows.locations import living_gallery
 
     opened = living_gallery(gallery)
     before = default_line(opened)
@@ -40,10 +40,10 @@ def audit_command(
 ) -> None:
     """List who is likely enrolled under two names, and images that likely show somebody else than they say."""
     from engine.files.outputs import check_outputs
-    from engine.galleries import open_files
     from engine.inspection.label_audit import WRONG_IMAGE, audit, write_audit
     from engine.terminal import out as console
     from engine.terminal import stages
+    from engine.workflows.locations import open_files
 
     check_outputs(out, [Path(gallery)], overwrite)
     with stages() as told:

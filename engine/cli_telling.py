@@ -16,8 +16,8 @@ def info_command(
     """What a gallery holds, and how its templates were made."""
     import json
 
-    from engine.galleries import open_gallery
     from engine.terminal import out as console
+    from engine.workflows.locations import open_gallery
 
     opened = open_gallery(gallery)
     described = opened.info()

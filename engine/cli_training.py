@@ -50,7 +50,7 @@ def train_command(
     from engine.training.checkpoint import Epoch
     from engine.training.fit import Recipe
     from engine.training.networks import SMALL, begun, fresh, has_gpu
-    from engine.training.run import check_train_output, train_to_file
+    from engine.workflows.train_encoder import check_train_output, train_to_file
 
     check_train_output(out, [*photos, *(Path(each) for each in (labels, begin) if each)], overwrite)
     if network is not None and begin is not None:

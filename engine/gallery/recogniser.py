@@ -63,7 +63,7 @@ class Recogniser(ABC):
 
     @property
     def address(self) -> str:
-        """What `engine.galleries.open_gallery` opens it by, in another process as well."""
+        """What `engine.workflows.locations.open_gallery` opens it by, in another process as well."""
         return str(self.path)
 
     @abstractmethod

@@ -9,17 +9,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from engine.batch import identify_to_file
 from engine.embedding.embedder import Embedder
 from engine.embedding.photographs import find_photographs
 from engine.encoders import Encoder
 from engine.errors import TemplatesError
 from engine.gallery.gallery import Gallery
 from engine.inspection.label_audit import audit
-from engine.journal import embed_to_file
 from engine.maintenance.integrity import check
 from engine.maintenance.repair import repair
 from engine.templates.parquet import Templates, TemplateWriter, read_templates, stream_templates
+from engine.workflows.embed_files import embed_to_file
+from engine.workflows.identify_files import identify_to_file
 from tests.engine.test_living import people
 from tests.support.batches import shrink
 

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pytest
 
 from engine.errors import EncoderMismatch, GalleryError, NameRefused, OutputError, TemplatesError
-from engine.galleries import AnyGallery, build_gallery, check_gallery, open_gallery
 from engine.gallery.gallery import Gallery
 from engine.templates.parquet import Templates
 from engine.templates.provenance import Provenance
+from engine.workflows.locations import AnyGallery, build_gallery, check_gallery, open_gallery
 
 DIM, PEOPLE = 24, 70
 MADE = Provenance(encoder="pixels", fingerprint="f" * 64, dim=DIM, threshold=0.4)

@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from engine.batch import identify_to_file
 from engine.files.atomic_files import whole_file, whole_folder
 from engine.gallery.gallery import Gallery
 from engine.inspection.label_audit import write_audit
@@ -17,6 +16,7 @@ from engine.storage.catalogue import connect
 from engine.storage.writer_lock import Writer
 from engine.templates.parquet import TemplateWriter
 from engine.templates.problems import write_problems
+from engine.workflows.identify_files import identify_to_file
 from tests.engine.test_living import people
 
 Place = tuple[int, int]

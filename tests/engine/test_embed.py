@@ -17,8 +17,8 @@ from engine.embedding.embedder import Embedder
 from engine.embedding.photographs import find_photographs
 from engine.encoders import Encoder
 from engine.errors import OutputError, PhotographsError
-from engine.journal import embed_to_file, partial_folder
 from engine.templates.problems import problems_path
+from engine.workflows.embed_files import embed_to_file, partial_folder
 
 
 @pytest.fixture(scope="session")
@@ -172,7 +172,7 @@ def test_resume_wants_the_same_faces(photos: Path, sface: Encoder, tmp_path: Pat
 RUN = """
 import json, sys
 from pathlib import Path
-import engine.journal as journal
+import engine.workflows.embed_files as journal
 from engine.embedding.embedder import Embedder
 from engine.encoders import load_encoder
 from engine.embedding.photographs import Photograph

@@ -10,7 +10,7 @@ _PRELUDE = """
 import os, sys
 import numpy as np
 from engine.errors import OnekError
-from engine.galleries import build_gallery, open_gallery
+from engine.workflows.locations import build_gallery, open_gallery
 from engine.templates.parquet import Templates
 
 folder = sys.argv[1]

@@ -11,7 +11,6 @@ import pytest
 
 from engine import Gallery, Templates, embed_images
 from engine.answers.results import SCHEMA
-from engine.batch import count_probes, identify_to_file
 from engine.embedding.embedder import Embedder
 from engine.encoders import Encoder, load_encoder
 from engine.errors import (
@@ -25,6 +24,7 @@ from engine.errors import (
 )
 from engine.templates.parquet import TemplateWriter
 from engine.templates.provenance import Provenance
+from engine.workflows.identify_files import count_probes, identify_to_file
 
 Make = Callable[..., Templates]
 
@@ -388,7 +388,7 @@ def test_a_string_of_faiss_makes_a_gallery(random_templates: Make, tmp_path: Pat
 
 
 def test_the_probes_of_a_file_stream_in_order(random_templates: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.batch.TEMPLATES", 7)
+    monkeypatch.setattr("engine.workflows.identify_files.TEMPLATES", 7)
     enrolled = random_templates()
     gallery = Gallery.build(enrolled, tmp_path / "g")
     told: list[int] = []

@@ -12,10 +12,10 @@ import pytest
 from pyarrow import fs
 
 from engine.errors import GalleryError
-from engine.galleries import AnyGallery, build_gallery, check_gallery
 from engine.milvus.building import build as building
 from engine.milvus.building import bulk_import as importing
 from engine.milvus.connection.client import TOKEN, Client
+from engine.workflows.locations import AnyGallery, build_gallery, check_gallery
 from tests.engine.test_contract import people, probes
 
 

@@ -21,7 +21,7 @@ from engine.embedding import embedder as embed
 from engine.embedding.embedder import Embedder, Outcome
 from engine.embedding.photographs import Photograph, find_photographs
 from engine.encoders import Encoder, load_encoder
-from engine.spreading import SpreadEmbedder, workers_on
+from engine.workflows.ray_workers import SpreadEmbedder, workers_on
 
 # Width and height: upright, lying, square, thin, tiny, and larger than the smaller copies that faces are looked for on.
 SHAPES = [

@@ -14,9 +14,7 @@ import numpy as np
 import psutil
 import pytest
 
-from engine.batch import identify_to_file
 from engine.errors import GalleryError, GalleryReplaced, IndexUnsupported, OutputError
-from engine.galleries import build_gallery, check_gallery, in_folder, open_gallery
 from engine.milvus import gallery
 from engine.milvus.building import build as building
 from engine.milvus.building.held import Held
@@ -26,6 +24,8 @@ from engine.milvus.connection.address import parse
 from engine.milvus.connection.client import Client
 from engine.milvus.snapshot import MilvusSnapshot
 from engine.templates.parquet import TemplateWriter
+from engine.workflows.identify_files import identify_to_file
+from engine.workflows.locations import build_gallery, check_gallery, in_folder, open_gallery
 from tests.engine.test_contract import PEOPLE, people, probes, strangers
 
 ONEK = str(Path(sys.executable).with_name("onek"))
@@ -113,7 +113,7 @@ def test_without_pymilvus(where, monkeypatch):
 
 
 def test_nothing_of_milvus_is_loaded_for_a_folder(tmp_path):
-    code = "import sys, engine.galleries, engine.cli; print({'pymilvus', 'milvus_lite', 'ray'} & set(sys.modules))"
+    code = "import sys, engine.workflows.locations, engine.cli; print({'pymilvus', 'milvus_lite', 'ray'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 
@@ -311,7 +311,7 @@ def test_a_file_of_results_is_of_one_gallery(where, tmp_path, monkeypatch):
     with TemplateWriter(tmp_path / "p.parquet", people(0, 1).provenance) as writer:
         for each in people(0, 60, 3, seed=5).table.to_batches():
             writer.write(each)
-    monkeypatch.setattr("engine.batch.TEMPLATES", 20)
+    monkeypatch.setattr("engine.workflows.identify_files.TEMPLATES", 20)
     search = MilvusSnapshot.find
 
     def find(snapshot, *question):

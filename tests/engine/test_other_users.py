@@ -14,7 +14,7 @@ import pytest
 from engine.errors import GalleryError, OutputError
 from engine.files.atomic_files import bring_back, own_folder, whole_file, whole_folder
 from engine.gallery.gallery import Gallery
-from engine.journal import partial_folder
+from engine.workflows.embed_files import partial_folder
 from tests.engine.test_living import people
 
 NOBODY = 65534

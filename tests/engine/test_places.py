@@ -20,11 +20,11 @@ from engine.embedding.photographs import find_photographs
 from engine.errors import GalleryError, StorageError, TemplatesError, TrainingError
 from engine.files import object_storage as places
 from engine.files.atomic_files import check_output
-from engine.galleries import build_gallery, open_gallery
 from engine.gallery.gallery import Gallery
 from engine.matching.pair_verifier import read_head
 from engine.storage.catalogue import NAME
 from engine.templates.parquet import TemplateWriter, read_templates
+from engine.workflows.locations import build_gallery, open_gallery
 from tests.engine.test_contract import people, probes
 
 ONEK = str(Path(sys.executable).with_name("onek"))

@@ -16,16 +16,16 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from engine import spreading
-from engine.batch import identify_to_file
 from engine.embedding.embedder import Embedder
 from engine.embedding.photographs import find_photographs
 from engine.encoders import load_encoder
 from engine.errors import EncoderError, GalleryReplaced, SpreadError
 from engine.gallery.gallery import Gallery
-from engine.journal import embed_to_file
-from engine.spreading import IdentifyingWorker, SpreadEmbedder, Workers, spread_identify, workers_on
 from engine.templates.parquet import TemplateWriter, stream_templates
+from engine.workflows import ray_workers as spreading
+from engine.workflows.embed_files import embed_to_file
+from engine.workflows.identify_files import identify_to_file
+from engine.workflows.ray_workers import IdentifyingWorker, SpreadEmbedder, Workers, spread_identify, workers_on
 from tests.engine.test_contract import people, strangers
 from tests.support.tables import assert_same_tables, read_results
 
@@ -201,7 +201,7 @@ def test_a_worker_that_opens_another_gallery_than_the_run_began_with(gallery):
 def test_nothing_of_ray_outlives_a_driver_that_was_killed():
     code = """
 import time
-from engine.spreading import workers_on
+from engine.workflows.ray_workers import workers_on
 with workers_on("ray", 1):
     print("up", flush=True)
     time.sleep(300)

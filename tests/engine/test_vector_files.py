@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 from engine.cli import app
 from engine.errors import TemplatesError
 from engine.gallery.gallery import Gallery
-from engine.naming import named
 from engine.templates.parquet import Templates, count_templates, read_templates, stream_templates
+from engine.workflows.named_vectors import named
 
 COUNT, DIM = 23, 6
 LENGTHY = np.random.default_rng(1).normal(size=(COUNT, DIM)).astype(np.float32)

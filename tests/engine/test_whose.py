@@ -21,12 +21,12 @@ from engine.encoders import Encoder, load_encoder
 from engine.errors import GalleryError, OutputError, PhotographsError, TemplatesError
 from engine.files.content_ids import of_picture, of_vectors
 from engine.gallery.gallery import Gallery
-from engine.journal import embed_to_file, partial_folder
 from engine.templates.parquet import Templates
 from engine.templates.plausible_labels import doubts
 from engine.templates.problems import Problem, add_problems
 from engine.templates.provenance import Provenance
 from engine.templates.unseen import Unseen
+from engine.workflows.embed_files import embed_to_file, partial_folder
 
 Save = Callable[[np.ndarray, str], Path]
 DIM = 24
@@ -149,7 +149,7 @@ def test_a_run_that_goes_on_knows_the_photographs_before(
     for number, picture in enumerate([*drawn[:4], drawn[0], drawn[5]]):
         save(picture, f"p/{number}.png")
     photographs, embedder = find_photographs(tmp_path / "p"), Embedder(load_encoder("pixels"), "none")
-    monkeypatch.setattr("engine.journal.PART", 2)
+    monkeypatch.setattr("engine.workflows.embed_files.PART", 2)
     monkeypatch.setattr("engine.embedding.embedder.BATCH", 2)
     out = tmp_path / "t.parquet"
 

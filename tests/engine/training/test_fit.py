@@ -21,8 +21,8 @@ from engine.training.batches import Batches, Shuffled
 from engine.training.checkpoint import Epoch
 from engine.training.fit import Recipe, Trained, fit
 from engine.training.networks import fresh
-from engine.training.run import train_to_file
 from engine.training.validation import figures, split_identities, validation_of
+from engine.workflows.train_encoder import train_to_file
 
 QUICK = Recipe(epochs=3, steps=3, identities=6, each=3, rate=1e-3, patience=9)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from engine.embedding.embedder import Embedder
     from engine.embedding.photographs import Photograph
     from engine.faces.images import LeftOut
-    from engine.spreading import Workers
+    from engine.workflows.ray_workers import Workers
 
 # Photographs that are identified at a time; templates, which are many and small.
 BATCH, TEMPLATES = 1024, 4096
@@ -98,7 +98,7 @@ def identify_to_file(
             )
         identify: Identify = partial(_identified, seen, limit, top, head)
         if workers is not None:
-            from engine.spreading import spread_identify
+            from engine.workflows.ray_workers import spread_identify
 
             identify = spread_identify(workers, gallery.address, limit, top, head, seen.edition)
         tables = _of_templates(probes, identify, progress)
@@ -111,7 +111,7 @@ def identify_to_file(
             faces, encoder=encoder, weights=weights, projection=projection, runtime=runtime, photographs=count
         )
         if workers is not None:
-            from engine.spreading import SpreadEmbedder
+            from engine.workflows.ray_workers import SpreadEmbedder
 
             load = gallery.encoder_loader(runtime, count)
             embedder = SpreadEmbedder(embedder, load, workers)

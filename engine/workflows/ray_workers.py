@@ -18,8 +18,8 @@ from engine.encoders import Encoder
 from engine.errors import GalleryReplaced, OnekError, SpreadError
 from engine.matching.pair_verifier import Head
 from engine.milvus.connection.address import LITE
-from engine.ray_agents import agents_that_end_with_us
 from engine.templates.parquet import Templates
+from engine.workflows.ray_agents import agents_that_end_with_us
 
 # Batches that a worker has before it: the one it works on, and the next.
 _QUEUE = 2
@@ -46,7 +46,7 @@ class IdentifyingWorker:
 
     def __init__(self, folder: str, gallery: str, edition: str | None, limit: float, top: int, head: Head | None) -> None:
         _work_in(folder)
-        from engine.galleries import open_gallery
+        from engine.workflows.locations import open_gallery
 
         self._seen = open_gallery(gallery).snapshot()
         self._edition = edition
