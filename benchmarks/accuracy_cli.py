@@ -41,8 +41,8 @@ def accuracy_command(
     from benchmarks.accuracy import Without, line, people_of, rows_of, sweep
     from benchmarks.curves import accuracy_table, alarms_table, draw, fixed_table
     from benchmarks.embedded import labelled
-    from engine.terminal import err
-    from engine.terminal import out as console
+    from engine.cli.console import err
+    from engine.cli.console import out as console
 
     left_out = None if without is None else Without.read(without)
     for made in labelled(photos, templates, encoders, out):
@@ -98,8 +98,8 @@ def shift_command(
     from benchmarks.degraded import DEGRADATIONS
     from benchmarks.embedded import embedded
     from benchmarks.shift import CLEAN, measure_shifts
+    from engine.cli.console import out as console
     from engine.embedding.photographs import find_photographs
-    from engine.terminal import out as console
 
     photographs = find_photographs([photos], "folder")
     kinds = {CLEAN: embedded(photographs, encoder, out / f"{encoder}-clean.parquet")}
@@ -131,9 +131,9 @@ def lfw_command(
     from benchmarks.embedded import embedded
     from benchmarks.lfw import ENROLLED, RATES, find_list, known_pairs, open_set, read_lfw_pairs
     from benchmarks.verification import of_vectors, require_both_kinds
+    from engine.cli.console import err
+    from engine.cli.console import out as console
     from engine.embedding.photographs import find_photographs
-    from engine.terminal import err
-    from engine.terminal import out as console
 
     templates = embedded(find_photographs([photos], "folder"), encoder, out / f"templates-{encoder}.parquet")
     listed = pairs or find_list(photos)
@@ -171,8 +171,8 @@ def audit_command(
     import tempfile
 
     from benchmarks.planted import measure_audit
+    from engine.cli.console import out as console
     from engine.templates.parquet import read_templates
-    from engine.terminal import out as console
 
     read = read_templates(templates)
     for seed in range(rounds):

@@ -52,8 +52,8 @@ def demo(
     from rich.table import Table
 
     from benchmarks.demo import FPIR, run_demo
-    from engine.terminal import out as console
-    from engine.terminal import progress
+    from engine.cli.console import out as console
+    from engine.cli.console import progress
 
     outcome = run_demo(out, progress, enrolled=enrolled, strangers=strangers, overwrite=overwrite)
     table = Table("probes", "searched", "right", "wrong name", "unknown", "no face found", title="What onek said")
@@ -82,8 +82,8 @@ def verification_command(
 ) -> None:
     """1:1 accuracy on labelled pairs, in ten folds."""
     from benchmarks.verification import read_pairs, verification
-    from engine.terminal import out as console
-    from engine.terminal import progress
+    from engine.cli.console import out as console
+    from engine.cli.console import progress
 
     listed = read_pairs(pairs)
     with progress("embedding", len({name for pair in listed for name in (pair.a, pair.b)})) as done:
@@ -102,8 +102,8 @@ def encoder_command(
 ) -> None:
     """Encoder throughput at batch 32, crops in memory, against dlib's own code in the same run."""
     from benchmarks.throughput import encoder_against_dlib
+    from engine.cli.console import progress
     from engine.faces.images import find_images
-    from engine.terminal import progress
 
     _known(peer)
     with progress("rounds", rounds) as done:
@@ -127,9 +127,9 @@ def photographs_command(
 
     from benchmarks.mixed_shapes import write_mixed
     from benchmarks.throughput import files_against_face_recognition
+    from engine.cli.console import out as console
+    from engine.cli.console import progress
     from engine.faces.images import find_images
-    from engine.terminal import out as console
-    from engine.terminal import progress
 
     _known(peer)
     with tempfile.TemporaryDirectory() as folder, progress("rounds", rounds) as done:
@@ -164,9 +164,9 @@ def landmarks_command(
     """Where our landmarks lie on dlib's own chips: the points of dlib-resnet."""
     from benchmarks.landmarks import fit_landmarks
     from benchmarks.verification import read_pairs
+    from engine.cli.console import out as console
+    from engine.cli.console import progress
     from engine.faces.images import find_images
-    from engine.terminal import out as console
-    from engine.terminal import progress
 
     named = set() if without is None else {Path(name).parts[0] for pair in read_pairs(without) for name in (pair.a, pair.b)}
     files = [path for path in find_images(photos) if path.relative_to(photos).parts[0] not in named]
@@ -189,9 +189,9 @@ def memory_command(
 
     from benchmarks.footprint import embed_memory
     from benchmarks.mixed_shapes import write_mixed
+    from engine.cli.console import out as console
+    from engine.cli.console import progress
     from engine.faces.images import find_images
-    from engine.terminal import out as console
-    from engine.terminal import progress
 
     with tempfile.TemporaryDirectory() as folder, progress("runs", len(counts)) as done:
         files = find_images(photos)[:1000]
@@ -206,7 +206,7 @@ def memory_command(
 def start_command(rounds: int = 7) -> None:
     """How long `import engine` and commands take, in fresh processes."""
     from benchmarks.footprint import starts
-    from engine.terminal import out as console
+    from engine.cli.console import out as console
 
     for start in starts(rounds):
         console.print(f"{start.command}: {start.seconds:.2f} s, {start.cpu:.2f} s of CPU (a bare Python {start.bare:.3f} s)")
@@ -216,7 +216,7 @@ def start_command(rounds: int = 7) -> None:
 def calls_command(count: Annotated[int, typer.Option(min=20)] = 1000) -> None:
     """Gallery.identify of one photograph a call: time and memory."""
     from benchmarks.footprint import calls
-    from engine.terminal import out as console
+    from engine.cli.console import out as console
 
     made = calls(count)
     console.print(
@@ -259,7 +259,7 @@ def _known(peer: str) -> None:
 
 
 def _print_ratio(unit: str, ratio: "Ratio") -> None:
-    from engine.terminal import out as console
+    from engine.cli.console import out as console
 
     console.print(
         f"{ratio.ours:.1f} {unit}/s, {ratio.peer}: {ratio.theirs:.1f} {unit}/s, "

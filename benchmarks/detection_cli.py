@@ -21,9 +21,9 @@ def detection_command(
     """Faces found that are small, turned, covered, huge or many; and what is taken for a face where nobody is."""
     from benchmarks.detection import measure_detection
     from benchmarks.tilted import ANGLES, measure_tilts
+    from engine.cli.console import out as console
+    from engine.cli.console import progress
     from engine.faces.images import find_images
-    from engine.terminal import out as console
-    from engine.terminal import progress
 
     with progress("pictures", None) as done:
         rows = measure_detection(find_images(photos), count=count, seed=seed, progress=done)

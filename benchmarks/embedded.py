@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.degraded import Degrade, degraded
+from engine.cli.console import progress
 from engine.common.concurrency import batched
 from engine.embedding.embedder import Embedder, to_batch
 from engine.embedding.photographs import Photograph, find_photographs
@@ -11,7 +12,6 @@ from engine.encoders import load_encoder
 from engine.errors import PhotographsError
 from engine.files.atomic_files import whole_file
 from engine.templates.parquet import Templates, TemplateWriter, read_templates
-from engine.terminal import progress
 from engine.workflows.embed_files import embed_to_file
 
 

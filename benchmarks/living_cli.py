@@ -15,8 +15,8 @@ def living_command(
 ) -> None:
     """What change costs: enrolling singly and in batches, removing, searching beside recent templates."""
     from benchmarks.living import measure_living
-    from engine.terminal import out as console
-    from engine.terminal import stages
+    from engine.cli.console import out as console
+    from engine.cli.console import stages
 
     with stages() as told:
         made = measure_living(out, count, rounds, told)
@@ -40,8 +40,8 @@ def kills_command(
     import tempfile
 
     from benchmarks.kills import survive
-    from engine.terminal import out as console
-    from engine.terminal import stages
+    from engine.cli.console import out as console
+    from engine.cli.console import stages
 
     with tempfile.TemporaryDirectory() as folder, stages() as told:
         made = survive(Path(folder), count, seed, told)
@@ -61,7 +61,7 @@ def readers_command(
     import tempfile
 
     from benchmarks.readers import measure_readers
-    from engine.terminal import out as console
+    from engine.cli.console import out as console
 
     with tempfile.TemporaryDirectory() as folder:
         made = measure_readers(Path(folder), readers, writers, seconds)
@@ -84,9 +84,9 @@ def concurrent_command(
 
     from benchmarks.concurrent import drive
     from benchmarks.kills import people
+    from engine.cli.console import out as console
     from engine.errors import OnekError
     from engine.gallery.gallery import Gallery
-    from engine.terminal import out as console
 
     with tempfile.TemporaryDirectory() as folder:
         Gallery.build(people(range(1100)), Path(folder, "g"), score="plain", index=index, recall=0.5).close()
@@ -110,8 +110,8 @@ def threads_command(
     import tempfile
 
     from benchmarks.threads import measure_threads
-    from engine.terminal import out as console
-    from engine.terminal import stages
+    from engine.cli.console import out as console
+    from engine.cli.console import stages
 
     with tempfile.TemporaryDirectory() as folder, stages() as told:
         made = measure_threads(Path(folder), count, batch, threads, seconds, rounds, told)
@@ -139,8 +139,8 @@ def fuzz_command(
         from benchmarks.fuzz import READERS, fuzz_apart
     except ModuleNotFoundError as error:
         raise OnekError(f"this needs {error.name}: pip install 'onek[dev]'") from error
-    from engine.terminal import out as console
-    from engine.terminal import progress
+    from engine.cli.console import out as console
+    from engine.cli.console import progress
 
     each = -(-count // len(READERS))
     with progress("readers", len(READERS)) as done:
@@ -173,9 +173,9 @@ def growth_command(
     import tempfile
 
     from benchmarks.growth import measure_growth
+    from engine.cli.console import out as console
+    from engine.cli.console import stages
     from engine.templates.parquet import read_templates
-    from engine.terminal import out as console
-    from engine.terminal import stages
 
     with tempfile.TemporaryDirectory() as folder, stages() as told:
         made = measure_growth(read_templates(templates), before, after, Path(folder), splits=splits, progress=told)

@@ -16,8 +16,8 @@ def milvus_command(
     import tempfile
 
     from benchmarks.milvus import measure_milvus
-    from engine.terminal import out as console
-    from engine.terminal import stages
+    from engine.cli.console import out as console
+    from engine.cli.console import stages
 
     with tempfile.TemporaryDirectory() as folder, stages() as told:
         made = measure_milvus(Path(folder), count, probes, rounds, index, told)
@@ -44,8 +44,8 @@ def ray_command(
     import tempfile
 
     from benchmarks.ray_speed import embedding_on_ray, identifying_on_ray
-    from engine.terminal import out as console
-    from engine.terminal import stages
+    from engine.cli.console import out as console
+    from engine.cli.console import stages
 
     with tempfile.TemporaryDirectory() as folder, stages() as told:
         found = {
@@ -81,7 +81,7 @@ def scale_command(
     from rich.table import Table
 
     from benchmarks.scale import Figures, embedding_cores, false_match_rate, store_bytes, ways
-    from engine.terminal import out as console
+    from engine.cli.console import out as console
 
     figures = Figures(at, per_second, 2, exponent, index_bytes, embed_per_second, 2)
     console.print(

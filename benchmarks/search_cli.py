@@ -26,8 +26,8 @@ def search_command(
 ) -> None:
     """Kinds of index on synthetic templates at growing K: speed beside FAISS's IndexFlatL2, latency, memory, recall."""
     from benchmarks.search import clear, draw, growth, measure_search
-    from engine.terminal import err
-    from engine.terminal import out as console
+    from engine.cli.console import err
+    from engine.cli.console import out as console
     from indexes.errors import IndexUnsupported
     from indexes.kinds import KINDS
 
@@ -77,8 +77,8 @@ def gallery_command(
 ) -> None:
     """The commands on a synthetic gallery: build time and memory, opening, and identify beside the bare index."""
     from benchmarks.whole_gallery import measure_gallery
-    from engine.terminal import bytes_of
-    from engine.terminal import out as console
+    from engine.cli.console import bytes_of
+    from engine.cli.console import out as console
 
     made = measure_gallery(out, count, probes, memory=bytes_of(memory), index=index, recall=recall, rounds=rounds)
     mebibyte = 1 << 20
@@ -112,10 +112,10 @@ def fit_command(
     import numpy as np
 
     from benchmarks.template_fit import GENUINE_LEVELS, IMPOSTOR_LEVELS, fit
+    from engine.cli.console import out as console
     from engine.errors import TemplatesError
     from engine.files.atomic_files import check_output, whole_file
     from engine.templates.parquet import read_templates
-    from engine.terminal import out as console
 
     check_output(out, overwrite=False)
     read = read_templates(*templates)

@@ -19,8 +19,8 @@ def impostors_command(
     """How often two people's templates come as near as a distance, from 1 in 10 to 1 in 100,000, and how sure that is."""
     from benchmarks.impostors import keep as keep_table
     from benchmarks.impostors import measure_impostors
+    from engine.cli.console import out as console
     from engine.templates.parquet import read_templates
-    from engine.terminal import out as console
 
     made = measure_impostors(read_templates(templates), whose, resamples=resamples)
     console.print(f"{made.encoder}: {made.pairs:,} pairs of {made.people:,} people, one template each")
@@ -47,9 +47,9 @@ def small_galleries_command(
     from rich.table import Table
 
     from benchmarks.small_galleries import measure_small, measure_walks
+    from engine.cli.console import out as console
+    from engine.cli.console import stages
     from engine.templates.parquet import read_templates
-    from engine.terminal import out as console
-    from engine.terminal import stages
 
     read = read_templates(templates)
     with stages() as told:

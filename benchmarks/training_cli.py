@@ -16,9 +16,9 @@ def learned_command(
     from rich.table import Table
 
     from benchmarks.learned import METRICS, measure_learned
+    from engine.cli.console import out as console
+    from engine.cli.console import stages
     from engine.templates.parquet import read_templates
-    from engine.terminal import out as console
-    from engine.terminal import stages
 
     with stages() as told:
         rows = measure_learned(read_templates(templates), splits=splits, progress=told)
@@ -48,10 +48,10 @@ def robustness_command(
 
     from benchmarks.corruptions import CORRUPTIONS, STRENGTHS
     from benchmarks.robustness import CLEAN, draw, measure_robustness
+    from engine.cli.console import out as console
+    from engine.cli.console import stages
     from engine.embedding.photographs import find_photographs
     from engine.encoders import load_encoder
-    from engine.terminal import out as console
-    from engine.terminal import stages
 
     with stages() as told:
         rows = measure_robustness(
@@ -79,8 +79,8 @@ def robustness_command(
 def training_command(rounds: Annotated[int, typer.Option(min=1)] = 5, steps: Annotated[int, typer.Option(min=1)] = 30) -> None:
     """Training throughput beside a bare Keras train_on_batch loop over chips in memory, in turns."""
     from benchmarks.training_speed import measure_training
-    from engine.terminal import out as console
-    from engine.terminal import stages
+    from engine.cli.console import out as console
+    from engine.cli.console import stages
 
     with stages() as told:
         made = measure_training(rounds, steps, told)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from engine.cli import app
+from engine.cli.app import app
 from engine.errors import EncoderMismatch, GalleryError, OutputError, TemplatesError
 from engine.gallery.gallery import Gallery
 from engine.maintenance.backup import backup

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from engine.cli import app
+from engine.cli.app import app
 from engine.errors import GalleryError, OnekError
 from engine.gallery.gallery import Gallery
 from engine.maintenance.integrity import check

@@ -87,7 +87,7 @@ def test_photographs_to_names_without_tensorflow(photos: Path) -> None:
     code = """
 import sys
 from typer.testing import CliRunner
-from engine.cli import app
+from engine.cli.app import app
 for arguments in (
     ["embed", "photos", "-o", "t.parquet"],
     ["build-index", "t.parquet", "-o", "g"],
@@ -110,7 +110,7 @@ import sys
 from pathlib import Path
 from typer.testing import CliRunner
 from engine import Gallery
-from engine.cli import app
+from engine.cli.app import app
 done = CliRunner().invoke(app, ["build-index", "v.parquet", "--out", "g"])
 assert done.exit_code == 0, done.output
 done = CliRunner().invoke(app, ["identify", "v.parquet", "--gallery", "g", "--out", "r.parquet", "--threshold", "0.5"])
@@ -244,7 +244,7 @@ def test_what_is_said_after_ctrl_c_is_true(vectors: Path, tmp_path: Path) -> Non
     """The output stands already when whatever follows is interrupted."""
     code = """
 import contextlib, sys
-from engine import cli
+from engine.cli import app as cli
 
 @contextlib.contextmanager
 def slow(*_):
@@ -263,7 +263,7 @@ cli.main()
 
 
 def test_threads_reach_faiss_and_blas() -> None:
-    told = "from engine.cli import _limit_threads; _limit_threads(1); import faiss, numpy, threadpoolctl;"
+    told = "from engine.cli.app import _limit_threads; _limit_threads(1); import faiss, numpy, threadpoolctl;"
     shown = "print(faiss.omp_get_max_threads(), {pool['num_threads'] for pool in threadpoolctl.threadpool_info()})"
     done = subprocess.run([sys.executable, "-c", told + shown], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["1", "{1}"]

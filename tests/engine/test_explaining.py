@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from engine import embed_images, load_encoder
-from engine.cli import app
+from engine.cli.app import app
 from engine.encoders import Encoder
 from engine.errors import GalleryError, OnekError, PhotographsError
 from engine.gallery.gallery import Gallery

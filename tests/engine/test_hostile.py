@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from benchmarks.attacks import ATTACKS, attack
 from benchmarks.fuzz import READERS, fuzz
-from engine.cli import app
+from engine.cli.app import app
 from engine.errors import GalleryError, ImageProblem, OnekError
 from engine.faces.images import decode
 from engine.files.escaping import shown

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from engine.cli import app
+from engine.cli.app import app
 from engine.embedding.photographs import find_photographs
 from engine.errors import ListError, ListGuess
 from engine.files.escaping import harmless, plainly

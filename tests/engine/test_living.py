@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from engine.cli import app
+from engine.cli.app import app
 from engine.embedding.embedder import embed_images
 from engine.errors import EncoderMismatch, GalleryBusy, GalleryError, TemplatesError
 from engine.gallery.gallery import Gallery

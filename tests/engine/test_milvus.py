@@ -113,7 +113,7 @@ def test_without_pymilvus(where, monkeypatch):
 
 
 def test_nothing_of_milvus_is_loaded_for_a_folder(tmp_path):
-    code = "import sys, engine.workflows.locations, engine.cli; print({'pymilvus', 'milvus_lite', 'ray'} & set(sys.modules))"
+    code = "import sys, engine.workflows.locations, engine.cli.app; print({'pymilvus', 'milvus_lite', 'ray'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from engine.cli import app
+from engine.cli.app import app
 from engine.errors import OutputError
 from engine.files.outputs import check_outputs
 from engine.gallery.gallery import Gallery

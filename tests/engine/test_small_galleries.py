@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from engine import Gallery, Templates
-from engine.cli import app
+from engine.cli.app import app
 from engine.errors import GalleryError
 from engine.matching.scoring import LOCAL, PLAIN
 from engine.templates.parquet import TemplateWriter

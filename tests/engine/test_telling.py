@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from engine.cli import app
+from engine.cli.app import app
 from engine.errors import GalleryError, OnekError
 from engine.gallery.gallery import Gallery
 from engine.milvus.gallery import MilvusGallery
@@ -103,7 +103,7 @@ def test_milvus_waits_for_nobody() -> None:
 BUILD = """
 import sys
 from engine.storage import segments
-from engine.cli import main
+from engine.cli.app import main
 sys.argv = ["onek", "build-index", "t.parquet", "-o", "g"]
 import engine.gallery.gallery
 def calibrate(*_):

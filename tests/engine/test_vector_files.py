@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from engine.cli import app
+from engine.cli.app import app
 from engine.errors import TemplatesError
 from engine.gallery.gallery import Gallery
 from engine.templates.parquet import Templates, count_templates, read_templates, stream_templates

@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from engine import embed_images, read_templates
-from engine.cli import app
+from engine.cli.app import app
 from engine.embedding.embedder import Embedder
 from engine.embedding.photographs import find_photographs
 from engine.encoders import Encoder, load_encoder

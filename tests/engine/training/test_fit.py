@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from benchmarks.drawn_faces import Shot, draw_files
 from engine import embed_images, load_encoder
-from engine.cli import app
+from engine.cli.app import app
 from engine.embedding.photographs import find_photographs
 from engine.errors import OnekError, TrainingError
 from engine.training import networks

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from engine import embed_images, load_encoder, read_templates
-from engine.cli import app
+from engine.cli.app import app
 from engine.encoders.projecting import project
 from engine.encoders.projection import Projection, read_projection
 from engine.errors import EncoderMismatch, OnekError, TrainingError

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from engine.cli_strangers import print_calibration
-from engine.cli_threshold import default_line
+from engine.cli.calibration import print_calibration
+from engine.cli.thresholds import default_line
 
 
 def info_command(
@@ -16,7 +16,7 @@ def info_command(
     """What a gallery holds, and how its templates were made."""
     import json
 
-    from engine.terminal import out as console
+    from engine.cli.console import out as console
     from engine.workflows.locations import open_gallery
 
     opened = open_gallery(gallery)
@@ -39,9 +39,9 @@ def encoders_command() -> None:
     """List the encoders: dimensions, threshold, mirror average, licence and source of each; and what finds the faces."""
     from rich.table import Table
 
+    from engine.cli.console import out as console
     from engine.encoders import CARDS, DEFAULT
     from engine.faces.detector import LICENCE, SOURCE
-    from engine.terminal import out as console
 
     table = Table("name", "dim", "chip", "threshold", "mirror", "licence", "source")
     for card in CARDS:

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from engine.cli_care import Overwrite
-from engine.cli_living import PROBLEMS
+from engine.cli.enrolment import PROBLEMS
+from engine.cli.maintenance import Overwrite
 
 
 def train_command(
@@ -42,11 +42,11 @@ def train_command(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output, forget an interrupted run.")] = False,
 ) -> None:
     """Train an encoder, and say after each epoch how well it knows people that it is not trained on."""
+    from engine.cli.console import out as console
+    from engine.cli.console import thousands, told_what_is_left_out, training
     from engine.embedding.photographs import find_photographs
     from engine.errors import TrainingError
     from engine.templates.problems import write_problems
-    from engine.terminal import out as console
-    from engine.terminal import thousands, told_what_is_left_out, training
     from engine.training.checkpoint import Epoch
     from engine.training.fit import Recipe
     from engine.training.networks import SMALL, begun, fresh, has_gpu
@@ -120,9 +120,9 @@ def train_projection_command(
     overwrite: Overwrite = False,
 ) -> None:
     """Learn a linear map of templates. On dlib-resnet's none helped; see the README."""
+    from engine.cli.console import out as console
     from engine.files.outputs import check_outputs
     from engine.templates.parquet import read_templates
-    from engine.terminal import out as console
     from engine.training.projections import train_projection
 
     check_outputs(out, templates, overwrite)
@@ -139,9 +139,9 @@ def train_head_command(
     overwrite: Overwrite = False,
 ) -> None:
     """Learn a verifier from pairs of templates, for verify and identify --head. Local scores are better; see the README."""
+    from engine.cli.console import out as console
     from engine.files.outputs import check_outputs
     from engine.templates.parquet import read_templates
-    from engine.terminal import out as console
     from engine.training.heads import train_head
 
     check_outputs(out, templates, overwrite)
@@ -157,13 +157,13 @@ def project_command(
     overwrite: Overwrite = False,
 ) -> None:
     """Apply a projection to templates that are made already."""
+    from engine.cli.console import out as console
+    from engine.cli.console import thousands
     from engine.encoders.projecting import project
     from engine.encoders.projection import read_projection
     from engine.files.atomic_files import whole_file
     from engine.files.outputs import check_outputs
     from engine.templates.parquet import TemplateWriter, stream_templates
-    from engine.terminal import out as console
-    from engine.terminal import thousands
 
     check_outputs(out, [templates, projection], overwrite)
     learnt = read_projection(projection)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from engine.cli_care import Overwrite
+from engine.cli.maintenance import Overwrite
 
 
 def explain_command(
@@ -22,10 +22,10 @@ def explain_command(
     overwrite: Overwrite = False,
 ) -> None:
     """Draw why a probe has this candidate: which parts of the face, covered, take it away. The picture shows faces."""
+    from engine.cli.console import out as console
     from engine.files.outputs import check_outputs
     from engine.inspection.figures import check_picture, draw_explanation
     from engine.inspection.occlusion import explain
-    from engine.terminal import out as console
     from engine.workflows.locations import open_files
 
     check_picture(out)
@@ -53,12 +53,12 @@ def explain_encoder_command(
     """Draw what an encoder has learnt: the chips that excite its channels most, layer by layer. The picture shows faces."""
     import tempfile
 
+    from engine.cli.console import out as console
+    from engine.cli.console import progress, told_what_is_left_out
     from engine.embedding.photographs import find_photographs
     from engine.files.outputs import check_outputs
     from engine.inspection.channels import exciting
     from engine.inspection.figures import check_picture, draw_channels
-    from engine.terminal import out as console
-    from engine.terminal import progress, told_what_is_left_out
     from engine.training.chips import cut_chips
     from engine.training.networks import begun
 

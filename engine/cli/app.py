@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine.cli_care import Overwrite, backup_command, check_command, merge_command
-from engine.cli_explaining import explain_command, explain_encoder_command
-from engine.cli_living import compact_command, enroll_command, list_command, remove_command, rename_command
-from engine.cli_strangers import audit_command, calibrate_command, print_calibration
-from engine.cli_telling import encoders_command, info_command
-from engine.cli_threshold import Fmr, Fpir, default_line
-from engine.cli_training import project_command, train_command, train_head_command, train_projection_command
+from engine.cli.calibration import audit_command, calibrate_command, print_calibration
+from engine.cli.enrolment import compact_command, enroll_command, list_command, remove_command, rename_command
+from engine.cli.inspection import explain_command, explain_encoder_command
+from engine.cli.maintenance import Overwrite, backup_command, check_command, merge_command
+from engine.cli.reports import encoders_command, info_command
+from engine.cli.thresholds import Fmr, Fpir, default_line
+from engine.cli.training import project_command, train_command, train_head_command, train_projection_command
 from engine.common.allocator import give_large_blocks_back
 from engine.errors import ListGuess, OnekError, SpreadError
 
@@ -121,11 +121,11 @@ def embed(
     overwrite: Overwrite = False,
 ) -> None:
     """Make templates of photographs, and name those that gave none in T.problems.csv."""
+    from engine.cli.console import announce_labels, progress, thousands, told_what_is_left_out
+    from engine.cli.console import out as console
     from engine.embedding.embedder import Embedder
     from engine.embedding.photographs import label_photographs
     from engine.encoders import load_encoder
-    from engine.terminal import announce_labels, progress, thousands, told_what_is_left_out
-    from engine.terminal import out as console
     from engine.workflows.embed_files import check_embed_output, embed_to_file
 
     read = [*photos, Path(encoder), *(Path(each) for each in (labels, weights, projection) if each)]
@@ -202,8 +202,8 @@ def build_index(
 ) -> None:
     """Build a gallery: the templates, the index that suits their number, what it knows of strangers, and its catalogue."""
     _limit_threads(threads)
-    from engine.terminal import announce, bytes_of, stages, thousands
-    from engine.terminal import out as console
+    from engine.cli.console import announce, bytes_of, stages, thousands
+    from engine.cli.console import out as console
     from engine.workflows.locations import build_gallery
 
     people: Source = templates
@@ -264,9 +264,9 @@ def identify(
 ) -> None:
     """Say of each probe who it is, or that it is unknown. Photographs without a face say failed."""
     _limit_threads(threads)
+    from engine.cli.console import out as console
+    from engine.cli.console import progress, thousands, told_what_is_left_out
     from engine.matching.pair_verifier import read_head
-    from engine.terminal import out as console
-    from engine.terminal import progress, thousands, told_what_is_left_out
     from engine.workflows.identify_files import check_results_output, count_probes, identify_to_file
     from engine.workflows.locations import open_gallery
 
@@ -322,8 +322,8 @@ def verify(
     head: Head = None,
 ) -> None:
     """Compare one photograph with one enrolled identity. Exit status: 0 the same, 4 not the same."""
+    from engine.cli.console import out as console
     from engine.matching.pair_verifier import read_head
-    from engine.terminal import out as console
     from engine.workflows.locations import open_gallery
 
     opened = open_gallery(gallery)
@@ -368,9 +368,9 @@ app.command("audit")(audit_command)
 
 def _doubt_one_person(built: "AnyGallery | OpenGallery") -> None:
     """Warn of a gallery whose templates are nearly all of one identity. Of one in Milvus every row would be asked for."""
+    from engine.cli.console import err
     from engine.gallery.opened import OpenGallery
     from engine.templates.plausible_labels import one_person
-    from engine.terminal import err
 
     if isinstance(built, OpenGallery) and (doubt := one_person(Counter(dict(built.templates_by_identity())), "templates")):
         err.print(f"warning: {doubt}; onek embed --labels says otherwise")
@@ -382,7 +382,7 @@ def _say_guesses() -> None:
 
     def say(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
         if issubclass(category, ListGuess):
-            from engine.terminal import err
+            from engine.cli.console import err
 
             err.print(str(message))
         else:

@@ -41,7 +41,7 @@ def default_line(gallery: "Recogniser") -> str:
 
 def tell_threshold(gallery: "Recogniser", before: str) -> None:
     """Say the default threshold of a gallery that was changed, and in a line of its own what it was before, if it has changed."""
-    from engine.terminal import out as console
+    from engine.cli.console import out as console
 
     now = default_line(gallery)
     console.print(now)

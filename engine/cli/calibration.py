@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli_threshold import default_line, tell_threshold
+from engine.cli.thresholds import default_line, tell_threshold
 
 if TYPE_CHECKING:
     from engine.storage.summary import CalibrationInfo
@@ -19,8 +19,8 @@ def calibrate_command(
     ] = None,
 ) -> None:
     """Learn anew how strangers score in a gallery, and keep it there."""
+    from engine.cli.console import stages
     from engine.templates.parquet import read_templates
-    from engine.terminal import stages
     from engine.workflows.locations import living_gallery
 
     opened = living_gallery(gallery)
@@ -39,10 +39,10 @@ def audit_command(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")] = False,
 ) -> None:
     """List who is likely enrolled under two names, and images that likely show somebody else than they say."""
+    from engine.cli.console import out as console
+    from engine.cli.console import stages
     from engine.files.outputs import check_outputs
     from engine.inspection.label_audit import WRONG_IMAGE, audit, write_audit
-    from engine.terminal import out as console
-    from engine.terminal import stages
     from engine.workflows.locations import open_files
 
     check_outputs(out, [Path(gallery)], overwrite)
@@ -59,7 +59,7 @@ def audit_command(
 
 def print_calibration(info: "CalibrationInfo | None", score: str) -> None:
     """Thresholds for the usual rates, how sure they are, and whom they were learnt without."""
-    from engine.terminal import out as console
+    from engine.cli.console import out as console
 
     if info is None:
         console.print("not calibrated: fewer than 10 identities say nothing of strangers")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from engine.cli_threshold import default_line, tell_threshold
+from engine.cli.thresholds import default_line, tell_threshold
 
 # Exit status.
 PROBLEMS = 3
@@ -71,11 +71,11 @@ def enroll_command(
     wait: Wait = None,
 ) -> None:
     """Enrol people: durable when the command ends, seen by every search from then on."""
+    from engine.cli.console import announce_enrolled, stages, thousands, told_what_is_left_out
+    from engine.cli.console import out as console
     from engine.errors import PhotographsError, TemplatesError
     from engine.templates.parquet import Templates, is_template_file, read_templates
     from engine.templates.problems import add_problems, require_problems
-    from engine.terminal import announce_enrolled, stages, thousands, told_what_is_left_out
-    from engine.terminal import out as console
     from engine.workflows.locations import beside, living_gallery
     from engine.workflows.named_vectors import named_templates
 
@@ -131,10 +131,10 @@ def remove_command(
     wait: Wait = None,
 ) -> None:
     """Remove identities or templates: no search returns them from then on. What erases their bytes is said."""
+    from engine.cli.console import out as console
+    from engine.cli.console import thousands
     from engine.errors import GalleryError
     from engine.tables.lists import read_names
-    from engine.terminal import out as console
-    from engine.terminal import thousands
     from engine.workflows.locations import erased_by, living_gallery
 
     names = list(identities or [])
@@ -158,8 +158,8 @@ def rename_command(
     wait: Wait = None,
 ) -> None:
     """Call an identity otherwise."""
-    from engine.terminal import out as console
-    from engine.terminal import thousands
+    from engine.cli.console import out as console
+    from engine.cli.console import thousands
     from engine.workflows.locations import living_gallery
 
     seconds = patience(gallery, wait)
@@ -187,9 +187,9 @@ def list_command(gallery: Annotated[str, typer.Argument(metavar="GALLERY")]) -> 
 
 def compact_command(gallery: Annotated[str, typer.Argument(metavar="GALLERY")], wait: Wait = None) -> None:
     """Seal all that is enrolled anew, calibrate, and erase what was removed from every file; verified."""
+    from engine.cli.console import out as console
+    from engine.cli.console import stages, thousands
     from engine.gallery.gallery import Gallery
-    from engine.terminal import out as console
-    from engine.terminal import stages, thousands
     from engine.workflows.locations import in_folder
 
     opened = Gallery.open(in_folder(gallery, "compact"))

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from engine.cli_living import PROBLEMS, Wait, patience
-from engine.cli_threshold import default_line
+from engine.cli.enrolment import PROBLEMS, Wait, patience
+from engine.cli.thresholds import default_line
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
 
@@ -17,10 +17,10 @@ def check_command(
     wait: Wait = None,
 ) -> None:
     """Look at every byte, count and vector of a gallery. Exit status 3 if something is wrong, which is listed."""
+    from engine.cli.console import out as console
+    from engine.cli.console import stages
     from engine.errors import GalleryError
     from engine.maintenance.repair import repair
-    from engine.terminal import out as console
-    from engine.terminal import stages
     from engine.workflows.locations import check_gallery, in_folder
 
     if wait is not None and not mend:
@@ -47,7 +47,7 @@ def backup_command(
     overwrite: Overwrite = False,
 ) -> None:
     """Copy a gallery while others read and write; what never changes is linked where it can be."""
-    from engine.terminal import out as console
+    from engine.cli.console import out as console
     from engine.workflows.locations import backup_gallery
 
     backup_gallery(gallery, out, overwrite=overwrite)
@@ -63,8 +63,8 @@ def merge_command(
     overwrite: Overwrite = False,
 ) -> None:
     """Build one gallery of several; an identity of the same name is the same person."""
-    from engine.terminal import out as console
-    from engine.terminal import stages, thousands
+    from engine.cli.console import out as console
+    from engine.cli.console import stages, thousands
     from engine.workflows.locations import merge_galleries
 
     with stages() as told:
