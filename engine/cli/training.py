@@ -142,7 +142,7 @@ def train_head_command(
     from engine.cli.console import out as console
     from engine.files.outputs import check_outputs
     from engine.templates.parquet import read_templates
-    from engine.training.heads import train_head
+    from engine.training.pair_verifier import train_head
 
     check_outputs(out, templates, overwrite)
     made = train_head(read_templates(*templates), form, seed)

@@ -18,7 +18,7 @@ from engine.gallery.gallery import Gallery
 from engine.matching.pair_verifier import FORMS, Head, features, read_head
 from engine.templates.parquet import Templates
 from engine.templates.provenance import Provenance
-from engine.training.heads import train_head
+from engine.training.pair_verifier import train_head
 from engine.training.pairs import mined_pairs
 from engine.training.projections import KINDS, train_projection
 
