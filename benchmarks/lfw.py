@@ -22,7 +22,7 @@ from engine.matching.scoring import LOCAL, Enrolled, Scoring, densities
 from engine.metrics import Searches, bootstrap, fpir, measure
 from engine.tables.lists import read_lines
 from engine.templates.parquet import Templates
-from indexes.flat import Flat
+from indexes.exact.flat import Flat
 
 LISTS = ("pairs.txt", "pairsDevTest.txt", "pairsDevTrain.txt")
 RATES = (0.001, 0.01, 0.1)

@@ -17,7 +17,7 @@ from engine.milvus.connection.address import parse
 from engine.milvus.gallery import MilvusGallery
 from engine.templates.parquet import Templates, vectors_of
 from indexes.base import Progress
-from indexes.flat import Flat
+from indexes.exact.flat import Flat
 from indexes.kinds import KINDS
 
 # Probes of one bare search: as many as the engine asks for at a time.

@@ -6,9 +6,9 @@ import numpy as np
 
 from indexes.base import Index
 from indexes.errors import IndexFileError
+from indexes.exact.flat import Flat
 from indexes.factory import Factory
 from indexes.files import read_index
-from indexes.flat import Flat
 from indexes.flat_codes import FlatCodes
 from indexes.ivf import Ivf
 from indexes.ivf_sq8 import IvfSq8

@@ -10,7 +10,7 @@ import numpy as np
 
 from indexes.base import Progress
 from indexes.errors import PlanError
-from indexes.flat import Flat
+from indexes.exact.flat import Flat
 from indexes.shortlist import Effort, Shortlisted
 
 _SHORTLISTS = (4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512)

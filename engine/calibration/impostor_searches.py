@@ -8,7 +8,7 @@ from engine.matching.nearest_identities import Members
 from engine.matching.scoring import LOCAL, PLAIN, Enrolled, densities
 from engine.statistics.score_tail import outliers
 from indexes.base import Progress
-from indexes.flat import Flat
+from indexes.exact.flat import Flat
 
 # Identities that are searched for, at most; identities of the subsamples that show how scores move with K, at most.
 MOST_SEARCHES, MOST_NESTED = 20_000, 20_000

@@ -26,7 +26,7 @@ from engine.matching.scoring import LOCAL, Enrolled, Scoring, densities
 from engine.statistics.score_tail import expected_as_small, outliers
 from engine.tables.sheets import sheet_file
 from indexes.base import Progress, distances_to
-from indexes.flat import Flat
+from indexes.exact.flat import Flat
 
 TWO_NAMES, WRONG_IMAGE = "two names", "wrong image"
 # Findings of which half may be chance are more likely wrong than not.

@@ -25,7 +25,7 @@ from engine.matching.nearest_identities import (
     without_identity,
 )
 from indexes.base import Index, Progress
-from indexes.flat import Flat
+from indexes.exact.flat import Flat
 
 PLAIN, LOCAL = "plain", "local"
 

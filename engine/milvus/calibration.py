@@ -16,7 +16,7 @@ from engine.milvus.connection.client import Client, Row
 from engine.milvus.shortlist import Shortlister, Size
 from engine.templates.parquet import Templates
 from indexes.base import Progress
-from indexes.flat import Flat
+from indexes.exact.flat import Flat
 
 _PROBES = 1024
 

@@ -13,7 +13,7 @@ from engine.milvus.catalogue import Catalogue
 from engine.milvus.collection import ENTITY, UNMEASURED, search_settings, vectors_in
 from engine.milvus.connection.client import MOST_HITS, Client, Row
 from indexes.base import distances_to
-from indexes.flat import Flat
+from indexes.exact.flat import Flat
 
 
 @dataclass(frozen=True)

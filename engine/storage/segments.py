@@ -26,9 +26,9 @@ from engine.templates.within_identity import stored_within
 from indexes.axes import sample_rows
 from indexes.base import BATCH, Index, Progress
 from indexes.errors import IndexFileError
+from indexes.exact.flat import Flat
 from indexes.factory import Factory
 from indexes.files import VectorWriter, open_vectors
-from indexes.flat import Flat
 from indexes.kinds import KINDS, load_index
 from indexes.measure import OperatingPoint, tune
 from indexes.plan import Plan

@@ -23,7 +23,7 @@ from engine.storage.segments import OpenSegment, open_segment, read_sources
 from engine.templates.parquet import vectors_of
 from engine.templates.provenance import Provenance
 from indexes.base import Index
-from indexes.flat import Flat
+from indexes.exact.flat import Flat
 from indexes.joined import Joined
 from indexes.shortlist import Shortlisted
 from indexes.without import Without

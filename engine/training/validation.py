@@ -7,7 +7,7 @@ import numpy as np
 from engine.errors import TrainingError
 from engine.matching.nearest_identities import Members, nearest_identities
 from engine.metrics import Comparisons, Searches, measure
-from indexes.flat import Flat
+from indexes.exact.flat import Flat
 
 # Pairs that the equal error rate is taken over, at most.
 _PAIRS = 2_000_000

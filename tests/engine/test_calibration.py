@@ -16,7 +16,7 @@ from engine.errors import EncoderMismatch, GalleryError
 from engine.matching.nearest_identities import Members
 from engine.matching.scoring import PLAIN, Enrolled, Scoring
 from engine.statistics.score_tail import tail_of
-from indexes.flat import Flat
+from indexes.exact.flat import Flat
 from tests.support import known
 from tests.support.people import crowded
 

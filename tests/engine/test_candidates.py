@@ -6,7 +6,7 @@ from engine.matching.nearest_identities import Members, fused_distances, nearest
 from engine.matching.pair_verifier import ABSOLUTE, SHORTLIST, Head, reordered
 from engine.matching.scoring import PLAIN, Enrolled, Scoring
 from engine.templates.provenance import Provenance
-from indexes.flat import Flat
+from indexes.exact.flat import Flat
 
 
 @settings(max_examples=80, deadline=None)

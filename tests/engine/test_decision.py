@@ -16,7 +16,7 @@ from engine.matching.nearest_identities import Members
 from engine.matching.scoring import LOCAL, PLAIN, Enrolled, Scoring, densities
 from engine.templates.impostors import Chances, impostors_of
 from engine.templates.provenance import Provenance
-from indexes.flat import Flat
+from indexes.exact.flat import Flat
 from tests.support.known import SFACE, made_by_sface, people, strangers
 
 FOREIGN = Provenance.foreign(128)

@@ -46,9 +46,9 @@ def test_a_child_searches_enrols_and_seals(tmp_path: Path) -> None:
     """Exhaustively, by lists, and by bounds, each with threads of OpenMP's or of the linear algebra's in the parent before."""
     code = """
 from threading import Thread
-import indexes.flat
+import indexes.exact.flat
 for kind, count, few in (("flat", 1500, 20_000), ("ivf", 1500, 20_000), ("flat", 5000, 4500)):
-    indexes.flat._FEW_VECTORS = few
+    indexes.exact.flat._FEW_VECTORS = few
     enrolled = people(count)
     gallery = build_gallery(enrolled, f"{folder}/{kind}{count}", index=kind, score="plain", recall=0.5)
     probes = enrolled.vectors[:200]

@@ -7,7 +7,7 @@ from engine.calibration.impostor_searches import drift, left_out_searches, subsa
 from engine.errors import GalleryError
 from engine.matching.nearest_identities import Members
 from engine.matching.scoring import LOCAL, PLAIN, Enrolled, Scoring, densities, reference
-from indexes.flat import Flat
+from indexes.exact.flat import Flat
 
 
 def enrol(vectors: np.ndarray, codes: np.ndarray, scoring: Scoring) -> Enrolled:

@@ -16,9 +16,9 @@ from benchmarks.kills import people
 from engine.errors import GalleryReplaced
 from engine.gallery.gallery import Gallery
 from engine.templates.parquet import Templates
-from indexes import flat
 from indexes.base import Neighbours
-from indexes.flat import Flat
+from indexes.exact import flat
+from indexes.exact.flat import Flat
 
 
 def test_two_searches_are_under_way_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from indexes.base import Index
-from indexes.bounds import Bounds
 from indexes.errors import VectorsError
+from indexes.exact.flat import Flat
+from indexes.exact.lower_bounds import Bounds
 from indexes.factory import Factory
 from indexes.files import VectorWriter, open_vectors
-from indexes.flat import Flat
 from indexes.flat_codes import FlatCodes
 from indexes.ivf import Ivf
 from indexes.ivf_sq8 import IvfSq8
@@ -103,7 +103,7 @@ def test_the_recall_that_is_told_is_the_one_there_is(monkeypatch: pytest.MonkeyP
 def test_bounds_in_small_blocks_exclude_nothing_that_is_near(monkeypatch: pytest.MonkeyPatch, count: int, k: int) -> None:
     shrink(monkeypatch)
     for name, size in (("_FIRST", 8), ("_BLOCK", 5), ("_GROUP", 2), ("_LEAST", 3)):
-        monkeypatch.setattr(f"indexes.bounds.{name}", size)
+        monkeypatch.setattr(f"indexes.exact.lower_bounds.{name}", size)
     found = Bounds(VECTORS[:count]).search(PROBES, k)
     np.testing.assert_allclose(found.distances, brute_force(VECTORS[:count], PROBES, k), atol=2e-6)
     np.testing.assert_allclose(np.linalg.norm(PROBES[:, None] - VECTORS[found.rows], axis=2), found.distances, atol=2e-6)
@@ -111,9 +111,9 @@ def test_bounds_in_small_blocks_exclude_nothing_that_is_near(monkeypatch: pytest
 
 def test_exact_search_goes_by_bounds_only_where_they_hold(monkeypatch: pytest.MonkeyPatch) -> None:
     """On both sides of each limit the answers are the same."""
-    monkeypatch.setattr("indexes.flat._FEW_PROBES", 10)
-    monkeypatch.setattr("indexes.flat._FEW_VECTORS", 300)
-    monkeypatch.setattr("indexes.flat._MANY_NEIGHBOURS", 20)
+    monkeypatch.setattr("indexes.exact.flat._FEW_PROBES", 10)
+    monkeypatch.setattr("indexes.exact.flat._FEW_VECTORS", 300)
+    monkeypatch.setattr("indexes.exact.flat._MANY_NEIGHBOURS", 20)
     for probes in (9, 10, 11):
         for count in (299, 300, 301):
             for k in (19, 20, 21):

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indexes import bounds, flat
 from indexes.errors import VectorsError
-from indexes.flat import Flat
+from indexes.exact import flat
+from indexes.exact import lower_bounds as bounds
+from indexes.exact.flat import Flat
 from tests.indexes.vectors import brute_force, cone, unit
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from indexes.base import Index
 from indexes.errors import IndexUnsupported, VectorsError
+from indexes.exact.flat import Flat
 from indexes.factory import Factory
-from indexes.flat import Flat
 from indexes.flat_codes import FlatCodes
 from indexes.ivf import Ivf
 from indexes.ivf_sq8 import IvfSq8

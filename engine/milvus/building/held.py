@@ -15,7 +15,7 @@ from engine.milvus.collection import WHOLE, put, vectors_in
 from engine.milvus.connection.client import Client, Row
 from engine.templates.parquet import Templates
 from indexes.base import Progress
-from indexes.flat import Flat
+from indexes.exact.flat import Flat
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Exact search through every vector: one probe, or a few, by FAISS's exhaustive search, batches by `indexes.bounds`."""
+"""Exact search through every vector: one probe, or a few, by FAISS's exhaustive search, batches by `indexes.exact.lower_bounds`."""
 
 from pathlib import Path
 from typing import Any, Self
@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 
 from indexes.base import Index, Neighbours, Progress, Traits, checked, checked_store, distances_to, nearest_of
-from indexes.bounds import Bounds
+from indexes.exact.lower_bounds import Bounds
 from indexes.files import write_index
 from indexes.late import faiss
 

@@ -1,0 +1,1 @@
+"""Search that looks at every vector, and bounds that spare it most of them."""
