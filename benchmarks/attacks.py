@@ -40,7 +40,7 @@ from engine.faces.images import decode
 from engine.gallery.gallery import Gallery
 from engine.maintenance.integrity import check
 from engine.templates.parquet import Templates, read_templates
-from indexes.factory import Factory
+from indexes.approximate.faiss_factory import Factory
 from indexes.files import read_index, write_index
 from indexes.kinds import KINDS, load_index
 

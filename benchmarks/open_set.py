@@ -11,13 +11,13 @@ from engine.errors import GalleryError
 from engine.matching.nearest_identities import Members
 from engine.matching.scoring import LOCAL, Enrolled, Scoring, densities
 from engine.templates.within_identity import stored_within
+from indexes.approximate.two_stage import Shortlisted
 from indexes.axes import sample_rows
 from indexes.base import Index
 from indexes.kinds import KINDS
 from indexes.measure import tune
 from indexes.plan import RECALL, plan
 from indexes.second import second_templates
-from indexes.shortlist import Shortlisted
 
 RATES = (0.001, 0.003, 0.01, 0.03, 0.1)
 # Candidates whose order is kept.

@@ -16,6 +16,7 @@ from benchmarks.peers.environment import peer_python, running
 from benchmarks.synthetic_templates import Population, Shape
 from engine.files.atomic_files import whole_file
 from engine.templates.within_identity import stored_within
+from indexes.approximate.two_stage import Shortlisted
 from indexes.axes import sample_rows
 from indexes.base import Index
 from indexes.files import VectorWriter, open_vectors
@@ -24,7 +25,6 @@ from indexes.late import faiss
 from indexes.measure import nearest_distances, tune
 from indexes.plan import RECALL
 from indexes.second import second_templates
-from indexes.shortlist import Shortlisted
 
 # The first of the identities that are enrolled at no K.
 _STRANGERS = 1 << 28

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import numpy as np
 
+from indexes.approximate.faiss_factory import Factory
+from indexes.approximate.flat_codes import FlatCodes
+from indexes.approximate.ivf import Ivf
+from indexes.approximate.ivf_sq8 import IvfSq8
 from indexes.base import Index
 from indexes.errors import IndexFileError
 from indexes.exact.flat import Flat
-from indexes.factory import Factory
 from indexes.files import read_index
-from indexes.flat_codes import FlatCodes
-from indexes.ivf import Ivf
-from indexes.ivf_sq8 import IvfSq8
 
 KINDS: dict[str, type[Index]] = {kind.kind: kind for kind in (Flat, FlatCodes, Ivf, IvfSq8, Factory)}
 

@@ -8,10 +8,10 @@ from functools import partial
 
 import numpy as np
 
+from indexes.approximate.two_stage import Effort, Shortlisted
 from indexes.base import Progress
 from indexes.errors import PlanError
 from indexes.exact.flat import Flat
-from indexes.shortlist import Effort, Shortlisted
 
 _SHORTLISTS = (4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512)
 # Shortlists that visits are chosen with: the first is long enough, nearly always.

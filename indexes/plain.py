@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from indexes import plain_codes, plain_graph, plain_lists
+from indexes.approximate.pq_codes import pretransformed
 from indexes.axes import linear
-from indexes.codes import pretransformed
 from indexes.errors import IndexFileError, IndexUnsupported
 from indexes.form import Form, Inside, owning
 from indexes.late import faiss

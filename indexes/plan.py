@@ -8,8 +8,8 @@ from pathlib import Path
 import psutil
 from humanfriendly import format_size
 
+from indexes.approximate.faiss_factory import made
 from indexes.errors import IndexUnsupported, PlanError
-from indexes.factory import made
 from indexes.kinds import KINDS
 from indexes.late import faiss
 

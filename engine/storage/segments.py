@@ -23,17 +23,17 @@ from engine.storage.catalogue import Segment
 from engine.templates.enrolment import Enrolment
 from engine.templates.parquet import Templates, TemplateWriter, vectors_of
 from engine.templates.within_identity import stored_within
+from indexes.approximate.faiss_factory import Factory
+from indexes.approximate.two_stage import Shortlisted
 from indexes.axes import sample_rows
 from indexes.base import BATCH, Index, Progress
 from indexes.errors import IndexFileError
 from indexes.exact.flat import Flat
-from indexes.factory import Factory
 from indexes.files import VectorWriter, open_vectors
 from indexes.kinds import KINDS, load_index
 from indexes.measure import OperatingPoint, tune
 from indexes.plan import Plan
 from indexes.second import second_templates, within_covariance
-from indexes.shortlist import Shortlisted
 
 Read = TypeVar("Read")
 _log = logging.getLogger(__name__)

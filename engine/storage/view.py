@@ -22,10 +22,10 @@ from engine.storage.recent_rows import Recent
 from engine.storage.segments import OpenSegment, open_segment, read_sources
 from engine.templates.parquet import vectors_of
 from engine.templates.provenance import Provenance
+from indexes.approximate.two_stage import Shortlisted
 from indexes.base import Index
 from indexes.exact.flat import Flat
 from indexes.joined import Joined
-from indexes.shortlist import Shortlisted
 from indexes.without import Without
 
 # A writer may put a new segment in the place of an old one between a reader's two looks.

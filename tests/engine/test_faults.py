@@ -19,9 +19,9 @@ from engine.maintenance.integrity import check
 from engine.maintenance.repair import repair
 from engine.storage.recent_rows import _checksum
 from engine.templates.parquet import vectors_of
+from indexes.approximate.ivf import Ivf
 from indexes.exact.flat import Flat
 from indexes.files import VectorWriter, open_vectors
-from indexes.ivf import Ivf
 from tests.engine.test_living import people
 from tests.support.batches import shrink
 

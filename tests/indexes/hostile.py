@@ -9,7 +9,7 @@ from typing import Any
 import faiss
 import numpy as np
 
-from indexes.codes import centred, pretransformed
+from indexes.approximate.pq_codes import centred, pretransformed
 from indexes.files import read_index, write_index
 from tests.indexes.vectors import cone
 

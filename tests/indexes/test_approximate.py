@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from indexes.approximate.faiss_factory import Factory
+from indexes.approximate.flat_codes import FlatCodes
+from indexes.approximate.ivf import Ivf
+from indexes.approximate.ivf_sq8 import IvfSq8
+from indexes.approximate.two_stage import Effort, Shortlisted
 from indexes.errors import IndexUnsupported, VectorsError
-from indexes.factory import Factory
 from indexes.files import open_vectors
-from indexes.flat_codes import FlatCodes
-from indexes.ivf import Ivf
-from indexes.ivf_sq8 import IvfSq8
 from indexes.kinds import KINDS, load_index
-from indexes.shortlist import Effort, Shortlisted
 from tests.indexes.vectors import brute_force, cone, unit
 
 APPROXIMATE: list[type[Shortlisted]] = [FlatCodes, Ivf, IvfSq8, Factory]

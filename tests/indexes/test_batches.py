@@ -6,18 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from indexes.approximate.faiss_factory import Factory
+from indexes.approximate.flat_codes import FlatCodes
+from indexes.approximate.ivf import Ivf
+from indexes.approximate.ivf_sq8 import IvfSq8
+from indexes.approximate.two_stage import Effort, Shortlisted
 from indexes.base import Index
 from indexes.errors import VectorsError
 from indexes.exact.flat import Flat
 from indexes.exact.lower_bounds import Bounds
-from indexes.factory import Factory
 from indexes.files import VectorWriter, open_vectors
-from indexes.flat_codes import FlatCodes
-from indexes.ivf import Ivf
-from indexes.ivf_sq8 import IvfSq8
 from indexes.joined import Joined
 from indexes.measure import nearest_distances, tune
-from indexes.shortlist import Effort, Shortlisted
 from indexes.without import Without
 from tests.indexes.vectors import brute_force, cone
 from tests.support.batches import shrink, sizes_in_the_code
@@ -39,7 +39,7 @@ def test_every_batch_is_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:
     """Found by their names, lent ones too: a module that calls its batches otherwise would be missed."""
     known = {
         ("indexes.base", "BATCH"),
-        ("indexes.shortlist", "BATCH"),
+        ("indexes.approximate.two_stage", "BATCH"),
         ("indexes.measure", "_PART"),
         ("engine.matching.scoring", "_BATCH"),
     }

@@ -6,9 +6,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from indexes import files
+from indexes.approximate.ivf import Ivf
 from indexes.errors import IndexFileError, VectorsError
 from indexes.files import VectorWriter, open_vectors, read_index, write_index
-from indexes.ivf import Ivf
 from indexes.kinds import load_index
 from tests.indexes.vectors import cone
 

@@ -5,15 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from indexes.approximate.faiss_factory import Factory
+from indexes.approximate.flat_codes import FlatCodes
+from indexes.approximate.ivf import Ivf
+from indexes.approximate.ivf_sq8 import IvfSq8
+from indexes.approximate.two_stage import Effort, Shortlisted
 from indexes.base import Index
 from indexes.errors import IndexUnsupported, VectorsError
 from indexes.exact.flat import Flat
-from indexes.factory import Factory
-from indexes.flat_codes import FlatCodes
-from indexes.ivf import Ivf
-from indexes.ivf_sq8 import IvfSq8
 from indexes.joined import Joined
-from indexes.shortlist import Effort, Shortlisted
 from indexes.without import Without
 from tests.indexes.vectors import brute_force, cone
 

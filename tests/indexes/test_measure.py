@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
+from indexes.approximate.flat_codes import FlatCodes
+from indexes.approximate.ivf import Ivf
+from indexes.approximate.two_stage import Effort
 from indexes.errors import PlanError
-from indexes.flat_codes import FlatCodes
-from indexes.ivf import Ivf
 from indexes.measure import _first, nearest_distances, recall_of, tune
 from indexes.second import second_templates, within_covariance
-from indexes.shortlist import Effort
 from tests.indexes.vectors import brute_force, cone, unit
 
 

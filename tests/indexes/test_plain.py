@@ -8,11 +8,11 @@ import faiss
 import numpy as np
 import pytest
 
+from indexes.approximate.faiss_factory import Factory, made
+from indexes.approximate.two_stage import Effort, Shortlisted
 from indexes.errors import IndexFileError, IndexUnsupported
-from indexes.factory import Factory, made
 from indexes.files import open_vectors
 from indexes.kinds import KINDS, load_index
-from indexes.shortlist import Effort, Shortlisted
 from tests.indexes.hostile import FAISS, VECTORS, faiss_bytes, former, header, on_disk, rewritten
 from tests.indexes.vectors import cone
 

@@ -11,13 +11,13 @@ from typing import Any, Self
 
 import numpy as np
 
+from indexes.approximate.pq_codes import centred, pretransformed
+from indexes.approximate.two_stage import Effort, Shortlisted
 from indexes.axes import sample_rows
 from indexes.base import Progress, Traits, checked_store
-from indexes.codes import centred, pretransformed
 from indexes.errors import IndexUnsupported, VectorsError
 from indexes.late import faiss
 from indexes.plain import require_kept, taken
-from indexes.shortlist import Effort, Shortlisted
 
 _SAMPLE = 1 << 18
 # Parts of a string with their numbers, and the largest number of each: lists, links of a graph, dimensions, bits of a code.

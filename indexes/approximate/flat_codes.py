@@ -4,10 +4,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from indexes.approximate.pq_codes import code_bytes, code_parts, pretransformed, trainable
+from indexes.approximate.two_stage import Learnt
 from indexes.base import Traits
-from indexes.codes import code_bytes, code_parts, pretransformed, trainable
 from indexes.late import faiss
-from indexes.shortlist import Learnt
 
 
 class FlatCodes(Learnt):

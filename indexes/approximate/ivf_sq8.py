@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from indexes.approximate.ivf import LISTS, Lists, lists_of_codes
+from indexes.approximate.pq_codes import code_parts, pretransformed
+from indexes.approximate.two_stage import Effort
 from indexes.base import Traits
-from indexes.codes import code_parts, pretransformed
-from indexes.ivf import LISTS, Lists, lists_of_codes
 from indexes.late import faiss
-from indexes.shortlist import Effort
 
 # Parts of two axes: half a byte each in the code, two in the order, and 8 bytes for the row number: 93 bytes a vector at most.
 _MOST_PARTS = 34

@@ -5,11 +5,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from indexes.approximate.pq_codes import code_bytes, code_parts, pretransformed, trainable
+from indexes.approximate.two_stage import Effort, Learnt
 from indexes.base import Traits
-from indexes.codes import code_bytes, code_parts, pretransformed, trainable
 from indexes.late import faiss
 from indexes.parts import Layout
-from indexes.shortlist import Effort, Learnt
 
 # Vectors that each list's centre is learnt from, at most, and in all.
 _EACH, _IN_ALL = 128, 1 << 18

@@ -1,0 +1,1 @@
+"""Codes choose a few vectors, the vectors themselves decide among them."""
