@@ -24,9 +24,9 @@ from engine.templates.parquet import vectors_of
 from engine.templates.provenance import Provenance
 from indexes.approximate.two_stage import Shortlisted
 from indexes.base import Index
+from indexes.composite.concatenated import Joined
+from indexes.composite.masked import Without
 from indexes.exact.flat import Flat
-from indexes.joined import Joined
-from indexes.without import Without
 
 # A writer may put a new segment in the place of an old one between a reader's two looks.
 _LOOKS = 5

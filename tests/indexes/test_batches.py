@@ -12,13 +12,13 @@ from indexes.approximate.ivf import Ivf
 from indexes.approximate.ivf_sq8 import IvfSq8
 from indexes.approximate.two_stage import Effort, Shortlisted
 from indexes.base import Index
+from indexes.composite.concatenated import Joined
+from indexes.composite.masked import Without
 from indexes.errors import VectorsError
 from indexes.exact.flat import Flat
 from indexes.exact.lower_bounds import Bounds
 from indexes.files import VectorWriter, open_vectors
-from indexes.joined import Joined
 from indexes.measure import nearest_distances, tune
-from indexes.without import Without
 from tests.indexes.vectors import brute_force, cone
 from tests.support.batches import shrink, sizes_in_the_code
 
@@ -123,7 +123,7 @@ def test_exact_search_goes_by_bounds_only_where_they_hold(monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("spare", [0, 1, 16])
 def test_masks_and_joined_indexes_look_again_until_they_have_enough(monkeypatch: pytest.MonkeyPatch, spare: int) -> None:
-    monkeypatch.setattr("indexes.without._SPARE", spare)
+    monkeypatch.setattr("indexes.composite.masked._SPARE", spare)
     gone = np.zeros(1100, bool)
     nearest = np.argsort(np.linalg.norm(PROBES[:5, None] - VECTORS[None], axis=2), axis=1)[:, :200]
     gone[nearest.ravel()] = True  # the two hundred nearest of some probes, so that these look three times

@@ -11,10 +11,10 @@ from indexes.approximate.ivf import Ivf
 from indexes.approximate.ivf_sq8 import IvfSq8
 from indexes.approximate.two_stage import Effort, Shortlisted
 from indexes.base import Index
+from indexes.composite.concatenated import Joined
+from indexes.composite.masked import Without
 from indexes.errors import IndexUnsupported, VectorsError
 from indexes.exact.flat import Flat
-from indexes.joined import Joined
-from indexes.without import Without
 from tests.indexes.vectors import brute_force, cone
 
 OLD, NEW, PROBES = cone(1500, 24, 0), cone(200, 24, 1), cone(40, 24, 2)

@@ -1,0 +1,1 @@
+"""One index out of others: behind each other, or without some of their rows."""
