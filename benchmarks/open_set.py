@@ -15,9 +15,9 @@ from indexes.approximate.two_stage import Shortlisted
 from indexes.axes import sample_rows
 from indexes.base import Index
 from indexes.kinds import KINDS
-from indexes.measure import tune
 from indexes.plan import RECALL, plan
-from indexes.second import second_templates
+from indexes.tuning.operating_point import tune
+from indexes.tuning.simulated_probes import second_templates
 
 RATES = (0.001, 0.003, 0.01, 0.03, 0.1)
 # Candidates whose order is kept.

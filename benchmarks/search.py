@@ -22,9 +22,9 @@ from indexes.base import Index
 from indexes.files import VectorWriter, open_vectors
 from indexes.kinds import KINDS
 from indexes.late import faiss
-from indexes.measure import nearest_distances, tune
 from indexes.plan import RECALL
-from indexes.second import second_templates
+from indexes.tuning.operating_point import nearest_distances, tune
+from indexes.tuning.simulated_probes import second_templates
 
 # The first of the identities that are enrolled at no K.
 _STRANGERS = 1 << 28

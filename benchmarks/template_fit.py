@@ -8,7 +8,7 @@ from scipy.spatial.distance import cdist
 from benchmarks.synthetic_templates import Population, Shape
 from engine.errors import TemplatesError
 from indexes.late import faiss
-from indexes.second import deviations_within, within_covariance
+from indexes.tuning.simulated_probes import deviations_within, within_covariance
 
 # Groups that people fall into: the fewest that will do.
 _GROUPS = (16, 64, 200)

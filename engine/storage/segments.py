@@ -31,9 +31,9 @@ from indexes.errors import IndexFileError
 from indexes.exact.flat import Flat
 from indexes.files import VectorWriter, open_vectors
 from indexes.kinds import KINDS, load_index
-from indexes.measure import OperatingPoint, tune
 from indexes.plan import Plan
-from indexes.second import second_templates, within_covariance
+from indexes.tuning.operating_point import OperatingPoint, tune
+from indexes.tuning.simulated_probes import second_templates, within_covariance
 
 Read = TypeVar("Read")
 _log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ def seal(
     Raises:
         TemplatesError: as `Enrolment`.
         GalleryError: as `Scoring.check`.
-        OnekError: as `Index.build` and `indexes.measure.tune`.
+        OnekError: as `Index.build` and `indexes.tuning.operating_point.tune`.
     """
     rows_file, vectors_file, index_file, density_file = segment_files(folder, name)
     said = progress or (lambda *_: None)

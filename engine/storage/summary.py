@@ -9,7 +9,7 @@ from engine.calibration.thresholds import ThresholdUsed, default_threshold
 from engine.statistics.score_tail import Interval
 from engine.storage.segments import operating_point
 from engine.storage.view import View
-from indexes.measure import OperatingPoint
+from indexes.tuning.operating_point import OperatingPoint
 
 _RATES = (0.001, 0.003, 0.01, 0.03, 0.1)
 

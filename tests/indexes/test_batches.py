@@ -18,7 +18,7 @@ from indexes.errors import VectorsError
 from indexes.exact.flat import Flat
 from indexes.exact.lower_bounds import Bounds
 from indexes.files import VectorWriter, open_vectors
-from indexes.measure import nearest_distances, tune
+from indexes.tuning.operating_point import nearest_distances, tune
 from tests.indexes.vectors import brute_force, cone
 from tests.support.batches import shrink, sizes_in_the_code
 
@@ -40,7 +40,7 @@ def test_every_batch_is_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:
     known = {
         ("indexes.base", "BATCH"),
         ("indexes.approximate.two_stage", "BATCH"),
-        ("indexes.measure", "_PART"),
+        ("indexes.tuning.operating_point", "_PART"),
         ("engine.matching.scoring", "_BATCH"),
     }
     known |= {(f"engine.{module}", "ROW_GROUP") for module in ("templates", "sealing", "repair", "check")}
@@ -80,7 +80,7 @@ def test_what_is_not_finite_is_named_by_its_row(stored: np.ndarray, monkeypatch:
 @pytest.mark.parametrize("size", [1, 37, 550, 1099, 1100, 1101])
 def test_the_nearest_of_several_parts(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     """Wherever the nearest lies: in the first part, the last, or between."""
-    monkeypatch.setattr("indexes.measure._PART", size)
+    monkeypatch.setattr("indexes.tuning.operating_point._PART", size)
     probes = np.concatenate([PROBES, VECTORS[[0, 36, 37, 600, 1099]]])
     found = nearest_distances(VECTORS, probes)
     np.testing.assert_allclose(found, brute_force(VECTORS, probes, 1)[:, 0], atol=2e-6)
@@ -90,7 +90,7 @@ def test_the_nearest_of_several_parts(monkeypatch: pytest.MonkeyPatch, size: int
 def test_the_recall_that_is_told_is_the_one_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measured among all vectors, not only those of the last part."""
     vectors, probes = cone(2000, 24, 3), cone(200, 24, 4)
-    monkeypatch.setattr("indexes.measure._PART", 499)
+    monkeypatch.setattr("indexes.tuning.operating_point._PART", 499)
     index = Ivf.build(vectors)
     point = tune(index, probes, 0.9)
     found = index.search(probes, 1).distances[:, 0]

@@ -5,8 +5,8 @@ from indexes.approximate.flat_codes import FlatCodes
 from indexes.approximate.ivf import Ivf
 from indexes.approximate.two_stage import Effort
 from indexes.errors import PlanError
-from indexes.measure import _first, nearest_distances, recall_of, tune
-from indexes.second import second_templates, within_covariance
+from indexes.tuning.operating_point import _first, nearest_distances, recall_of, tune
+from indexes.tuning.simulated_probes import second_templates, within_covariance
 from tests.indexes.vectors import brute_force, cone, unit
 
 
@@ -28,7 +28,7 @@ def test_the_least_effort_that_reaches_the_recall() -> None:
 
 
 def test_a_recall_that_cannot_be_reached_says_what_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("indexes.measure._SHORTLISTS", (1, 2))
+    monkeypatch.setattr("indexes.tuning.operating_point._SHORTLISTS", (1, 2))
     index = FlatCodes.build(unit(5000, 64, 0))
     with pytest.raises(
         PlanError, match=r"recall of 1 was asked for; the flat-codes index reached 0\.\d+ at most, .* shortlist of 2"

@@ -1,0 +1,1 @@
+"""The effort that a recall takes, found after the build."""
