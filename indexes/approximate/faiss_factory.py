@@ -1,6 +1,6 @@
 """An index that FAISS makes of a string, over centred vectors, with a shortlist that is measured exactly.
 
-Of the types that FAISS has, those are here that `indexes.plain` keeps as arrays: FAISS's own files are never read.
+Of the types that FAISS has, those are here that `indexes.stored.plain` keeps as arrays: FAISS's own files are never read.
 
 `HNSW32` is here and no kind of its own: on templates it builds twenty times slower than inverted lists and reaches less
 (`onek benchmark search` shows both).
@@ -17,7 +17,7 @@ from indexes.axes import sample_rows
 from indexes.base import Progress, Traits, checked_store
 from indexes.errors import IndexUnsupported, VectorsError
 from indexes.late import faiss
-from indexes.plain import require_kept, taken
+from indexes.stored.plain import require_kept, taken
 
 _SAMPLE = 1 << 18
 # Parts of a string with their numbers, and the largest number of each: lists, links of a graph, dimensions, bits of a code.

@@ -9,7 +9,7 @@ from indexes.approximate.pq_codes import code_bytes, code_parts, pretransformed,
 from indexes.approximate.two_stage import Effort, Learnt
 from indexes.base import Traits
 from indexes.late import faiss
-from indexes.parts import Layout
+from indexes.stored.parts import Layout
 
 # Vectors that each list's centre is learnt from, at most, and in all.
 _EACH, _IN_ALL = 128, 1 << 18

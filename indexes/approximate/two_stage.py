@@ -13,8 +13,8 @@ from indexes.base import BATCH, Index, Neighbours, Progress, checked, checked_st
 from indexes.errors import IndexFileError, IndexUnsupported, VectorsError
 from indexes.files import write_index
 from indexes.late import faiss
-from indexes.parts import Layout
-from indexes.plain import rebuilt, taken
+from indexes.stored.parts import Layout
+from indexes.stored.plain import rebuilt, taken
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from indexes.errors import IndexFileError
-from indexes.form import Form, Inside, owning
 from indexes.late import faiss
-from indexes.parts import Part, number
+from indexes.stored.form import Form, Inside, owning
+from indexes.stored.parts import Part, number
 
 # Of what links are told apart by: those that compare two of their vectors without a table that grows with its square.
 _COMPARED = frozenset({"IndexFlat", "IndexScalarQuantizer"})

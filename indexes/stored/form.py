@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from indexes.parts import Part
+from indexes.stored.parts import Part
 
 # Makes the part inside that has this place, for so many vectors of so many dimensions.
 Inside = Callable[[int, int, int], Any]

@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from indexes import plain_codes, plain_graph, plain_lists
 from indexes.approximate.pq_codes import pretransformed
 from indexes.axes import linear
 from indexes.errors import IndexFileError, IndexUnsupported
-from indexes.form import Form, Inside, owning
 from indexes.late import faiss
-from indexes.parts import DEEPEST, Layout, Part, assembled, flattened
+from indexes.stored import codes as plain_codes
+from indexes.stored import graph as plain_graph
+from indexes.stored import lists as plain_lists
+from indexes.stored.form import Form, Inside, owning
+from indexes.stored.parts import DEEPEST, Layout, Part, assembled, flattened
 
 # FAISS's other names for what is listed here.
 _ALSO = {"IndexFlatL2": "IndexFlat", "IndexHNSWFlat": "IndexHNSW", "IndexHNSWSQ": "IndexHNSW"}

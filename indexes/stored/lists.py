@@ -6,10 +6,8 @@ from typing import Any
 import numpy as np
 
 from indexes.errors import IndexFileError
-from indexes.form import Form, Inside, owning
 from indexes.late import faiss
-from indexes.parts import Part, number
-from indexes.plain_codes import (
+from indexes.stored.codes import (
     BLOCK,
     bits_of,
     centroids,
@@ -20,6 +18,8 @@ from indexes.plain_codes import (
     scalars_fit,
     scalars_taken,
 )
+from indexes.stored.form import Form, Inside, owning
+from indexes.stored.parts import Part, number
 
 # Bytes that the tables of product quantisers may have, and for each byte of the lists.
 _TABLE, _TABLE_TIMES = 1 << 26, 16

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from indexes.errors import IndexFileError
-from indexes.form import Form, Inside
 from indexes.late import faiss
-from indexes.parts import Part, number
+from indexes.stored.form import Form, Inside
+from indexes.stored.parts import Part, number
 
 # Vectors in a block of fast-scan codes.
 BLOCK = 32

@@ -1,0 +1,1 @@
+"""Indexes as plain arrays in a file of our own: nothing foreign is given to FAISS."""
