@@ -42,7 +42,7 @@ from engine.maintenance.integrity import check
 from engine.templates.parquet import Templates, read_templates
 from indexes.approximate.faiss_factory import Factory
 from indexes.files import read_index, write_index
-from indexes.kinds import KINDS, load_index
+from indexes.registry import KINDS, load_index
 
 SECONDS, BYTES = 10.0, 512 << 20
 """The longest that one case may compute, and the most that it may add to the memory; one that waits for three times as long is

@@ -34,7 +34,7 @@ from engine.templates.parquet import Templates, read_templates
 from indexes.approximate.faiss_factory import Factory
 from indexes.approximate.two_stage import Shortlisted
 from indexes.files import VectorWriter, open_vectors
-from indexes.kinds import KINDS, load_index
+from indexes.registry import KINDS, load_index
 
 # Longest that one file may take, and most that reading may add to the memory, in seconds and bytes.
 SECONDS, BYTES = 20.0, 1 << 30

@@ -18,7 +18,7 @@ from engine.milvus.gallery import MilvusGallery
 from engine.templates.parquet import Templates, vectors_of
 from indexes.base import Progress
 from indexes.exact.flat import Flat
-from indexes.kinds import KINDS
+from indexes.registry import KINDS
 
 # Probes of one bare search: as many as the engine asks for at a time.
 _BATCH = 1024

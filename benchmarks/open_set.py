@@ -12,10 +12,10 @@ from engine.matching.nearest_identities import Members
 from engine.matching.scoring import LOCAL, Enrolled, Scoring, densities
 from engine.templates.within_identity import stored_within
 from indexes.approximate.two_stage import Shortlisted
-from indexes.axes import sample_rows
 from indexes.base import Index
-from indexes.kinds import KINDS
-from indexes.plan import RECALL, plan
+from indexes.planner import RECALL, plan
+from indexes.principal_axes import sample_rows
+from indexes.registry import KINDS
 from indexes.tuning.operating_point import tune
 from indexes.tuning.simulated_probes import second_templates
 

@@ -17,12 +17,12 @@ from benchmarks.synthetic_templates import Population, Shape
 from engine.files.atomic_files import whole_file
 from engine.templates.within_identity import stored_within
 from indexes.approximate.two_stage import Shortlisted
-from indexes.axes import sample_rows
 from indexes.base import Index
 from indexes.files import VectorWriter, open_vectors
-from indexes.kinds import KINDS
 from indexes.late import faiss
-from indexes.plan import RECALL
+from indexes.planner import RECALL
+from indexes.principal_axes import sample_rows
+from indexes.registry import KINDS
 from indexes.tuning.operating_point import nearest_distances, tune
 from indexes.tuning.simulated_probes import second_templates
 

@@ -29,7 +29,7 @@ def search_command(
     from engine.cli.console import err
     from engine.cli.console import out as console
     from indexes.errors import IndexUnsupported
-    from indexes.kinds import KINDS
+    from indexes.registry import KINDS
 
     if unknown := [name for name in kinds if name not in KINDS]:
         raise IndexUnsupported(f"--kind {unknown[0]}: expected one of {', '.join(KINDS)}")

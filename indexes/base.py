@@ -137,7 +137,7 @@ class Index(ABC):
 
     @abstractmethod
     def save(self, path: Path) -> None:
-        """Write all but the vectors to one file, which `indexes.kinds.load_index` reads."""
+        """Write all but the vectors to one file, which `indexes.registry.load_index` reads."""
 
     @classmethod
     @abstractmethod

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from engine.faces.images import LeftOut
     from engine.storage.changes import Enrolled
     from engine.templates.plausible_labels import Labelling
-    from indexes.plan import Plan
+    from indexes.planner import Plan
 
 
 class _Plain(Console):

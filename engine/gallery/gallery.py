@@ -32,7 +32,7 @@ from engine.templates.names import each_of
 from engine.templates.parquet import Templates
 from engine.templates.provenance import require_same
 from indexes.base import Progress
-from indexes.plan import RECALL, Plan, check_disk, plan
+from indexes.planner import RECALL, Plan, check_disk, plan
 
 if TYPE_CHECKING:
     from engine.faces.images import LeftOut
@@ -81,7 +81,7 @@ class Gallery(OpenGallery):
             templates: in memory, or files, which are read in batches.
             path: the folder to make.
             overwrite: whether a gallery that stands there may be replaced.
-            index: the kind of index; by default `indexes.plan` chooses one.
+            index: the kind of index; by default `indexes.planner` chooses one.
             factory: a FAISS string for the index, instead.
             memory: bytes that building and searching may take; by default half of what is free.
             recall: the share of exact rank-1 answers that mated probes must get.

@@ -22,7 +22,7 @@ from engine.storage.writer_lock import HOLDER, LOCK
 from engine.templates.parquet import ROW_GROUP, schema, vectors_of
 from indexes.base import Progress
 from indexes.files import open_vectors
-from indexes.kinds import load_index
+from indexes.registry import load_index
 
 # How far a unit vector's length may be from 1; rows that the index is asked for, and the share of them that it must find.
 NORM, _PROBES, _FOUND = 1e-3, 512, 0.98

@@ -13,7 +13,7 @@ from engine.storage.writer_lock import WAIT, Writer
 from engine.templates.enrolment import Enrolment
 from engine.templates.parquet import ROW_GROUP, Templates
 from indexes.base import Progress
-from indexes.plan import check_disk, plan
+from indexes.planner import check_disk, plan
 
 
 def repair(folder: Path, progress: Progress | None = None, *, wait: float = WAIT) -> list[Fault]:

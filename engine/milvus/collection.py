@@ -53,7 +53,7 @@ def require_kind(client: Client, kind: str) -> None:
 
 
 def index_kind(kind: str, count: int) -> IndexKind:
-    """What Milvus has for a kind that `indexes.plan` chose, or one of `MILVUS_ONLY`, for so many templates.
+    """What Milvus has for a kind that `indexes.planner` chose, or one of `MILVUS_ONLY`, for so many templates.
 
     Whatever a quantised kind finds is measured again on full vectors by the engine, so that its codes only choose candidates.
     `flat-codes` is a choice of speed, and what is fast in Milvus at its sizes are lists of full vectors: they need no refinement.

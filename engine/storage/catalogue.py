@@ -25,7 +25,7 @@ from engine.storage import recent_rows as recent
 from engine.storage.catalogue_digest import write_digest
 from engine.templates.parquet import schema
 from engine.templates.provenance import Provenance
-from indexes.plan import RECALL
+from indexes.planner import RECALL
 
 NAME = "catalogue.sqlite"
 # Times that a catalogue is copied which somebody else changes in the meantime.

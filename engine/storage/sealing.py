@@ -20,7 +20,7 @@ from engine.storage.writer_lock import Writer
 from engine.templates.enrolment import Enrolment
 from engine.templates.parquet import ROW_GROUP, Templates, vectors_of
 from indexes.base import Progress
-from indexes.plan import check_disk, fewest, plan
+from indexes.planner import check_disk, fewest, plan
 
 # Up to so many templates all is sealed anew: it takes seconds.
 SMALL = 200_000

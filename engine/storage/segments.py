@@ -25,13 +25,13 @@ from engine.templates.parquet import Templates, TemplateWriter, vectors_of
 from engine.templates.within_identity import stored_within
 from indexes.approximate.faiss_factory import Factory
 from indexes.approximate.two_stage import Shortlisted
-from indexes.axes import sample_rows
 from indexes.base import BATCH, Index, Progress
 from indexes.errors import IndexFileError
 from indexes.exact.flat import Flat
 from indexes.files import VectorWriter, open_vectors
-from indexes.kinds import KINDS, load_index
-from indexes.plan import Plan
+from indexes.planner import Plan
+from indexes.principal_axes import sample_rows
+from indexes.registry import KINDS, load_index
 from indexes.tuning.operating_point import OperatingPoint, tune
 from indexes.tuning.simulated_probes import second_templates, within_covariance
 

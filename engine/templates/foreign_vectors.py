@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from engine.errors import TemplatesError
 from engine.files.atomic_files import UNREADABLE
-from indexes.plan import free_memory
+from indexes.planner import free_memory
 
 NUMPY_ENDINGS = (".npy", ".npz")
 VECTOR_COLUMNS = ("vector", "embedding")

@@ -13,10 +13,10 @@ import numpy as np
 
 from indexes.approximate.pq_codes import centred, pretransformed
 from indexes.approximate.two_stage import Effort, Shortlisted
-from indexes.axes import sample_rows
 from indexes.base import Progress, Traits, checked_store
 from indexes.errors import IndexUnsupported, VectorsError
 from indexes.late import faiss
+from indexes.principal_axes import sample_rows
 from indexes.stored.plain import require_kept, taken
 
 _SAMPLE = 1 << 18

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from indexes.axes import balanced, principal_axes
 from indexes.late import faiss
+from indexes.principal_axes import balanced, principal_axes
 
 # Parts of two axes each, half a byte a part: at least as many as the axes that matter need, at most 64 bytes.
 _WIDTH, _MOST_PARTS = 2, 128

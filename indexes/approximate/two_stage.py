@@ -8,11 +8,11 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from indexes.axes import sample_rows
 from indexes.base import BATCH, Index, Neighbours, Progress, checked, checked_store, distances_to, nearest_of
 from indexes.errors import IndexFileError, IndexUnsupported, VectorsError
 from indexes.files import write_index
 from indexes.late import faiss
+from indexes.principal_axes import sample_rows
 from indexes.stored.parts import Layout
 from indexes.stored.plain import rebuilt, taken
 

@@ -17,9 +17,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from indexes.axes import principal_axes, sample_rows
 from indexes.base import BATCH, Neighbours, distances_to, nearest_of
 from indexes.late import faiss
+from indexes.principal_axes import principal_axes, sample_rows
 from indexes.threads import one_blas_thread_each
 
 # The first axes that hold this share of the variance make the bound; more than this share of the dimensions is not worth it.

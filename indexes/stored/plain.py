@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from indexes.approximate.pq_codes import pretransformed
-from indexes.axes import linear
 from indexes.errors import IndexFileError, IndexUnsupported
 from indexes.late import faiss
+from indexes.principal_axes import linear
 from indexes.stored import codes as plain_codes
 from indexes.stored import graph as plain_graph
 from indexes.stored import lists as plain_lists

@@ -16,8 +16,8 @@ from engine.matching.scoring import LOCAL, PLAIN, Scoring
 from engine.templates import foreign_vectors as foreign
 from engine.templates.parquet import normalised, read_templates
 from engine.templates.provenance import MOST_DIMENSIONS, Provenance
-from indexes import plan as plans
-from indexes.plan import check_disk, fewest, needed_memory, plan
+from indexes import planner as plans
+from indexes.planner import check_disk, fewest, needed_memory, plan
 from tests.engine.test_living import people
 
 GIB = 1 << 30

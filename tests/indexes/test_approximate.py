@@ -14,7 +14,7 @@ from indexes.approximate.ivf_sq8 import IvfSq8
 from indexes.approximate.two_stage import Effort, Shortlisted
 from indexes.errors import IndexUnsupported, VectorsError
 from indexes.files import open_vectors
-from indexes.kinds import KINDS, load_index
+from indexes.registry import KINDS, load_index
 from tests.indexes.vectors import brute_force, cone, unit
 
 APPROXIMATE: list[type[Shortlisted]] = [FlatCodes, Ivf, IvfSq8, Factory]

@@ -9,7 +9,7 @@ from indexes import files
 from indexes.approximate.ivf import Ivf
 from indexes.errors import IndexFileError, VectorsError
 from indexes.files import VectorWriter, open_vectors, read_index, write_index
-from indexes.kinds import load_index
+from indexes.registry import load_index
 from tests.indexes.vectors import cone
 
 

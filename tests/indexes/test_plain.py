@@ -12,7 +12,7 @@ from indexes.approximate.faiss_factory import Factory, made
 from indexes.approximate.two_stage import Effort, Shortlisted
 from indexes.errors import IndexFileError, IndexUnsupported
 from indexes.files import open_vectors
-from indexes.kinds import KINDS, load_index
+from indexes.registry import KINDS, load_index
 from tests.indexes.hostile import FAISS, VECTORS, faiss_bytes, former, header, on_disk, rewritten
 from tests.indexes.vectors import cone
 

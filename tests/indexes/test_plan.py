@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from indexes.errors import IndexUnsupported, PlanError
-from indexes.plan import check_disk, least_memory, needed_memory, plan
+from indexes.planner import check_disk, least_memory, needed_memory, plan
 
 GIB = 1 << 30
 

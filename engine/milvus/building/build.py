@@ -39,7 +39,7 @@ from engine.storage.segments import mated_probes, segment_files
 from engine.templates.enrolment import Source
 from indexes.base import Progress
 from indexes.files import open_vectors
-from indexes.plan import RECALL
+from indexes.planner import RECALL
 from indexes.tuning.operating_point import SAME, nearest_distances
 
 _ROWS, _PROBES = 8192, 256

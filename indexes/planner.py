@@ -10,8 +10,8 @@ from humanfriendly import format_size
 
 from indexes.approximate.faiss_factory import made
 from indexes.errors import IndexUnsupported, PlanError
-from indexes.kinds import KINDS
 from indexes.late import faiss
+from indexes.registry import KINDS
 
 RECALL = 0.998
 
