@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.accuracy import Row, Summary, Without, line, people_of, rows_of, sizes, summary, sweep
-from benchmarks.cli import benchmark
+from benchmarks.cli.app import benchmark
 from benchmarks.curves import accuracy_table, alarms_table, draw, fixed_table
 from benchmarks.degraded import DEGRADATIONS
 from benchmarks.lfw import find_list, known_pairs, open_set, read_lfw_pairs

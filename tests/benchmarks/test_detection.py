@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks import detection
-from benchmarks.cli import benchmark
+from benchmarks.cli.app import benchmark
 from benchmarks.detection import CELL, Row, Sample, Scene, interval, judged, measure_detection
 from engine.errors import PhotographsError
 from engine.faces.alignment import Face, all_faces

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmarks.accuracy_cli import accuracy_command, audit_command, lfw_command, shift_command
-from benchmarks.detection_cli import detection_command
-from benchmarks.living_cli import (
+from benchmarks.cli.accuracy import accuracy_command, audit_command, lfw_command, shift_command
+from benchmarks.cli.detection import detection_command
+from benchmarks.cli.durability import (
     concurrent_command,
     fuzz_command,
     growth_command,
@@ -16,10 +16,10 @@ from benchmarks.living_cli import (
     readers_command,
     threads_command,
 )
-from benchmarks.scale_cli import milvus_command, ray_command, scale_command
-from benchmarks.search_cli import fit_command, gallery_command, search_command
-from benchmarks.thresholds_cli import impostors_command, small_galleries_command
-from benchmarks.training_cli import learned_command, robustness_command, training_command
+from benchmarks.cli.scale import milvus_command, ray_command, scale_command
+from benchmarks.cli.search import fit_command, gallery_command, search_command
+from benchmarks.cli.thresholds import impostors_command, small_galleries_command
+from benchmarks.cli.training import learned_command, robustness_command, training_command
 
 if TYPE_CHECKING:
     from benchmarks.throughput import Ratio

@@ -1,0 +1,1 @@
+"""The commands `onek benchmark` and `onek demo`: parse, call, print."""
