@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from benchmarks.drawn_faces import Shot, draw_files
+from benchmarks.data.drawn_people import Shot, draw_files
 from engine.answers.results import Result, Results
 from engine.embedding.embedder import Embedder
 from engine.embedding.photographs import find_photographs

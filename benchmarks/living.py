@@ -10,7 +10,7 @@ from statistics import median
 
 import numpy as np
 
-from benchmarks.synthetic_templates import Population, Shape
+from benchmarks.data.synthetic_templates import Population, Shape
 from engine.errors import OnekError
 from engine.gallery.gallery import Gallery
 from engine.templates.parquet import Templates

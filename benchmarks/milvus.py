@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.synthetic_templates import Population, Shape
+from benchmarks.data.synthetic_templates import Population, Shape
 from engine.gallery.gallery import Gallery
 from engine.gallery.recogniser import Recogniser
 from engine.milvus.building.build import build

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.synthetic_templates import Population, Shape
+from benchmarks.data.synthetic_templates import Population, Shape
 from engine.answers.results import results_file
 from engine.common.concurrency import ahead
 from engine.embedding.embedder import Embedder

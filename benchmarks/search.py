@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks.data.synthetic_templates import Population, Shape
 from benchmarks.peers.environment import KINDS as PEERS
 from benchmarks.peers.environment import peer_python, running
-from benchmarks.synthetic_templates import Population, Shape
 from engine.files.atomic_files import whole_file
 from engine.templates.within_identity import stored_within
 from indexes.approximate.two_stage import Shortlisted

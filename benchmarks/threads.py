@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.synthetic_templates import Population, Shape
+from benchmarks.data.synthetic_templates import Population, Shape
 from engine.gallery.gallery import Gallery
 from engine.templates.parquet import Templates
 from indexes.base import Progress

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.synthetic_templates import Population, Shape
+from benchmarks.data.synthetic_templates import Population, Shape
 from engine.errors import OnekError
 from engine.templates.parquet import TemplateWriter, batch
 from engine.templates.provenance import Provenance

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from pyarrow import fs
 
-from benchmarks.drawn_faces import picture_of
+from benchmarks.data.drawn_people import picture_of
 from engine.encoders import Encoder, load_encoder
 from engine.templates.parquet import Templates
 

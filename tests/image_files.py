@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.drawn_faces import picture_of
+from benchmarks.data.drawn_people import picture_of
 
 FIXTURES = Path(__file__).parent / "fixtures" / "images"
 """HEIC files of the base, which `fixtures/make_images.py` made."""

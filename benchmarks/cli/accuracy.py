@@ -40,7 +40,7 @@ def accuracy_command(
     """How accuracy changes as the gallery grows: rank-1, TPIR at FPIR, and the FPIR that is really obtained."""
     from benchmarks.accuracy import Without, line, people_of, rows_of, sweep
     from benchmarks.curves import accuracy_table, alarms_table, draw, fixed_table
-    from benchmarks.embedded import labelled
+    from benchmarks.data.labelled_templates import labelled
     from engine.cli.console import err
     from engine.cli.console import out as console
 
@@ -72,7 +72,7 @@ def accuracy_command(
 
 
 def _distractors(given: str | None, dim: int) -> "np.ndarray | None":
-    from benchmarks.synthetic_templates import Population, Shape
+    from benchmarks.data.synthetic_templates import Population, Shape
     from engine.errors import TemplatesError
     from engine.templates.parquet import read_templates
 
@@ -95,8 +95,8 @@ def shift_command(
     """False alarms when probes are blurred, small, recompressed or dark and the enrolled pictures are not, and the reverse."""
     from rich.table import Table
 
-    from benchmarks.degraded import DEGRADATIONS
-    from benchmarks.embedded import embedded
+    from benchmarks.data.degraded_photographs import DEGRADATIONS
+    from benchmarks.data.labelled_templates import embedded
     from benchmarks.shift import CLEAN, measure_shifts
     from engine.cli.console import out as console
     from engine.embedding.photographs import find_photographs
@@ -128,8 +128,8 @@ def lfw_command(
     """LFW's protocols: verification in ten folds, and open-set identification O1, O2, O3."""
     from rich.table import Table
 
-    from benchmarks.embedded import embedded
-    from benchmarks.lfw import ENROLLED, RATES, find_list, known_pairs, open_set, read_lfw_pairs
+    from benchmarks.data.labelled_templates import embedded
+    from benchmarks.data.lfw import ENROLLED, RATES, find_list, known_pairs, open_set, read_lfw_pairs
     from benchmarks.verification import of_vectors, require_both_kinds
     from engine.cli.console import err
     from engine.cli.console import out as console
@@ -170,7 +170,7 @@ def audit_command(
     """Plant 50 mistakes of each kind, and see how many `onek audit` lists among its 100 worst."""
     import tempfile
 
-    from benchmarks.planted import measure_audit
+    from benchmarks.data.planted_errors import measure_audit
     from engine.cli.console import out as console
     from engine.templates.parquet import read_templates
 

@@ -125,7 +125,7 @@ def photographs_command(
     """Photographs to templates, detection included, against face_recognition on the same files in the same run."""
     import tempfile
 
-    from benchmarks.mixed_shapes import write_mixed
+    from benchmarks.data.mixed_shapes import write_mixed
     from benchmarks.throughput import files_against_face_recognition
     from engine.cli.console import out as console
     from engine.cli.console import progress
@@ -187,8 +187,8 @@ def memory_command(
     """Peak memory of onek embed at several numbers of images, of one shape or of many."""
     import tempfile
 
+    from benchmarks.data.mixed_shapes import write_mixed
     from benchmarks.footprint import embed_memory
-    from benchmarks.mixed_shapes import write_mixed
     from engine.cli.console import out as console
     from engine.cli.console import progress
     from engine.faces.images import find_images

@@ -111,7 +111,7 @@ def fit_command(
     """Fit the generator of synthetic templates to real ones, and say how its distances compare."""
     import numpy as np
 
-    from benchmarks.template_fit import GENUINE_LEVELS, IMPOSTOR_LEVELS, fit
+    from benchmarks.data.template_fit import GENUINE_LEVELS, IMPOSTOR_LEVELS, fit
     from engine.cli.console import out as console
     from engine.errors import TemplatesError
     from engine.files.atomic_files import check_output, whole_file

@@ -46,7 +46,7 @@ def robustness_command(
     """Accuracy under blur, JPEG, noise, darkness, occlusion, low resolution, rotation and grey, in five strengths each."""
     from rich.table import Table
 
-    from benchmarks.corruptions import CORRUPTIONS, STRENGTHS
+    from benchmarks.data.corrupted_chips import CORRUPTIONS, STRENGTHS
     from benchmarks.robustness import CLEAN, draw, measure_robustness
     from engine.cli.console import out as console
     from engine.cli.console import stages

@@ -12,12 +12,12 @@ from typer.testing import CliRunner
 from benchmarks.accuracy import Row, Summary, Without, line, people_of, rows_of, sizes, summary, sweep
 from benchmarks.cli.app import benchmark
 from benchmarks.curves import accuracy_table, alarms_table, draw, fixed_table
-from benchmarks.degraded import DEGRADATIONS
-from benchmarks.lfw import find_list, known_pairs, open_set, read_lfw_pairs
+from benchmarks.data.degraded_photographs import DEGRADATIONS
+from benchmarks.data.lfw import find_list, known_pairs, open_set, read_lfw_pairs
+from benchmarks.data.planted_errors import measure_audit
+from benchmarks.data.synthetic_templates import Population
 from benchmarks.open_set import split
-from benchmarks.planted import measure_audit
 from benchmarks.shift import CLEAN, measure_shifts
-from benchmarks.synthetic_templates import Population
 from benchmarks.verification import Pair, of_vectors
 from engine import Templates
 from engine.errors import ListError, PhotographsError, TemplatesError

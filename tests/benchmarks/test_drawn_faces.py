@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.data.drawn_people import Shot, draw, draw_files, picture_of
 from benchmarks.drawing.person import SHAPE, person
-from benchmarks.drawn_faces import Shot, draw, draw_files, picture_of
 from engine.embedding.embedder import embed_images
 from engine.encoders import Encoder
 from engine.faces.images import decode

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.corruptions import CORRUPTIONS, STRENGTHS, corrupted
-from benchmarks.drawn_faces import Shot, draw_files
+from benchmarks.data.corrupted_chips import CORRUPTIONS, STRENGTHS, corrupted
+from benchmarks.data.drawn_people import Shot, draw_files
 from benchmarks.robustness import CLEAN, draw, measure_robustness
 from engine import load_encoder
 from engine.embedding.photographs import find_photographs

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from benchmarks.data.synthetic_templates import BLOCK, Population, Shape
+from benchmarks.data.template_fit import IMPOSTOR_LEVELS, TAIL, fit, quantiles
 from benchmarks.search import growth, measure_search
-from benchmarks.synthetic_templates import BLOCK, Population, Shape
-from benchmarks.template_fit import IMPOSTOR_LEVELS, TAIL, fit, quantiles
 from engine.errors import TemplatesError
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.synthetic_templates import Population, Shape
+from benchmarks.data.synthetic_templates import Population, Shape
 from engine import Gallery, Templates
 from engine.errors import GalleryError
 from engine.inspection.label_audit import TWO_NAMES, WRONG_IMAGE, audit, write_audit

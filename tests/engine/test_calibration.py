@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from benchmarks.synthetic_templates import Population
+from benchmarks.data.synthetic_templates import Population
 from engine import Gallery, Templates
 from engine.calibration.calibration import Calibration, Names, calibrate
 from engine.calibration.impostor_searches import impostor_distances

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks.synthetic_templates import Population, Shape
+from benchmarks.data.synthetic_templates import Population, Shape
 from engine.encoders.sface import CARD
 
 ONEK = str(Path(sys.executable).with_name("onek"))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 from PIL import Image
 
-from benchmarks.drawn_faces import picture_of
+from benchmarks.data.drawn_people import picture_of
 from engine.common import concurrency as streams
 from engine.common.tensorflow import tensorflow
 from engine.embedding import embedder as embed

@@ -4,7 +4,7 @@ from functools import cache
 
 import numpy as np
 
-from benchmarks.synthetic_templates import BLOCK, Population, Shape
+from benchmarks.data.synthetic_templates import BLOCK, Population, Shape
 from engine.faces.chip import ALIGNMENT
 from engine.templates.parquet import Templates
 from engine.templates.provenance import Provenance

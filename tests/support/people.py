@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from benchmarks.synthetic_templates import Shape
+from benchmarks.data.synthetic_templates import Shape
 
 
 def crowded() -> Shape:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks.drawn_faces import Shot, draw_files
+from benchmarks.data.drawn_people import Shot, draw_files
 from engine import embed_images, load_encoder
 from engine.cli.app import app
 from engine.embedding.photographs import find_photographs

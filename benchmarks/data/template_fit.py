@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from benchmarks.synthetic_templates import Population, Shape
+from benchmarks.data.synthetic_templates import Population, Shape
 from engine.errors import TemplatesError
 from indexes.late import faiss
 from indexes.tuning.simulated_probes import deviations_within, within_covariance

@@ -2,7 +2,7 @@
 
 An identity's centre lies in one of a few groups of people who look alike, at a deviation whose length is drawn apart from its
 direction; a template is the centre plus noise with the within-identity covariance, its length drawn apart too; then it is
-normalised. `benchmarks.template_fit` measures all of that. The table that comes with onek describes `sface` on the 6,562
+normalised. `benchmarks.data.template_fit` measures all of that. The table that comes with onek describes `sface` on the 6,562
 templates of LFW's development split: 176 groups of ten people or more. It holds sums over people, nobody's template.
 
 Quantiles of distances, real and synthetic, as `onek benchmark fit-templates` gives them for 4,028 identities (impostor: one

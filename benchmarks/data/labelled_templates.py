@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.degraded import Degrade, degraded
+from benchmarks.data.degraded_photographs import Degrade, degraded
 from engine.cli.console import progress
 from engine.common.concurrency import batched
 from engine.embedding.embedder import Embedder, to_batch

@@ -1,0 +1,1 @@
+"""What is measured on: synthetic templates, drawn people, photographs made worse."""
