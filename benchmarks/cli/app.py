@@ -162,7 +162,7 @@ def landmarks_command(
     count: Annotated[int, typer.Option(min=1, help="Photographs, evenly from all.")] = 1000,
 ) -> None:
     """Where our landmarks lie on dlib's own chips: the points of dlib-resnet."""
-    from benchmarks.landmarks import fit_landmarks
+    from benchmarks.faces.landmarks import fit_landmarks
     from benchmarks.verification import read_pairs
     from engine.cli.console import out as console
     from engine.cli.console import progress

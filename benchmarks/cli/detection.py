@@ -9,8 +9,8 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from benchmarks.detection import Row
-    from benchmarks.tilted import Tilt
+    from benchmarks.faces.detection import Row
+    from benchmarks.faces.tilted import Tilt
 
 
 def detection_command(
@@ -19,8 +19,8 @@ def detection_command(
     seed: int = 0,
 ) -> None:
     """Faces found that are small, turned, covered, huge or many; and what is taken for a face where nobody is."""
-    from benchmarks.detection import measure_detection
-    from benchmarks.tilted import ANGLES, measure_tilts
+    from benchmarks.faces.detection import measure_detection
+    from benchmarks.faces.tilted import ANGLES, measure_tilts
     from engine.cli.console import out as console
     from engine.cli.console import progress
     from engine.faces.images import find_images
@@ -86,7 +86,7 @@ def _over(qualities: Sequence[float], least: float) -> int:
 
 
 def _share(hits: int, total: int) -> str:
-    from benchmarks.detection import interval
+    from benchmarks.faces.detection import interval
 
     low, high = interval(hits, total)
     return f"{hits:,}: {hits / total:.1%} ({100 * low:.0f}-{100 * high:.0f})"

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks import detection
 from benchmarks.cli.app import benchmark
-from benchmarks.detection import CELL, Row, Sample, Scene, interval, judged, measure_detection
+from benchmarks.faces import detection
+from benchmarks.faces.detection import CELL, Row, Sample, Scene, interval, judged, measure_detection
 from engine.errors import PhotographsError
 from engine.faces.alignment import Face, all_faces
 from engine.faces.images import find_images

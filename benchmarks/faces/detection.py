@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from scipy.stats import binomtest
 
-from benchmarks.textures import PATTERNS, Pattern, clouds, gradient, grey, resized
+from benchmarks.faces.textures import PATTERNS, Pattern, clouds, gradient, grey, resized
 from engine.errors import PhotographsError
 from engine.faces.alignment import Face, aligner
 from engine.faces.chip import Chip
