@@ -21,8 +21,8 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from benchmarks.accuracy.verification import read_pairs
 from benchmarks.data.lfw import read_lfw_pairs
-from benchmarks.verification import read_pairs
 from engine.embedding.photographs import find_photographs
 from engine.encoders.custom import read_card
 from engine.errors import OnekError

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.accuracy import Summary, summary
-from benchmarks.open_set import enrol, search
+from benchmarks.accuracy.open_set import enrol, search
+from benchmarks.accuracy.sweep import Summary, summary
 from engine.matching.nearest_identities import nearest_identities
 from engine.matching.pair_verifier import FORMS, SHORTLIST, Head
 from engine.matching.scoring import LOCAL, PLAIN, Scoring

@@ -7,8 +7,8 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 
+from benchmarks.accuracy.open_set import enrol, search
 from benchmarks.data.corrupted_chips import CORRUPTIONS, STRENGTHS, corrupted
-from benchmarks.open_set import enrol, search
 from engine.embedding.photographs import Photograph
 from engine.encoders import Encoder
 from engine.errors import TrainingError

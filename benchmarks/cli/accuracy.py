@@ -38,8 +38,8 @@ def accuracy_command(
     ),
 ) -> None:
     """How accuracy changes as the gallery grows: rank-1, TPIR at FPIR, and the FPIR that is really obtained."""
-    from benchmarks.accuracy import Without, line, people_of, rows_of, sweep
-    from benchmarks.curves import accuracy_table, alarms_table, draw, fixed_table
+    from benchmarks.accuracy.curves import accuracy_table, alarms_table, draw, fixed_table
+    from benchmarks.accuracy.sweep import Without, line, people_of, rows_of, sweep
     from benchmarks.data.labelled_templates import labelled
     from engine.cli.console import err
     from engine.cli.console import out as console
@@ -95,9 +95,9 @@ def shift_command(
     """False alarms when probes are blurred, small, recompressed or dark and the enrolled pictures are not, and the reverse."""
     from rich.table import Table
 
+    from benchmarks.accuracy.domain_shift import CLEAN, measure_shifts
     from benchmarks.data.degraded_photographs import DEGRADATIONS
     from benchmarks.data.labelled_templates import embedded
-    from benchmarks.shift import CLEAN, measure_shifts
     from engine.cli.console import out as console
     from engine.embedding.photographs import find_photographs
 
@@ -128,9 +128,9 @@ def lfw_command(
     """LFW's protocols: verification in ten folds, and open-set identification O1, O2, O3."""
     from rich.table import Table
 
+    from benchmarks.accuracy.verification import of_vectors, require_both_kinds
     from benchmarks.data.labelled_templates import embedded
     from benchmarks.data.lfw import ENROLLED, RATES, find_list, known_pairs, open_set, read_lfw_pairs
-    from benchmarks.verification import of_vectors, require_both_kinds
     from engine.cli.console import err
     from engine.cli.console import out as console
     from engine.embedding.photographs import find_photographs

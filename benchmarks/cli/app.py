@@ -81,7 +81,7 @@ def verification_command(
     faces: Annotated[str, typer.Option(metavar="largest|none")] = "largest",
 ) -> None:
     """1:1 accuracy on labelled pairs, in ten folds."""
-    from benchmarks.verification import read_pairs, verification
+    from benchmarks.accuracy.verification import read_pairs, verification
     from engine.cli.console import out as console
     from engine.cli.console import progress
 
@@ -162,8 +162,8 @@ def landmarks_command(
     count: Annotated[int, typer.Option(min=1, help="Photographs, evenly from all.")] = 1000,
 ) -> None:
     """Where our landmarks lie on dlib's own chips: the points of dlib-resnet."""
+    from benchmarks.accuracy.verification import read_pairs
     from benchmarks.faces.landmarks import fit_landmarks
-    from benchmarks.verification import read_pairs
     from engine.cli.console import out as console
     from engine.cli.console import progress
     from engine.faces.images import find_images

@@ -172,7 +172,7 @@ def growth_command(
     """The false-alarm rate of a gallery that grew by enrolment alone, beside the one asked for."""
     import tempfile
 
-    from benchmarks.growth import measure_growth
+    from benchmarks.accuracy.growth import measure_growth
     from engine.cli.console import out as console
     from engine.cli.console import stages
     from engine.templates.parquet import read_templates

@@ -17,8 +17,8 @@ def impostors_command(
     resamples: Annotated[int, typer.Option(min=20, help="How often people are drawn anew for the uncertainty.")] = 200,
 ) -> None:
     """How often two people's templates come as near as a distance, from 1 in 10 to 1 in 100,000, and how sure that is."""
-    from benchmarks.impostors import keep as keep_table
-    from benchmarks.impostors import measure_impostors
+    from benchmarks.accuracy.impostors import keep as keep_table
+    from benchmarks.accuracy.impostors import measure_impostors
     from engine.cli.console import out as console
     from engine.templates.parquet import read_templates
 
@@ -46,7 +46,7 @@ def small_galleries_command(
     """FPIR and TPIR of galleries of 1 to 200 people at the default threshold, and after each step of walks between 100 and 5."""
     from rich.table import Table
 
-    from benchmarks.small_galleries import measure_small, measure_walks
+    from benchmarks.accuracy.small_galleries import measure_small, measure_walks
     from engine.cli.console import out as console
     from engine.cli.console import stages
     from engine.templates.parquet import read_templates

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.accuracy import Summary
-from benchmarks.open_set import calibrated, thresholds
-from benchmarks.verification import Pair
+from benchmarks.accuracy.open_set import calibrated, thresholds
+from benchmarks.accuracy.sweep import Summary
+from benchmarks.accuracy.verification import Pair
 from engine.errors import ListError, PhotographsError
 from engine.matching.nearest_identities import Members
 from engine.matching.scoring import LOCAL, Enrolled, Scoring, densities

@@ -9,16 +9,16 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks.accuracy import Row, Summary, Without, line, people_of, rows_of, sizes, summary, sweep
+from benchmarks.accuracy.curves import accuracy_table, alarms_table, draw, fixed_table
+from benchmarks.accuracy.domain_shift import CLEAN, measure_shifts
+from benchmarks.accuracy.open_set import split
+from benchmarks.accuracy.sweep import Row, Summary, Without, line, people_of, rows_of, sizes, summary, sweep
+from benchmarks.accuracy.verification import Pair, of_vectors
 from benchmarks.cli.app import benchmark
-from benchmarks.curves import accuracy_table, alarms_table, draw, fixed_table
 from benchmarks.data.degraded_photographs import DEGRADATIONS
 from benchmarks.data.lfw import find_list, known_pairs, open_set, read_lfw_pairs
 from benchmarks.data.planted_errors import measure_audit
 from benchmarks.data.synthetic_templates import Population
-from benchmarks.open_set import split
-from benchmarks.shift import CLEAN, measure_shifts
-from benchmarks.verification import Pair, of_vectors
 from engine import Templates
 from engine.errors import ListError, PhotographsError, TemplatesError
 from engine.templates.parquet import TemplateWriter, batch, schema

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.verification import Pair, read_pairs, verification
+from benchmarks.accuracy.verification import Pair, read_pairs, verification
 from engine.errors import ListError, ListGuess, MetricsError, PhotographsError
 
 

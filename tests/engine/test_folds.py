@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from engine.folds import best_threshold, pair_accuracy
+from benchmarks.accuracy.pair_accuracy import best_threshold, pair_accuracy
 
 
 def test_best_threshold_by_hand() -> None:

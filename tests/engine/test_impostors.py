@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.impostors import measure_impostors
+from benchmarks.accuracy.impostors import measure_impostors
 from engine.encoders import CARDS
 from engine.errors import TemplatesError
 from engine.templates.impostors import Chances, Impostors, impostors_of, measured

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.accuracy import Summary, summary
-from benchmarks.open_set import RATES, split
+from benchmarks.accuracy.open_set import RATES, split
+from benchmarks.accuracy.sweep import Summary, summary
 from engine.errors import TemplatesError
 from engine.gallery.gallery import Gallery
 from engine.templates.parquet import Templates

@@ -18,7 +18,7 @@ from engine.templates.parquet import Templates
 RATES = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 # Pairs that must lie within the smallest distance of a table.
 _LEAST_PAIRS = 20
-_ENCODERS = Path(__file__).parents[1] / "engine" / "templates"
+_ENCODERS = Path(__file__).parents[2] / "engine" / "templates"
 
 
 def measure_impostors(templates: Templates, whose: str, *, resamples: int = 200, seed: int = 0) -> Impostors:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.accuracy.pair_accuracy import FOLDS, PairAccuracy, pair_accuracy
 from engine.embedding.embedder import Embedder
 from engine.embedding.photographs import Photograph
 from engine.encoders import load_encoder
 from engine.errors import ListError, MetricsError, PhotographsError
-from engine.folds import FOLDS, PairAccuracy, pair_accuracy
 from engine.tables.lists import Column, read_list
 from engine.templates.parquet import Templates
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from benchmarks.accuracy import Row, Summary
-from benchmarks.open_set import RATES
+from benchmarks.accuracy.open_set import RATES
+from benchmarks.accuracy.sweep import Row, Summary
 
 _SHARES = [f"{rate:.1%}".replace(".0%", "%") for rate in RATES]
 

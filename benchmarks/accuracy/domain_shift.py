@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.accuracy import Summary, summary
-from benchmarks.open_set import RATES, calibrated, enrol, thresholds
+from benchmarks.accuracy.open_set import RATES, calibrated, enrol, thresholds
+from benchmarks.accuracy.sweep import Summary, summary
 from engine.calibration.calibration import Names, calibrate_on_strangers
 from engine.matching.scoring import Scoring
 from engine.metrics import fpir

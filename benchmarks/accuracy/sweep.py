@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from scipy.spatial.distance import pdist
 from scipy.stats import t as student
 
-from benchmarks.open_set import RATES, Split, calibrated, enrol, search, split, thresholds
+from benchmarks.accuracy.open_set import RATES, Split, calibrated, enrol, search, split, thresholds
 from engine.errors import TemplatesError
 from engine.files.atomic_files import whole_file
 from engine.matching.scoring import LOCAL, Scoring

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.impostors import measure_impostors
-from benchmarks.open_set import calibrated, enrol
+from benchmarks.accuracy.impostors import measure_impostors
+from benchmarks.accuracy.open_set import calibrated, enrol
 from engine.calibration.calibration import default_score
 from engine.calibration.evidence import Evidence
 from engine.calibration.thresholds import identify_threshold

@@ -1,0 +1,1 @@
+"""How often the right one is found, and a stranger taken for somebody."""
