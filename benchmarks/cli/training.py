@@ -15,7 +15,7 @@ def learned_command(
     """Projections and heads learnt on half of the people, on the other half: TPIR at FPIR 1 % and rank-1."""
     from rich.table import Table
 
-    from benchmarks.learned import METRICS, measure_learned
+    from benchmarks.training.learned import METRICS, measure_learned
     from engine.cli.console import out as console
     from engine.cli.console import stages
     from engine.templates.parquet import read_templates
@@ -47,7 +47,7 @@ def robustness_command(
     from rich.table import Table
 
     from benchmarks.data.corrupted_chips import CORRUPTIONS, STRENGTHS
-    from benchmarks.robustness import CLEAN, draw, measure_robustness
+    from benchmarks.training.robustness import CLEAN, draw, measure_robustness
     from engine.cli.console import out as console
     from engine.cli.console import stages
     from engine.embedding.photographs import find_photographs
@@ -78,7 +78,7 @@ def robustness_command(
 
 def training_command(rounds: Annotated[int, typer.Option(min=1)] = 5, steps: Annotated[int, typer.Option(min=1)] = 30) -> None:
     """Training throughput beside a bare Keras train_on_batch loop over chips in memory, in turns."""
-    from benchmarks.training_speed import measure_training
+    from benchmarks.training.throughput import measure_training
     from engine.cli.console import out as console
     from engine.cli.console import stages
 

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.data.corrupted_chips import CORRUPTIONS, STRENGTHS, corrupted
 from benchmarks.data.drawn_people import Shot, draw_files
-from benchmarks.robustness import CLEAN, draw, measure_robustness
+from benchmarks.training.robustness import CLEAN, draw, measure_robustness
 from engine import load_encoder
 from engine.embedding.photographs import find_photographs
 from engine.errors import TrainingError

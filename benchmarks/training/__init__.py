@@ -1,0 +1,1 @@
+"""What training brings, and what it takes."""
