@@ -22,7 +22,7 @@ from benchmarks.cli.thresholds import impostors_command, small_galleries_command
 from benchmarks.cli.training import learned_command, robustness_command, training_command
 
 if TYPE_CHECKING:
-    from benchmarks.throughput import Ratio
+    from benchmarks.speed.encoder_throughput import Ratio
 
 benchmark = typer.Typer(no_args_is_help=True, help="Measure accuracy, speed and memory; figures in the README come from here.")
 
@@ -101,7 +101,7 @@ def encoder_command(
     photos: Photos, peer: PeerKind = "dlib-wheel", peer_python: PeerPython = None, count: int = 256, rounds: int = 7
 ) -> None:
     """Encoder throughput at batch 32, crops in memory, against dlib's own code in the same run."""
-    from benchmarks.throughput import encoder_against_dlib
+    from benchmarks.speed.encoder_throughput import encoder_against_dlib
     from engine.cli.console import progress
     from engine.faces.images import find_images
 
@@ -126,7 +126,7 @@ def photographs_command(
     import tempfile
 
     from benchmarks.data.mixed_shapes import write_mixed
-    from benchmarks.throughput import files_against_face_recognition
+    from benchmarks.speed.encoder_throughput import files_against_face_recognition
     from engine.cli.console import out as console
     from engine.cli.console import progress
     from engine.faces.images import find_images
@@ -188,7 +188,7 @@ def memory_command(
     import tempfile
 
     from benchmarks.data.mixed_shapes import write_mixed
-    from benchmarks.footprint import embed_memory
+    from benchmarks.speed.process_footprint import embed_memory
     from engine.cli.console import out as console
     from engine.cli.console import progress
     from engine.faces.images import find_images
@@ -205,7 +205,7 @@ def memory_command(
 @benchmark.command("start")
 def start_command(rounds: int = 7) -> None:
     """How long `import engine` and commands take, in fresh processes."""
-    from benchmarks.footprint import starts
+    from benchmarks.speed.process_footprint import starts
     from engine.cli.console import out as console
 
     for start in starts(rounds):
@@ -215,7 +215,7 @@ def start_command(rounds: int = 7) -> None:
 @benchmark.command("calls")
 def calls_command(count: Annotated[int, typer.Option(min=20)] = 1000) -> None:
     """Gallery.identify of one photograph a call: time and memory."""
-    from benchmarks.footprint import calls
+    from benchmarks.speed.process_footprint import calls
     from engine.cli.console import out as console
 
     made = calls(count)

@@ -109,7 +109,7 @@ def threads_command(
     """Threads that search one gallery object side by side, against one thread."""
     import tempfile
 
-    from benchmarks.threads import measure_threads
+    from benchmarks.speed.threads import measure_threads
     from engine.cli.console import out as console
     from engine.cli.console import stages
 

@@ -15,7 +15,7 @@ def milvus_command(
     """What identify adds to a bare search of the same milvus-lite collection, and whether it decides as in a folder."""
     import tempfile
 
-    from benchmarks.milvus import measure_milvus
+    from benchmarks.speed.milvus import measure_milvus
     from engine.cli.console import out as console
     from engine.cli.console import stages
 
@@ -43,7 +43,7 @@ def ray_command(
     """Two workers on Ray against one process with two threads: embed and identify, and whether the output is the same."""
     import tempfile
 
-    from benchmarks.ray_speed import embedding_on_ray, identifying_on_ray
+    from benchmarks.speed.ray import embedding_on_ray, identifying_on_ray
     from engine.cli.console import out as console
     from engine.cli.console import stages
 
@@ -80,7 +80,7 @@ def scale_command(
     """What so many templates and probes a second would take, from measured figures and a simulation; docs/scale.md in numbers."""
     from rich.table import Table
 
-    from benchmarks.scale import Figures, embedding_cores, false_match_rate, store_bytes, ways
+    from benchmarks.speed.capacity_model import Figures, embedding_cores, false_match_rate, store_bytes, ways
     from engine.cli.console import out as console
 
     figures = Figures(at, per_second, 2, exponent, index_bytes, embed_per_second, 2)

@@ -25,7 +25,7 @@ def search_command(
     ),
 ) -> None:
     """Kinds of index on synthetic templates at growing K: speed beside FAISS's IndexFlatL2, latency, memory, recall."""
-    from benchmarks.search import clear, draw, growth, measure_search
+    from benchmarks.speed.index_search import clear, draw, growth, measure_search
     from engine.cli.console import err
     from engine.cli.console import out as console
     from indexes.errors import IndexUnsupported
@@ -76,7 +76,7 @@ def gallery_command(
     ),
 ) -> None:
     """The commands on a synthetic gallery: build time and memory, opening, and identify beside the bare index."""
-    from benchmarks.whole_gallery import measure_gallery
+    from benchmarks.speed.whole_gallery import measure_gallery
     from engine.cli.console import bytes_of
     from engine.cli.console import out as console
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.milvus import measure_milvus
+from benchmarks.speed.milvus import measure_milvus
 from engine.gallery.gallery import Gallery
 from engine.gallery.recogniser import Recogniser
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.scale import Figures, divided, false_match_rate, simulated, store_bytes, ways
+from benchmarks.speed.capacity_model import Figures, divided, false_match_rate, simulated, store_bytes, ways
 
 
 def test_the_rate_that_k_demands():

@@ -3,7 +3,7 @@ import pytest
 
 from benchmarks.data.synthetic_templates import BLOCK, Population, Shape
 from benchmarks.data.template_fit import IMPOSTOR_LEVELS, TAIL, fit, quantiles
-from benchmarks.search import growth, measure_search
+from benchmarks.speed.index_search import growth, measure_search
 from engine.errors import TemplatesError
 
 
@@ -58,7 +58,7 @@ def test_search_is_measured_once(tmp_path: object) -> None:
 def test_growth_is_the_exponent() -> None:
     from dataclasses import replace
 
-    from benchmarks.search import Row
+    from benchmarks.speed.index_search import Row
 
     row = Row("flat", 1000, 1, 0, 0, 0, 0, 500, 0, 0, 0, 0, 0, 0, 1, 1)
     assert growth([row, replace(row, count=100_000, per_second=5)]) == pytest.approx(1)

@@ -243,7 +243,7 @@ def test_a_killed_run_is_continued(drawn: list[np.ndarray], tmp_path: Path, pixe
 @pytest.mark.slow
 def test_memory_is_flat(photos: Path, tmp_path: Path) -> None:
     """The README's figures come from `onek benchmark memory`; this is the same at a size that a test can afford."""
-    from benchmarks.footprint import embed_memory
+    from benchmarks.speed.process_footprint import embed_memory
 
     start = time.monotonic()
     small, large = embed_memory(sorted(photos.glob("*.jpg")), [1000, 4000], tmp_path / "t.parquet")
