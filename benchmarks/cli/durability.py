@@ -14,7 +14,7 @@ def living_command(
     out: Out = Path("living-benchmark"),
 ) -> None:
     """What change costs: enrolling singly and in batches, removing, searching beside recent templates."""
-    from benchmarks.living import measure_living
+    from benchmarks.durability.update_cost import measure_living
     from engine.cli.console import out as console
     from engine.cli.console import stages
 
@@ -39,7 +39,7 @@ def kills_command(
     """Kill writers at random moments: nothing acknowledged may be lost, and the gallery must be whole."""
     import tempfile
 
-    from benchmarks.kills import survive
+    from benchmarks.durability.kills import survive
     from engine.cli.console import out as console
     from engine.cli.console import stages
 
@@ -60,7 +60,7 @@ def readers_command(
     """Processes that read a gallery while others write: no error, and nothing stale after a refresh."""
     import tempfile
 
-    from benchmarks.readers import measure_readers
+    from benchmarks.durability.concurrent_readers import measure_readers
     from engine.cli.console import out as console
 
     with tempfile.TemporaryDirectory() as folder:
@@ -82,8 +82,8 @@ def concurrent_command(
     """Threads that read and write galleries, each answer compared with who was enrolled when it was asked for."""
     import tempfile
 
-    from benchmarks.concurrent import drive
-    from benchmarks.kills import people
+    from benchmarks.durability.kills import people
+    from benchmarks.durability.readers_and_writers import drive
     from engine.cli.console import out as console
     from engine.errors import OnekError
     from engine.gallery.gallery import Gallery
@@ -135,8 +135,8 @@ def fuzz_command(
     from engine.errors import OnekError
 
     try:
-        from benchmarks.attacks import SHARES, attack_apart
-        from benchmarks.fuzz import READERS, fuzz_apart
+        from benchmarks.durability.attacks import SHARES, attack_apart
+        from benchmarks.durability.fuzz import READERS, fuzz_apart
     except ModuleNotFoundError as error:
         raise OnekError(f"this needs {error.name}: pip install 'onek[dev]'") from error
     from engine.cli.console import out as console

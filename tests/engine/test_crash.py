@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.kills import survive
+from benchmarks.durability.kills import survive
 
 _FIXTURES = Path(__file__).parents[1] / "fixtures"
 

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from benchmarks.attacks import ATTACKS, attack
-from benchmarks.fuzz import READERS, fuzz
+from benchmarks.durability.attacks import ATTACKS, attack
+from benchmarks.durability.fuzz import READERS, fuzz
 from engine.cli.app import app
 from engine.errors import GalleryError, ImageProblem, OnekError
 from engine.faces.images import decode

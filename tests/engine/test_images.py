@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from benchmarks.fuzz import mutated, mutations
+from benchmarks.durability.fuzz import mutated, mutations
 from engine.errors import ImageProblem
 from engine.faces.image_formats import NAMES
 from engine.faces.images import decode

@@ -298,7 +298,7 @@ def test_what_a_writer_left_is_read_where_nothing_can_be_written() -> None:
     """It ended without closing, and the file that readers of a log share is gone: what it acknowledged is seen all the same."""
     code = """
 import os, sys
-from benchmarks.kills import people
+from benchmarks.durability.kills import people
 from engine.gallery.gallery import Gallery
 if sys.argv[2] == "write":
     Gallery.build(people(range(30)), sys.argv[1]).close()

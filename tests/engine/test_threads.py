@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 from threadpoolctl import threadpool_info
 
-from benchmarks.concurrent import drive
-from benchmarks.kills import people
+from benchmarks.durability.kills import people
+from benchmarks.durability.readers_and_writers import drive
 from engine.errors import GalleryReplaced
 from engine.gallery.gallery import Gallery
 from engine.templates.parquet import Templates
@@ -100,7 +100,7 @@ def test_a_gallery_that_another_process_put_in_the_place_is_written_to(tmp_path:
     ours = Gallery.build(people(range(30)), tmp_path / "g")
     ours.enroll(people(range(50, 51)))  # it keeps a connection from now on
     code = (
-        "import sys; from benchmarks.kills import people; from engine.gallery.gallery import Gallery; "
+        "import sys; from benchmarks.durability.kills import people; from engine.gallery.gallery import Gallery; "
         "Gallery.build(people(range(100, 140)), sys.argv[1], overwrite=True, score='plain').close()"
     )
     assert len(ours) == 31

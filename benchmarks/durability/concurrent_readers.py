@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.kills import people
+from benchmarks.durability.kills import people
 from engine.errors import OnekError
 from engine.gallery.gallery import Gallery
 

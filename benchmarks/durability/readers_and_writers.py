@@ -8,7 +8,7 @@ from threading import Event
 
 import numpy as np
 
-from benchmarks.kills import people
+from benchmarks.durability.kills import people
 from engine.errors import OnekError
 from engine.gallery.gallery import Gallery
 

@@ -1,6 +1,6 @@
 """Attacks by somebody who knows onek: whole files with right hashes that hold what onek never writes.
 
-`benchmarks.fuzz` damages bytes; here every case is made on purpose, and what it did is looked up afterwards: memory, time, and a
+`benchmarks.durability.fuzz` damages bytes; here every case is made on purpose, and what it did is looked up afterwards: memory, time, and a
 folder that nothing may touch.
 """
 
@@ -33,7 +33,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from benchmarks.fuzz import STRINGS
+from benchmarks.durability.fuzz import STRINGS
 from engine.encoders.projection import read_projection
 from engine.errors import OnekError
 from engine.faces.images import decode

@@ -1,0 +1,1 @@
+"""Kills, readers beside writers, hostile files."""
