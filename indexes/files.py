@@ -1,7 +1,7 @@
 """The two files of an index on disk: the vectors as one NumPy array, and a file of plain arrays that says what they are.
 
 Nothing of them is read by FAISS. Its own files may name further files, which it opens for writing, and hold offsets that it does
-not check; a hash says that a file is whole, and nothing of who wrote it. So an index is kept as arrays, which `indexes.stored.plain`
+not check; a hash says that a file is whole, and nothing of who wrote it. So an index is kept as arrays, which `stored.plain`
 takes out of FAISS's objects, and makes such objects of again.
 """
 

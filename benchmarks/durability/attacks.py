@@ -1,6 +1,6 @@
 """Attacks by somebody who knows onek: whole files with right hashes that hold what onek never writes.
 
-`benchmarks.durability.fuzz` damages bytes; here every case is made on purpose, and what it did is looked up afterwards: memory, time, and a
+`fuzz` damages bytes; here every case is made on purpose, and what it did is looked up afterwards: memory, time, and a
 folder that nothing may touch.
 """
 

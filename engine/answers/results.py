@@ -18,7 +18,7 @@ from engine.errors import OutputError
 from engine.files.atomic_files import whole_file
 from engine.matching.scoring import Candidates
 from engine.tables.sheets import Sheet
-from engine.templates.unseen import ALL_SEEN, Unseen
+from engine.templates.problems import ALL_SEEN, Unseen
 
 _CANDIDATE = pa.struct(
     [("identity", pa.string()), ("template_id", pa.string()), ("distance", pa.float32()), ("score", pa.float32())]

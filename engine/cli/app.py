@@ -370,7 +370,7 @@ def _doubt_one_person(built: "AnyGallery | OpenGallery") -> None:
     """Warn of a gallery whose templates are nearly all of one identity. Of one in Milvus every row would be asked for."""
     from engine.cli.console import err
     from engine.gallery.opened import OpenGallery
-    from engine.templates.plausible_labels import one_person
+    from engine.templates.names import one_person
 
     if isinstance(built, OpenGallery) and (doubt := one_person(Counter(dict(built.templates_by_identity())), "templates")):
         err.print(f"warning: {doubt}; onek embed --labels says otherwise")

@@ -15,7 +15,7 @@ from indexes.errors import PlanError
 if TYPE_CHECKING:
     from engine.faces.images import LeftOut
     from engine.storage.changes import Enrolled
-    from engine.templates.plausible_labels import Labelling
+    from engine.templates.names import Labelling
     from indexes.planner import Plan
 
 

@@ -159,8 +159,7 @@ def project_command(
     """Apply a projection to templates that are made already."""
     from engine.cli.console import out as console
     from engine.cli.console import thousands
-    from engine.encoders.projecting import project
-    from engine.encoders.projection import read_projection
+    from engine.encoders.projection import project, read_projection
     from engine.files.atomic_files import whole_file
     from engine.files.outputs import check_outputs
     from engine.templates.parquet import TemplateWriter, stream_templates

@@ -4,8 +4,9 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import islice
-from typing import TypeVar, cast
+from typing import Generic, TypeVar, cast
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -44,3 +45,21 @@ def map_ahead(function: Callable[[Item], Result], items: Iterable[Item]) -> Iter
         finally:
             for future in waiting:
                 future.cancel()
+
+
+class Pool(Generic[Item]):
+    """Makes an object when none is idle, so that there are as many as threads ever used them at once."""
+
+    def __init__(self, make: Callable[[], Item]) -> None:
+        self._make = make
+        self._idle: list[Item] = []
+
+    @contextmanager
+    def one(self) -> Iterator[Item]:
+        """An object for this thread alone until the block ends; one whose use failed is not given out again."""
+        try:
+            item = self._idle.pop()
+        except IndexError:
+            item = self._make()
+        yield item
+        self._idle.append(item)

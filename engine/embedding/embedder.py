@@ -16,11 +16,10 @@ from engine.errors import ImageProblem, PhotographsError
 from engine.faces.alignment import SURE, AlignedFace, Face, aligner, alignment
 from engine.faces.images import LeftOut, decode_named
 from engine.files.content_ids import of_face, of_picture
+from engine.templates.names import UNLABELLED, Labelling
 from engine.templates.parquet import Templates, batch, schema
-from engine.templates.plausible_labels import UNLABELLED, Labelling
-from engine.templates.problems import Problem
+from engine.templates.problems import ALL_SEEN, Problem, Unseen
 from engine.templates.provenance import Provenance
-from engine.templates.unseen import ALL_SEEN, Unseen
 
 # Photographs that a thread takes at a time, and chips that it has encoded together.
 BATCH, CHIPS = 8, 16
@@ -172,7 +171,7 @@ def _without_template(outcome: Outcome, problem: str) -> Outcome:
 
 
 def to_batch(outcomes: Sequence[Outcome], provenance: Provenance) -> pa.RecordBatch:
-    """The templates of some outcomes as rows of the contract, called after their photographs' content (see `engine.files.content_ids`)."""
+    """The templates of some outcomes as rows of the contract, called after their photographs' content."""
     rows = [(outcome, number, face) for outcome in outcomes for number, face in enumerate(outcome.faces)]
     vectors = np.concatenate([outcome.vectors for outcome in outcomes]) if outcomes else np.empty((0, provenance.dim), np.float32)
     return batch(

@@ -16,8 +16,7 @@ from engine.faces.image_formats import NAMES
 from engine.faces.images import LeftOut, find_images, summary
 from engine.files.object_storage import exists, is_folder, is_remote, local, uri
 from engine.tables.lists import IDENTITY, MAYBE_IDENTITY, PATH, Column, read_list
-from engine.templates.names import each_of, name_of, names_in
-from engine.templates.plausible_labels import Labelling, doubts
+from engine.templates.names import Labelling, doubts, each_of, name_of, names_in
 
 LIST_ENDINGS = (".csv", ".parquet")
 RULES = ("folder", "stem", "none")

@@ -7,7 +7,7 @@ from engine.encoders import custom, pixels, sface
 from engine.encoders.base import Card, Encoder
 from engine.encoders.dlib import resnet as dlib_resnet
 from engine.encoders.openface import network as openface
-from engine.encoders.projected import Projected
+from engine.encoders.projection import Projected
 from engine.encoders.runtimes import in_order
 from engine.errors import EncoderError
 

@@ -6,11 +6,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from engine.common.dataclass_json import from_plain
-from engine.errors import TrainingError
+from engine.encoders.base import Encoder
+from engine.errors import EncoderMismatch, TrainingError
 from engine.files.atomic_files import whole_file
 from engine.files.learnt_file import read_learnt
+from engine.templates.parquet import Templates, batch
 from engine.templates.provenance import Provenance
 
 
@@ -71,3 +74,42 @@ def _provenance(path: Path, said: dict[str, object]) -> Provenance:
         return from_plain(Provenance, said.get("made"))
     except ValueError as error:
         raise TrainingError(f"{path}: {error}") from error
+
+
+class Projected(Encoder):
+    """Chips go through `encoder`, its templates through the projection in the file `path`, which was learnt from such."""
+
+    def __init__(self, encoder: Encoder, path: Path) -> None:
+        self.encoder, self.path, self.projection = encoder, path, read_projection(path)
+        self.card, self.flip, self.weights = encoder.card, encoder.flip, encoder.weights
+        self.runtime = encoder.runtime
+
+    def forward(self, chips: np.ndarray) -> np.ndarray:
+        return self.encoder.forward(chips)
+
+    def encode(self, chips: np.ndarray) -> np.ndarray:
+        vectors = self.encoder.encode(chips)
+        return self.projection(vectors) if len(vectors) else np.empty((0, self.projection.matrix.shape[1]), np.float32)
+
+    def provenance(self, alignment: str) -> Provenance:
+        """Raises `EncoderMismatch` where the projection was learnt from another encoder's templates; names both."""
+        theirs = self.encoder.provenance(alignment)
+        if theirs.fingerprint != self.projection.made.fingerprint:
+            raise EncoderMismatch(f"{self.path} was learnt from templates of {self.projection.made}; these would be of {theirs}")
+        return self.projection.provenance_at(self.path)
+
+
+def project(templates: Templates, projection: Projection, path: Path) -> Templates:
+    """The same templates, projected by what lies in the file `path`.
+
+    Raises:
+        EncoderMismatch: they are of another encoder than those that it was learnt from; names both.
+    """
+    theirs = templates.provenance
+    if theirs.dim != projection.made.dim or theirs.fingerprint != projection.made.fingerprint:
+        raise EncoderMismatch(f"the projection was learnt from templates of {projection.made}; these are of {theirs}")
+    names = ("template_id", "identity", "source", "face", "box", "quality")
+    columns = [templates.table[name].to_pylist() for name in names]
+    made = projection.provenance_at(path)
+    rows = batch(made, columns[0], columns[1], projection(templates.vectors), *columns[2:])
+    return Templates(pa.Table.from_batches([rows]), made)

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
+from engine.common.concurrency import Pool
 from engine.common.opencv import quiet_opencv
-from engine.common.pool import Pool
 from engine.errors import EncoderError
 
 OPENCV, OPENVINO, HALF = "opencv", "openvino", "openvino-half"

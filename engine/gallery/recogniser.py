@@ -26,8 +26,8 @@ from engine.templates.anonymise import without_sources
 from engine.templates.enrolment import Joining
 from engine.templates.names import name_of
 from engine.templates.parquet import Templates
+from engine.templates.problems import ALL_SEEN
 from engine.templates.provenance import Provenance, require_same
-from engine.templates.unseen import ALL_SEEN
 
 if TYPE_CHECKING:
     from engine.embedding.embedder import Embedder

@@ -17,11 +17,9 @@ from engine.storage.recent_rows import insert, owners_of, relabel
 from engine.storage.view import View
 from engine.storage.writer_lock import Writer
 from engine.templates.enrolment import Joining
-from engine.templates.names import enrolled_as, name_of, spellings
+from engine.templates.names import UNLABELLED, Labelling, enrolled_as, name_of, spellings
 from engine.templates.parquet import Templates
-from engine.templates.plausible_labels import UNLABELLED, Labelling
-from engine.templates.problems import Problem
-from engine.templates.unseen import ALL_SEEN, Unseen
+from engine.templates.problems import ALL_SEEN, Problem, Unseen
 
 _RENAMED = "SELECT identity, name FROM renamed WHERE segment = ?"
 DUPLICATES = ("own", "replace", "skip", "error")

@@ -9,12 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.errors import TemplatesError
-from engine.templates.names import each_of
+from engine.templates.names import UNLABELLED, Labelling, each_of
 from engine.templates.parquet import Templates, count_templates, read_provenance, stream_same
-from engine.templates.plausible_labels import UNLABELLED, Labelling
-from engine.templates.problems import Problem
+from engine.templates.problems import ALL_SEEN, Problem, Unseen
 from engine.templates.provenance import Provenance, require_same
-from engine.templates.unseen import ALL_SEEN, Unseen
 
 
 @dataclass

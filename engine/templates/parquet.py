@@ -169,7 +169,7 @@ def count_templates(path: Path) -> int:
 def stream_templates(path: Path, rows: int = ROW_GROUP) -> Iterator[Templates]:
     """Read a template file in batches of at most `rows`, every vector checked.
 
-    A file that onek wrote is taken as it is, but for names, which are read as everywhere (`engine.templates.names`). A file from elsewhere
+    A file that onek wrote is taken as it is, but for names, which are read as everywhere (`names`). A file from elsewhere
     (Parquet with a `vector` or `embedding` column, `.npy`, `.npz`) is normalised; where it has no `template_id`, a template is
     called after its numbers and row, and where it says no `source` either, that is `FILE:ROW`.
 

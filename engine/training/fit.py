@@ -11,11 +11,9 @@ import numpy as np
 from engine.common.concurrency import map_ahead
 from engine.common.tensorflow import tensorflow
 from engine.errors import TrainingError
-from engine.training.augment import augmented
-from engine.training.batches import Batches, Shuffled
+from engine.training.batches import Batches, Shuffled, augmented
 from engine.training.checkpoint import Checkpoint, Epoch, read_checkpoint, write_checkpoint
-from engine.training.losses import MARGIN, arcface_loss, pair_loss, squared_distances, triplet_loss
-from engine.training.mining import MINING, MININGS, mine
+from engine.training.losses import MARGIN, MINING, MININGS, arcface_loss, mine, pair_loss, squared_distances, triplet_loss
 from engine.training.networks import Network, descriptors, structure
 from engine.training.validation import Validation, figures, require_disjoint
 

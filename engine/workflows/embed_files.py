@@ -23,8 +23,7 @@ from engine.files.content_ids import picture_of
 from engine.files.outputs import check_outputs
 from engine.templates.anonymise import without_sources
 from engine.templates.parquet import TemplateWriter, schema
-from engine.templates.problems import Problem, problems_path, write_problems
-from engine.templates.unseen import ALL_SEEN, Unseen
+from engine.templates.problems import ALL_SEEN, Problem, Unseen, problems_path, write_problems
 
 PART = 256
 _DONE, _PROBLEMS, _UNSEEN = b"onek.run.done", b"onek.run.problems", b"onek.run.unseen"

@@ -17,8 +17,7 @@ from engine.files.outputs import check_outputs
 from engine.gallery.recogniser import Recogniser
 from engine.matching.pair_verifier import Head
 from engine.templates.parquet import Templates, count_templates, is_template_file, stream_templates
-from engine.templates.problems import Problem, problems_path, write_problems
-from engine.templates.unseen import ALL_SEEN, Unseen
+from engine.templates.problems import ALL_SEEN, Problem, Unseen, problems_path, write_problems
 
 if TYPE_CHECKING:
     from engine.embedding.embedder import Embedder

@@ -1,4 +1,4 @@
-"""Exact search through every vector: one probe, or a few, by FAISS's exhaustive search, batches by `indexes.exact.lower_bounds`."""
+"""Exact search through every vector: one probe, or a few, by FAISS's exhaustive search, batches by `lower_bounds`."""
 
 from pathlib import Path
 from typing import Any, Self

@@ -53,7 +53,7 @@ def build(
     milvus: str | None = None,
     **options: Unpack[BuildOptions],
 ) -> MilvusGallery:
-    """As `engine.gallery.gallery.Gallery.build`. Densities and the calibration are made here, in a temporary folder, so that they are
+    """As `Gallery.build`. Densities and the calibration are made here, in a temporary folder, so that they are
     those of a gallery in a folder; then rows and calibration go to Milvus, its index is built there, and its effort found.
 
     `milvus` is what `engine.milvus.building.placement.placement` reads.

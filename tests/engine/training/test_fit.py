@@ -16,8 +16,7 @@ from engine.cli.app import app
 from engine.embedding.photographs import find_photographs
 from engine.errors import OnekError, TrainingError
 from engine.training import networks
-from engine.training.augment import augmented
-from engine.training.batches import Batches, Shuffled
+from engine.training.batches import Batches, Shuffled, augmented
 from engine.training.checkpoint import Epoch
 from engine.training.fit import Recipe, Trained, fit
 from engine.training.networks import fresh

@@ -5,14 +5,15 @@ import pytest
 
 from engine.common.tensorflow import tensorflow
 from engine.training.losses import (
+    Triplets,
     arcface_loss,
+    mine,
     pair_loss,
     squared_distances,
     triplet_loss,
     triplet_sum,
     triplet_terms,
 )
-from engine.training.mining import Triplets, mine
 
 tf = tensorflow()
 

@@ -11,15 +11,13 @@ from typer.testing import CliRunner
 
 from engine import embed_images, load_encoder, read_templates
 from engine.cli.app import app
-from engine.encoders.projecting import project
-from engine.encoders.projection import Projection, read_projection
+from engine.encoders.projection import Projection, project, read_projection
 from engine.errors import EncoderMismatch, OnekError, TrainingError
 from engine.gallery.gallery import Gallery
 from engine.matching.pair_verifier import FORMS, Head, features, read_head
 from engine.templates.parquet import Templates
 from engine.templates.provenance import Provenance
-from engine.training.pair_verifier import train_head
-from engine.training.pairs import mined_pairs
+from engine.training.pair_verifier import mined_pairs, train_head
 from engine.training.projections import KINDS, train_projection
 
 DIM = 12
