@@ -11,7 +11,7 @@ from engine.errors import EncoderMismatch, GalleryError, OutputError, TemplatesE
 from engine.gallery.gallery import Gallery
 from engine.maintenance.backup import backup
 from engine.maintenance.integrity import check
-from tests.engine.test_living import names, people, same_answers
+from tests.support.galleries import names, people, same_answers
 
 
 @pytest.fixture

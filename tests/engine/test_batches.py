@@ -20,8 +20,8 @@ from engine.maintenance.repair import repair
 from engine.templates.parquet import Templates, TemplateWriter, read_templates, stream_templates
 from engine.workflows.embed_files import embed_to_file
 from engine.workflows.identify_files import identify_to_file
-from tests.engine.test_living import people
 from tests.support.batches import shrink
+from tests.support.galleries import people
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

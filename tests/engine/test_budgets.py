@@ -22,7 +22,7 @@ from engine.errors import GalleryError, OnekError, TemplatesError
 from engine.gallery.gallery import Gallery
 from engine.maintenance.integrity import check
 from engine.templates.parquet import read_templates
-from tests.engine.test_living import people
+from tests.support.galleries import people
 
 _READ = """
 import resource, sys, time

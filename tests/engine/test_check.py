@@ -13,7 +13,7 @@ from engine.errors import GalleryError, OnekError
 from engine.gallery.gallery import Gallery
 from engine.maintenance.integrity import check
 from engine.maintenance.repair import repair
-from tests.engine.test_living import people
+from tests.support.galleries import people
 
 
 @pytest.fixture(scope="module")

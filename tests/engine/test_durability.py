@@ -17,7 +17,7 @@ from engine.storage.writer_lock import Writer
 from engine.templates.parquet import TemplateWriter
 from engine.templates.problems import write_problems
 from engine.workflows.identify_files import identify_to_file
-from tests.engine.test_living import people
+from tests.support.galleries import people
 
 Place = tuple[int, int]
 

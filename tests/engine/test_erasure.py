@@ -14,7 +14,7 @@ from engine.maintenance.erasure import erase
 from engine.maintenance.integrity import check
 from engine.storage.writer_lock import Writer
 from engine.templates.parquet import Templates
-from tests.engine.test_living import people
+from tests.support.galleries import people
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

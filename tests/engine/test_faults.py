@@ -22,8 +22,8 @@ from engine.templates.parquet import vectors_of
 from indexes.approximate.ivf import Ivf
 from indexes.exact.flat import Flat
 from indexes.files import VectorWriter, open_vectors
-from tests.engine.test_living import people
 from tests.support.batches import shrink
+from tests.support.galleries import people
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 COUNT = 1040

@@ -14,8 +14,8 @@ from engine.gallery.gallery import Gallery
 from engine.maintenance.integrity import check
 from engine.maintenance.repair import repair
 from indexes.files import open_vectors
-from tests.engine.test_living import names, people
 from tests.indexes.hostile import FAISS, faiss_bytes, former, on_disk
+from tests.support.galleries import names, people
 
 _PRECIOUS = b"dear diary" * 20_000
 _RIGHT = ["id0", "id1", "id2"]

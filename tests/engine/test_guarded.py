@@ -10,7 +10,7 @@ import pytest
 from engine.errors import GalleryError
 from engine.gallery.gallery import Gallery
 from engine.maintenance.integrity import check
-from tests.engine.test_living import people
+from tests.support.galleries import people
 
 _ENDLESS = "WITH RECURSIVE endless(key, value) AS (SELECT 'format', '5' UNION ALL SELECT * FROM endless) SELECT * FROM endless"
 FOREIGN = {

@@ -21,7 +21,7 @@ from engine.faces.images import decode
 from engine.files.escaping import shown
 from engine.gallery.gallery import Gallery
 from engine.maintenance.integrity import check
-from tests.engine.test_living import people
+from tests.support.galleries import people
 
 NAMES = {
     "newline": "kian\nyounes",

@@ -16,7 +16,7 @@ from engine.milvus.building import build as building
 from engine.milvus.building import bulk_import as importing
 from engine.milvus.connection.client import TOKEN, Client
 from engine.workflows.locations import AnyGallery, build_gallery, check_gallery
-from tests.engine.test_contract import people, probes
+from tests.support.contract import people, probes
 
 
 @dataclass

@@ -18,7 +18,7 @@ from engine.templates.parquet import normalised, read_templates
 from engine.templates.provenance import MOST_DIMENSIONS, Provenance
 from indexes import planner as plans
 from indexes.planner import check_disk, fewest, needed_memory, plan
-from tests.engine.test_living import people
+from tests.support.galleries import people
 
 GIB = 1 << 30
 

@@ -26,7 +26,7 @@ from engine.milvus.snapshot import MilvusSnapshot
 from engine.templates.parquet import TemplateWriter
 from engine.workflows.identify_files import identify_to_file
 from engine.workflows.locations import build_gallery, check_gallery, in_folder, open_gallery
-from tests.engine.test_contract import PEOPLE, people, probes, strangers
+from tests.support.contract import PEOPLE, people, probes, strangers
 
 ONEK = str(Path(sys.executable).with_name("onek"))
 

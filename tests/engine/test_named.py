@@ -11,8 +11,8 @@ from engine.encoders import load_encoder
 from engine.errors import EncoderMismatch
 from engine.gallery.gallery import Gallery
 from engine.templates.parquet import Templates
-from tests.engine.encoders.test_custom import write_onnx
-from tests.engine.test_living import people
+from tests.support.encoder_files import write_onnx
+from tests.support.galleries import people
 
 PICTURES = list(np.random.default_rng(0).integers(0, 255, (6, 60, 60, 3), dtype=np.uint8))
 NAMES = [f"id{number}" for number in range(6)]

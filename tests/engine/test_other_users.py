@@ -15,7 +15,7 @@ from engine.errors import GalleryError, OutputError
 from engine.files.atomic_files import bring_back, own_folder, whole_file, whole_folder
 from engine.gallery.gallery import Gallery
 from engine.workflows.embed_files import partial_folder
-from tests.engine.test_living import people
+from tests.support.galleries import people
 
 NOBODY = 65534
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")

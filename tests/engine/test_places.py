@@ -25,7 +25,7 @@ from engine.matching.pair_verifier import read_head
 from engine.storage.catalogue import NAME
 from engine.templates.parquet import TemplateWriter, read_templates
 from engine.workflows.locations import build_gallery, open_gallery
-from tests.engine.test_contract import people, probes
+from tests.support.contract import people, probes
 
 ONEK = str(Path(sys.executable).with_name("onek"))
 Onek = Callable[..., "subprocess.CompletedProcess[str]"]

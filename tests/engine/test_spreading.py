@@ -26,7 +26,7 @@ from engine.workflows import ray_workers as spreading
 from engine.workflows.embed_files import embed_to_file
 from engine.workflows.identify_files import identify_to_file
 from engine.workflows.ray_workers import IdentifyingWorker, SpreadEmbedder, Workers, spread_identify, workers_on
-from tests.engine.test_contract import people, strangers
+from tests.support.contract import people, strangers
 from tests.support.tables import assert_same_tables, read_results
 
 ONEK = str(Path(sys.executable).with_name("onek"))

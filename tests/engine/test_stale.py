@@ -15,13 +15,13 @@ from engine.errors import GalleryError, OnekError
 from engine.gallery.gallery import Gallery
 from engine.maintenance.integrity import check
 from engine.maintenance.repair import repair
-from tests.engine.test_living import people
+from tests.support.galleries import people
 
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
 from engine.gallery.gallery import Gallery
-from tests.engine.test_living import people
+from tests.support.galleries import people
 
 path, when = Path(sys.argv[1]), sys.argv[2]
 
@@ -223,7 +223,7 @@ _WRITES = """
 import sys, time
 from pathlib import Path
 from engine.gallery.gallery import Gallery
-from tests.engine.test_living import people
+from tests.support.galleries import people
 gallery = Gallery.open(sys.argv[1])
 with gallery._writer.holding():
     print("held", flush=True)

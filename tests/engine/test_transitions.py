@@ -16,7 +16,7 @@ from engine.maintenance.repair import repair
 from engine.storage.catalogue import read_catalogue
 from engine.templates.parquet import Templates, batch
 from engine.templates.provenance import Provenance
-from tests.engine.test_living import people
+from tests.support.galleries import people
 
 EACH = 5
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -12,7 +12,7 @@ import pytest
 from engine.common.tensorflow import tensorflow
 from engine.encoders import load_encoder
 from engine.errors import EncoderError
-from tests.engine.encoders.test_custom import CHIPS, FIELDS, SIZE
+from tests.support.encoder_files import CHIPS, FIELDS, SIZE
 
 
 @pytest.fixture(scope="module")
