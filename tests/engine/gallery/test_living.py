@@ -378,7 +378,7 @@ def test_a_photograph_enrols_somebody(
 def test_a_gallery_of_a_former_format_opens_and_becomes_one_of_the_present(tmp_path: Path, number: int) -> None:
     """Of `people(0, 60)`, written by the onek of that time; the index of format 4 is FAISS's, of IVF4,SQ8."""
     path = tmp_path / "g"
-    shutil.copytree(Path(__file__).parents[1] / "fixtures" / "galleries" / f"format-{number}", path)
+    shutil.copytree(Path(__file__).parents[2] / "fixtures" / "galleries" / f"format-{number}", path)
     assert check(path) == []
     old = Gallery.open(path)
     assert (old.info().format, old.info().templates, old.info().score) == (number, 120, "plain" if number < 3 else "local")
@@ -403,7 +403,7 @@ def test_a_gallery_of_a_former_format_opens_and_becomes_one_of_the_present(tmp_p
 @pytest.mark.parametrize("number", [1, 2, 3, 4])
 def test_a_gallery_of_a_former_format_is_compacted(tmp_path: Path, number: int) -> None:
     path = tmp_path / "g"
-    shutil.copytree(Path(__file__).parents[1] / "fixtures" / "galleries" / f"format-{number}", path)
+    shutil.copytree(Path(__file__).parents[2] / "fixtures" / "galleries" / f"format-{number}", path)
     gallery = Gallery.open(path)
     gallery.compact()
     assert {file.name.split(".")[0] for file in path.iterdir() if "segment" in file.name} == {"segment-000002"}

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.durability.kills import survive
 
-_FIXTURES = Path(__file__).parents[1] / "fixtures"
+_FIXTURES = Path(__file__).parents[2] / "fixtures"
 
 
 @pytest.mark.parametrize("seed", range(4))
