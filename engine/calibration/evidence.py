@@ -79,7 +79,7 @@ class Evidence:
         if self.chances is not None:
             known.append(f"{self.chances.impostors.pairs:,} pairs of impostors at {self.chances.templates:,} templates")
         least = at_least(self.least_rate)
-        return f"{' and '.join(known)} support {least} at the least; ask for that, {strangers}, or pass a threshold"
+        return f"{' and '.join(known)} support {least} at the least; ask for that, {strangers}, or pass a threshold (--threshold)"
 
     def rate_at(self, scores: np.ndarray) -> np.ndarray | None:
         """The share of strangers' searches that find somebody with at most each score (n,); None where nothing is known."""

@@ -128,7 +128,9 @@ def match_threshold(
     known = impostors if impostors is not None and fmr >= impostors.least_rate else None
     if calibration is None or pairs is None or (known is not None and fmr < pairs.least_rate):
         if known is None:
-            raise GalleryError(f"fmr {fmr:g}: this gallery is not calibrated, which takes 10 identities; pass a threshold")
+            raise GalleryError(
+                f"fmr {fmr:g}: this gallery is not calibrated, which takes 10 identities; pass a threshold (--threshold)"
+            )
         return MatchThreshold(known.distance_at(fmr), fmr, "rate", known.pairs)
     own = calibration.verify_threshold(fmr)
     if known is None:

@@ -6,9 +6,14 @@ from pathlib import Path
 import numpy as np
 
 from engine.common.dataclass_json import from_json
-from engine.errors import TrainingError
+from engine.errors import TemplatesError, TrainingError
 from engine.files.budgets import refuse_bomb
 from engine.files.object_storage import local
+
+# zipfile raises NotImplementedError of a compression that it does not know.
+_UNREADABLE = (
+    *(OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, NotImplementedError, MemoryError, TemplatesError),
+)
 
 
 def read_learnt(path: Path, names: tuple[str, ...]) -> tuple[dict[str, object], dict[str, np.ndarray]]:
@@ -20,13 +25,12 @@ def read_learnt(path: Path, names: tuple[str, ...]) -> tuple[dict[str, object], 
     path = local(path)
     if not path.is_file():
         raise TrainingError(f"{path}: no such file")
-    refuse_bomb(path)
     try:
+        refuse_bomb(path)
         with np.load(path, allow_pickle=False) as archive:
             said = from_json(archive["said"].tobytes())
             arrays = {name: np.ascontiguousarray(archive[name], np.float32) for name in names}
-    # zipfile raises NotImplementedError of a compression that it does not know.
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, NotImplementedError, MemoryError) as error:
+    except _UNREADABLE as error:
         raise TrainingError(f"{path}: nothing that onek has learnt: {error}") from error
     if not isinstance(said, dict) or not all(np.isfinite(array).all() for array in arrays.values()):
         raise TrainingError(f"{path}: nothing that onek has learnt: it holds values that are no numbers")

@@ -124,7 +124,7 @@ def test_only_what_was_left_for_this_very_name_comes_back(tmp_path: Path) -> Non
         with whole_folder(tmp_path / name) as folder:
             (folder / "whose").write_text(name)
     kill = (
-        "import os, sys; from pathlib import Path; from engine import files\n"
+        "import os, sys; from pathlib import Path; from engine.files import atomic_files as files\n"
         "class Killed(type(Path())):\n"
         "    def replace(self, to):\n"
         "        done = super().replace(to)\n"
