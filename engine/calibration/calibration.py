@@ -126,8 +126,8 @@ class Calibration:
         check_rate("fmr", fmr)
         if fmr < self.pairs.least_rate:
             raise GalleryError(
-                f"fmr {fmr:g}: {self.pairs.searches:,} pairs of this gallery's "
-                f"identities support {at_least(self.pairs.least_rate)} at the least; ask for that, or pass a threshold (--threshold)"
+                f"fmr {fmr:g}: {self.pairs.searches:,} pairs of this gallery's identities support "
+                f"{at_least(self.pairs.least_rate)} at the least; ask for that, or pass a threshold (--threshold)"
             )
         return self.pairs.score_at(fmr)
 
