@@ -25,7 +25,7 @@ def sizes_in_the_code() -> frozenset[tuple[str, str]]:
     that are called like a batch and are whole numbers.
     """
     found = set()
-    for file in [*(_ROOT / "engine").glob("*.py"), *(_ROOT / "indexes").glob("*.py")]:
+    for file in [*(_ROOT / "engine").rglob("*.py"), *(_ROOT / "indexes").rglob("*.py")]:
         names = set()
         for node in ast.parse(file.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.Assign):
@@ -33,6 +33,6 @@ def sizes_in_the_code() -> frozenset[tuple[str, str]]:
             elif isinstance(node, ast.ImportFrom):
                 names |= {each.asname or each.name for each in node.names}
         if called := {name for name in names if name.isupper() and name.endswith(_ENDINGS)}:
-            module = import_module(f"{file.parent.name}.{file.stem}")
+            module = import_module(".".join(file.relative_to(_ROOT).with_suffix("").parts).removesuffix(".__init__"))
             found |= {(module.__name__, name) for name in called if isinstance(getattr(module, name), int)}
     return frozenset(found)
