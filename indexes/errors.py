@@ -1,21 +1,21 @@
-"""The base error of onek, and what an index raises."""
+"""The base class of onek's errors, and the errors of indexes and their planner."""
 
 
 class OnekError(Exception):
-    """Something that the user can change: the message names what was found, what was expected and what to do."""
+    """An error that the user can mend: the message names what was found, what was expected and what to do."""
 
 
 class VectorsError(OnekError):
-    """Vectors that cannot be indexed or searched for: the wrong shape, NaN, infinite, too few for the kind of index."""
+    """Vectors that cannot be indexed or searched for: the wrong shape or type, NaN, infinity, too few for the kind of index."""
 
 
 class IndexFileError(OnekError):
-    """The bytes of an index file are not what was written, are no index at all, or of a newer format."""
+    """An index file is damaged, is no index file, or has another format."""
 
 
 class IndexUnsupported(OnekError):
-    """Something that this kind of index does not do, or a FAISS string that cannot be used."""
+    """A kind of index that does not exist or cannot do what was asked, or a FAISS factory string that cannot be used."""
 
 
 class PlanError(OnekError):
-    """No index does what was asked for: the memory is too small, or the recall cannot be reached."""
+    """No index fulfils the request: too little memory or disk, or a recall that cannot be reached."""

@@ -1,8 +1,8 @@
-"""The two files of an index on disk: the vectors as one NumPy array, and a file of plain arrays that says what they are.
+"""The two files of an index on disk: its vectors as one NumPy array, and all else as plain arrays behind a header.
 
-Nothing of them is read by FAISS. Its own files may name further files, which it opens for writing, and hold offsets that it does
-not check; a hash says that a file is whole, and nothing of who wrote it. So an index is kept as arrays, which `stored.plain`
-takes out of FAISS's objects, and makes such objects of again.
+FAISS reads neither. FAISS's own files may name further files, which FAISS would open for writing, and hold offsets that it does
+not check; and a hash shows that a file is whole, not who wrote it. So an index is kept as arrays: `stored.plain` takes them out
+of FAISS's objects, and makes such objects from them.
 """
 
 import hashlib
@@ -19,13 +19,13 @@ import numpy as np
 
 from indexes.errors import IndexFileError, VectorsError
 
-# Before the header of an index file: what it is, and the version of its format.
+# How an index file begins; the version of its format follows.
 _MAGIC = b"onek index "
 FORMAT = 2
 _LONGEST_HEADER = 1 << 20
-# The types that an array of an index may have, and the most dimensions.
+# The types that an array in an index file may have, and how many dimensions at most.
 _TYPES, _MOST_DIMENSIONS = ("<f4", "<i4", "<i8", "|u1"), 3
-# A header as NumPy writes it for our arrays. NumPy would read it as Python, which is more than a changed byte should reach.
+# The header that NumPy writes for our arrays. It is matched here, because NumPy would parse it as Python, damaged or not.
 _NPY_HEADER = 128
 _NPY = re.compile(
     rb"\x93NUMPY\x01\x00\x76\x00\{'descr': '<f4', 'fortran_order': False, 'shape': \((\d{1,15}), (\d{1,6})\), \} *\n\Z"
@@ -33,15 +33,15 @@ _NPY = re.compile(
 
 
 class VectorWriter:
-    """Write vectors to a `.npy` file as they come: float32 (n, d), n known at the end. `sha256` is that of the closed file."""
+    """Write vectors to a `.npy` file in batches: float32 (n, d), where n is known only at the end."""
 
     def __init__(self, path: Path, dim: int) -> None:
-        self._path, self._dim, self.count, self.sha256 = path, dim, 0, ""
+        self._path, self._dim, self.count = path, dim, 0
         self._stream = path.open("wb")
         self._header()
 
     def _header(self) -> None:
-        # NumPy leaves room in the header for a first dimension of any size, so it can be written again when the count is known.
+        # NumPy pads the header for a first dimension of any size, so it can be written again when the count is known.
         self._stream.seek(0)
         np.lib.format.write_array_header_1_0(
             self._stream, {"descr": "<f4", "fortran_order": False, "shape": (self.count, self._dim)}
@@ -99,11 +99,12 @@ def write_index(path: Path, kind: str, settings: Mapping[str, Any], arrays: Mapp
 
 
 def read_index(path: Path) -> tuple[str, dict[str, Any], dict[str, np.ndarray]]:
-    """The kind, the other settings and the arrays of an index file. They are what was written, whoever wrote it: what they hold
-    is still to be checked. The header's sizes are held against the file's before anything is read.
+    """The kind, the other settings and the arrays of an index file. The hash shows that they are what was written, but anybody
+    may have written them: the caller must check what they hold. The sizes in the header are compared with the file's size before
+    arrays are read.
 
     Raises:
-        IndexFileError: no index file, of another format (names both), cut off, or changed.
+        IndexFileError: it is no index file, has another format (names both), or is cut off or damaged.
     """
     try:
         with path.open("rb") as stream:
@@ -132,7 +133,7 @@ def read_index(path: Path) -> tuple[str, dict[str, Any], dict[str, np.ndarray]]:
 
 
 def _described(arrays: Any) -> Iterator[tuple[str, str, list[int]]]:
-    """Name, type and shape of each array that a header speaks of. Raises `ValueError` for what is none."""
+    """Name, type and shape of each array that a header describes. Raises `ValueError` where one is not allowed."""
     for name, kind, shape in arrays:
         lengths = [length for length in shape if type(length) is int and length >= 0]
         if not isinstance(name, str) or kind not in _TYPES or lengths != shape or len(shape) > _MOST_DIMENSIONS:

@@ -1,11 +1,11 @@
-"""FAISS, loaded when it is first used: a command that searches for nobody does without, and starts a tenth of a second sooner."""
+"""FAISS, imported when it is first used: commands that search no vectors start a tenth of a second sooner."""
 
 import importlib
 from typing import Any
 
 
 class _Late:
-    """A module, imported by whoever first asks for something in it; two threads may."""
+    """A module that is imported when one of its attributes is first used; threads may do so at once."""
 
     def __init__(self, name: str) -> None:
         self._name = name

@@ -1,4 +1,4 @@
-"""What linear algebra and FAISS have once for the whole process: their threads."""
+"""Threads of linear algebra (BLAS) and of FAISS, which are set for the whole process."""
 
 import os
 from collections.abc import Iterator
@@ -12,8 +12,9 @@ from indexes.late import faiss
 
 
 class _Limit:
-    """A limit for the time that anybody wants it. One and the same thread sets it and takes it back: threadpoolctl lets no other
-    do so, and where each thread had a limit of its own, what one found would be another's, and stay.
+    """One BLAS thread, for as long as any block wants that. A thread of its own sets and lifts the limit, since threadpoolctl
+    wants both from the same thread. If each block had its own limit, one that starts inside another would restore the other's
+    limit when it ends, and the limit would stay.
     """
 
     def __init__(self) -> None:
@@ -22,14 +23,14 @@ class _Limit:
         self._limits: threadpool_limits | None = None
 
     def wanted(self) -> None:
-        """From now on products take one thread."""
+        """Matrix products take one thread from now on."""
         with self._lock:
             self._blocks += 1
             if self._blocks == 1:
                 self._limits = self._thread.submit(threadpool_limits, 1, "blas").result()
 
     def unwanted(self) -> None:
-        """Whoever said `wanted` does not need it any more."""
+        """A block that called `wanted` has ended."""
         with self._lock:
             self._blocks -= 1
             if not self._blocks and self._limits is not None:
@@ -41,9 +42,9 @@ _limit = _Limit()
 
 @contextmanager
 def one_blas_thread_each() -> Iterator[None]:
-    """Let products use the thread that asks for them alone, while we have a thread for each core ourselves.
+    """Let matrix products run in the calling thread only, where the caller has a thread for each core itself.
 
-    Blocks may overlap, of several threads: the number of threads that it was comes back when the last one ends.
+    Blocks of several threads may overlap. The former number of threads is restored when the last one ends.
     """
     limit = _limit
     limit.wanted()
@@ -54,8 +55,8 @@ def one_blas_thread_each() -> Iterator[None]:
 
 
 def _forked() -> None:
-    """In a child process there is no other thread. OpenMP waits for those that it had in the parent, for ever, unless it is told
-    to do without; threads that the child starts have others of their own.
+    """A forked child has none of its parent's threads, and OpenMP would wait for them for ever: it gets one thread instead.
+    Threads that the child starts are not affected.
     """
     global _limit
     _limit = _Limit()

@@ -1,1 +1,1 @@
-"""Indexes as plain arrays in a file of our own: nothing foreign is given to FAISS."""
+"""FAISS's indexes as plain arrays, and made from such arrays again, which are checked first: they may come from anybody."""

@@ -1,4 +1,4 @@
-"""Indexes that are one code a vector, as plain arrays: full vectors, one number an axis, product quantisers."""
+"""FAISS's indexes of one code a vector as plain arrays: the vector itself, one number an axis, or a product quantiser's code."""
 
 from functools import cache
 from typing import Any
@@ -17,7 +17,7 @@ _MOST_BITS = 16
 
 @cache
 def _learnt() -> dict[int, int]:
-    """Numbers that each kind of scalar quantiser learns for a dimension."""
+    """How many numbers each type of scalar quantiser is trained to for a dimension."""
     kinds = faiss.ScalarQuantizer
     return {kinds.QT_8bit: 2, kinds.QT_6bit: 2, kinds.QT_4bit: 2, kinds.QT_fp16: 0}
 
@@ -44,17 +44,17 @@ def _coded(index: Any, part: Part, count: int) -> Any:
 
 
 def scalars_taken(index: Any) -> dict[str, np.ndarray]:
-    """What the scalar quantiser of an index has learnt."""
+    """The type and the trained numbers of an index's scalar quantiser."""
     return {"type": number(index.sq.qtype), "learnt": faiss.vector_to_array(index.sq.trained)}
 
 
 def scalars_fit(index: Any) -> bool:
-    """Whether an index has a scalar quantiser of a type that is kept."""
+    """Whether an index has a scalar quantiser of a type that can be kept."""
     return index.sq.qtype in _learnt()
 
 
 def scalar_type(part: Part) -> int:
-    """The type of a scalar quantiser. Raises `IndexFileError` where it is not one that is kept."""
+    """The type of a scalar quantiser. Raises `IndexFileError` where it is not one that can be kept."""
     kind = part.number("type", 0, 99)
     if kind not in _learnt():
         raise IndexFileError(f"{part.name} is of type {kind}, expected one of {sorted(_learnt())}")
@@ -62,7 +62,7 @@ def scalar_type(part: Part) -> int:
 
 
 def learn_scalars(index: Any, part: Part, dim: int) -> None:
-    """Let the scalar quantiser of an index know what was learnt."""
+    """Give the scalar quantiser of an index its trained numbers."""
     faiss.copy_array_to_vector(part.floats("learnt", _learnt()[index.sq.qtype] * dim), index.sq.trained)
 
 
@@ -72,10 +72,10 @@ def products_taken(index: Any) -> dict[str, np.ndarray]:
 
 
 def centroids(part: Part, dim: int, each: int | None = None) -> np.ndarray:
-    """The centroids of a product quantiser (parts, centroids, width), `each` of them in a part or else a power of two.
+    """The centroids of a product quantiser (parts, centroids, width), `each` of them in a part; if None, any power of two.
 
     Raises:
-        IndexFileError: they do not make up `dim` dimensions, or are of another number.
+        IndexFileError: their parts do not add up to `dim` dimensions, or there are other numbers of them.
     """
     found = part.floats("centroids", None, each, None)
     parts, each, width = found.shape
@@ -85,7 +85,7 @@ def centroids(part: Part, dim: int, each: int | None = None) -> np.ndarray:
 
 
 def bits_of(found: np.ndarray) -> int:
-    """The bits of a code of such `centroids`, a part."""
+    """The bits of a part's code, for `centroids`."""
     return found.shape[1].bit_length() - 1
 
 
@@ -111,7 +111,7 @@ def _blocks_made(part: Part, count: int, dim: int, _: Inside) -> Any:
     learnt = centroids(part, dim, 16)
     index: Any = faiss.IndexPQFastScan(dim, len(learnt), 4)
     learn_products(index, learnt)
-    # Half a byte a part, parts and vectors filled up to whole bytes and blocks; codes of all bits are codes.
+    # Half a byte a part, padded to whole bytes and whole blocks of vectors. Any bits are a valid code.
     whole = -(-count // BLOCK) * BLOCK
     faiss.copy_array_to_AlignedTable(part.array("blocks", "|u1", whole * index.M2 // 2), index.codes)
     index.ntotal, index.ntotal2 = count, whole
@@ -129,5 +129,5 @@ FORMS = {
     ),
 }
 
-# Those that tell the distance to any one of their vectors.
+# Types that can compute the distance to any one of their vectors, as refining a shortlist needs.
 MEASURED = frozenset({"IndexFlat", "IndexScalarQuantizer", "IndexPQ"})

@@ -1,4 +1,4 @@
-"""How one type of FAISS's indexes becomes a part, and a part that type again."""
+"""How an index of one FAISS type becomes a `Part`, and a `Part` such an index."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -8,17 +8,17 @@ import numpy as np
 
 from indexes.stored.parts import Part
 
-# Makes the part inside that has this place, for so many vectors of so many dimensions.
+# Called as (place, count, dim): makes the inner index at that place, of `count` vectors with `dim` dimensions.
 Inside = Callable[[int, int, int], Any]
 
 
 @dataclass(frozen=True)
 class Form:
-    """`take`: the arrays of an index. `make`: an index of a part, for so many vectors of so many dimensions; it raises
-    `IndexFileError` where the part is not of these.
+    """One FAISS type of index. `take(index)` returns its arrays. `make(part, count, dim, inside)` returns an index of `count`
+    vectors with `dim` dimensions; it raises `IndexFileError` where the part does not fit them.
 
-    `holds`: the members of an index that are indexes, and which parts each may be. `fits`: whether an index of the type is one
-    that `make` makes.
+    `holds`: the members of such an index that are indexes themselves, and the types that each may have. `fits(index)`: whether
+    `make` can make such an index; not every setting of a type is supported.
     """
 
     take: Callable[[Any], dict[str, np.ndarray]]
@@ -28,7 +28,7 @@ class Form:
 
 
 def owning(whole: Any, *inside: Any) -> Any:
-    """An index that frees those inside it when it goes."""
+    """The index `whole`, which from now on owns and frees those inside it."""
     for index in inside:
         index.this.disown()
     whole.own_fields = True

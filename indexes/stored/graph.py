@@ -1,4 +1,4 @@
-"""HNSW's graphs as plain arrays: the levels of each vector, and whom it is linked with at each."""
+"""HNSW graphs as plain arrays: how many levels each vector is on, and its links at each."""
 
 from typing import Any
 
@@ -9,14 +9,14 @@ from indexes.late import faiss
 from indexes.stored.form import Form, Inside, owning
 from indexes.stored.parts import Part, number
 
-# Of what links are told apart by: those that compare two of their vectors without a table that grows with its square.
+# Types that the graph's vectors may be stored as: those that compare two of their vectors without a table of quadratic size.
 _COMPARED = frozenset({"IndexFlat", "IndexScalarQuantizer"})
-# Links of a vector at a level above the lowest, where it has twice as many.
+# Links of a vector at each level but the lowest, which has twice as many.
 _FEWEST, _MOST = 2, 1 << 12
 
 
 def _links_before(graph: Any) -> np.ndarray:
-    """How many links a vector has below each level, int32 (levels + 1,)."""
+    """How many links a vector has on all levels below each one, int32 (levels + 1,)."""
     return faiss.vector_to_array(graph.cum_nneighbor_per_level)
 
 
@@ -49,7 +49,7 @@ def _made(part: Part, count: int, dim: int, inside: Inside) -> Any:
 
 
 def _require_links(levels: np.ndarray, links: np.ndarray, before: np.ndarray, entry: int) -> None:
-    """FAISS follows links from the `entry` at the highest level, and checks none: each must lead to a vector of that level."""
+    """Check the links: FAISS follows them from the `entry` downwards and checks none. Each must lead to a vector of its level."""
     most = int(levels.max())
     if levels.min() < 1 or most >= len(before) or levels[entry] != most:
         raise IndexFileError(f"a graph has levels of {levels.min()} to {most}, entered at {levels[entry]}")

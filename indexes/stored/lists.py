@@ -1,4 +1,4 @@
-"""Inverted lists as plain arrays: how many vectors each list has, which, and their codes."""
+"""Inverted lists as plain arrays: how many vectors each list has, their row numbers, and their codes."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +21,7 @@ from indexes.stored.codes import (
 from indexes.stored.form import Form, Inside, owning
 from indexes.stored.parts import Part, number
 
-# Bytes that the tables of product quantisers may have, and for each byte of the lists.
+# Bytes that the precomputed tables of product quantisers may take: so many, and so many more for each byte of the lists.
 _TABLE, _TABLE_TIMES = 1 << 26, 16
 
 _CENTRES = {"quantizer": frozenset({"IndexFlat", "IndexHNSW"})}
@@ -43,7 +43,7 @@ def _lists_taken(index: Any) -> dict[str, np.ndarray]:
 
 
 def _widths(lists: Any, sizes: np.ndarray) -> np.ndarray:
-    """The bytes of the codes of lists that have so many vectors: in whole blocks, or each by itself."""
+    """The bytes of the codes of lists that have so many vectors, in whole blocks where the lists are made of blocks."""
     if hasattr(lists, "n_per_block"):
         return -(-sizes // lists.n_per_block) * lists.block_size
     return sizes * lists.code_size
@@ -57,7 +57,7 @@ def _sizes(part: Part, count: int) -> np.ndarray:
 
 
 def _filled(index: Any, part: Part, count: int) -> Any:
-    """The index, with the lists of a part."""
+    """Fill an empty index with the lists of a part."""
     index.is_trained = True
     sizes, rows = _sizes(part, count), part.array("rows", "<i8", count)
     if rows.min() < 0 or rows.max() >= count or (np.bincount(rows, minlength=count) != 1).any():
@@ -102,7 +102,7 @@ def _learnt(index: Any, part: Part, learnt: np.ndarray) -> Any:
     learn_products(index, learnt)
     index.by_residual = _residual(part)
     index.is_trained = True
-    # A table for each list, which saves time: but not of far more bytes than there are codes, for a few that somebody wrote.
+    # A table for each list saves time. But a small forged file must not make it far larger than the codes.
     table = 4 * index.nlist * learnt.shape[0] * learnt.shape[1]
     if index.by_residual and table <= _TABLE + _TABLE_TIMES * sum(array.nbytes for array in part.arrays.values()):
         index.precompute_table()
@@ -114,7 +114,7 @@ def _form(
     learnt: Callable[[Any], dict[str, np.ndarray]],
     fits: Callable[[Any], bool] = lambda _: True,
 ) -> Form:
-    """The form of lists whose codes are `learnt` so, and which are `made` empty about their centres."""
+    """The form of a type of inverted lists. `learnt` takes its quantiser's arrays, `made` makes it empty from its centres."""
 
     def make(part: Part, count: int, dim: int, inside: Inside) -> Any:
         centres = inside(0, len(_sizes(part, count)), dim)

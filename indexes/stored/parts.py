@@ -1,4 +1,4 @@
-"""An index as plain data: what its parts are called, how they lie in one another, and the arrays of each, checked when used."""
+"""An index as plain data: its parts, nested as FAISS's indexes are, and the arrays of each, checked when they are read."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,18 +7,18 @@ import numpy as np
 
 from indexes.errors import IndexFileError
 
-# A part's name, and then the layouts of the parts inside it; plain, so that it can be kept as JSON.
+# A part's name, followed by the layouts of the parts inside it; it can be kept as JSON.
 Layout = list[Any]
 
-# What centroids, turns and the like may hold: far more than those of unit vectors do, and nothing that arithmetic overflows with.
+# The largest value in centroids, rotations and the like: far more than unit vectors lead to, and too small to overflow.
 _LARGEST = 1e6
-# How deep parts may lie in one another; ours lie three deep.
+# How deeply parts may be nested; ours are nested three deep.
 DEEPEST = 6
 
 
 @dataclass(frozen=True)
 class Part:
-    """One part of an index, called as its FAISS type, with its own `arrays` and the parts `inside`."""
+    """One part of an index: the `name` of its FAISS type, its own `arrays`, and the parts `inside` it."""
 
     name: str
     arrays: dict[str, np.ndarray]
@@ -26,14 +26,14 @@ class Part:
 
     @property
     def layout(self) -> Layout:
-        """Its name and those of the parts inside."""
+        """Its layout: its name and the layouts of the parts inside."""
         return [self.name, *(part.layout for part in self.inside)]
 
     def array(self, name: str, dtype: str, *shape: int | None) -> np.ndarray:
-        """One of its arrays, which has this type and shape; a dimension that is None may have any length above 0.
+        """One of its arrays, of this type and shape; a dimension given as None may have any length above 0.
 
         Raises:
-            IndexFileError: there is none, or it has another; names both.
+            IndexFileError: there is no such array, or it has another type or shape (names both).
         """
         if name not in self.arrays:
             raise IndexFileError(f"{self.name} lacks the array {name}")
@@ -48,11 +48,11 @@ class Part:
         return found
 
     def floats(self, name: str, *shape: int | None) -> np.ndarray:
-        """As `array`, of finite float32 that are not too large to reckon with."""
+        """As `array`, of float32 values that are finite and not too large to calculate with."""
         return self.reasonable(name, self.array(name, "<f4", *shape))
 
     def reasonable(self, name: str, values: np.ndarray) -> np.ndarray:
-        """The `values` float32 of an array, which are finite and not too large to reckon with.
+        """The float32 `values` of an array, if they are finite and not too large to calculate with.
 
         Raises:
             IndexFileError: some are not.
@@ -62,7 +62,7 @@ class Part:
         return values
 
     def number(self, name: str, least: int, most: int) -> int:
-        """The one int32 of an array, which lies in this range. Raises `IndexFileError` where it does not."""
+        """The int32 that an array holds alone. Raises `IndexFileError` where it is not between `least` and `most`."""
         number = int(self.array(name, "<i4", 1)[0])
         if not least <= number <= most:
             raise IndexFileError(f"{name} of {self.name} is {number}, expected {least} to {most}")
@@ -75,7 +75,7 @@ def number(value: int) -> np.ndarray:
 
 
 def flattened(part: Part, at: str = "") -> dict[str, np.ndarray]:
-    """The arrays of a part and of all inside it, under names that say where they belong: `codes`, `0.codes`, `0.1.codes`."""
+    """The arrays of a part and of all inside it, under names that say which part has them: `codes`, `0.codes`, `0.1.codes`."""
     arrays = {f"{at}{name}": array for name, array in part.arrays.items()}
     for place, inner in enumerate(part.inside):
         arrays |= flattened(inner, f"{at}{place}.")
@@ -83,10 +83,10 @@ def flattened(part: Part, at: str = "") -> dict[str, np.ndarray]:
 
 
 def assembled(layout: Any, arrays: dict[str, np.ndarray], at: str = "", depth: int = 0) -> Part:
-    """The part of a layout and of what `flattened` gave of it.
+    """The part that has this layout, and the arrays that `flattened` returned for it.
 
     Raises:
-        IndexFileError: the layout is none.
+        IndexFileError: the layout is not one.
     """
     if not isinstance(layout, list) or not layout or not isinstance(layout[0], str) or depth > DEEPEST:
         raise IndexFileError("its layout is none: expected the names of parts in one another")

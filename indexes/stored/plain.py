@@ -1,7 +1,7 @@
-"""FAISS's indexes as plain arrays, and made of such arrays again: only of the types listed here, by their constructors.
+"""FAISS's indexes as plain arrays, and made from such arrays again: only of the types listed here, by their constructors.
 
-Arrays may come from anybody. Before FAISS has them, every size is held against the number of vectors and their dimensions, and
-every number that FAISS would follow (rows of lists, links of a graph) against what there is.
+The arrays may come from anybody. Before FAISS gets them, every size is compared with the number of vectors and dimensions, and
+every number that FAISS would use as an address (rows in lists, links in a graph) is checked to be in range.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ from indexes.stored import lists as plain_lists
 from indexes.stored.form import Form, Inside, owning
 from indexes.stored.parts import DEEPEST, Layout, Part, assembled, flattened
 
-# FAISS's other names for what is listed here.
+# FAISS's other names for types listed here.
 _ALSO = {"IndexFlatL2": "IndexFlat", "IndexHNSWFlat": "IndexHNSW", "IndexHNSWSQ": "IndexHNSW"}
 _KEPT = "PCA, OPQ, RR, IVF, HNSW, Flat, SQ8, SQ6, SQ4, SQfp16, PQ, PQ...fs, RFlat and Refine"
 
@@ -27,7 +27,7 @@ def require_kept(index: Any) -> None:
     """Refuse a FAISS index that cannot be kept as arrays, trained or not.
 
     Raises:
-        IndexUnsupported: names the part that cannot.
+        IndexUnsupported: names the part that cannot be kept.
     """
     if other := _misplaced(_layout(index)):
         raise IndexUnsupported(f"FAISS's {other} cannot be kept in a gallery there; take a string of {_KEPT}")
@@ -41,10 +41,11 @@ def taken(index: Any) -> tuple[Layout, dict[str, np.ndarray]]:
 
 
 def rebuilt(layout: Any, arrays: dict[str, np.ndarray], count: int, dim: int) -> Any:
-    """The FAISS index of `count` vectors (n, `dim`) that `taken` gave this layout and these arrays of; neither is trusted.
+    """The FAISS index of `count` vectors with `dim` dimensions for which `taken` returned this layout and these arrays. Neither
+    is trusted.
 
     Raises:
-        IndexFileError: they are of no such index; says what was found and what was expected.
+        IndexFileError: they are not of such an index; says what was found and what was expected.
     """
     if other := _misplaced(layout):
         raise IndexFileError(f"it has a part {other}, where only {', '.join(_FORMS)} are read, and not each in each")
@@ -68,7 +69,7 @@ def _layout(index: Any) -> Layout:
 
 
 def _misplaced(layout: Any, depth: int = 0) -> str | None:
-    """The first part in a layout that is not listed, or lies in one that does not hold it; None: there is none."""
+    """The first part in a layout that is of no listed type, or is inside one that cannot hold it; None if there is none."""
     name = layout[0] if isinstance(layout, list) and layout else layout
     if not isinstance(name, str) or name not in _FORMS or depth > DEEPEST:
         return str(name)[:60]
@@ -95,29 +96,29 @@ def _index(part: Part, count: int, dim: int) -> Any:
     return index
 
 
-def _turns_of(index: Any) -> list[Any]:
+def _transforms_of(index: Any) -> list[Any]:
     return [faiss.downcast_VectorTransform(index.chain.at(place)) for place in range(index.chain.size())]
 
 
-def _turns_taken(index: Any) -> dict[str, np.ndarray]:
+def _transforms_taken(index: Any) -> dict[str, np.ndarray]:
     arrays = {}
-    for place, turn in enumerate(_turns_of(index)):
-        arrays[f"matrix{place}"] = faiss.vector_to_array(turn.A).reshape(turn.d_out, turn.d_in)
-        arrays[f"offset{place}"] = faiss.vector_to_array(turn.b)
+    for place, transform in enumerate(_transforms_of(index)):
+        arrays[f"matrix{place}"] = faiss.vector_to_array(transform.A).reshape(transform.d_out, transform.d_in)
+        arrays[f"offset{place}"] = faiss.vector_to_array(transform.b)
     return arrays
 
 
-def _turned(part: Part, count: int, dim: int, inside: Inside) -> Any:
-    turns: list[Any] = []
-    while not turns or f"matrix{len(turns)}" in part.arrays:
-        matrix = part.floats(f"matrix{len(turns)}", None, dim)
-        dim, offset = len(matrix), f"offset{len(turns)}"
-        turns.append(linear(matrix, part.floats(offset, dim if len(part.arrays.get(offset, ())) else 0)))
-    index = pretransformed(turns.pop(), inside(0, count, dim))
-    while turns:
-        turn = turns.pop()
-        index.prepend_transform(turn)
-        turn.this.disown()
+def _transformed(part: Part, count: int, dim: int, inside: Inside) -> Any:
+    transforms: list[Any] = []
+    while not transforms or f"matrix{len(transforms)}" in part.arrays:
+        matrix = part.floats(f"matrix{len(transforms)}", None, dim)
+        dim, offset = len(matrix), f"offset{len(transforms)}"
+        transforms.append(linear(matrix, part.floats(offset, dim if len(part.arrays.get(offset, ())) else 0)))
+    index = pretransformed(transforms.pop(), inside(0, count, dim))
+    while transforms:
+        transform = transforms.pop()
+        index.prepend_transform(transform)
+        transform.this.disown()
     return index
 
 
@@ -141,10 +142,10 @@ _FORMS: dict[str, Form] = {
     **plain_lists.FORMS,
     **plain_graph.FORMS,
     "IndexPreTransform": Form(
-        _turns_taken,
-        _turned,
+        _transforms_taken,
+        _transformed,
         {"index": _SEARCHED},
-        fits=lambda index: all(isinstance(turn, faiss.LinearTransform) for turn in _turns_of(index)),
+        fits=lambda index: all(isinstance(transform, faiss.LinearTransform) for transform in _transforms_of(index)),
     ),
     "IndexRefine": Form(lambda _: {}, _refined, {"base_index": _SEARCHED, "refine_index": plain_codes.MEASURED}),
     "IndexRefineFlat": Form(

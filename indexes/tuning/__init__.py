@@ -1,1 +1,1 @@
-"""The effort that a recall takes, found after the build."""
+"""How much an index must examine to reach a recall: measured after the build, with simulated probes."""

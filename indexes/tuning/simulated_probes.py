@@ -1,50 +1,51 @@
-"""Probes like second templates of enrolled identities: what recall is measured with before anybody was searched for."""
+"""Simulated probes, like second templates of enrolled identities: recall is measured with them before there are real probes."""
 
 import numpy as np
 
-# Where nobody knows how templates of one identity differ: the share of the covariance that this is for `dlib-resnet` on LFW.
+# The share of the covariance of all templates that is due to differences within identities, where it cannot be measured: that of
+# `dlib-resnet` on LFW.
 _WITHIN_SHARE = 0.26
-# Second photographs are some much like the first and some not at all: what the logarithm of the noise's length varies by on LFW,
-# beside a normal's own variation.
+# Some second photographs are much like the first and some are not, so the length of the noise varies: the standard deviation of
+# its logarithm on LFW, beyond the variation that normal noise has.
 _UNEVEN = 0.16
-# An identity's own part of a direction is never less than this, or probes would be strangers.
+# The least share of the variance, in any direction, that is due to identity. With less, simulated probes would be strangers.
 _LEAST_OWN = 0.05
 
 
 def second_templates(vectors: np.ndarray, sample: np.ndarray, within: np.ndarray | None, seed: int = 0) -> np.ndarray:
-    """For each of `vectors` (n, d) another template, as the same identity might give: float32 (n, d), of unit length.
+    """For each of `vectors` (n, d) another template that might be of the same identity: float32 (n, d), of unit length.
 
-    With T the covariance of templates and W the one within identities, a template is its identity's centre plus noise; given one,
-    a second is normal about mean + (T - W) T^-1 (x - mean) with the covariance T - (T - W) T^-1 (T - W); the noise's length
-    varies more than that on real photographs, and so it does here.
+    A template is modelled as its identity's centre plus noise, both normal; T is the covariance of all templates, W the one
+    within identities. Given one template x, a second one is normal with the mean m + (T - W) T^-1 (x - m), where m is the mean of
+    all, and the covariance T - (T - W) T^-1 (T - W). As on real photographs, the length of the noise varies more than that.
 
     Args:
         vectors: of unit length.
-        sample: vectors (m, d) to take mean and T from.
+        sample: vectors (k, d) to estimate m and T from.
         within: W (d, d); None: a fixed share of T.
-        seed: of the noise.
+        seed: for the noise.
     """
     mean = sample.mean(axis=0, dtype=np.float64)
     variances, axes = np.linalg.eigh(np.cov(sample.T.astype(np.float64)) if len(sample) > 1 else np.eye(len(mean)))
     keep = variances > 1e-6 * max(float(variances[-1]), 1e-12)
     if not keep.any():
         return vectors.copy()
-    # In the space where T is the identity, W is a matrix of shares between 0 and 1.
+    # Where T is whitened to the identity matrix, the eigenvalues of W are shares of the variance, between 0 and 1.
     whiten = axes[:, keep] / np.sqrt(variances[keep])
     colour = axes[:, keep] * np.sqrt(variances[keep])
-    shares, turn = np.linalg.eigh(_WITHIN_SHARE * np.eye(keep.sum()) if within is None else whiten.T @ within @ whiten)
+    shares, rotation = np.linalg.eigh(_WITHIN_SHARE * np.eye(keep.sum()) if within is None else whiten.T @ within @ whiten)
     own = np.clip(1 - shares, _LEAST_OWN, 1)
-    known = (vectors - mean) @ whiten @ turn
+    known = (vectors - mean) @ whiten @ rotation
     random = np.random.default_rng(seed)
     noise = random.standard_normal(known.shape) * np.exp(_UNEVEN * random.standard_normal((len(known), 1)))
-    drawn = mean + (known * own + noise * np.sqrt(1 - own**2)) @ turn.T @ colour.T
+    drawn = mean + (known * own + noise * np.sqrt(1 - own**2)) @ rotation.T @ colour.T
     return np.ascontiguousarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True), np.float32)
 
 
 def within_covariance(vectors: np.ndarray, codes: np.ndarray) -> np.ndarray | None:
-    """Covariance (d, d) of templates (n, d) about the mean of their identity, `codes` (n,), each identity weighing the same.
+    """Covariance (d, d) of templates (n, d) about the mean of their identity, `codes` (n,), with equal weight for each identity.
 
-    Unbiased. None where too few identities have several templates to say: fewer than dimensions.
+    It is unbiased. None where fewer identities than dimensions have several templates.
     """
     codes = np.unique(codes, return_inverse=True)[1]
     counts = np.bincount(codes)
@@ -57,8 +58,8 @@ def within_covariance(vectors: np.ndarray, codes: np.ndarray) -> np.ndarray | No
 def deviations_within(vectors: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Deviations (m, d) of templates from the mean of their identity, where it has several, and weights (m,).
 
-    The weights make identities equal; the deviations are longer by what the mean's own noise hides, sqrt(n / (n - 1)) for
-    n templates.
+    The weights give each identity the same weight. The mean of n templates varies with them, which makes deviations too short:
+    they are multiplied by sqrt(n / (n - 1)).
     """
     counts = np.bincount(codes)
     sums = np.zeros((len(counts), vectors.shape[1]))
