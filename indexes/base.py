@@ -1,4 +1,4 @@
-"""What an index is."""
+"""What an index offers: `SearchableIndex` can be searched, `StoredIndex` is also built from vectors and kept in a file."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -8,89 +8,61 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-import indexes.threads  # noqa: F401 - what a child process that was forked must be told
-from indexes.errors import IndexUnsupported, VectorsError
+import indexes.threads  # noqa: F401 - makes child processes that are forked safe
+from indexes.errors import VectorsError
 from indexes.late import faiss
 
-# FAISS's own types do not list all that it has.
+# FAISS's type hints lack some of its functions.
 _FAISS: Any = faiss
 
-# How far a build has come: what it does, how much of it is done, and of how much.
+# Is called with what is being done, how much of it is done, and out of how much.
 Progress = Callable[[str, int, int], None]
 
-# Vectors that are handled at a time where they come from disk.
+# Vectors that are read from disk at a time.
 BATCH = 1 << 16
 
 
 @dataclass(frozen=True)
 class Neighbours:
-    """The nearest rows of each probe, nearest first; equally near ones in the order of their rows.
+    """The nearest rows of each probe, nearest first; equally near ones by row number.
 
-    `rows` (n, k) int64, numbers of indexed vectors. `distances` (n, k) float32, Euclidean and not squared. k is what was asked
-    for, or all the index holds if that is less: there is no padding.
+    `rows` (n, k) int64, row numbers of the index. `distances` (n, k) float32, Euclidean and not squared. k is what was asked for,
+    or the number of vectors in the index if that is less: there is no padding.
     """
 
     rows: np.ndarray
     distances: np.ndarray
 
 
-@dataclass(frozen=True)
-class Traits:
-    """What a kind of index can do.
+class SearchableIndex(ABC):
+    """Vectors that can be searched: row i is the i-th vector.
 
-    `exact`: it returns the nearest, always. `adds`, `removes`: vectors can join and leave after it was built. `touches`: which of
-    the full vectors a search reads, all of them or a few a probe; where few, they may lie on disk.
+    `exact` says whether a search always returns the nearest vectors; if not, it may miss some. Distances are exact either way.
     """
 
     exact: bool
-    adds: bool
-    removes: bool
-    touches: str
-
-
-class Index(ABC):
-    """Vectors that can be searched. Row i is the i-th vector.
-
-    The vectors themselves stay where the caller has them, in memory or memory-mapped; distances are always measured on them.
-    """
-
-    kind: ClassVar[str]
-    traits: ClassVar[Traits]
-
-    def __init__(self, vectors: np.ndarray) -> None:
-        self._vectors = vectors
-
-    @classmethod
-    @abstractmethod
-    def build(cls, vectors: np.ndarray, progress: Progress | None = None) -> Self:
-        """An index of `vectors` (n, d), float32 of unit length; a memory-mapped array is read in batches.
-
-        Raises:
-            VectorsError: another type or shape, no vectors or too few, or values that are not finite.
-        """
 
     @property
+    @abstractmethod
     def dim(self) -> int:
         """Dimensions of a vector."""
-        return int(self._vectors.shape[1])
 
     @property
+    @abstractmethod
     def count(self) -> int:
         """How many vectors it holds."""
-        return len(self._vectors)
 
     @property
     @abstractmethod
     def bytes_per_vector(self) -> float:
         """Memory that a search needs for each vector, in bytes; full vectors count only where it reads all of them."""
 
-    @classmethod
     @abstractmethod
-    def bytes_at_most(cls, dim: int) -> float:
-        """What `bytes_per_vector` will be for vectors of `dim` dimensions, from above, before there is an index."""
+    def vectors(self, rows: np.ndarray) -> np.ndarray:
+        """The vectors of some rows, int64 (n,), as float32 (n, d). Raises `VectorsError` where a row does not exist."""
 
     def search(self, probes: np.ndarray, k: int) -> Neighbours:
-        """The k nearest of each probe, as far as this kind finds them.
+        """The k nearest vectors of each probe, as far as this kind of index finds them.
 
         Args:
             probes: float32, shape (n, d), of unit length.
@@ -111,29 +83,60 @@ class Index(ABC):
     def _search(self, probes: np.ndarray, k: int) -> Neighbours:
         """As `search`, of checked probes, for k from 1 to `count`."""
 
+    def _existing(self, rows: np.ndarray) -> np.ndarray:
+        """The row numbers as int64. Raises `VectorsError` where one does not exist."""
+        rows = np.asarray(rows, np.int64)
+        if len(rows) and not 0 <= rows.min() <= rows.max() < self.count:
+            raise VectorsError(f"rows {rows.min()} to {rows.max()} were named; the index holds rows 0 to {self.count - 1}")
+        return rows
+
+
+class StoredIndex(SearchableIndex):
+    """An index that is built from vectors and kept in a file; `kind` is its name there and on the command line.
+
+    The vectors stay where the caller has them, in memory or memory-mapped, and distances are always measured on them. `least` is
+    the smallest number of vectors that this kind is built from.
+    """
+
+    kind: ClassVar[str]
+    least: ClassVar[int] = 1
+
+    def __init__(self, vectors: np.ndarray) -> None:
+        self._vectors = vectors
+
+    @classmethod
+    @abstractmethod
+    def build(cls, vectors: np.ndarray, progress: Progress | None = None) -> Self:
+        """An index of `vectors` (n, d), float32 of unit length; a memory-mapped array is read in batches.
+
+        Raises:
+            VectorsError: another type or shape, no vectors or fewer than `least`, or values that are not finite.
+        """
+
+    @property
+    def dim(self) -> int:
+        return int(self._vectors.shape[1])
+
+    @property
+    def count(self) -> int:
+        return len(self._vectors)
+
+    @classmethod
+    @abstractmethod
+    def bytes_at_most(cls, dim: int) -> float:
+        """An upper bound of `bytes_per_vector` for vectors of `dim` dimensions, before there is an index."""
+
     def vectors(self, rows: np.ndarray) -> np.ndarray:
-        """The indexed vectors of some rows, int64 (n,), as float32 (n, d). Raises `VectorsError` where one does not exist."""
         return np.asarray(self._vectors[self._existing(rows)])
 
-    def add(self, vectors: np.ndarray) -> None:
-        """Append vectors (n, d).
+    @abstractmethod
+    def extend(self, vectors: np.ndarray) -> None:
+        """Hold `vectors` (n + m, d) from now on: the first n are those that it held, and the last m are added. What was learnt
+        from the first ones stays. Nobody may search meanwhile.
 
         Raises:
-            VectorsError: as `build`.
-            IndexUnsupported: this kind cannot.
+            VectorsError: another dimension or type, fewer vectors than it held, or added values that are not finite.
         """
-        raise IndexUnsupported(
-            f"an index of kind {self.kind} takes no further vectors ({len(vectors)} were given); build it anew"
-        )
-
-    def remove(self, rows: np.ndarray) -> None:
-        """Take rows out, int64 (n,); later rows move up.
-
-        Raises:
-            VectorsError: one does not exist.
-            IndexUnsupported: this kind cannot.
-        """
-        raise IndexUnsupported(f"an index of kind {self.kind} gives no vectors away ({len(rows)} were named); build it anew")
 
     @abstractmethod
     def save(self, path: Path) -> None:
@@ -142,29 +145,32 @@ class Index(ABC):
     @classmethod
     @abstractmethod
     def restored(cls, settings: dict[str, Any], arrays: dict[str, np.ndarray], vectors: np.ndarray) -> Self:
-        """The index out of what `save` wrote, or somebody who means harm: nothing of it is trusted.
+        """The index in a file that `save` wrote. The file may have been forged: all that it says is checked.
 
         Args:
-            settings: what the file's header holds beside its kind.
-            arrays: those behind the header, by name.
-            vectors: (n, d), those that it was built of.
+            settings: what the file's header holds beside the kind.
+            arrays: the arrays behind the header, by name.
+            vectors: (n, d), those that the index was built of.
 
         Raises:
-            IndexFileError: they are not of an index of this kind and of these vectors.
+            IndexFileError: the file holds no index of this kind and of these vectors.
         """
 
-    def _existing(self, rows: np.ndarray) -> np.ndarray:
-        rows = np.asarray(rows, np.int64)
-        if len(rows) and not 0 <= rows.min() <= rows.max() < self.count:
-            raise VectorsError(f"rows {rows.min()} to {rows.max()} were named; the index holds rows 0 to {self.count - 1}")
-        return rows
+    def _extension(self, vectors: np.ndarray) -> np.ndarray:
+        """The vectors (m, d) that `extend` adds, checked."""
+        if vectors.ndim != 2 or vectors.dtype != np.float32 or vectors.shape[1] != self.dim or len(vectors) < self.count:
+            raise VectorsError(
+                f"vectors of the shape {vectors.shape} and the type {vectors.dtype} were given; "
+                f"expected float32 ({self.count} or more, {self.dim})"
+            )
+        return checked(vectors[self.count :], self.dim, "vectors", self.count)
 
 
 def checked(vectors: np.ndarray, dim: int | None, name: str, first_row: int = 0) -> np.ndarray:
-    """Vectors as every index wants them: float32 (n, d), C-contiguous, finite.
+    """Vectors in the form that every index needs: float32 (n, d), C-contiguous, finite.
 
     Raises:
-        VectorsError: says what was found and what was expected; rows are counted from `first_row`.
+        VectorsError: says what was found and what was expected. The row in the message is counted from `first_row`.
     """
     vectors = np.asarray(vectors)
     if vectors.ndim != 2 or not np.issubdtype(vectors.dtype, np.floating) or not vectors.shape[1]:
@@ -179,7 +185,7 @@ def checked(vectors: np.ndarray, dim: int | None, name: str, first_row: int = 0)
 
 
 def checked_store(vectors: np.ndarray, least: int, kind: str) -> np.ndarray:
-    """Vectors to index: as `checked`, but a memory-mapped array stays where it is and is read in batches.
+    """Vectors to build an index from: as `checked`, but a memory-mapped array stays on disk and is read in batches.
 
     Raises:
         VectorsError: as `checked`, or fewer than `least`.
@@ -198,7 +204,7 @@ def checked_store(vectors: np.ndarray, least: int, kind: str) -> np.ndarray:
 def distances_to(probes: np.ndarray, vectors: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Euclidean distances (n, k) of probes (n, d) to the rows (n, k) of `vectors`; infinite where a row is negative.
 
-    From differences, and so right near zero, and the same whatever else is searched: |a|^2 + |b|^2 - 2ab is off by 1e-3 there.
+    Computed from differences: accurate near zero, and the same in whatever batch. |a|^2 + |b|^2 - 2ab is off by 1e-3 near zero.
     """
     probes, rows = np.ascontiguousarray(probes, np.float32), np.ascontiguousarray(rows, np.int64)
     squares = np.empty(rows.shape, np.float32)
@@ -210,8 +216,8 @@ def distances_to(probes: np.ndarray, vectors: np.ndarray, rows: np.ndarray) -> n
 
 
 def nearest_of(rows: np.ndarray, distances: np.ndarray, k: int) -> Neighbours:
-    """The k nearest of candidate rows (n, m), m at least k and rows below 2^32, equally near ones in the order of their rows."""
-    # The bits of floats that are not negative are in the floats' order: one integer sorts by distance, then by row.
+    """The k nearest of candidate rows (n, m), equally near ones by row number. m is at least k, and rows are below 2^32."""
+    # Non-negative floats sort as their bit patterns do, so one 64-bit integer sorts by distance, then by row.
     keys = (np.ascontiguousarray(distances, np.float32).view(np.int32).astype(np.int64) << 32) | (rows & 0xFFFFFFFF)
     if keys.shape[1] > k:
         keys = np.partition(keys, k - 1, axis=1)[:, :k]

@@ -1,4 +1,4 @@
-"""Which kind of index, for this many vectors, this memory, this recall."""
+"""Choose the kind of index for a number of vectors, a memory and a recall, and estimate what it takes."""
 
 import shutil
 from dataclasses import dataclass
@@ -8,32 +8,32 @@ from pathlib import Path
 import psutil
 from humanfriendly import format_size
 
-from indexes.approximate.faiss_factory import made
+from indexes.approximate.faiss_factory import empty_index
 from indexes.errors import IndexUnsupported, PlanError
 from indexes.late import faiss
 from indexes.registry import KINDS
 
 RECALL = 0.998
 
-# Up to so many vectors an exact search is fast enough for anybody; up to so many, lists save less than they cost.
+# Up to so many vectors exact search is fast enough; up to so many, inverted lists save less than they cost.
 _EXACT, _NO_LISTS = 50_000, 100_000
-# Memory that a build takes whatever the number of vectors: the process, batches, the sample that it learns from.
+# Memory that a build takes for any number of vectors: the process, batches, the training sample.
 _BASE = 600 << 20
-# Memory for each vector's labels while they are read and checked, and for the index's bytes while they are written: from above,
-# what builds of 1,000,000 and 10,000,000 templates took.
+# Memory for each vector's labels while they are read and checked, and for the index while it is written: an upper bound of what
+# builds of 1,000,000 and 10,000,000 templates took.
 _LABELS = 370
-# Bytes of a row on disk beside its vectors.
+# Bytes of a row on disk, without its vector.
 _ROW = 64
-# Seconds that a build takes on two cores: in any case, and for each million vectors of 128 dimensions.
+# Seconds that a build takes on two cores: for any number of vectors, and for each million with 128 dimensions.
 _SECONDS = {"flat": (0.1, 6), "flat-codes": (1, 25), "ivf": (3, 30), "ivf-sq8": (3, 30), "factory": (3, 300)}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What will be built, why, and about what it takes: `seconds`, `memory` and `disk` in bytes.
+    """What will be built, `why`, and estimates of what that takes: `seconds`, and bytes of `memory`, `cached` and `disk`.
 
-    `memory` is the least that building and searching need; `cached` is what the full vectors take beside that if they are to be
-    read at memory's speed.
+    `memory` is the least that building and searching need. `cached` is what the full vectors take in addition if the operating
+    system is to keep them in memory rather than read them from disk.
     """
 
     kind: str
@@ -55,19 +55,19 @@ def plan(
     kind: str | None = None,
     factory: str | None = None,
 ) -> Plan:
-    """Choose an index.
+    """Choose the kind of index.
 
     Args:
         count: how many vectors there will be.
         dim: their dimensions.
         memory: bytes that building and searching may take; by default half of what is free.
-        recall: the share of exact rank-1 answers that mated probes must get, above 0, to 1.
+        recall: the share of mated probes that must get the same rank-1 answer as by exact search; above 0, up to 1.
         kind: a kind of index, instead of a choice.
-        factory: a FAISS string, instead of a choice.
+        factory: a FAISS factory string, instead of a choice.
 
     Raises:
-        PlanError: recall out of range, or no index fits in the memory; says the least that would do.
-        IndexUnsupported: no such kind, or no such FAISS string; both were given.
+        PlanError: the recall is out of range, or no index fits in the memory (names the least that is enough).
+        IndexUnsupported: there is no such kind or FAISS factory string, or both were given.
     """
     if not 0 < recall <= 1:
         raise PlanError(f"a recall of {recall:g} was asked for; expected above 0, to 1")
@@ -79,7 +79,7 @@ def plan(
     given = memory is not None
     budget = free_memory() // 2 if memory is None else memory
     if factory:
-        made(factory, dim)
+        empty_index(factory, dim)
         chosen, why = "factory", f"{factory} was asked for"
     elif kind:
         chosen, why = kind, f"{kind} was asked for"
@@ -96,7 +96,7 @@ def plan(
     return Plan(
         kind=chosen,
         factory=factory,
-        recall=1.0 if KINDS[chosen].traits.exact else recall,
+        recall=1.0 if KINDS[chosen].exact else recall,
         why=why,
         seconds=fixed + each * count * dim / 128e6,
         memory=needed,
@@ -112,10 +112,10 @@ def _choice(count: int, dim: int, budget: int, recall: float) -> tuple[str, str]
         return "flat", "a recall of 1 was asked for, which only an exact search promises"
     if count <= _EXACT and fits["flat"]:
         return "flat", f"{count:,} vectors are searched exactly in no time"
-    if count < KINDS["ivf"].least:  # type: ignore[attr-defined]
+    if count < KINDS["ivf"].least:
         return "flat", f"{count:,} vectors are too few to learn codes from"
     if not with_vectors:
-        # The shorter codes need less still, but read more of the full vectors for each probe.
+        # Kinds with shorter codes need less memory, but read more full vectors for each probe.
         lean = next((kind for kind in ("ivf-sq8", "ivf", "flat-codes") if fits[kind]), "ivf-sq8")
         return lean, (
             f"{_size(4 * dim * count)} of full vectors do not fit in {_size(budget)} beside the rest, "
@@ -127,36 +127,36 @@ def _choice(count: int, dim: int, budget: int, recall: float) -> tuple[str, str]
 
 
 def fewest(kind: str | None, factory: str | None, dim: int) -> int:
-    """The least number of vectors that such an index is made of. Raises `IndexUnsupported` where FAISS knows no such string."""
+    """The least number of vectors to build such an index from. Raises `IndexUnsupported` where FAISS knows no such string."""
     if factory:
-        lists = faiss.try_extract_index_ivf(made(factory, dim))
+        lists = faiss.try_extract_index_ivf(empty_index(factory, dim))
         return int(lists.nlist) if lists is not None else 1
-    return int(getattr(KINDS[kind], "least", 1)) if kind else 1
+    return KINDS[kind].least if kind else 1
 
 
 def needed_memory(kind: str, count: int, dim: int) -> int:
-    """The least memory, in bytes, in which such an index is built and searched; an estimate from above."""
+    """The least memory, in bytes, in which such an index is built and searched; an upper estimate."""
     return int(_BASE * max(1.0, dim / 512) + count * (KINDS[kind].bytes_at_most(dim) + _LABELS))
 
 
 def check_disk(chosen: Plan, folder: Path) -> None:
-    """Refuse a plan whose files have no room beside `folder`.
+    """Refuse a plan whose files do not fit on the disk of `folder`.
 
     Raises:
-        PlanError: says what is needed and what is free.
+        PlanError: names the bytes needed and the bytes free.
     """
     if folder.is_dir() and (free := shutil.disk_usage(folder).free) < chosen.disk:
         raise PlanError(f"{folder}: {_size(free)} are free, the gallery needs about {_size(chosen.disk)}; make room")
 
 
 def least_memory(count: int, dim: int) -> int:
-    """The least memory in which any kind works."""
-    kinds = [kind for kind in KINDS if kind != "factory" and count >= getattr(KINDS[kind], "least", 1)]
+    """The least memory, in bytes, in which some kind of index can be built and searched."""
+    kinds = [kind for kind in KINDS if kind != "factory" and count >= KINDS[kind].least]
     return min(needed_memory(kind, count, dim) for kind in kinds)
 
 
 def free_memory() -> int:
-    """Bytes that this process may still take: what the machine has, or what its control group leaves."""
+    """Bytes of memory that this process may still take: what the machine has free, or less if its control group has a limit."""
     free = int(psutil.virtual_memory().available)
     limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
     if limit.is_file() and used.is_file() and (text := limit.read_text().strip()).isdigit():

@@ -1,7 +1,7 @@
-"""Where vectors lie: their mean and principal axes, and a turn of them that spends a quantiser's bits well.
+"""Mean and principal axes of vectors, and a rotation that suits product quantisers.
 
-Face templates sit in a narrow cone and in fewer directions than they have dimensions. Distances do not change when the mean is
-taken away and the axes are turned; quantisers and bounds gain much.
+Face templates lie in a narrow cone, with most of their variance in few directions. Subtracting the mean and rotating the axes
+leaves distances as they are, and makes quantisers and bounds much more accurate.
 """
 
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ import numpy as np
 
 from indexes.late import faiss
 
-# Directions with less than this share of the largest variance are rounding.
-_NOTHING = 1e-6
+# Variances below this share of the largest one are rounding errors.
+_NEGLIGIBLE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class Axes:
     def needed(self, share: float) -> int:
         """How many of the first axes hold this share of the variance: at least 1."""
         whole = np.maximum(self.variances, 0)
-        whole = np.where(whole >= _NOTHING * whole[0], whole, 0)
+        whole = np.where(whole >= _NEGLIGIBLE * whole[0], whole, 0)
         return 1 if not whole[0] else int(np.searchsorted(np.cumsum(whole) / whole.sum(), share - 1e-9) + 1)
 
-    def turn(self, columns: np.ndarray) -> Any:
+    def transform(self, columns: np.ndarray) -> Any:
         """`x -> (x - mean) @ columns` for columns (d, p), as a FAISS transform."""
         return linear(columns.T, -self.mean @ columns)
 
@@ -52,13 +52,13 @@ def principal_axes(sample: np.ndarray) -> Axes:
 
 
 def balanced(axes: Axes, parts: int, width: int) -> np.ndarray:
-    """The first `parts * width` axes as columns (d, parts * width), dealt out to the parts of a product quantiser.
+    """The first `parts * width` axes as columns (d, parts * width), assigned to the parts of a product quantiser.
 
-    Every part gets the same bits, so every part should hold the same information: the product of its variances. Largest first,
-    each axis goes to the part whose product is smallest (the eigenvalue allocation of Ge et al., Optimized Product Quantization,
-    2013). Where there are fewer axes, columns of zeros fill up.
+    Every part has the same number of bits, so every part should have the same product of variances. Axes are assigned in order of
+    their variance, each to the part whose product is smallest (eigenvalue allocation: Ge et al., Optimized Product Quantization,
+    2013). If there are fewer axes than columns, the other columns are zero.
     """
-    logs = np.log(np.maximum(axes.variances, _NOTHING * max(float(axes.variances[0]), 1e-30)))
+    logs = np.log(np.maximum(axes.variances, _NEGLIGIBLE * max(float(axes.variances[0]), 1e-30)))
     held = np.zeros(parts)
     members: list[list[int]] = [[] for _ in range(parts)]
     lowest = logs.min()

@@ -1,4 +1,4 @@
-"""The kinds of index, by name, and how a file becomes one again."""
+"""The kinds of index by name, and how a saved index is loaded."""
 
 from pathlib import Path
 
@@ -8,16 +8,16 @@ from indexes.approximate.faiss_factory import Factory
 from indexes.approximate.flat_codes import FlatCodes
 from indexes.approximate.ivf import Ivf
 from indexes.approximate.ivf_sq8 import IvfSq8
-from indexes.base import Index
+from indexes.base import StoredIndex
 from indexes.errors import IndexFileError
 from indexes.exact.flat import Flat
 from indexes.files import read_index
 
-KINDS: dict[str, type[Index]] = {kind.kind: kind for kind in (Flat, FlatCodes, Ivf, IvfSq8, Factory)}
+KINDS: dict[str, type[StoredIndex]] = {kind.kind: kind for kind in (Flat, FlatCodes, Ivf, IvfSq8, Factory)}
 
 
-def load_index(path: Path, vectors: np.ndarray) -> Index:
-    """The index that `save` wrote to `path`, over the vectors (n, d) that it was built of.
+def load_index(path: Path, vectors: np.ndarray) -> StoredIndex:
+    """Load the index that `save` wrote to `path`; `vectors` (n, d) are those that it was built of.
 
     Raises:
         IndexFileError: the file is damaged, of a newer format, of a kind that is not known, or belongs to other vectors.

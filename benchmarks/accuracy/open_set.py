@@ -11,8 +11,8 @@ from engine.errors import GalleryError
 from engine.matching.nearest_identities import Members
 from engine.matching.scoring import LOCAL, Enrolled, Scoring, densities
 from engine.templates.within_identity import stored_within
-from indexes.approximate.two_stage import Shortlisted
-from indexes.base import Index
+from indexes.approximate.two_stage import TwoStageIndex
+from indexes.base import StoredIndex
 from indexes.planner import RECALL, plan
 from indexes.principal_axes import sample_rows
 from indexes.registry import KINDS
@@ -106,10 +106,10 @@ def search(
     return pa.concat_tables(tables)
 
 
-def _index(vectors: np.ndarray) -> Index:
+def _index(vectors: np.ndarray) -> StoredIndex:
     chosen = plan(len(vectors), vectors.shape[1])
     index = KINDS[chosen.kind].build(vectors)
-    if isinstance(index, Shortlisted):
+    if isinstance(index, TwoStageIndex):
         own = vectors[np.random.default_rng(0).integers(0, len(vectors), _TUNED_WITH)]
         sample = vectors[sample_rows(len(vectors), 50_000)]
         tune(index, second_templates(own, sample, stored_within("sface")), RECALL)

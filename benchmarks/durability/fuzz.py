@@ -32,7 +32,6 @@ from engine.maintenance.integrity import check
 from engine.tables.lists import read_names
 from engine.templates.parquet import Templates, read_templates
 from indexes.approximate.faiss_factory import Factory
-from indexes.approximate.two_stage import Shortlisted
 from indexes.files import VectorWriter, open_vectors
 from indexes.registry import KINDS, load_index
 
@@ -299,12 +298,12 @@ def _wide() -> Templates:
 
 def _read_index(folder: Path, file: Path) -> None:
     _hash_anew(file)
-    index = load_index(file, open_vectors(folder / "vectors.npy"))
-    probes = _wide().vectors[:4]
+    vectors = open_vectors(folder / "vectors.npy")
+    index = load_index(file, vectors)
+    probes = vectors[:4]
     index.search(probes, 3)
-    if isinstance(index, Shortlisted):
-        index.add(probes)
-        index.search(probes, 3)
+    index.extend(np.concatenate([vectors, probes]))
+    index.search(probes, 3)
 
 
 def _hash_anew(file: Path) -> None:

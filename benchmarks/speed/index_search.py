@@ -16,8 +16,8 @@ from benchmarks.peers.environment import KINDS as PEERS
 from benchmarks.peers.environment import peer_python, running
 from engine.files.atomic_files import whole_file
 from engine.templates.within_identity import stored_within
-from indexes.approximate.two_stage import Shortlisted
-from indexes.base import Index
+from indexes.approximate.two_stage import TwoStageIndex
+from indexes.base import SearchableIndex
 from indexes.files import VectorWriter, open_vectors
 from indexes.late import faiss
 from indexes.planner import RECALL
@@ -135,7 +135,7 @@ def of_kind(name: str, case: Case, folder: Path, recall: float, rounds: int) -> 
     index = KINDS[name].build(case.vectors)
     built = time.perf_counter()
     effort = (0, 0)
-    if isinstance(index, Shortlisted):
+    if isinstance(index, TwoStageIndex):
         own = case.vectors[np.random.default_rng(0).integers(0, len(case.vectors), _PROBES)]
         sample = np.asarray(case.vectors[sample_rows(len(case.vectors), 50_000)])
         point = tune(index, second_templates(np.asarray(own), sample, stored_within("sface")), recall)
@@ -149,7 +149,7 @@ def of_kind(name: str, case: Case, folder: Path, recall: float, rounds: int) -> 
     return Row(
         kind=name,
         count=index.count,
-        recall_asked=1.0 if index.traits.exact else recall,
+        recall_asked=1.0 if index.exact else recall,
         visits=effort[0],
         shortlist=effort[1],
         build_seconds=built - start,
@@ -248,5 +248,5 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def _recall(index: Index, probes: np.ndarray, nearest: np.ndarray) -> float:
+def _recall(index: SearchableIndex, probes: np.ndarray, nearest: np.ndarray) -> float:
     return float(np.mean(index.search(probes, 1).distances[:, 0] <= nearest + _SAME))

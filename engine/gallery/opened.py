@@ -10,7 +10,7 @@ from engine.gallery.recogniser import Recogniser
 from engine.matching.scoring import Enrolled
 from engine.storage.summary import GalleryInfo, describe
 from engine.storage.view import View, open_view
-from indexes.base import Index
+from indexes.base import SearchableIndex
 
 
 class OpenGallery(Recogniser):
@@ -50,7 +50,7 @@ class OpenGallery(Recogniser):
         return self._newest.looked() is not before
 
     @property
-    def index(self) -> Index:
+    def index(self) -> SearchableIndex:
         """What searches the templates."""
         return self.enrolled.index
 

@@ -218,7 +218,7 @@ def _index_faults(folder: Path, segment: Segment, progress: Progress | None) -> 
     found = index.search(np.asarray(vectors[rows]), 1).distances[:, 0] < NORM
     if progress:
         progress("searching", len(rows), len(rows))
-    if found.mean() < (1 if index.traits.exact else _FOUND):
+    if found.mean() < (1 if index.exact else _FOUND):
         yield Fault(index_file, f"it finds {found.sum()} of {len(rows)} templates that were searched for themselves")
 
 

@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from indexes.base import Index, distances_to
+from indexes.base import SearchableIndex, distances_to
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Members:
         return np.where(inside, self._order[np.where(inside, self._starts[identities][..., None] + at, 0)], -1)
 
 
-def nearest_identities(index: Index, members: Members, probes: np.ndarray, top: int) -> Nearest:
+def nearest_identities(index: SearchableIndex, members: Members, probes: np.ndarray, top: int) -> Nearest:
     """The `top` nearest identities of each probe; an identity is as near as its nearest template.
 
     Args:
@@ -85,7 +85,7 @@ def without_identity(found: Nearest, members: Members, identities: np.ndarray) -
     return Nearest(np.take_along_axis(found.rows, order, 1), np.take_along_axis(found.distances, order, 1))
 
 
-def fused_distances(index: Index, members: Members, probes: np.ndarray, found: Nearest, nearest: int) -> np.ndarray:
+def fused_distances(index: SearchableIndex, members: Members, probes: np.ndarray, found: Nearest, nearest: int) -> np.ndarray:
     """How far each candidate identity is from its probe, float32 (n, t): the mean over its `nearest` templates, or all it has."""
     if nearest == 1 or members.most == 1:
         return found.distances
@@ -95,12 +95,14 @@ def fused_distances(index: Index, members: Members, probes: np.ndarray, found: N
     return fused
 
 
-def nearest_of_identity(index: Index, members: Members, identities: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+def nearest_of_identity(index: SearchableIndex, members: Members, identities: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     """The distance of vector i (n, d) to the nearest template of identity i (n,): float32 (n,)."""
     return _mean_nearest(index, members, vectors, identities, 1)
 
 
-def _mean_nearest(index: Index, members: Members, probes: np.ndarray, identities: np.ndarray, nearest: int) -> np.ndarray:
+def _mean_nearest(
+    index: SearchableIndex, members: Members, probes: np.ndarray, identities: np.ndarray, nearest: int
+) -> np.ndarray:
     result = np.empty(len(probes), np.float32)
     counts = members.counts[identities]
     # Identities of like size together: one with a thousand templates must not make the others' rows as long.

@@ -12,7 +12,7 @@ from engine.files.atomic_files import whole_file
 from engine.files.learnt_file import read_learnt
 from engine.matching.scoring import Candidates
 from engine.templates.provenance import Provenance
-from indexes.base import Index
+from indexes.base import SearchableIndex
 
 ABSOLUTE, CHI2 = "absolute", "chi2"
 FORMS = (ABSOLUTE, CHI2)
@@ -55,7 +55,7 @@ class Head:
             np.savez(stream, allow_pickle=False, said=np.frombuffer(said.encode(), np.uint8), weights=self.weights)
 
 
-def reordered(found: Candidates, head: Head, probes: np.ndarray, index: Index, top: int) -> Candidates:
+def reordered(found: Candidates, head: Head, probes: np.ndarray, index: SearchableIndex, top: int) -> Candidates:
     """The `top` of each probe's candidates: the `SHORTLIST` best in the head's order, and behind them the others as they were."""
     rows = found.rows[:, :SHORTLIST]
     templates = index.vectors(rows.ravel()).reshape(*rows.shape, -1)

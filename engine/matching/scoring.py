@@ -24,7 +24,7 @@ from engine.matching.nearest_identities import (
     nearest_of_identity,
     without_identity,
 )
-from indexes.base import Index, Progress
+from indexes.base import Progress, SearchableIndex
 from indexes.exact.flat import Flat
 
 PLAIN, LOCAL = "plain", "local"
@@ -104,7 +104,7 @@ class Enrolled:
     when such a template is a candidate. `among` bool (K,): the identities that densities were measured among; None: `reference`.
     """
 
-    index: Index
+    index: SearchableIndex
     members: Members
     scoring: Scoring
     density: np.ndarray | None = None
@@ -116,7 +116,7 @@ class Enrolled:
         return reference(self.members) if self.among is None else self.among
 
     @cached_property
-    def _surroundings(self) -> tuple[Index, Members, np.ndarray]:
+    def _surroundings(self) -> tuple[SearchableIndex, Members, np.ndarray]:
         return _known(self.index, self.members, self.counted)
 
     @cached_property
@@ -196,7 +196,9 @@ class Enrolled:
         return np.where(counted & (squares < following), mean + (following - squares) / self.scoring.neighbours, mean)
 
 
-def densities(index: Index, members: Members, neighbours: int = NEIGHBOURS, progress: Progress | None = None) -> np.ndarray:
+def densities(
+    index: SearchableIndex, members: Members, neighbours: int = NEIGHBOURS, progress: Progress | None = None
+) -> np.ndarray:
     """What the local score needs of each enrolled template, by one search of them all: float32 (n, 2).
 
     The first column is D, the mean squared distance to the R nearest other identities; the second the squared distance to the
@@ -213,7 +215,7 @@ def densities(index: Index, members: Members, neighbours: int = NEIGHBOURS, prog
     return result
 
 
-def _known(index: Index, members: Members, among: np.ndarray) -> tuple[Index, Members, np.ndarray]:
+def _known(index: SearchableIndex, members: Members, among: np.ndarray) -> tuple[SearchableIndex, Members, np.ndarray]:
     """The templates of some identities, whose they are, and the number that each identity has there: -1 for the others."""
     if among.all():
         return index, members, np.arange(members.identities)
@@ -224,7 +226,7 @@ def _known(index: Index, members: Members, among: np.ndarray) -> tuple[Index, Me
 
 
 def _densities_of(
-    known: Index, theirs: Members, place: np.ndarray, vectors: np.ndarray, codes: np.ndarray, neighbours: int
+    known: SearchableIndex, theirs: Members, place: np.ndarray, vectors: np.ndarray, codes: np.ndarray, neighbours: int
 ) -> np.ndarray:
     """As `densities`, of vectors (n, d) of the identities `codes` (n,)."""
     found = nearest_identities(known, theirs, vectors, neighbours + 2)

@@ -24,8 +24,8 @@ from engine.templates.enrolment import Enrolment
 from engine.templates.parquet import Templates, TemplateWriter, vectors_of
 from engine.templates.within_identity import stored_within
 from indexes.approximate.faiss_factory import Factory
-from indexes.approximate.two_stage import Shortlisted
-from indexes.base import BATCH, Index, Progress
+from indexes.approximate.two_stage import TwoStageIndex
+from indexes.base import BATCH, Progress, StoredIndex
 from indexes.errors import IndexFileError
 from indexes.exact.flat import Flat
 from indexes.files import VectorWriter, open_vectors
@@ -45,20 +45,17 @@ _PROBES, _SAMPLE, _IDENTITIES = 2048, 50_000, 10_000
 
 @dataclass(frozen=True)
 class OpenSegment:
-    """A segment that can be searched. `enrolled` numbers the `identities`; `template_ids` (n,); both are Arrow arrays.
+    """A segment that can be searched. `index` holds its vectors; `enrolled` scores them and numbers the `identities`;
+    `template_ids` (n,); both are Arrow arrays.
 
     `measured`: how many of its rows, the first ones, its index was learnt from and densities were measured among.
     """
 
+    index: StoredIndex
     enrolled: Enrolled
     identities: pa.Array
     template_ids: pa.ChunkedArray
     measured: int
-
-    @property
-    def index(self) -> Index:
-        """What searches the vectors."""
-        return self.enrolled.index
 
 
 def seal(
@@ -77,7 +74,7 @@ def seal(
     Raises:
         TemplatesError: as `Enrolment`.
         GalleryError: as `Scoring.check`.
-        OnekError: as `Index.build` and `indexes.tuning.operating_point.tune`.
+        OnekError: as `StoredIndex.build` and `indexes.tuning.operating_point.tune`.
     """
     rows_file, vectors_file, index_file, density_file = segment_files(folder, name)
     said = progress or (lambda *_: None)
@@ -95,14 +92,14 @@ def seal(
     store = open_vectors(vectors_file)
     index = Factory.build(store, progress, plan.factory) if plan.factory else KINDS[plan.kind].build(store, progress)
     point = None
-    if isinstance(index, Shortlisted):
+    if isinstance(index, TwoStageIndex):
         point = tune(index, mated_probes(store, codes, templates.made.encoder), plan.recall, progress)
     index.save(index_file)
     density = densities(index, members, scoring.neighbours, progress) if scoring.score == LOCAL else None
     if density is not None:
         np.save(density_file, density, allow_pickle=False)
     sealed = _recorded(folder, name, index.kind, index.count, json.dumps(asdict(point)) if point else None)
-    return sealed, OpenSegment(Enrolled(index, members, scoring, density), identities, template_ids, index.count)
+    return sealed, OpenSegment(index, Enrolled(index, members, scoring, density), identities, template_ids, index.count)
 
 
 def extend(
@@ -124,11 +121,7 @@ def extend(
         vectors.write(recent.vectors)
     store = open_vectors(vectors_file)
     index = _or_damaged(lambda: load_index(old_files[2], old_vectors))
-    if isinstance(index, Shortlisted):
-        index.add(recent.vectors)
-        index.settle(store)
-    else:
-        index = type(index).build(store)
+    index.extend(store)
     index.save(index_file)
     if density is not None:
         old_density = _or_damaged(lambda: open_vectors(old_files[3]))
@@ -204,10 +197,10 @@ def open_segment(folder: Path, segment: Segment, scoring: Scoring, measured: int
         raise GalleryError(f"{folder}: its catalogue is damaged: {measured} of {len(codes)} templates were measured")
     among = None if measured is None else _among(codes, measured)
     enrolled = Enrolled(index, Members(codes), scoring, density, among)
-    return OpenSegment(enrolled, identities, template_ids, measured or len(codes))
+    return OpenSegment(index, enrolled, identities, template_ids, measured or len(codes))
 
 
-def _index(index_file: Path, vectors: np.ndarray, segment: Segment) -> Index:
+def _index(index_file: Path, vectors: np.ndarray, segment: Segment) -> StoredIndex:
     if segment.indexed:
         return load_index(index_file, vectors)
     if segment.kind != Flat.kind:
@@ -224,7 +217,7 @@ def _open_rows(rows_file: Path, segment: Segment, scoring: Scoring) -> OpenSegme
         raise GalleryError(f"{rows_file} is not what was sealed; {_MEND}")
     codes, identities, template_ids = _labels(rows_file)
     index = Flat.build(vectors_of(pq.ParquetFile(rows_file).read(columns=["vector"])))
-    return OpenSegment(Enrolled(index, Members(codes), scoring), identities, template_ids, len(codes))
+    return OpenSegment(index, Enrolled(index, Members(codes), scoring), identities, template_ids, len(codes))
 
 
 def read_sources(folder: Path, segment: Segment) -> pa.ChunkedArray:

@@ -100,7 +100,7 @@ def describe(path: Path, view: View) -> GalleryInfo:
         threshold=made.threshold,
         runtime=made.runtime,
         index=sealed.kind,
-        exact=sealed.traits.exact,
+        exact=sealed.exact,
         index_bytes_per_template=sealed.bytes_per_vector,
         operating=operating_point(catalogue.segments[0]) if catalogue.segments[0].indexed else None,
         score=scoring.score,

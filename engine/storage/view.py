@@ -22,10 +22,10 @@ from engine.storage.recent_rows import Recent
 from engine.storage.segments import OpenSegment, open_segment, read_sources
 from engine.templates.parquet import vectors_of
 from engine.templates.provenance import Provenance
-from indexes.approximate.two_stage import Shortlisted
-from indexes.base import Index
-from indexes.composite.concatenated import Joined
-from indexes.composite.masked import Without
+from indexes.approximate.two_stage import TwoStageIndex
+from indexes.base import SearchableIndex
+from indexes.composite.concatenated import ConcatenatedIndex
+from indexes.composite.masked import MaskedIndex
 from indexes.exact.flat import Flat
 
 # A writer may put a new segment in the place of an old one between a reader's two looks.
@@ -48,7 +48,7 @@ class View(Snapshot):
     names: Lookup
     ids: Lookup
     recent: Recent
-    grown: Index
+    grown: SearchableIndex
     gone: np.ndarray
     enrolled: Enrolled
     identities: pa.Array
@@ -222,23 +222,23 @@ def _chunks(recent: Recent) -> list[pa.Array]:
     return list(recent.table["identity"].chunks)
 
 
-def _grown(before: Index, new: Recent) -> Index:
+def _grown(before: SearchableIndex, new: Recent) -> SearchableIndex:
     """An index with new rows behind those that it had; the one before stays what it is."""
     if not len(new.numbers):
         return before
     vectors = vectors_of(new.table)
-    if isinstance(before, Shortlisted):
+    if isinstance(before, TwoStageIndex):
         # Beside a large segment an exhaustive search of what is recent would cost more than a few more rows in lists.
         return before.with_more(vectors)
-    if isinstance(before, Joined):
+    if isinstance(before, ConcatenatedIndex):
         sealed, recent = before.parts
-        return Joined([sealed, Flat.build(np.concatenate([recent.vectors(np.arange(recent.count)), vectors]))])
-    return Joined([before, Flat.build(vectors)])
+        return ConcatenatedIndex([sealed, Flat.build(np.concatenate([recent.vectors(np.arange(recent.count)), vectors]))])
+    return ConcatenatedIndex([before, Flat.build(vectors)])
 
 
 def _enrolled(
     segment: OpenSegment,
-    grown: Index,
+    grown: SearchableIndex,
     before: View | None,
     gone: np.ndarray,
     codes: np.ndarray,
@@ -254,7 +254,7 @@ def _enrolled(
     counted = np.zeros(len(present), bool)
     counted[codes[: len(sealed.codes)][segment.enrolled.counted[sealed.codes]]] = True
     if gone.any():
-        index, codes = Without(index, gone), codes[~gone]
+        index, codes = MaskedIndex(index, gone), codes[~gone]
         density = None if density is None else density[~gone]
     if not present.all():
         codes, counted = (np.cumsum(present) - 1)[codes], counted[present]

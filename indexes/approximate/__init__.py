@@ -1,1 +1,1 @@
-"""Codes choose a few vectors, the vectors themselves decide among them."""
+"""Approximate search: short codes choose a shortlist, and the full vectors give the exact distances of it."""

@@ -1,9 +1,9 @@
-"""An index that FAISS makes of a string, over centred vectors, with a shortlist that is measured exactly.
+"""An index that a FAISS factory string describes, over centred vectors, with a shortlist by exact distance.
 
-Of the types that FAISS has, those are here that `indexes.stored.plain` keeps as arrays: FAISS's own files are never read.
+Only those FAISS types are accepted that `indexes.stored.plain` can keep as arrays, because FAISS's own files are never read.
 
-`HNSW32` is here and no kind of its own: on templates it builds twenty times slower than inverted lists and reaches less
-(`onek benchmark search` shows both).
+There is no kind of index for `HNSW32`: on templates it takes twenty times as long to build as inverted lists and has a lower
+recall (`onek benchmark search` shows both).
 """
 
 import re
@@ -12,48 +12,46 @@ from typing import Any, Self
 import numpy as np
 
 from indexes.approximate.pq_codes import centred, pretransformed
-from indexes.approximate.two_stage import Effort, Shortlisted
-from indexes.base import Progress, Traits, checked_store
+from indexes.approximate.two_stage import Effort, TwoStageIndex
+from indexes.base import Progress, checked_store
 from indexes.errors import IndexUnsupported, VectorsError
 from indexes.late import faiss
 from indexes.principal_axes import sample_rows
 from indexes.stored.plain import require_kept, taken
 
 _SAMPLE = 1 << 18
-# Parts of a string with their numbers, and the largest number of each: lists, links of a graph, dimensions, bits of a code.
+# Parts of a factory string that have a number, and the largest one accepted: lists, links of a graph, dimensions, bits.
 _PARTS = re.compile(r"([A-Za-z]*)(\d+)")
 _MOST = {"IVF": 1 << 20, "HNSW": 512, "PCA": 1 << 16, "PCAR": 1 << 16, "PCAW": 1 << 16, "PCAWR": 1 << 16, "OPQ": 1 << 16}
 _MOST |= {"RR": 1 << 16, "PQ": 1 << 16, "": 1 << 16, "_": 1 << 16, "x": 16}
 _MOST_OF_OTHERS, _MOST_CHARACTERS = 64, 200
 
 
-class Factory(Shortlisted):
-    """`visits` is FAISS's `nprobe` or `efSearch`, whichever there is."""
+class Factory(TwoStageIndex):
+    """`visits` is FAISS's `nprobe` for inverted lists and `efSearch` for graphs."""
 
     kind = "factory"
-    traits = Traits(exact=False, adds=True, removes=False, touches="the shortlist")
-    least = 1
 
     @classmethod
     def bytes_at_most(cls, dim: int) -> float:
-        return 8 * dim  # nobody knows; as much as a graph over full vectors
+        return 8 * dim  # not known before it is built: as much as a graph over full vectors takes
 
     def __init__(self, index: Any, vectors: np.ndarray, effort: Effort, factory: str) -> None:
         self.factory = factory
-        self._knob = _knob(index)
+        self._visits_parameter = _visits_parameter(index)
         super().__init__(index, vectors, effort)
 
     @classmethod
     def build(cls, vectors: np.ndarray, progress: Progress | None = None, factory: str = "HNSW32") -> Self:
-        """As every kind's, of the index that FAISS makes of the string `factory`.
+        """As for every kind; `factory` is the FAISS factory string.
 
         Raises:
-            IndexUnsupported: FAISS cannot make, train or fill one of it, or it searches by another distance.
-            VectorsError: as ever, or fewer vectors than lists.
+            IndexUnsupported: FAISS cannot make or train such an index, or it uses another distance.
+            VectorsError: as for every kind, or fewer vectors than lists.
         """
         vectors = checked_store(vectors, cls.least, cls.kind)
         sample = np.asarray(vectors[sample_rows(len(vectors), _SAMPLE)])
-        index = made(factory, vectors.shape[1])
+        index = empty_index(factory, vectors.shape[1])
         ivf = faiss.try_extract_index_ivf(index)
         if ivf is not None and ivf.nlist > len(vectors):
             raise VectorsError(
@@ -68,17 +66,17 @@ class Factory(Shortlisted):
 
     @property
     def most_visits(self) -> int:
-        if self._knob == "nprobe":
+        if self._visits_parameter == "nprobe":
             return int(faiss.extract_index_ivf(self._index).nlist)
-        return self.count if self._knob else 1
+        return self.count if self._visits_parameter else 1
 
     def _visit(self, visits: int) -> None:
-        if self._knob:
-            faiss.ParameterSpace().set_index_parameter(self._index, self._knob, visits)
+        if self._visits_parameter:
+            faiss.ParameterSpace().set_index_parameter(self._index, self._visits_parameter, visits)
 
     @property
     def bytes_per_vector(self) -> float:
-        """Of all that it holds."""
+        """All arrays of the index."""
         return sum(array.nbytes for array in taken(self._index)[1].values()) / max(self.count, 1)
 
     def _settings(self) -> dict[str, Any]:
@@ -89,11 +87,11 @@ class Factory(Shortlisted):
         return isinstance(layout, list) and layout[:1] == ["IndexPreTransform"]
 
 
-def made(factory: str, dim: int) -> Any:
-    """The empty index of a FAISS string.
+def empty_index(factory: str, dim: int) -> Any:
+    """The empty index that a FAISS factory string describes.
 
     Raises:
-        IndexUnsupported: there is none, it does not search by L2 distance, or it cannot be kept.
+        IndexUnsupported: FAISS knows no such index, it does not use L2 distance, or it cannot be kept as arrays.
     """
     _refuse_huge(factory)
     try:
@@ -107,10 +105,10 @@ def made(factory: str, dim: int) -> Any:
 
 
 def _refuse_huge(factory: str) -> None:
-    """A string comes with a gallery too, and FAISS takes memory for all that it says before anything is trained.
+    """Refuse a string for which FAISS would reserve huge memory at once: it may come with somebody else's gallery.
 
     Raises:
-        IndexUnsupported: it is too long, or asks for more than any gallery needs; says what, and the most.
+        IndexUnsupported: it is too long, or has a number larger than any gallery needs; names it and the largest accepted.
     """
     if len(factory) > _MOST_CHARACTERS:
         raise IndexUnsupported(f"a FAISS string of {len(factory)} characters; at most {_MOST_CHARACTERS} are read")
@@ -121,7 +119,8 @@ def _refuse_huge(factory: str) -> None:
             raise IndexUnsupported(f"{factory!r} asks for {name}{number[:20]}; the most that is made is {name}{most}")
 
 
-def _knob(index: Any) -> str | None:
+def _visits_parameter(index: Any) -> str | None:
+    """What FAISS calls the number of visits of such an index; None if it has none."""
     if faiss.try_extract_index_ivf(index) is not None:
         return "nprobe"
     inner = faiss.downcast_index(index.index)
@@ -131,5 +130,5 @@ def _knob(index: Any) -> str | None:
 
 
 def _reason(error: RuntimeError) -> str:
-    """FAISS's words without its source lines."""
+    """FAISS's message without the place in its source."""
     return str(error).splitlines()[0].rsplit(": ", 1)[-1][:200]

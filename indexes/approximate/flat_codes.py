@@ -1,20 +1,18 @@
-"""Every vector's short code is looked at, and a shortlist is measured exactly."""
+"""Search through the short codes of all vectors, then through a shortlist by exact distance."""
 
 from typing import Any, ClassVar
 
 import numpy as np
 
 from indexes.approximate.pq_codes import code_bytes, code_parts, pretransformed, trainable
-from indexes.approximate.two_stage import Learnt
-from indexes.base import Traits
+from indexes.approximate.two_stage import TrainedIndex
 from indexes.late import faiss
 
 
-class FlatCodes(Learnt):
-    """FAISS's exhaustive fast-scan over 4-bit codes: no lists, so nothing is left out but what the codes blur."""
+class FlatCodes(TrainedIndex):
+    """FAISS's exhaustive fast-scan over 4-bit codes. Without inverted lists, recall is lost only to the codes' precision."""
 
     kind = "flat-codes"
-    traits = Traits(exact=False, adds=True, removes=False, touches="the shortlist")
     layout: ClassVar = ["IndexPreTransform", ["IndexPQFastScan"]]
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Inverted lists: only the lists whose centres are nearest to a probe are looked into."""
+"""Inverted lists: only the lists whose centres are nearest to a probe are searched."""
 
 from math import isqrt
 from typing import Any, ClassVar
@@ -6,19 +6,18 @@ from typing import Any, ClassVar
 import numpy as np
 
 from indexes.approximate.pq_codes import code_bytes, code_parts, pretransformed, trainable
-from indexes.approximate.two_stage import Effort, Learnt
-from indexes.base import Traits
+from indexes.approximate.two_stage import Effort, TrainedIndex
 from indexes.late import faiss
 from indexes.stored.parts import Layout
 
-# Vectors that each list's centre is learnt from, at most, and in all.
+# Vectors that the lists' centres are trained on, at most: for each list, and in all.
 _EACH, _IN_ALL = 128, 1 << 18
 LISTS: Layout = ["IndexIVFPQFastScan", ["IndexFlat"]]
-"""What `lists_of_codes` are made of."""
+"""The layout of `lists_of_codes`."""
 
 
-class Lists(Learnt):
-    """What kinds with inverted lists share. A row number of 8 bytes goes with every code."""
+class InvertedLists(TrainedIndex):
+    """What kinds with inverted lists share. Each code is kept with its row number, 8 bytes."""
 
     least = 1024
 
@@ -40,15 +39,14 @@ class Lists(Learnt):
 
     @property
     def bytes_per_vector(self) -> float:
-        """Of codes and row numbers."""
+        """Codes and row numbers."""
         return self._lists.code_size + 8.0
 
 
-class Ivf(Lists):
-    """Lists of fast-scan codes, and a shortlist that is measured exactly."""
+class Ivf(InvertedLists):
+    """Inverted lists of fast-scan codes, and a shortlist by exact distance."""
 
     kind = "ivf"
-    traits = Traits(exact=False, adds=True, removes=False, touches="the shortlist")
     layout: ClassVar = ["IndexPreTransform", LISTS]
 
     @classmethod
@@ -62,12 +60,12 @@ class Ivf(Lists):
 
 
 def lists_for(count: int) -> int:
-    """The number of lists for so many vectors: their root, so that finding the lists and looking into them both grow with it."""
+    """The number of lists for so many vectors: their square root, which balances choosing lists and searching them."""
     return max(4, isqrt(count) // 4 * 4)
 
 
 def lists_of_codes(dim: int, parts: int, count: int) -> Any:
-    """Untrained lists for `count` vectors (n, dim). Few rounds learn the centres: more gain nothing that was measured."""
+    """Untrained lists for `count` vectors (n, dim). Ten iterations train the centres: more had no measurable gain."""
     centres: Any = faiss.IndexFlatL2(dim)
     index = faiss.IndexIVFPQFastScan(centres, dim, lists_for(count), parts, 4)
     centres.this.disown()

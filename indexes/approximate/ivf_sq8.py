@@ -1,6 +1,6 @@
-"""Inverted lists of fast-scan codes, their shortlist put in order by one byte an axis: small memory.
+"""Inverted lists of fast-scan codes, whose shortlist is sorted by 8-bit codes before full vectors are read: for little memory.
 
-Tried and left: FAISS's inverted lists of 8-bit codes alone (`IVF,SQ8`: 100 queries a second where this does thousands), and
+Tried and not kept: FAISS's inverted lists of 8-bit codes alone (`IVF,SQ8`: 100 queries a second where this does thousands), and
 RaBitQ's one bit an axis (`RaBitQfs`: a third of the fast-scan's speed, and shortlists of hundreds where these need tens).
 """
 
@@ -8,23 +8,22 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from indexes.approximate.ivf import LISTS, Lists, lists_of_codes
+from indexes.approximate.ivf import LISTS, InvertedLists, lists_of_codes
 from indexes.approximate.pq_codes import code_parts, pretransformed
 from indexes.approximate.two_stage import Effort
-from indexes.base import Traits
 from indexes.late import faiss
 
-# Parts of two axes: half a byte each in the code, two in the order, and 8 bytes for the row number: 93 bytes a vector at most.
+# A part has two axes: half a byte in the fast-scan code, two bytes in the 8-bit code. With 8 bytes for the row number, a
+# vector takes 93 bytes at most.
 _MOST_PARTS = 34
-# Vectors that are put in order for each one that is measured on the full vectors.
+# Vectors sorted by 8-bit codes for each one whose exact distance is measured.
 _ORDERED = 8
 
 
-class IvfSq8(Lists):
-    """The full vectors stay on disk, and a search reads a few of them for each probe."""
+class IvfSq8(InvertedLists):
+    """For full vectors that stay on disk: a search reads a few of them for each probe."""
 
     kind = "ivf-sq8"
-    traits = Traits(exact=False, adds=True, removes=False, touches="a few a probe")
     layout: ClassVar = ["IndexPreTransform", ["IndexRefine", LISTS, ["IndexScalarQuantizer"]]]
 
     def __init__(self, index: Any, vectors: np.ndarray, effort: Effort) -> None:
@@ -52,5 +51,5 @@ class IvfSq8(Lists):
 
     @property
     def bytes_per_vector(self) -> float:
-        """Of codes, row numbers, and the bytes that put them in order."""
+        """Codes, row numbers and 8-bit codes."""
         return super().bytes_per_vector + self._refined.refine_index.sa_code_size()

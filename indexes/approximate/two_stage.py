@@ -1,4 +1,4 @@
-"""What all approximate kinds share: a FAISS index finds a shortlist, the full vectors give its exact order and distances."""
+"""What all approximate kinds share: a FAISS index finds a shortlist, and the full vectors give its exact distances and order."""
 
 import copy
 from abc import abstractmethod
@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from indexes.base import BATCH, Index, Neighbours, Progress, checked, checked_store, distances_to, nearest_of
-from indexes.errors import IndexFileError, IndexUnsupported, VectorsError
+from indexes.base import BATCH, Neighbours, Progress, StoredIndex, checked, checked_store, distances_to, nearest_of
+from indexes.errors import IndexFileError, IndexUnsupported
 from indexes.files import write_index
 from indexes.late import faiss
 from indexes.principal_axes import sample_rows
@@ -19,27 +19,26 @@ from indexes.stored.plain import rebuilt, taken
 
 @dataclass(frozen=True)
 class Effort:
-    """How hard a search looks: `visits` is the number of lists (or graph nodes) looked into, 1 where there is no such choice;
-    `shortlist` the number of vectors a probe that are measured exactly.
+    """How much a search examines for each probe. `visits`: inverted lists or nodes of a graph, 1 for a kind that has neither.
+    `shortlist`: vectors whose exact distances are measured.
     """
 
     visits: int
     shortlist: int
 
 
-class Shortlisted(Index):
-    """An index in two steps; `effort` says how far each goes.
+class TwoStageIndex(StoredIndex):
+    """An index that searches in two stages; `effort` says how much each examines.
 
-    Distances are exact whatever the effort: what it decides is whether the nearest are found.
+    Distances are exact at any effort. What the effort decides is the recall: whether the nearest vectors are in the shortlist.
     """
 
-    # Vectors to learn quantisers from, for each of their centres; fewer than this many vectors at all are not worth it.
-    least = 256
+    exact = False
 
     def __init__(self, index: Any, vectors: np.ndarray, effort: Effort) -> None:
         super().__init__(vectors)
         self._added = np.empty((0, self.dim), np.float32)
-        # An index of its own, with the same centres and codes, for what joined a copy that is searched already.
+        # A FAISS index with the same centres and codebooks, of the vectors that `with_more` added.
         self._tail: Any = None
         self._index = index
         self.effort = effort
@@ -55,7 +54,7 @@ class Shortlisted(Index):
 
     @property
     def effort(self) -> Effort:
-        """What a search spends. Set it to change that; `visits` above what there is are cut."""
+        """How much a search examines. It may be set; `visits` is then limited to `most_visits`."""
         return self._effort
 
     @effort.setter
@@ -65,19 +64,19 @@ class Shortlisted(Index):
 
     @property
     def most_visits(self) -> int:
-        """The `visits` at which nothing is left out."""
+        """The `visits` at which a search examines everything."""
         return 1
 
     def _visit(self, visits: int) -> None:
-        """Set FAISS's own number."""
+        """Tell FAISS how much to visit."""
 
     @property
     def bytes_per_vector(self) -> float:
-        """Of codes and row numbers."""
+        """Codes and row numbers."""
         return float(faiss.downcast_index(self._index.index).sa_code_size())
 
     def shortlist(self, probes: np.ndarray, size: int) -> np.ndarray:
-        """Rows (n, size or more) that the first step gives for checked probes, in no order; -1 where there are no more."""
+        """Rows (n, size or more) that the first stage finds for checked probes, in no order; -1 where there are no more."""
         rows = self._index.search(probes, size)[1]
         if self._tail is None:
             return rows
@@ -89,11 +88,11 @@ class Shortlisted(Index):
         return len(self._vectors) + len(self._added)
 
     def with_more(self, vectors: np.ndarray) -> Self:
-        """The same index with vectors (n, d) behind its own, found by the centres and codes that it has. This one stays as it is,
-        so that others may search it all the while; both share what they have in common.
+        """A copy of this index with vectors (n, d) added behind its own, encoded with the centres and codebooks that it has. This
+        index does not change, so others may search it meanwhile. The two share the vectors and codes that they have in common.
 
         Raises:
-            VectorsError: as `add`.
+            VectorsError: another dimension, type or shape, or not finite.
         """
         vectors = checked(vectors, self.dim, "vectors")
         more = copy.copy(self)
@@ -104,23 +103,11 @@ class Shortlisted(Index):
         more._tail.add(vectors)
         return more
 
-    def add(self, vectors: np.ndarray) -> None:
-        """Append vectors (n, d), kept in memory until `settle`; codes and lists stay those that were learnt. Nobody may search at
-        that moment: see `with_more`.
-        """
-        vectors = checked(vectors, self.dim, "vectors")
-        self._index.add(vectors)
-        self._added = np.concatenate([self._added, vectors])
-
-    def settle(self, vectors: np.ndarray) -> None:
-        """Take `vectors` (n, d), all that were built and added, for those held so far: now it can be saved.
-
-        Raises:
-            VectorsError: they are of another number or dimension.
-        """
-        if vectors.shape != (self.count, self.dim):
-            raise VectorsError(f"vectors of the shape {vectors.shape} were given; expected ({self.count}, {self.dim})")
-        self._vectors, self._added = vectors, self._added[:0]
+    def extend(self, vectors: np.ndarray) -> None:
+        """As for every kind. An index that shares codes with another one in use, by `with_more`, must not be extended."""
+        self._extension(vectors)
+        self._index.add(np.ascontiguousarray(vectors[self._index.ntotal :]))
+        self._vectors, self._added, self._tail = vectors, self._added[:0], None
 
     def vectors(self, rows: np.ndarray) -> np.ndarray:
         rows = self._existing(rows)
@@ -133,7 +120,7 @@ class Shortlisted(Index):
         return result
 
     def _distances(self, probes: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """As `distances_to`, of vectors that were built or added."""
+        """As `distances_to`, whether the rows were there when it was built or were added."""
         if not len(self._added):
             return distances_to(probes, self._vectors, rows)
         built = len(self._vectors)
@@ -147,7 +134,7 @@ class Shortlisted(Index):
         found = nearest_of(rows, self._distances(probes, rows), k)
         short = np.flatnonzero(np.isinf(found.distances[:, -1]))
         if len(short):
-            # The lists that were visited hold fewer than k: these probes look into all.
+            # The lists that were visited hold fewer than k vectors: these probes are compared with all.
             parts = [(start, each) for start, each in ((0, self._vectors), (len(self._vectors), self._added)) if len(each)]
             rows = np.hstack([start + faiss.knn(probes[short], each, min(k, len(each)))[1] for start, each in parts])
             whole = nearest_of(rows, self._distances(probes[short], rows), k)
@@ -156,12 +143,12 @@ class Shortlisted(Index):
 
     def save(self, path: Path) -> None:
         if len(self._added):
-            raise IndexUnsupported(f"{path}: {len(self._added)} vectors were added since; settle them first")
+            raise IndexUnsupported(f"{path}: {len(self._added)} vectors were added since; extend it to all of them first")
         layout, arrays = taken(self._index)
         write_index(path, self.kind, {"effort": asdict(self._effort), "layout": layout, **self._settings()}, arrays)
 
     def _settings(self) -> dict[str, Any]:
-        """What else `restored` needs."""
+        """Further keyword arguments that `restored` passes on, from the file's header."""
         return {}
 
     @classmethod
@@ -176,12 +163,14 @@ class Shortlisted(Index):
     @classmethod
     @abstractmethod
     def _has(cls, layout: Any) -> bool:
-        """Whether an index of this kind is made of such parts; a layout is anything that JSON holds."""
+        """Whether an index of this kind has this layout, which may be any JSON value."""
 
 
-class Learnt(Shortlisted):
-    """A kind whose codes are learnt from a sample of the vectors. `layout`: the FAISS parts that it is made of."""
+class TrainedIndex(TwoStageIndex):
+    """A kind that trains its quantisers on a sample of the vectors. `layout`: the FAISS parts that it is made of."""
 
+    # With fewer vectors, training quantisers is not worth it.
+    least = 256
     layout: ClassVar[Layout]
 
     @classmethod
@@ -191,11 +180,11 @@ class Learnt(Shortlisted):
     @classmethod
     @abstractmethod
     def _untrained(cls, sample: np.ndarray, count: int) -> Any:
-        """An untrained FAISS index for `count` vectors of which `sample` (m, d) is one, its transform trained."""
+        """A FAISS index for `count` vectors of which `sample` (m, d) is a sample; only its transform is trained already."""
 
     @classmethod
     def _sample(cls, count: int) -> int:
-        """How many vectors to learn from."""
+        """How many vectors to train on."""
         return min(count, 1 << 16)
 
     @classmethod

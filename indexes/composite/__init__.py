@@ -1,1 +1,1 @@
-"""One index out of others: behind each other, or without some of their rows."""
+"""Indexes made of other indexes: several concatenated, or one with some rows masked. They are not kept in files."""

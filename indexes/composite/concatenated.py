@@ -1,34 +1,23 @@
 """Several indexes searched as one: the rows of the first, then those of the second, and so on."""
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Self
 
 import numpy as np
 
-from indexes.base import Index, Neighbours, Progress, Traits, nearest_of
-from indexes.errors import IndexUnsupported, VectorsError
+from indexes.base import Neighbours, SearchableIndex, nearest_of
+from indexes.errors import VectorsError
 
 
-class Joined(Index):
-    """At least one index, all of the same dimension. It is never written to disk: its parts are."""
+class ConcatenatedIndex(SearchableIndex):
+    """`parts`: at least one index, all of the same dimension."""
 
-    kind = "joined"
-
-    def __init__(self, parts: Sequence[Index]) -> None:
+    def __init__(self, parts: Sequence[SearchableIndex]) -> None:
         dims = {part.dim for part in parts}
         if len(dims) != 1:
             raise VectorsError(f"indexes of {sorted(dims)} dimensions were to be joined; expected at least one, all alike")
         self.parts = tuple(parts)
         self._starts = np.cumsum([0, *(part.count for part in parts)])
-        traits = [part.traits for part in parts]
-        self.traits = Traits(  # type: ignore[misc]
-            exact=all(each.exact for each in traits), adds=False, removes=False, touches=traits[0].touches
-        )
-
-    @classmethod
-    def build(cls, vectors: np.ndarray, progress: Progress | None = None) -> Self:  # noqa: ARG003
-        raise IndexUnsupported("a joined index is made of indexes, not of vectors")
+        self.exact = all(part.exact for part in parts)
 
     @property
     def dim(self) -> int:
@@ -42,10 +31,6 @@ class Joined(Index):
     def bytes_per_vector(self) -> float:
         """The mean over all vectors."""
         return sum(part.bytes_per_vector * part.count for part in self.parts) / max(self.count, 1)
-
-    @classmethod
-    def bytes_at_most(cls, dim: int) -> float:
-        raise IndexUnsupported(f"what a joined index of {dim} dimensions takes depends on its parts")
 
     def _search(self, probes: np.ndarray, k: int) -> Neighbours:
         found = [part.search(probes, k) for part in self.parts]
@@ -61,10 +46,3 @@ class Joined(Index):
             if own.any():
                 result[own] = part.vectors(rows[own] - self._starts[number])
         return result
-
-    def save(self, path: Path) -> None:
-        raise IndexUnsupported(f"{path}: a joined index is not written; its parts are")
-
-    @classmethod
-    def restored(cls, settings: dict[str, Any], arrays: dict[str, np.ndarray], vectors: np.ndarray) -> Self:  # noqa: ARG003
-        raise IndexUnsupported("a joined index was never written")

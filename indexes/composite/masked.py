@@ -1,37 +1,28 @@
-"""An index some of whose rows are gone: no search returns them, and later rows move up."""
-
-from pathlib import Path
-from typing import Any, Self
+"""An index with some rows masked: no search returns them, and the rows that are left are numbered without gaps."""
 
 import numpy as np
 
-from indexes.base import Index, Neighbours, Progress
-from indexes.errors import IndexUnsupported, VectorsError
+from indexes.base import Neighbours, SearchableIndex
+from indexes.errors import VectorsError
 
-# Rows that are looked for beyond those asked for, since some found may be gone; few are, so that it seldom takes a second search.
+# Rows that are searched for beyond k, since some may be masked. Few usually are, so a second search is seldom needed.
 _SPARE = 16
 
 
-class Without(Index):
-    """`gone` bool (n,) says of each row of `index` whether it is. It is never written to disk."""
+class MaskedIndex(SearchableIndex):
+    """The rows of `index` for which `gone`, bool (n,), is False, in their order."""
 
-    kind = "without"
-
-    def __init__(self, index: Index, gone: np.ndarray) -> None:
+    def __init__(self, index: SearchableIndex, gone: np.ndarray) -> None:
         if gone.shape != (index.count,) or gone.dtype != bool:
             raise VectorsError(f"gone has the shape {gone.shape} and the type {gone.dtype}; expected bool ({index.count},)")
-        self.index, self._gone = index, gone
+        self._index, self._gone = index, gone
         self._kept = np.flatnonzero(~gone)
         self._place = np.cumsum(~gone) - 1
-        self.traits = index.traits  # type: ignore[misc]
-
-    @classmethod
-    def build(cls, vectors: np.ndarray, progress: Progress | None = None) -> Self:  # noqa: ARG003
-        raise IndexUnsupported("an index without some rows is made of an index, not of vectors")
+        self.exact = index.exact
 
     @property
     def dim(self) -> int:
-        return self.index.dim
+        return self._index.dim
 
     @property
     def count(self) -> int:
@@ -40,17 +31,13 @@ class Without(Index):
     @property
     def bytes_per_vector(self) -> float:
         """For each vector that is left."""
-        return self.index.bytes_per_vector * self.index.count / max(self.count, 1)
-
-    @classmethod
-    def bytes_at_most(cls, dim: int) -> float:
-        raise IndexUnsupported(f"what it takes at {dim} dimensions depends on the index that rows are gone from")
+        return self._index.bytes_per_vector * self._index.count / max(self.count, 1)
 
     def _search(self, probes: np.ndarray, k: int) -> Neighbours:
         rows, distances = np.empty((len(probes), k), np.int64), np.empty((len(probes), k), np.float32)
         pending, wanted = np.arange(len(probes)), k + _SPARE
         while len(pending):
-            found = self.index.search(probes[pending], wanted)
+            found = self._index.search(probes[pending], wanted)
             kept = ~self._gone[found.rows]
             enough = kept.sum(axis=1) >= k
             first = kept[enough] & (np.cumsum(kept[enough], axis=1) <= k)
@@ -60,11 +47,4 @@ class Without(Index):
         return Neighbours(rows, distances)
 
     def vectors(self, rows: np.ndarray) -> np.ndarray:
-        return self.index.vectors(self._kept[self._existing(rows)])
-
-    def save(self, path: Path) -> None:
-        raise IndexUnsupported(f"{path}: an index without some rows is not written; build one of the rows that are left")
-
-    @classmethod
-    def restored(cls, settings: dict[str, Any], arrays: dict[str, np.ndarray], vectors: np.ndarray) -> Self:  # noqa: ARG003
-        raise IndexUnsupported("an index without some rows was never written")
+        return self._index.vectors(self._kept[self._existing(rows)])

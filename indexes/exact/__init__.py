@@ -1,1 +1,1 @@
-"""Search that looks at every vector, and bounds that spare it most of them."""
+"""Exact search, and the lower bounds that spare it most of the distances."""

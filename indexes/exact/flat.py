@@ -1,25 +1,25 @@
-"""Exact search through every vector: one probe, or a few, by FAISS's exhaustive search, batches by `lower_bounds`."""
+"""Exact search. One probe, or a few, are compared with every vector by FAISS; larger batches go through `lower_bounds`."""
 
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from indexes.base import Index, Neighbours, Progress, Traits, checked, checked_store, distances_to, nearest_of
+from indexes.base import Neighbours, Progress, StoredIndex, checked_store, distances_to, nearest_of
 from indexes.exact.lower_bounds import Bounds
 from indexes.files import write_index
 from indexes.late import faiss
 
-# Fewer probes than this do not fill a matrix product; fewer vectors are searched at once anyway; more neighbours than this
-# leave too much to measure.
+# Lower bounds are used for at least so many probes (fewer do not fill a matrix product) and vectors (fewer are searched quickly
+# anyway), and for at most so many neighbours (more leave too many distances to measure).
 _FEW_PROBES, _FEW_VECTORS, _MANY_NEIGHBOURS = 64, 20_000, 256
 
 
-class Flat(Index):
-    """Nothing approximate. Adds and removes, where the vectors are in memory."""
+class Flat(StoredIndex):
+    """Every search returns the nearest vectors."""
 
     kind = "flat"
-    traits = Traits(exact=True, adds=True, removes=True, touches="all")
+    exact = True
 
     def __init__(self, vectors: np.ndarray) -> None:
         super().__init__(vectors)
@@ -34,7 +34,7 @@ class Flat(Index):
 
     @property
     def bytes_per_vector(self) -> float:
-        """Of full vectors and, for batches, their bounds."""
+        """Full vectors and, for batches, their bounds."""
         return self.bytes_at_most(self.dim)
 
     @classmethod
@@ -49,14 +49,9 @@ class Flat(Index):
         _, rows = faiss.knn(probes, self._vectors, k)
         return nearest_of(rows, distances_to(probes, self._vectors, rows), k)
 
-    def add(self, vectors: np.ndarray) -> None:
-        self._replace(np.concatenate([self._vectors, checked(vectors, self.dim, "vectors")]))
-
-    def remove(self, rows: np.ndarray) -> None:
-        self._replace(np.delete(self._vectors, self._existing(rows), axis=0))
-
-    def _replace(self, vectors: np.ndarray) -> None:
-        self._vectors, self._bounds = vectors, None
+    def extend(self, vectors: np.ndarray) -> None:
+        self._extension(vectors)
+        self._vectors, self._bounds = checked_store(vectors, self.count, self.kind), None
 
     def save(self, path: Path) -> None:
         write_index(path, self.kind, {}, {})

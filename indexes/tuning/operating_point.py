@@ -1,4 +1,4 @@
-"""How hard an index must look to find what an exact search finds: measured after the build, and kept."""
+"""The least effort with which an index reaches a recall: measured after the build, and kept with the index."""
 
 import time
 from bisect import bisect_left
@@ -8,25 +8,26 @@ from functools import partial
 
 import numpy as np
 
-from indexes.approximate.two_stage import Effort, Shortlisted
+from indexes.approximate.two_stage import Effort, TwoStageIndex
 from indexes.base import Progress
 from indexes.errors import PlanError
 from indexes.exact.flat import Flat
 
 _SHORTLISTS = (4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512)
-# Shortlists that visits are chosen with: the first is long enough, nearly always.
+# Shortlists with which the visits are chosen. The first is nearly always long enough.
 _LONG = (128, 512)
-# Vectors that are searched exactly at a time, so that their bounds take little memory.
+# Vectors that are searched exactly at a time, so that their lower bounds take little memory.
 _PART = 1 << 18
-# Distances that differ by less are the same: what is looked for is a vector as near as the nearest.
+# Distances that differ by less count as equal: any vector as near as the nearest is a right answer.
 SAME = 1e-6
 
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """What a search spends, and what that gave.
+    """The effort of a search, and the recall that was measured with it.
 
-    `asked` and `recall`: of the exact rank-1 answers, on `probes` probes. `per_second`: probes, in one batch, on this machine.
+    `asked` and `recall`: shares of the exact rank-1 answers, the one requested and the one measured on `probes` probes.
+    `of_visits`: the most visits possible. `per_second`: probes searched in one batch, on this machine.
     """
 
     asked: float
@@ -47,33 +48,31 @@ def nearest_distances(vectors: np.ndarray, probes: np.ndarray) -> np.ndarray:
     return best
 
 
-def recall_of(index: Shortlisted, probes: np.ndarray, nearest: np.ndarray) -> float:
-    """The share of probes (n, d) for which the index gives a vector as near as the nearest, at its present effort."""
+def recall_of(index: TwoStageIndex, probes: np.ndarray, nearest: np.ndarray) -> float:
+    """The share of probes (n, d) for which the index finds a vector as near as the nearest, at its present effort."""
     return float(np.mean(index.search(probes, 1).distances[:, 0] <= nearest + SAME))
 
 
-def tune(index: Shortlisted, probes: np.ndarray, recall: float, progress: Progress | None = None) -> OperatingPoint:
+def tune(index: TwoStageIndex, probes: np.ndarray, recall: float, progress: Progress | None = None) -> OperatingPoint:
     """Set the effort of an index to the least that reaches a recall: the fewest visits, then the shortest shortlist.
-
-    The index is left at that effort.
 
     Args:
         index: what to tune.
-        probes: mated probes (n, d), as real ones would be.
+        probes: mated probes (n, d), as similar to real ones as possible.
         recall: the share of exact rank-1 answers to reach, 0 to 1.
-        progress: told of each step.
+        progress: called at each step.
 
     Raises:
-        PlanError: it is not reached at any effort; says what was.
+        PlanError: no effort reaches it; names the recall that was reached.
     """
-    said = progress or (lambda *_: None)
-    said("measuring", 0, 3)
+    report = progress or (lambda *_: None)
+    report("measuring", 0, 3)
     nearest = nearest_distances(index._vectors, probes)
-    said("measuring", 1, 3)
+    report("measuring", 1, 3)
     sizes = [size for size in _SHORTLISTS if size < index.count] or [index.count]
 
-    # Other probes fare a little worse than the sample that the choice is made on: one standard error more is asked of it, if
-    # it can be had.
+    # On other probes the recall is a little lower than on those that the effort was chosen with. So one standard error more is
+    # required of these, if any effort reaches that.
     more = (recall * (1 - recall) / len(probes)) ** 0.5
     effort = _least_effort(index, probes, nearest, recall + more, sizes) or _least_effort(index, probes, nearest, recall, sizes)
     if effort is None:
@@ -83,19 +82,19 @@ def tune(index: Shortlisted, probes: np.ndarray, recall: float, progress: Progre
             f"with {index.effort.visits} visits and a shortlist of {index.effort.shortlist}. "
             "Ask for less with --recall, or take --index flat"
         )
-    said("measuring", 2, 3)
+    report("measuring", 2, 3)
     index.effort = effort
     start = time.perf_counter()
     found = recall_of(index, probes, nearest)
     seconds = time.perf_counter() - start
-    said("measuring", 3, 3)
+    report("measuring", 3, 3)
     return OperatingPoint(recall, found, len(probes), effort.visits, index.most_visits, effort.shortlist, len(probes) / seconds)
 
 
 def _least_effort(
-    index: Shortlisted, probes: np.ndarray, nearest: np.ndarray, goal: float, sizes: Sequence[int]
+    index: TwoStageIndex, probes: np.ndarray, nearest: np.ndarray, goal: float, sizes: Sequence[int]
 ) -> Effort | None:
-    """The least effort that reaches a recall; None, and the index at its greatest effort, where none does."""
+    """The least effort that reaches a recall. Where none does, None, and the index is left at its greatest effort."""
 
     def reaches(visits: int, shortlist: int) -> bool:
         index.effort = Effort(visits, shortlist)
@@ -111,7 +110,7 @@ def _least_effort(
 
 
 def _grid(most: int) -> list[int]:
-    """1, 2, 3, ... in steps of a tenth, up to `most`."""
+    """1, 2, 3, ... and then in steps of a tenth, up to `most`."""
     grid = [1]
     while grid[-1] < most:
         grid.append(min(most, max(grid[-1] + 1, grid[-1] * 11 // 10)))
@@ -119,9 +118,9 @@ def _grid(most: int) -> list[int]:
 
 
 def _first(values: Sequence[int], holds: Callable[[int], bool]) -> int | None:
-    """The first of ordered values for which something holds that holds for all behind it too.
+    """The first of sorted values for which a condition holds that then holds for all later ones too; None if it never holds.
 
-    Larger values cost more to try, so it goes up by doubling, and halves only the last step.
+    Larger values cost more to try, so values are doubled until it holds, and only the last step is bisected.
     """
     low = high = 0
     while not holds(values[high]):

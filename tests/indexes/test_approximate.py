@@ -11,20 +11,20 @@ from indexes.approximate.faiss_factory import Factory
 from indexes.approximate.flat_codes import FlatCodes
 from indexes.approximate.ivf import Ivf
 from indexes.approximate.ivf_sq8 import IvfSq8
-from indexes.approximate.two_stage import Effort, Shortlisted
+from indexes.approximate.two_stage import Effort, TwoStageIndex
 from indexes.errors import IndexUnsupported, VectorsError
 from indexes.files import open_vectors
 from indexes.registry import KINDS, load_index
 from tests.indexes.vectors import brute_force, cone, unit
 
-APPROXIMATE: list[type[Shortlisted]] = [FlatCodes, Ivf, IvfSq8, Factory]
+APPROXIMATE: list[type[TwoStageIndex]] = [FlatCodes, Ivf, IvfSq8, Factory]
 COUNT = 1500
 
 
 @pytest.mark.parametrize("kind", APPROXIMATE)
 @settings(max_examples=8, deadline=None)
 @given(k=st.integers(1, 40), copies=st.integers(1, 30), seed=st.integers(0, 99))
-def test_at_full_effort_distances_are_those_of_exact_search(kind: type[Shortlisted], k: int, copies: int, seed: int) -> None:
+def test_at_full_effort_distances_are_those_of_exact_search(kind: type[TwoStageIndex], k: int, copies: int, seed: int) -> None:
     vectors = np.repeat(cone(-(-COUNT // copies), 24, seed), copies, axis=0)[:COUNT]
     probes = np.concatenate([cone(20, 24, seed + 1), vectors[:5]])
     index = kind.build(vectors)
@@ -39,7 +39,7 @@ def test_at_full_effort_distances_are_those_of_exact_search(kind: type[Shortlist
 
 
 @pytest.mark.parametrize("kind", APPROXIMATE)
-def test_at_any_effort_results_are_whole_and_measured(kind: type[Shortlisted]) -> None:
+def test_at_any_effort_results_are_whole_and_measured(kind: type[TwoStageIndex]) -> None:
     """One list of forty visited, and more neighbours asked for than it holds: no padding, no invented distance."""
     vectors, probes = cone(COUNT, 24, 0), cone(50, 24, 1)
     index = kind.build(vectors)
@@ -54,7 +54,7 @@ def test_at_any_effort_results_are_whole_and_measured(kind: type[Shortlisted]) -
 
 
 @pytest.mark.parametrize("kind", APPROXIMATE)
-def test_a_saved_index_searches_the_same(kind: type[Shortlisted], tmp_path: Path) -> None:
+def test_a_saved_index_searches_the_same(kind: type[TwoStageIndex], tmp_path: Path) -> None:
     vectors, probes = cone(COUNT, 24, 0), cone(50, 24, 1)
     np.save(tmp_path / "v.npy", vectors)
     index = kind.build(open_vectors(tmp_path / "v.npy"))
@@ -62,7 +62,7 @@ def test_a_saved_index_searches_the_same(kind: type[Shortlisted], tmp_path: Path
     index.save(tmp_path / "x.index")
     loaded = load_index(tmp_path / "x.index", open_vectors(tmp_path / "v.npy"))
     assert type(loaded) is kind
-    assert isinstance(loaded, Shortlisted)
+    assert isinstance(loaded, TwoStageIndex)
     assert loaded.effort == index.effort
     first, again = index.search(probes, 5), loaded.search(probes, 5)
     np.testing.assert_array_equal(first.rows, again.rows)
@@ -72,7 +72,7 @@ def test_a_saved_index_searches_the_same(kind: type[Shortlisted], tmp_path: Path
 
 @pytest.mark.parametrize("kind", APPROXIMATE)
 @pytest.mark.parametrize("shape", ["identical", "wide", "one axis"])
-def test_strange_clouds(kind: type[Shortlisted], shape: str) -> None:
+def test_strange_clouds(kind: type[TwoStageIndex], shape: str) -> None:
     if shape == "identical":
         vectors = np.repeat(unit(1, 16, 0), COUNT, axis=0)
     elif shape == "wide":
@@ -89,16 +89,9 @@ def test_strange_clouds(kind: type[Shortlisted], shape: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [FlatCodes, Ivf, IvfSq8])
-def test_too_few_vectors_name_both_numbers(kind: type[Shortlisted]) -> None:
+def test_too_few_vectors_name_both_numbers(kind: type[TwoStageIndex]) -> None:
     with pytest.raises(VectorsError, match=f"there are 99 vectors .* at least {kind.least}, so take flat"):
         kind.build(cone(99, 24, 0))
-
-
-def test_what_a_kind_cannot_do_it_says() -> None:
-    index = Ivf.build(cone(COUNT, 24, 0))
-    assert (index.traits.adds, index.traits.removes) == (True, False)
-    with pytest.raises(IndexUnsupported, match="kind ivf gives no vectors away"):
-        index.remove(np.array([0]))
 
 
 def test_bytes_are_at_most_what_was_foretold() -> None:

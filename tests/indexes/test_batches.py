@@ -10,10 +10,10 @@ from indexes.approximate.faiss_factory import Factory
 from indexes.approximate.flat_codes import FlatCodes
 from indexes.approximate.ivf import Ivf
 from indexes.approximate.ivf_sq8 import IvfSq8
-from indexes.approximate.two_stage import Effort, Shortlisted
-from indexes.base import Index
-from indexes.composite.concatenated import Joined
-from indexes.composite.masked import Without
+from indexes.approximate.two_stage import Effort, TwoStageIndex
+from indexes.base import StoredIndex
+from indexes.composite.concatenated import ConcatenatedIndex
+from indexes.composite.masked import MaskedIndex
 from indexes.errors import VectorsError
 from indexes.exact.flat import Flat
 from indexes.exact.lower_bounds import Bounds
@@ -54,7 +54,7 @@ def test_every_batch_is_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("kind", [Flat, FlatCodes, Ivf, IvfSq8, Factory])
 def test_an_index_built_in_batches_is_the_one_built_at_once(
-    kind: type[Index], stored: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    kind: type[StoredIndex], stored: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = kind.build(stored)
     shrink(monkeypatch, 37)
@@ -62,7 +62,7 @@ def test_an_index_built_in_batches_is_the_one_built_at_once(
     parts = kind.build(stored, lambda _, done, of: told.append((done, of)))
     assert told[-1] == (1100, 1100)
     for index in (whole, parts):
-        if isinstance(index, Shortlisted):
+        if isinstance(index, TwoStageIndex):
             index.effort = Effort(index.most_visits, 1100)
     ours, theirs = parts.search(PROBES, 9), whole.search(PROBES, 9)
     np.testing.assert_array_equal(ours.rows, theirs.rows)
@@ -130,8 +130,8 @@ def test_masks_and_joined_indexes_look_again_until_they_have_enough(monkeypatch:
     gone = np.zeros(1100, bool)
     nearest = np.argsort(np.linalg.norm(PROBES[:5, None] - VECTORS[None], axis=2), axis=1)[:, :200]
     gone[nearest.ravel()] = True  # the two hundred nearest of some probes, so that these look three times
-    joined = Joined([Flat(VECTORS[:1]), Flat(VECTORS[1:500]), Flat(VECTORS[500:])])
-    without = Without(joined, gone)
+    joined = ConcatenatedIndex([Flat(VECTORS[:1]), Flat(VECTORS[1:500]), Flat(VECTORS[500:])])
+    without = MaskedIndex(joined, gone)
     found = without.search(PROBES, 6)
     np.testing.assert_allclose(found.distances, brute_force(VECTORS[~gone], PROBES, 6), atol=2e-6)
     np.testing.assert_array_equal(without.vectors(found.rows.ravel()), VECTORS[~gone][found.rows.ravel()])
@@ -141,9 +141,8 @@ def test_the_first_and_the_last_row_on_both_sides_of_a_seam() -> None:
     """Of vectors that were built and vectors that were added, and of indexes that were joined."""
     added = cone(5, 24, 7)
     everything = np.concatenate([VECTORS, added])
-    index = FlatCodes.build(VECTORS)
-    index.add(added)
-    joined = Joined([Flat(VECTORS), Flat(added)])
+    index = FlatCodes.build(VECTORS).with_more(added)
+    joined = ConcatenatedIndex([Flat(VECTORS), Flat(added)])
     for rows in ([1099], [1100], [1104], [1099, 1100], [1100, 1099, 0, 1104], []):
         for each in (index, joined):
             np.testing.assert_array_equal(each.vectors(np.array(rows, np.int64)), everything[np.array(rows, np.int64)])

@@ -68,17 +68,6 @@ def test_an_enrolled_vector_lies_at_distance_zero_whatever_the_batch() -> None:
     np.testing.assert_array_equal(np.concatenate(alone), index.search(vectors[:50], 3).distances)
 
 
-def test_add_and_remove_renumber_rows() -> None:
-    vectors = unit(10, 8, 0)
-    index = Flat.build(vectors[:6])
-    index.add(vectors[6:])
-    index.remove(np.array([0, 3]))
-    assert index.count == 8
-    np.testing.assert_array_equal(index.vectors(np.arange(8)), np.delete(vectors, [0, 3], axis=0))
-    with pytest.raises(VectorsError, match="rows 0 to 7"):
-        index.remove(np.array([8]))
-
-
 @pytest.mark.parametrize(
     ("vectors", "message"),
     [

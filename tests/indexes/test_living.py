@@ -9,18 +9,19 @@ from indexes.approximate.faiss_factory import Factory
 from indexes.approximate.flat_codes import FlatCodes
 from indexes.approximate.ivf import Ivf
 from indexes.approximate.ivf_sq8 import IvfSq8
-from indexes.approximate.two_stage import Effort, Shortlisted
-from indexes.base import Index
-from indexes.composite.concatenated import Joined
-from indexes.composite.masked import Without
+from indexes.approximate.two_stage import Effort, TwoStageIndex
+from indexes.base import SearchableIndex, StoredIndex
+from indexes.composite.concatenated import ConcatenatedIndex
+from indexes.composite.masked import MaskedIndex
 from indexes.errors import IndexUnsupported, VectorsError
 from indexes.exact.flat import Flat
+from indexes.registry import load_index
 from tests.indexes.vectors import brute_force, cone
 
 OLD, NEW, PROBES = cone(1500, 24, 0), cone(200, 24, 1), cone(40, 24, 2)
 
 
-def check(index: Index, vectors: np.ndarray, k: int = 7) -> None:
+def check(index: SearchableIndex, vectors: np.ndarray, k: int = 7) -> None:
     """Searches exactly what `vectors` (n, d) are, and gives them back."""
     assert index.count == len(vectors)
     found = index.search(np.concatenate([PROBES, vectors[-5:]]), k)
@@ -31,25 +32,49 @@ def check(index: Index, vectors: np.ndarray, k: int = 7) -> None:
     np.testing.assert_array_equal(index.vectors(rows), vectors[rows])
 
 
-@pytest.mark.parametrize("kind", [FlatCodes, Ivf, IvfSq8])
-def test_added_vectors_are_found_like_those_that_were_built(kind: type[Shortlisted], tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [Flat, FlatCodes, Ivf, IvfSq8])
+def test_added_vectors_are_found_like_those_that_were_built(kind: type[StoredIndex], tmp_path: Path) -> None:
+    whole = np.concatenate([OLD, NEW])
     index = kind.build(OLD)
-    index.effort = Effort(index.most_visits, 1700)
-    for start in (0, 1, 100):
-        index.add(NEW[start : {0: 1, 1: 100, 100: 200}[start]])
-    check(index, np.concatenate([OLD, NEW]))
-    index.effort = Effort(1, 1)
-    assert sorted(index.search(PROBES, 1700).rows[0].tolist()) == list(range(1700))
-    with pytest.raises(IndexUnsupported, match="200 vectors were added"):
-        index.save(tmp_path / "index")
-    with pytest.raises(VectorsError, match="holds 24 dimensions"):
-        index.add(cone(3, 20, 0))
+    if isinstance(index, TwoStageIndex):
+        index.effort = Effort(index.most_visits, 1700)
+    for count in (1500, 1501, 1600, 1700):
+        index.extend(whole[:count])
+        check(index, whole[:count])
+    index.save(tmp_path / "index")
+    check(load_index(tmp_path / "index", whole), whole)
+    if isinstance(index, TwoStageIndex):
+        index.effort = Effort(1, 1)
+        assert sorted(index.search(PROBES, 1700).rows[0].tolist()) == list(range(1700))
+
+
+@pytest.mark.parametrize("kind", [Flat, FlatCodes])
+def test_what_cannot_be_added_is_refused(kind: type[StoredIndex]) -> None:
+    index, bad = kind.build(OLD), np.concatenate([OLD, NEW])
+    bad[1502, 3] = np.nan
+    with pytest.raises(VectorsError, match="row 1502 of the vectors holds NaN"):
+        index.extend(bad)
+    for other in (OLD[:1499], cone(1700, 20, 0), OLD.astype(np.float64), OLD[0]):
+        with pytest.raises(VectorsError, match=r"expected float32 \(1500 or more, 24\)"):
+            index.extend(other)
+    assert index.count == 1500
+    assert index.search(NEW, 1600).rows.shape == (200, 1500)
+
+
+def test_exact_search_in_batches_finds_what_was_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its bounds are those of the vectors that it holds now."""
+    monkeypatch.setattr("indexes.exact.flat._FEW_VECTORS", 100)
+    monkeypatch.setattr("indexes.exact.flat._FEW_PROBES", 10)
+    index = Flat.build(OLD)
+    index.search(PROBES, 3)
+    index.extend(np.concatenate([OLD, NEW]))
+    np.testing.assert_array_equal(index.search(NEW, 1).distances, 0)
 
 
 def test_a_graph_takes_vectors_too() -> None:
     index = Factory.build(OLD, factory="HNSW16")
     index.effort = Effort(200, 100)
-    index.add(NEW)
+    index.extend(np.concatenate([OLD, NEW]))
     found = index.search(NEW, 1)
     assert (found.distances[:, 0] < 1e-6).mean() > 0.95
 
@@ -57,12 +82,12 @@ def test_a_graph_takes_vectors_too() -> None:
 def test_joined_indexes_search_as_one() -> None:
     codes = FlatCodes.build(OLD)
     codes.effort = Effort(1, 1500)
-    joined = Joined([Flat.build(NEW[:3]), codes, Flat.build(NEW[3:])])
+    joined = ConcatenatedIndex([Flat.build(NEW[:3]), codes, Flat.build(NEW[3:])])
     check(joined, np.concatenate([NEW[:3], OLD, NEW[3:]]))
-    assert not joined.traits.exact
+    assert not joined.exact
     assert joined.search(PROBES, 10_000).rows.shape == (40, 1700)
     with pytest.raises(VectorsError, match=r"\[20, 24\]"):
-        Joined([Flat.build(NEW), Flat.build(cone(3, 20, 0))])
+        ConcatenatedIndex([Flat.build(NEW), Flat.build(cone(3, 20, 0))])
 
 
 @pytest.mark.parametrize("left", [1700, 1699, 1000, 30, 7])
@@ -70,7 +95,7 @@ def test_what_is_gone_is_never_found(left: int) -> None:
     vectors = np.concatenate([OLD, NEW])
     gone = np.ones(1700, bool)
     gone[np.random.default_rng(left).permutation(1700)[:left]] = False
-    without = Without(Joined([Flat.build(OLD), Flat.build(NEW)]), gone)
+    without = MaskedIndex(ConcatenatedIndex([Flat.build(OLD), Flat.build(NEW)]), gone)
     check(without, vectors[~gone])
     assert without.search(PROBES, 2000).rows.shape == (40, left)
 
@@ -78,20 +103,20 @@ def test_what_is_gone_is_never_found(left: int) -> None:
 def test_all_that_is_near_may_be_gone() -> None:
     crowd = np.repeat(PROBES[:1], 500, axis=0)
     gone = np.arange(700) < 500
-    without = Without(Flat.build(np.concatenate([crowd, NEW])), gone)
+    without = MaskedIndex(Flat.build(np.concatenate([crowd, NEW])), gone)
     np.testing.assert_allclose(without.search(PROBES, 3).distances, brute_force(NEW, PROBES, 3), atol=2e-6)
 
 
 def test_an_index_with_nothing_left_finds_nothing() -> None:
-    without = Without(Flat.build(NEW), np.ones(200, bool))
+    without = MaskedIndex(Flat.build(NEW), np.ones(200, bool))
     assert without.count == 0
     assert without.search(PROBES, 3).rows.shape == (40, 0)
     with pytest.raises(VectorsError, match="expected bool"):
-        Without(Flat.build(NEW), np.ones(3, bool))
+        MaskedIndex(Flat.build(NEW), np.ones(3, bool))
 
 
 @pytest.mark.parametrize("kind", [FlatCodes, Ivf, IvfSq8, Factory])
-def test_an_index_with_more_leaves_the_one_before_as_it_is(kind: type[Shortlisted]) -> None:
+def test_an_index_with_more_leaves_the_one_before_as_it_is(kind: type[TwoStageIndex]) -> None:
     """Step by step, in as many parts as come: each finds its own rows and no others, and keeps nothing that cannot be saved."""
     drawn = np.random.default_rng(3).normal(size=(1400, 16)).astype(np.float32)
     drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
@@ -112,3 +137,7 @@ def test_an_index_with_more_leaves_the_one_before_as_it_is(kind: type[Shortliste
         steps[1].save(Path("nowhere"))
     with pytest.raises(VectorsError, match="16 dimensions"):
         steps[1].with_more(drawn[:, :8])
+    steps[-1].extend(drawn)  # what was added to a copy becomes its own, and is there once
+    found = steps[-1].search(drawn, 3).rows
+    assert (found[:, 0] == np.arange(1400)).mean() > 0.99
+    assert all(len(set(each)) == 3 for each in found.tolist())

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from indexes.approximate.faiss_factory import Factory, made
-from indexes.approximate.two_stage import Effort, Shortlisted
+from indexes.approximate.two_stage import Effort, TwoStageIndex
 from indexes.errors import IndexFileError, IndexUnsupported
 from indexes.files import open_vectors
 from indexes.registry import KINDS, load_index
@@ -27,20 +27,20 @@ STRINGS = [
 GRAPHS = ["HNSW8", "HNSW8,SQ8", "HNSW8,Flat,RFlat"]
 
 
-def build(what: str) -> Shortlisted:
+def build(what: str) -> TwoStageIndex:
     index = KINDS[what].build(VECTORS) if what in OURS else Factory.build(VECTORS, factory=what)
-    assert isinstance(index, Shortlisted)
+    assert isinstance(index, TwoStageIndex)
     index.effort = Effort(min(3, index.most_visits), 20)
     return index
 
 
-def opened(path: Path, vectors: np.ndarray = VECTORS) -> Shortlisted:
+def opened(path: Path, vectors: np.ndarray = VECTORS) -> TwoStageIndex:
     index = load_index(path, vectors)
-    assert isinstance(index, Shortlisted)
+    assert isinstance(index, TwoStageIndex)
     return index
 
 
-def same_answers(one: Shortlisted, other: Shortlisted) -> None:
+def same_answers(one: TwoStageIndex, other: TwoStageIndex) -> None:
     np.testing.assert_array_equal(one.shortlist(PROBES, 30), other.shortlist(PROBES, 30))
     ours, theirs = one.search(PROBES, 5), other.search(PROBES, 5)
     np.testing.assert_array_equal(ours.rows, theirs.rows)
@@ -54,13 +54,12 @@ def test_what_is_opened_searches_and_grows_as_what_was_built(what: str, tmp_path
     again = opened(tmp_path / "x")
     assert (again.effort, again.most_visits, again.bytes_per_vector) == (index.effort, index.most_visits, index.bytes_per_vector)
     same_answers(index, again)
-    for start in (0, 3, 40):
-        index.add(NEW[start : start + 30])
-        again.add(NEW[start : start + 30])
+    both = np.concatenate([VECTORS, NEW[:30], NEW[3:33], NEW[40:70]])
+    for count in (len(VECTORS) + 30, len(VECTORS) + 60, len(both)):
+        index.extend(both[:count])
+        again.extend(both[:count])
     if what not in GRAPHS:
         same_answers(index, again)
-    both = np.concatenate([VECTORS, NEW[:30], NEW[3:33], NEW[40:70]])
-    again.settle(both)
     again.save(tmp_path / "y")
     same_answers(again, opened(tmp_path / "y", both))
 

@@ -80,7 +80,7 @@ def build(
         require_writable(bucket / address.name)
     with tempfile.TemporaryDirectory(prefix="onek-") as folder:
         local = Gallery.build(templates, Path(folder) / "gallery", **options)
-        kind = index_kind(asked or local.index.kind, len(local))
+        kind = index_kind(asked or local.info().index, len(local))
         collection = f"{address.name}_{uuid4().hex[:12]}"
         catalogues.begin(client, collection)
         create(client, collection, local.provenance.dim, where)
