@@ -1,5 +1,5 @@
-"""People in the order of their names, and their templates in that of their ids: whoever is drawn from them by chance is the same
-person, and the same template, wherever a gallery lies and in whatever order it was enrolled.
+"""Number identities in the order of their names, and order their templates by template id. A random sample is then of the same
+people and templates wherever a gallery is stored, and in whatever order they were enrolled.
 """
 
 from dataclasses import replace
@@ -13,12 +13,12 @@ from engine.matching.scoring import LOCAL, Enrolled
 
 
 def by_name(enrolled: Enrolled, identities: pa.Array, template_ids: pa.ChunkedArray) -> Enrolled:
-    """The same rows, whose identities are numbered in the order of their names.
+    """The same rows, with identities numbered in the order of their names.
 
     Args:
         enrolled: n templates of K identities.
-        identities: (K,), the names of those that it numbers.
-        template_ids: (n,), of its rows.
+        identities: (K,), the name of each identity number.
+        template_ids: (n,), the template id of each row.
     """
     order = pc.sort_indices(identities).to_numpy()
     number = np.empty(len(order), np.int64)

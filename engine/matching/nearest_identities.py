@@ -1,4 +1,4 @@
-"""From nearest templates to nearest identities: what a probe is compared with."""
+"""From the nearest templates of a probe to its nearest identities."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,8 +20,8 @@ class Nearest:
 
 
 class Members:
-    """Which templates belong to which identity: `codes` int (n,), numbers from 0 without gaps; those of an identity in the order
-    of their `rank` (n,), by default of their rows.
+    """Which templates belong to which identity. `codes` int (n,): the identity of each row, as a number from 0 without gaps.
+    `rank` (n,): by what the templates of an identity are ordered; by default, their rows.
     """
 
     def __init__(self, codes: np.ndarray, rank: np.ndarray | None = None) -> None:
@@ -36,16 +36,16 @@ class Members:
 
     @property
     def identities(self) -> int:
-        """K."""
+        """The number of identities, K."""
         return len(self.counts)
 
     @property
     def most(self) -> int:
-        """Templates of the identity that has most."""
+        """The number of templates of the identity that has most."""
         return int(self.counts.max())
 
     def rows(self, identities: np.ndarray) -> np.ndarray:
-        """The templates of some identities (...), int64 (..., most); -1 behind the last one of each."""
+        """The rows of the templates of some identities (...), int64 (..., most of these), filled up with -1."""
         at = np.arange(self.counts[identities].max(initial=0))
         inside = at < self.counts[identities][..., None]
         return np.where(inside, self._order[np.where(inside, self._starts[identities][..., None] + at, 0)], -1)
@@ -56,9 +56,9 @@ def nearest_identities(index: SearchableIndex, members: Members, probes: np.ndar
 
     Args:
         index: the enrolled templates.
-        members: whose they are.
+        members: which identity each one belongs to.
         probes: float32 (n, d).
-        top: at least 1. Fewer come back where the gallery has fewer.
+        top: at least 1. Fewer are returned if there are fewer identities.
     """
     wanted = min(top, members.identities)
     rows, distances = np.empty((len(probes), wanted), np.int64), np.empty((len(probes), wanted), np.float32)
@@ -69,24 +69,24 @@ def nearest_identities(index: SearchableIndex, members: Members, probes: np.ndar
         found = index.search(probes[pending], k)
         first = first_of_each(members.codes[found.rows])
         enough = first.sum(axis=1) >= wanted
-        # Of each identity its nearest template, and of those the first ones.
+        # Keep the nearest template of each identity, and of those the first `wanted`.
         keep = first[enough] & (np.cumsum(first[enough], axis=1) <= wanted)
         rows[pending[enough]] = found.rows[enough][keep].reshape(-1, wanted)
         distances[pending[enough]] = found.distances[enough][keep].reshape(-1, wanted)
-        # Identities with many templates crowd the list: look deeper for those probes only.
+        # Identities with many templates fill the list: search for more neighbours, for those probes only.
         pending, k = pending[~enough], 4 * k
     return Nearest(rows, distances)
 
 
 def without_identity(found: Nearest, members: Members, identities: np.ndarray) -> Nearest:
-    """The same but for one identity of each probe, (n,): one candidate fewer each, that identity's or else the last."""
+    """The same without one identity for each probe, (n,). Each probe loses one: that identity, or the last if it is not there."""
     own = members.codes[found.rows] == identities[:, None]
     order = np.argsort(own, axis=1, kind="stable")[:, :-1]
     return Nearest(np.take_along_axis(found.rows, order, 1), np.take_along_axis(found.distances, order, 1))
 
 
 def fused_distances(index: SearchableIndex, members: Members, probes: np.ndarray, found: Nearest, nearest: int) -> np.ndarray:
-    """How far each candidate identity is from its probe, float32 (n, t): the mean over its `nearest` templates, or all it has."""
+    """The distance of each identity, float32 (n, t): the mean over its `nearest` nearest templates, or all if it has fewer."""
     if nearest == 1 or members.most == 1:
         return found.distances
     fused = np.empty_like(found.distances)
@@ -105,7 +105,7 @@ def _mean_nearest(
 ) -> np.ndarray:
     result = np.empty(len(probes), np.float32)
     counts = members.counts[identities]
-    # Identities of like size together: one with a thousand templates must not make the others' rows as long.
+    # Identities with the same number of templates together, so that one with a thousand does not widen the arrays of all.
     for size in np.unique(counts):
         at = np.flatnonzero(counts == size)
         rows = members.rows(identities[at])
@@ -117,7 +117,7 @@ def _mean_nearest(
 
 
 def first_of_each(codes: np.ndarray) -> np.ndarray:
-    """Whether each entry of (m, k) is the first of its value in its row."""
+    """For an array (m, k): whether each entry is the first one of its value in its row."""
     order = np.argsort(codes, axis=1, kind="stable")
     ordered = np.take_along_axis(codes, order, axis=1)
     first = np.ones_like(codes, bool)

@@ -1,4 +1,4 @@
-"""A verifier over two templates that was learnt from pairs: what `train-head` makes, and `verify` and `identify` take."""
+"""A head: a verifier of two templates, trained on pairs. `train-head` makes one; `verify` and `identify` use it."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -17,8 +17,8 @@ from indexes.base import SearchableIndex
 ABSOLUTE, CHI2 = "absolute", "chi2"
 FORMS = (ABSOLUTE, CHI2)
 SHORTLIST = 20
-"""Candidates of each probe that a head looks at."""
-# Below this a pair of coordinates says nothing, and dividing by their sum would say anything.
+"""How many candidates of each probe a head scores."""
+# Added to the denominator of chi2: the quotient of coordinates near zero would be noise.
 _LEAST = np.float32(1e-3)
 
 
@@ -26,8 +26,8 @@ _LEAST = np.float32(1e-3)
 class Head:
     """p(same) = sigmoid(bias - sum_k weights_k phi_k(f, g)) of two unit templates f and g; `weights` float32 (d,).
 
-    `absolute`: phi_k = |f_k - g_k|. `chi2`: phi_k = (f_k - g_k)^2 / (|f_k| + |g_k| + 0.001): DeepFace's features are not negative
-    (Taigman et al. 2014, 4.2), templates are, so that the sum in the denominator is taken of magnitudes, and kept away from 0.
+    `absolute`: phi_k = |f_k - g_k|. `chi2`: phi_k = (f_k - g_k)^2 / (|f_k| + |g_k| + 0.001), after DeepFace (Taigman et al. 2014,
+    4.2). Its features are never negative and templates may be, so the denominator sums magnitudes, and is kept away from 0.
     """
 
     form: str
@@ -36,15 +36,15 @@ class Head:
     made: Provenance
 
     def scores(self, probes: np.ndarray, templates: np.ndarray) -> np.ndarray:
-        """sum_k weights_k phi_k - bias, small is alike, 0 is even: float32 (...) of vectors (..., d)."""
+        """sum_k weights_k phi_k - bias: smaller is more alike, 0 is a probability of one half. float32 (...) of (..., d)."""
         return np.asarray(features(self.form, probes, templates) @ self.weights - np.float32(self.bias))
 
     def probability(self, score: float) -> float:
-        """Of the same person, by a score."""
+        """The probability that a pair with this score is of the same person."""
         return float(1 / (1 + np.exp(score)))
 
     def check(self, made: Provenance, name: str) -> None:
-        """Refuse another encoder's templates. Raises `EncoderMismatch`; names both."""
+        """Refuse templates of another encoder. Raises `EncoderMismatch`, which names both."""
         if (made.dim, made.fingerprint) != (self.made.dim, self.made.fingerprint):
             raise EncoderMismatch(f"the head was learnt from templates of {self.made}; those of {name} are of {made}")
 
@@ -56,7 +56,7 @@ class Head:
 
 
 def reordered(found: Candidates, head: Head, probes: np.ndarray, index: SearchableIndex, top: int) -> Candidates:
-    """The `top` of each probe's candidates: the `SHORTLIST` best in the head's order, and behind them the others as they were."""
+    """The `top` of each probe's candidates: the `SHORTLIST` best ones in the order of the head's scores, then the others."""
     rows = found.rows[:, :SHORTLIST]
     templates = index.vectors(rows.ravel()).reshape(*rows.shape, -1)
     order = np.argsort(head.scores(probes[:, None], templates), axis=1, kind="stable")
@@ -66,7 +66,7 @@ def reordered(found: Candidates, head: Head, probes: np.ndarray, index: Searchab
 
 
 def features(form: str, one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Phi (..., d) of two arrays of vectors (..., d)."""
+    """The phi (..., d) of `Head`, for two arrays of vectors (..., d)."""
     difference = one - other
     if form == ABSOLUTE:
         return np.abs(difference)
@@ -77,7 +77,7 @@ def read_head(path: Path) -> Head:
     """Read what `save` wrote.
 
     Raises:
-        TrainingError: it is missing, or something else.
+        TrainingError: the file is missing, or is no head.
     """
     said, arrays = read_learnt(path, ("weights",))
     try:

@@ -1,12 +1,12 @@
-"""Scores of a probe and an enrolled identity, small is alike. `plain` is the distance, `local` the locally scaled one.
+"""Scores of a probe and an enrolled identity: smaller is more alike. `plain` is the distance, `local` the locally scaled one.
 
-False alarms pile up where templates lie close together. The local score measures a distance d in units of the distances that
-are usual around the probe and around the template (local scaling, after Zelnik-Manor and Perona 2004):
+False alarms are most frequent where templates lie close together. The local score relates a distance d to the distances that are
+usual around the probe and around the template (local scaling, after Zelnik-Manor and Perona 2004):
 
     score = d^2 / sqrt(D(probe) * D(template))
 
 D is the mean squared distance to the nearest templates of the R nearest *other* identities: for a probe the candidate's own
-identity is left out, for a template its own. 1 is "as near as its neighbours are".
+identity is left out, for a template its own. A score of 1 means: as near as the neighbours are.
 """
 
 from collections.abc import Iterator
@@ -29,20 +29,21 @@ from indexes.exact.flat import Flat
 
 PLAIN, LOCAL = "plain", "local"
 
-# Neighbouring identities that a density is taken over.
+# R: the number of neighbouring identities that D is taken over.
 NEIGHBOURS = 5
-# Squared distances below this are rounding: nothing is denser.
+# D is never less than this: smaller squared distances are rounding errors.
 _DENSEST = np.float32(1e-8)
 # Templates that are searched for at a time.
 _BATCH = 4096
-# Up to so many templates are searched for among all; of more, among so many, but never fewer identities than this.
+# Up to so many templates, D is measured among all of them. In larger galleries, among a sample of so many templates, but of at
+# least so many identities.
 _MOST_SEARCHED, _REFERENCE, _LEAST = 200_000, 50_000, 1000
 
 
 @dataclass(frozen=True)
 class Scoring:
-    """How a gallery scores: `score` is plain or local, `neighbours` the R of local, `fuse` the m of "mean of the m nearest
-    templates of an identity" (1: the nearest alone).
+    """How a gallery scores. `score`: plain or local. `neighbours`: R of the local score. `fuse`: an identity's distance is the
+    mean over so many of its nearest templates.
     """
 
     score: str
@@ -51,27 +52,27 @@ class Scoring:
 
     @property
     def shortlist(self) -> int:
-        """Identities that must be found for each probe."""
+        """How many identities must be found for each probe to score them."""
         return self.neighbours + 1 if self.score == LOCAL else 1
 
     @property
     def least_identities(self) -> int:
-        """Identities without which it is not defined."""
+        """The least number of identities for which the score is defined."""
         return self.neighbours + 2 if self.score == LOCAL else 1
 
     def growth(self, identities: int) -> float:
-        """What the logarithm of strangers' scores is linear in as K grows.
+        """A function of K, the number of identities, in which the logarithm of non-mated scores is linear.
 
-        log K for the plain score, as for the nearest of ever more points; -1 / sqrt(K) for the local one, which tends to a limit.
-        Both as LFW shows them from K = 60 to 4,000 (`onek benchmark accuracy`).
+        log K for the plain score, as for the distance to the nearest of K points; -1 / sqrt(K) for the local one, which tends to
+        a limit. Both hold on LFW from K = 60 to 4,000 (`onek benchmark accuracy`).
         """
         return float(np.log(identities) if self.score == PLAIN else -1 / np.sqrt(identities))
 
     def check(self, identities: int) -> None:
-        """Refuse a scoring that does not exist or that so few identities do not support.
+        """Refuse a scoring that does not exist, or that needs more identities than there are.
 
         Raises:
-            GalleryError: says what was found and what would do.
+            GalleryError: says what was found and what was expected.
         """
         if self.score not in (PLAIN, LOCAL):
             raise GalleryError(f"the score {self.score!r} was asked for; expected {PLAIN} or {LOCAL}")
@@ -85,10 +86,10 @@ class Scoring:
 
 @dataclass(frozen=True)
 class Candidates:
-    """The enrolled identities that are most alike to n probes, best score first; every probe has the same number t of them.
+    """The identities with the best scores for n probes, best first; every probe has the same number t of them.
 
-    `rows` int64 (n, t): an identity's nearest template. `distances` float32 (n, t): that of the identity, fused. `scores` float32
-    (n, t).
+    `rows` int64 (n, t): the nearest template of each identity. `distances` float32 (n, t): the identity's distance, fused as
+    `Scoring.fuse` says. `scores` float32 (n, t): smaller is more alike.
     """
 
     rows: np.ndarray
@@ -98,10 +99,11 @@ class Candidates:
 
 @dataclass(frozen=True)
 class Enrolled:
-    """Templates that can be searched and scored.
+    """The templates of a gallery, as they are searched and scored.
 
-    `density` float32 (n, 2) is what `densities` gave, None for plain scores; NaN where nobody measured yet, which is made up for
-    when such a template is a candidate. `among` bool (K,): the identities that densities were measured among; None: `reference`.
+    `density` float32 (n, 2): the result of `densities`, None for plain scores. Rows not measured yet are NaN, and are measured
+    when such a template becomes a candidate. `among` bool (K,): the identities among which densities were measured; if None,
+    those of `reference`.
     """
 
     index: SearchableIndex
@@ -112,7 +114,7 @@ class Enrolled:
 
     @cached_property
     def counted(self) -> np.ndarray:
-        """The identities that densities were measured among, bool (K,)."""
+        """The identities among which densities were measured, bool (K,)."""
         return reference(self.members) if self.among is None else self.among
 
     @cached_property
@@ -121,11 +123,11 @@ class Enrolled:
 
     @cached_property
     def _measured(self) -> dict[int, tuple[float, float]]:
-        """What searches measured in passing, by row: any thread may add to it, and each would add the same."""
+        """Densities by row that searches have measured. Any thread may add to it: the values are the same in each."""
         return {}
 
     def _measure(self, rows: np.ndarray) -> np.ndarray:
-        """The densities (m, 2) of rows (m,) that nobody had measured when the gallery was opened."""
+        """The densities (m, 2) of rows (m,) that were not measured when the gallery was opened."""
         measured = self._measured
         missing = np.array([row for row in rows.tolist() if row not in measured], np.int64)
         for part in _batches(len(missing)):
@@ -137,7 +139,7 @@ class Enrolled:
         return np.array([measured[row] for row in rows.tolist()], np.float32).reshape(-1, 2)
 
     def known_densities(self) -> np.ndarray | None:
-        """`density`, with what searches have measured since; None for plain scores."""
+        """`density`, with the rows that searches have measured since; None for plain scores."""
         known, measured = self.density, dict(self._measured)
         if known is not None and measured:
             known = np.array(known)
@@ -145,7 +147,7 @@ class Enrolled:
         return known
 
     def all_densities(self) -> np.ndarray | None:
-        """`density`, with what nobody had measured made up for; None for plain scores."""
+        """`density`, with all missing rows measured now; None for plain scores."""
         if self.density is not None:
             self._measure(np.flatnonzero(np.isnan(self.density[:, 0])))
         return self.known_densities()
@@ -155,15 +157,15 @@ class Enrolled:
 
         Args:
             probes: float32 (n, d), of unit length.
-            top: at least 1. Fewer come back where the gallery has fewer identities.
-            without: identities (n,), one for each probe, that are left out as if they had never been enrolled: their templates
-                are no candidates, and the densities of the others are what they would be.
+            top: at least 1. Fewer are returned if the gallery has fewer identities.
+            without: identities (n,), one for each probe, to leave out as if they had never been enrolled: their templates are no
+                candidates, and the densities of the others are those without them.
         """
         wanted = max(top, self.scoring.shortlist) + (without is not None)
         return self.scored(probes, nearest_identities(self.index, self.members, probes, wanted), top, without)
 
     def scored(self, probes: np.ndarray, found: Nearest, top: int, without: np.ndarray | None = None) -> Candidates:
-        """As `candidates`, of identities that were `found`: the nearest `Scoring.shortlist` or more, one more for `without`."""
+        """As `candidates`, from identities `found` before: at least `top` and `Scoring.shortlist`, and one more for `without`."""
         scoring = self.scoring
         if without is not None:
             found = without_identity(found, self.members, without)
@@ -191,7 +193,7 @@ class Enrolled:
         left_out = np.repeat(without, found.rows.shape[1])
         vectors = self.index.vectors(found.rows.ravel())
         squares = nearest_of_identity(self.index, self.members, left_out, vectors).reshape(mean.shape) ** 2
-        # Who was among the R nearest leaves, and the next one takes the place.
+        # If the identity left out was among the R nearest, the next one takes its place.
         counted = self.counted[without][:, None]
         return np.where(counted & (squares < following), mean + (following - squares) / self.scoring.neighbours, mean)
 
@@ -202,9 +204,9 @@ def densities(
     """What the local score needs of each enrolled template, by one search of them all: float32 (n, 2).
 
     The first column is D, the mean squared distance to the R nearest other identities; the second the squared distance to the
-    next one, which takes the place of an identity that is left out. Needs R + 2 identities. In a large gallery the neighbours are
-    looked for among a sample of the identities, `reference`: where templates lie densely shows there as well, at a scale that is
-    the same for all of them, and the search costs little.
+    next one, which takes the place of an identity that is left out. It needs R + 2 identities. In a large gallery, neighbours are
+    searched among a sample of the identities, `reference`, at little cost: all distances are larger by about the same factor, so
+    dense regions show there too.
     """
     known, theirs, codes = _known(index, members, reference(members))
     result = np.empty((index.count, 2), np.float32)
@@ -216,7 +218,7 @@ def densities(
 
 
 def _known(index: SearchableIndex, members: Members, among: np.ndarray) -> tuple[SearchableIndex, Members, np.ndarray]:
-    """The templates of some identities, whose they are, and the number that each identity has there: -1 for the others."""
+    """An index of the templates of some identities, their `Members`, and the number of each identity there, or -1."""
     if among.all():
         return index, members, np.arange(members.identities)
     rows = members.rows(np.flatnonzero(among))
@@ -228,14 +230,14 @@ def _known(index: SearchableIndex, members: Members, among: np.ndarray) -> tuple
 def _densities_of(
     known: SearchableIndex, theirs: Members, place: np.ndarray, vectors: np.ndarray, codes: np.ndarray, neighbours: int
 ) -> np.ndarray:
-    """As `densities`, of vectors (n, d) of the identities `codes` (n,)."""
+    """As `densities`, for vectors (n, d) of the identities `codes` (n,)."""
     found = nearest_identities(known, theirs, vectors, neighbours + 2)
     squares = without_identity(found, theirs, place[codes]).distances ** 2
     return np.column_stack([squares[:, :neighbours].mean(axis=1), squares[:, min(neighbours, squares.shape[1] - 1)]])
 
 
 def reference(members: Members) -> np.ndarray:
-    """Among which identities densities are measured, bool (K,): all, or in a large gallery a sample, always the same one."""
+    """The identities among which densities are measured, bool (K,): all, or a sample of a large gallery, always the same one."""
     among = np.ones(members.identities, bool)
     if len(members.codes) > _MOST_SEARCHED:
         share = _REFERENCE / len(members.codes)
@@ -249,7 +251,7 @@ def _batches(count: int) -> Iterator[np.ndarray]:
 
 
 def _around_probe(distances: np.ndarray, neighbours: int) -> np.ndarray:
-    """D of the probe for each candidate (n, t): the mean over the R nearest of the other ones."""
+    """D of the probe for each candidate (n, t): the mean over the R nearest other identities."""
     squares = distances**2
     near = squares[:, : neighbours + 1]
     whole = np.repeat(near[:, :neighbours].mean(axis=1, keepdims=True), squares.shape[1], axis=1)

@@ -1,1 +1,1 @@
-"""Rates, and the tails of what is sampled; without a domain."""
+"""Rates, and the distribution of scores estimated from a sample. Nothing here knows of galleries or faces."""

@@ -1,4 +1,4 @@
-"""Rates: shares of searches or pairs, above 0 and below 1; as they are asked for, checked and told."""
+"""Rates, such as a false-alarm rate: numbers above 0 and below 1, checked, read from text and formatted."""
 
 import math
 
@@ -6,7 +6,7 @@ from engine.errors import GalleryError
 
 
 def check_rate(name: str, rate: float) -> None:
-    """Refuse what is no rate: a rate of 1 would accept everybody. Raises `GalleryError`."""
+    """Raise `GalleryError` unless `rate` is above 0 and below 1: a false-alarm rate of 1 would accept everybody."""
     try:
         number = math.nan if isinstance(rate, bool | str) else float(rate)
     except (TypeError, ValueError):
@@ -28,11 +28,11 @@ def read_rate(text: str) -> float:
 
 
 def at_least(rate: float) -> str:
-    """A smallest rate in two digits, rounded up: asked for as it is told, it is accepted."""
+    """The smallest rate that is supported, in two digits and rounded up, so that the number shown is accepted when asked for."""
     digits = 1 - math.floor(math.log10(rate))
     return f"{math.ceil(round(rate * 10**digits, 6)) / 10**digits:g}"
 
 
 def percent(rate: float) -> str:
-    """A rate in two digits: 0.01 as 1 %."""
+    """A rate in two digits: 0.01 is 1 %."""
     return f"{100 * rate:.2g} %" if rate < 0.995 else "all"

@@ -1,15 +1,15 @@
-"""How often a stranger scores at most s: from the sample where it says something, from a fitted tail beyond it.
+"""The distribution of the best scores of non-mated searches (probes who are not enrolled: strangers): how often is one at most s?
 
-A search of a stranger gives a best score; its distribution at small s decides false alarms. At rates that 30 or more of the
-sampled searches reach, it is their quantile, at Weibull's plotting positions r / (n + 1). Below, y = log(u / s), with u the score
-at that rate, follows a generalised Pareto distribution (Pickands 1975; Coles 2001, chapter 4): its shape is 0 where the chance
-falls as a power of s, as it does for distances to the nearest of many points. The shape is fitted with a normal prior about 0, so
-that a few dozen scores do not invent a bend (penalised likelihood, after Coles and Dixon 1999). What is then used is not the
-fit but what it predicts: with an exponential tail whose scale was estimated from m values, the next value is Pareto distributed
-with the shape 1 / m, and a threshold that ignores this gives more false alarms than were asked for.
+Its small scores decide how many false alarms there are. It is estimated in two parts. At rates that 30 or more of the sampled
+searches reach, it is their quantile, at Weibull's plotting positions r / (n + 1). At smaller rates there is a fitted tail: with u
+the score at the rate of 30 searches, y = log(u / s) follows a generalised Pareto distribution (Pickands 1975; Coles 2001, chapter
+4). Its shape is 0 where the rate falls as a power of s, as for distances to the nearest of many points. The shape is fitted with
+a normal prior about 0, since a few dozen scores say little about it (penalised likelihood, after Coles and Dixon 1999). The tail
+used is not the fitted but the predictive one: if the scale of an exponential tail was estimated from m values, the next value is
+Pareto distributed with the shape 1 / m, and a threshold that ignores this gives more false alarms than were asked for.
 
-Searches for enrolled people as if they were strangers come in twos: who is near to another is so both ways. `together` says so,
-and counts them as half as many.
+Searches for enrolled people as if they were not enrolled come in pairs: if one is nearest to another, the other often is nearest
+to the first. `together` is 2 for these, and then n searches count as n / 2 independent ones.
 """
 
 from dataclasses import dataclass
@@ -17,28 +17,28 @@ from typing import Any
 
 import numpy as np
 
-# Searches that must lie below a quantile before it is trusted; the share of all that the tail is fitted to, and at most so many.
+# So many searches must score below a quantile for it to be used; the tail is fitted to this share of all, and at most so many.
 _ENOUGH, _SHARE, _MOST_FITTED = 30, 0.1, 2000
-# Standard deviation of the prior of the shape. On LFW the shape is 0 within 0.05 for both scores, from 300 to 4,000 identities.
+# Standard deviation of the shape's prior. On LFW the shape is within 0.05 of 0 for both scores, from 300 to 4,000 identities.
 _PRIOR = 0.05
-# The smallest rate that is answered, in searches: beyond it nothing is known.
+# The smallest rate that is estimated, in searches: nothing is known of smaller ones.
 _LEAST_SEARCHES = 0.5
-# The share of all that is fitted when outliers are looked for.
-_SHARE_JUDGED = 0.2
-# Scores that are kept of a sample, at most.
+# The share of all scores that is fitted to find outliers.
+_OUTLIER_SHARE = 0.2
+# Quantiles that are kept of a sample, at most.
 _KEPT = 512
 _CONFIDENCE = 0.95
-# Standard deviations to either end of it.
-_SURE = 1.96
-# Scores below this are as good as 0, whose logarithm is none.
+# Half the width of that interval, in standard deviations of a normal distribution.
+_HALF_WIDTH = 1.96
+# Scores below this are taken for this, since 0 has no logarithm.
 _TINY = 1e-6
-# A shape nearer to 0 than this is 0.
-_STRAIGHT = 1e-9
+# A shape nearer to 0 than this is taken for 0.
+_EXPONENTIAL = 1e-9
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Where a rate lies with 95 % confidence."""
+    """A 95 % confidence interval of a rate."""
 
     low: float
     high: float
@@ -46,10 +46,11 @@ class Interval:
 
 @dataclass(frozen=True, eq=False)
 class Tail:
-    """The distribution of the best scores of strangers, small is alike.
+    """The distribution of the best scores of non-mated searches; smaller is more alike.
 
-    `searches`: how many were sampled, `together` of them telling no more than one. `rates`, `scores`: its quantiles, both rising;
-    the first is where the fitted tail begins, with `shape` and `scale` of log(u / s) there, their covariance in `spread` (2, 2).
+    `searches`: how many were sampled; `together`: how many of them count as one independent search. `rates`, `scores`: the
+    quantiles, both increasing. Below the first one the fitted tail begins: `shape` and `scale` of log(u / s), and their
+    covariance `spread` (2, 2).
     """
 
     searches: int
@@ -62,29 +63,29 @@ class Tail:
 
     @property
     def least_rate(self) -> float:
-        """The smallest rate that can be asked for: half a search."""
+        """The smallest rate that is estimated: half a search."""
         return _LEAST_SEARCHES / self.searches
 
     def is_sampled(self, rate: float) -> bool:
-        """Whether a rate comes from the sample, not from the fitted tail."""
+        """Whether a rate is estimated from quantiles of the sample, not from the fitted tail."""
         return bool(rate >= self.rates[0])
 
     def score_at(self, rate: float) -> float:
-        """The score that a share `rate` of strangers' searches, 0 to 1, reaches or beats."""
+        """The score such that a share `rate` of non-mated searches, 0 to 1, scores at most that."""
         if self.is_sampled(rate):
             return float(np.interp(rate, self.rates, self.scores))
         return float(self.scores[0] * np.exp(-_quantile(rate / self.rates[0], self.shape, self.scale)))
 
     def rate_at(self, scores: np.ndarray) -> np.ndarray:
-        """The share of strangers' searches that reach or beat each score (n,): the inverse of `score_at`."""
+        """The share of non-mated searches that score at most each score (n,): the inverse of `score_at`."""
         scores = np.maximum(np.asarray(scores, np.float64), _TINY)
         beyond = np.log(self.scores[0] / scores)
         tail = self.rates[0] * _share(beyond, self.shape, self.scale)
         return np.where(scores < self.scores[0], tail, np.interp(scores, self.scores, self.rates))
 
     def interval(self, rate: float) -> Interval:
-        """What the rate at `score_at(rate)` may truly be: sampling of the searches and, in the tail, of its shape."""
-        from scipy.special import betaincinv, ndtri  # late: a third of the time that a search for one probe takes
+        """The interval of the true rate at `score_at(rate)`, by the sampling error of the searches and of the fitted tail."""
+        from scipy.special import betaincinv, ndtri  # imported late: it takes a third of the time of a search for one probe
 
         pivot = max(rate, float(self.rates[0]))
         independent = self.searches / self.together
@@ -97,13 +98,15 @@ class Tail:
         return Interval(float(rate * np.exp(-np.hypot(below, width))), float(min(1, rate * np.exp(np.hypot(above, width)))))
 
     def surely(self, rate: float) -> float:
-        """The rate that must be asked for so that, by 97.5 %, no more than `rate` is obtained."""
+        """The rate to ask for so that the true rate is at most `rate` with 97.5 % confidence."""
         pivot = max(rate, float(self.rates[0]))
         sampled = np.sqrt((1 - pivot) * self.together / (pivot * self.searches))
-        return float(rate * np.exp(-_SURE * np.hypot(sampled, 0 if self.is_sampled(rate) else self._fitted_deviation(rate))))
+        return float(
+            rate * np.exp(-_HALF_WIDTH * np.hypot(sampled, 0 if self.is_sampled(rate) else self._fitted_deviation(rate)))
+        )
 
     def _fitted_deviation(self, rate: float) -> float:
-        """The standard deviation of the logarithm of a rate in the fitted tail, by that of its shape and scale (delta method)."""
+        """The standard deviation of the logarithm of a rate in the fitted tail, from that of shape and scale (delta method)."""
         y = np.log(self.scores[0] / self.score_at(rate))
         at = np.array([self.shape, self.scale])
         steps = np.diag([1e-4, 1e-4 * self.scale])
@@ -124,7 +127,7 @@ class Tail:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Tail":
-        """Read back what `to_json` wrote. Raises `TypeError`, `ValueError` where it is something else."""
+        """What `to_json` gave, as a `Tail` again. Raises `TypeError` or `ValueError` for other values."""
         rates, scores, spread = (np.asarray(values[name], np.float64) for name in ("rates", "scores", "spread"))
         shape, scale = float(values["shape"]), float(values["scale"])
         rises = all(each.ndim == 1 and len(each) and (np.diff(each) >= 0).all() for each in (rates, scores))
@@ -137,7 +140,7 @@ class Tail:
 
 
 def tail_of(scores: np.ndarray, together: int = 1) -> Tail:
-    """The distribution that sampled best scores of strangers (n,) speak for, `together` of them telling no more than one.
+    """Estimate the distribution from the best scores (n,) of sampled non-mated searches; `together` as in `Tail`.
 
     Raises:
         ValueError: fewer than 2 scores, or one that is NaN or negative.
@@ -150,20 +153,20 @@ def tail_of(scores: np.ndarray, together: int = 1) -> Tail:
     shape, scale, spread = _fit(np.log(edge / np.maximum(ordered[:fitted], _TINY)))
     shape, spread = shape + together / fitted, spread * together
     first = min(_ENOUGH, n) - 1
-    # A generalised Pareto tail beyond a higher threshold has the same shape and a scale that grows with it.
+    # The part of a generalised Pareto tail beyond a larger y has the same shape, and a scale that grows linearly with y.
     beyond = float(np.log(edge / max(ordered[first], _TINY)))
     kept = _spread_ranks(first, n)
     return Tail(n, together, rates[kept], np.maximum(ordered[kept], _TINY), shape, max(scale + shape * beyond, _TINY), spread)
 
 
 def expected_as_small(scores: np.ndarray) -> np.ndarray:
-    """How many of the best scores (n,) chance alone would make as small as each of them, (n,).
+    """For each of the best scores (n,), how many are expected to be at most that if all searches were non-mated, (n,).
 
-    The tail is fitted to the smallest fifth, of which the smaller half says only that it is small: what is to be judged does not
-    speak for itself, even where a tenth of the scores are wrong. Larger scores are simply counted.
+    The tail is fitted to the smallest fifth. The smaller half of these is censored: only their number counts, so that wrong
+    scores do not influence the estimate they are judged by, even if a tenth of all are wrong. Larger scores are counted.
     """
     ordered = _ordered(scores)
-    fitted = min(max(_ENOUGH, int(_SHARE_JUDGED * len(ordered))), len(ordered) - 1)
+    fitted = min(max(_ENOUGH, int(_OUTLIER_SHARE * len(ordered))), len(ordered) - 1)
     edge = max(float(ordered[fitted]), _TINY)
     y = np.log(edge / np.maximum(ordered[:fitted], _TINY))
     censored = fitted // 2
@@ -174,9 +177,10 @@ def expected_as_small(scores: np.ndarray) -> np.ndarray:
 
 
 def outliers(scores: np.ndarray, false_share: float = 0.1) -> np.ndarray:
-    """Which of the best scores (n,) are too small for strangers: bool (n,).
+    """Which of the best scores (n,) are too small for non-mated searches: bool (n,).
 
-    The r smallest are taken where chance would make at most `false_share * r` as small (Benjamini and Hochberg 1995).
+    The r smallest are taken, for the largest r such that at most `false_share * r` are expected to be as small (Benjamini and
+    Hochberg 1995).
     """
     order = np.argsort(scores, kind="stable")
     expected = expected_as_small(scores)[order]
@@ -196,27 +200,27 @@ def _ordered(scores: np.ndarray) -> np.ndarray:
 def _fit(y: np.ndarray, censored: int = 0) -> tuple[float, float, np.ndarray]:
     """Shape, scale and their covariance of a generalised Pareto distribution of y (m,), by penalised likelihood.
 
-    `censored` values more are known only to be larger than all of them.
+    Further `censored` values are known only to be larger than all of these.
     """
     mean = max(float(y.mean()), _TINY)
     largest = float(y.max())
     points = np.append(y, largest)
 
-    from scipy.optimize import minimize  # late, as above
+    from scipy.optimize import minimize  # imported late, as above
 
     def cost(parameters: np.ndarray) -> float:
         shape, scale = parameters[0], mean * np.exp(np.clip(parameters[1], -10, 10))
         if 1 + shape * largest / scale <= 0:
-            return 1e12  # beyond the end of such a tail
-        # -log of the share beyond y is b = log1p(shape y / scale) / shape; of the density there, log(scale) + (1 + shape) b.
-        bent = abs(shape) > _STRAIGHT
-        beyond = np.log1p(shape * points / scale) / shape if bent else points / scale
+            return 1e12  # such a tail ends before the largest y
+        # -log of the share beyond y is b = log1p(shape y / scale) / shape; -log of the density there, log(scale) + (1 + shape) b.
+        curved = abs(shape) > _EXPONENTIAL
+        beyond = np.log1p(shape * points / scale) / shape if curved else points / scale
         cost = len(y) * np.log(scale) + (1 + shape) * beyond[:-1].sum() + censored * beyond[-1]
         return float(cost + (shape / _PRIOR) ** 2 / 2)
 
     found = minimize(cost, np.zeros(2), method="Nelder-Mead", options={"xatol": 1e-4, "fatol": 1e-4})
     shape, scale = float(found.x[0]), float(mean * np.exp(np.clip(found.x[1], -10, 10)))
-    # Expected information of a generalised Pareto sample (Smith 1987), and that of the prior.
+    # Expected Fisher information of a generalised Pareto sample (Smith 1987), and that of the prior.
     m, bent = len(y) + censored, max(shape, -0.45)
     information = m / ((1 + bent) * (1 + 2 * bent)) * np.array([[2, 1 / scale], [1 / scale, (1 + bent) / scale**2]])
     information[0, 0] += 1 / _PRIOR**2
@@ -226,19 +230,19 @@ def _fit(y: np.ndarray, censored: int = 0) -> tuple[float, float, np.ndarray]:
 def _share(y: np.ndarray | float, shape: float, scale: float) -> np.ndarray:
     """The share of a generalised Pareto distribution that lies beyond y: (1 + shape y / scale)^(-1 / shape), 1 below 0."""
     y = np.maximum(y, 0)
-    if abs(shape) < _STRAIGHT:
+    if abs(shape) < _EXPONENTIAL:
         return np.exp(-y / scale)
     return np.maximum(1 + shape * y / scale, 0) ** (-1 / shape)
 
 
 def _quantile(share: float, shape: float, scale: float) -> float:
-    """The y beyond which a share lies: the inverse of `_share`."""
+    """The y that a share lies beyond: the inverse of `_share`."""
     logarithm = -np.log(share)
-    return float(scale * logarithm if abs(shape) < _STRAIGHT else scale * np.expm1(shape * logarithm) / shape)
+    return float(scale * logarithm if abs(shape) < _EXPONENTIAL else scale * np.expm1(shape * logarithm) / shape)
 
 
 def _log_share(y: float, shape: float, scale: float) -> float:
-    with np.errstate(divide="ignore"):  # beyond the end of a tail that has one
+    with np.errstate(divide="ignore"):  # log of 0, where a tail ends before y
         return float(np.log(_share(y, shape, scale)))
 
 
