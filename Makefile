@@ -1,10 +1,10 @@
-# make demo: set up and run the main job on drawn people.   make test: set up and pass the tests.
+# make demo: set up and run the main job on drawn people.   make test: set up and pass the tests.   make docs: the documentation as a site.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: demo test test-slow mutants lint format lock clean
+.PHONY: demo test test-slow mutants docs lint format lock clean
 
 demo: $(READY)
 	$(BIN)/onek demo --out onek-demo --overwrite
@@ -19,6 +19,12 @@ test-slow: $(READY)
 mutants: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --target $(VENV)/mutants 'cosmic-ray>=8.7,<9'
 	PYTHONPATH=$(CURDIR)/$(VENV)/mutants $(BIN)/python -m tests.mutants $(MUTANTS)
+
+# The reference anew from the program, the picture from its script, and the site in site/; to search it: python -m http.server -d site
+docs: $(READY)
+	$(BIN)/python docs/scripts/reference.py
+	$(BIN)/python docs/scripts/picture.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -43,7 +49,7 @@ $(READY): requirements.lock requirements.build.lock pyproject.toml
 # For every Python from 3.11 on, and every platform.
 lock:
 	printf 'setuptools>=77\nwheel\n' | uv pip compile - --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --output-file requirements.build.lock --quiet
-	uv pip compile pyproject.toml --extra dev --extra milvus --extra openvino --extra ray --universal --python-version 3.11 --generate-hashes --no-annotate --output-file requirements.lock --quiet
+	uv pip compile pyproject.toml --extra dev --extra docs --extra milvus --extra openvino --extra ray --universal --python-version 3.11 --generate-hashes --no-annotate --output-file requirements.lock --quiet
 
 clean:
-	rm -rf $(VENV) onek-demo
+	rm -rf $(VENV) onek-demo site

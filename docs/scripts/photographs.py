@@ -10,11 +10,12 @@ from pathlib import Path
 
 from benchmarks.data.drawn_people import Shot, draw_files
 
-NAMES = (
-    "ada ben cleo dan eva finn gina hugo ida jon kian lea mia nils olga paul quinn rosa sam tara udo vera will xena younes zoe "
-    "anna bela carl dora emil fay gus hana ivo june kurt lena max nora otto pia rene sofia tom ursula vito wanda yara zeno amir "
-    "bina cem dina elio fritz greta heidi imre"
-).split()
+_NAMES = """
+ada ben cleo dan eva finn gina hugo ida jon kian lea mia nils olga paul quinn rosa sam tara udo vera will xena younes zoe
+anna bela carl dora emil fay gus hana ivo june kurt lena max nora otto pia rene sofia tom ursula vito wanda yara zeno
+amir bina cem dina elio fritz greta heidi imre
+"""
+NAMES = _NAMES.split()
 KIAN = NAMES.index("kian")
 STRANGERS = (1000, 1001)
 

@@ -27,7 +27,7 @@ def face(x: float, y: float, size: float, seed: int) -> str:
         f'<ellipse cx="0" cy="{long - 0.45:.2f}" rx="{wide + 0.12:.2f}" ry="1" fill="{hair}"/>'
         f'<ellipse cx="0" cy="0.08" rx="{wide:.2f}" ry="1" fill="{skin}"/>'
         f'<path d="M-{wide:.2f} -0.1 A {wide:.2f} 1 0 0 1 {wide:.2f} -0.1 Q 0 -0.75 -{wide:.2f} -0.1" fill="{hair}"/>{eyes}'
-        f'<path d="M-0.3 0.5 Q 0 {0.5 + smile:.2f} 0.3 0.5" fill="none" stroke="{INK}" stroke-width="0.08" stroke-linecap="round"/>'
+        f'<path d="M-0.3 0.5 Q 0 {0.5 + smile:.2f} 0.3 0.5" fill="none" stroke="{INK}" stroke-width="0.08"/>'
         "</g>"
     )
 
