@@ -107,11 +107,10 @@ def test_the_rooms_are_described_from_the_bottom_up() -> None:
     assert re.findall(r"^\| `([\w.]+)` \|", page, flags=re.MULTILINE) == [*rooms, "engine.cli", "benchmarks"]
 
 
-def test_files_that_the_architecture_names_exist() -> None:
-    text = prose(DOCS / "architecture.md")
-    named = [name for name in re.findall(r"`((?:engine|indexes|benchmarks|tests|docs)/[\w/.]+)`", text) if "NAME" not in name]
-    assert len(named) > 10
-    assert [name for name in named if not (ROOT / name).exists()] == []
+@pytest.mark.parametrize("page", pages(), ids=name_of)
+def test_files_that_are_named_exist(page: Path) -> None:
+    named = re.findall(r"`((?:engine|indexes|benchmarks|tests|docs)/[\w/.]+)(?:::\w+)?`", prose(page))
+    assert [name for name in named if "NAME" not in name and not (ROOT / name).exists()] == []
 
 
 def test_every_public_name_is_in_the_reference_of_the_library() -> None:
