@@ -8,7 +8,7 @@ import faiss
 import numpy as np
 import pytest
 
-from indexes.approximate.faiss_factory import Factory, made
+from indexes.approximate.faiss_factory import Factory, empty_index
 from indexes.approximate.two_stage import Effort, TwoStageIndex
 from indexes.errors import IndexFileError, IndexUnsupported
 from indexes.files import open_vectors
@@ -90,7 +90,7 @@ def test_a_file_is_the_same_for_the_same_index(what: str, tmp_path: Path) -> Non
 )
 def test_what_cannot_be_kept_is_not_built(string: str, part: str) -> None:
     with pytest.raises(IndexUnsupported, match=f"FAISS's {part} cannot be kept in a gallery there; take a string of PCA, OPQ,"):
-        made(string, 16)
+        empty_index(string, 16)
 
 
 def set_(place: object, value: object) -> Callable[[dict[str, Any], dict[str, np.ndarray]], None]:
