@@ -26,6 +26,7 @@ _LENGTH = 4
 
 def refuse_bomb(path: Path) -> None:
     """Refuse a Parquet or `.npz` file that unpacks to far more than it is. What one process asks of one file is looked up once.
+    A file that is neither is left to whoever reads it.
 
     Raises:
         TemplatesError: it does, or it is damaged; names what was found and the limit.
@@ -38,10 +39,10 @@ def refuse_bomb(path: Path) -> None:
 def _refuse_bomb(path: Path, size: int, _: tuple[int, int, int]) -> None:
     most = BASE + TIMES * size
     try:
-        if path.suffix.lower() == ".npz":
+        if path.suffix.lower() == ".npz" and zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 unpacked = sum(member.file_size for member in archive.infolist())
-        elif path.suffix.lower() == ".parquet":
+        elif path.suffix.lower() == ".parquet" and _is_parquet(path):
             unpacked = _unpacked(path, most)
         else:
             return
@@ -51,6 +52,14 @@ def _refuse_bomb(path: Path, size: int, _: tuple[int, int, int]) -> None:
         raise TemplatesError(
             f"{path}: {size:,} bytes unpack to {unpacked:,} or more; at most {most:,} are unpacked of a file of this size"
         )
+
+
+def _is_parquet(path: Path) -> bool:
+    try:
+        pq.read_metadata(path)
+    except UNREADABLE:
+        return False
+    return True
 
 
 def _unpacked(path: Path, most: int) -> int:

@@ -38,6 +38,8 @@ def pages(stream: IO[bytes], chunk: pq.ColumnChunkMetaData) -> Iterator[Page]:
     Raises:
         ValueError: a header is none.
     """
+    if not chunk.num_values:
+        return  # no reader looks for pages
     at = chunk.data_page_offset
     if chunk.has_dictionary_page and 0 < chunk.dictionary_page_offset < at:
         at = chunk.dictionary_page_offset

@@ -96,7 +96,7 @@ def test_a_label_file() -> None:
         (["p/a.jpg"], "gone.csv", r"gone\.csv: no such file"),
         (["p/a.jpg", "p/a.jpg"], None, "named twice"),
         (["bad.csv"], None, r"found the columns name, x; expected path \(or file"),
-        (["bad.parquet"], None, "damaged"),
+        (["bad.parquet"], None, "cannot be read"),
         (["none.csv"], None, "empty"),
     ],
 )
