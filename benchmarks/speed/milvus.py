@@ -12,9 +12,9 @@ from benchmarks.data.synthetic_templates import Population, Shape
 from engine.gallery.gallery import Gallery
 from engine.gallery.recogniser import Recogniser
 from engine.milvus.building.build import build
+from engine.milvus.changes import MilvusGallery
 from engine.milvus.collection import ENTITY, search_settings
 from engine.milvus.connection.address import parse
-from engine.milvus.gallery import MilvusGallery
 from engine.templates.parquet import Templates, vectors_of
 from indexes.base import Progress
 from indexes.exact.flat import Flat

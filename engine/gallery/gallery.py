@@ -15,7 +15,7 @@ from engine.errors import GalleryError
 from engine.files.atomic_files import check_output, whole_folder
 from engine.files.object_storage import require_local
 from engine.files.outputs import refuse_inputs
-from engine.gallery.opened import OpenGallery
+from engine.gallery.folder import OpenGallery
 from engine.gallery.recogniser import People
 from engine.maintenance.backup import backup, merged
 from engine.maintenance.erasure import erase

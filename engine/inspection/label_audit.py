@@ -20,7 +20,7 @@ import pyarrow as pa
 from engine.calibration.calibration import LEAST_IDENTITIES, default_score
 from engine.calibration.impostor_searches import left_out_searches
 from engine.errors import GalleryError
-from engine.gallery.opened import OpenGallery
+from engine.gallery.folder import OpenGallery
 from engine.matching.nearest_identities import Members
 from engine.matching.scoring import LOCAL, Enrolled, Scoring, densities
 from engine.statistics.score_tail import expected_as_small, outliers

@@ -12,7 +12,7 @@ from engine.errors import GalleryError, ImageProblem, PhotographsError
 from engine.faces.alignment import aligner
 from engine.faces.images import decode
 from engine.files.object_storage import local
-from engine.gallery.opened import OpenGallery
+from engine.gallery.folder import OpenGallery
 
 # The side of the cover, and places along each side of a chip; chips that are encoded at a time.
 _COVER, _PLACES, _BATCH = 0.2, 15, 75

@@ -9,8 +9,8 @@ from engine.errors import GalleryError, IndexUnsupported
 from engine.files.atomic_files import check_output, finish, tidy
 from engine.files.object_storage import exists, is_remote, local, staged, upload_folder, uri
 from engine.files.outputs import refuse_inputs
+from engine.gallery.folder import OpenGallery
 from engine.gallery.gallery import BuildOptions, Gallery
-from engine.gallery.opened import OpenGallery
 from engine.maintenance.backup import backup
 from engine.maintenance.integrity import Fault
 from engine.maintenance.integrity import check as check_folder
@@ -22,7 +22,7 @@ from engine.templates.enrolment import Source
 from indexes.base import Progress
 
 if TYPE_CHECKING:
-    from engine.milvus.gallery import MilvusGallery
+    from engine.milvus.changes import MilvusGallery
 
 AnyGallery = Union[Gallery, "MilvusGallery"]
 
@@ -50,7 +50,7 @@ def living_gallery(where: str | Path) -> AnyGallery:
             f"{uri(where)} lies in object storage, where a gallery is only read; change a copy in a folder, or keep it in Milvus"
         )
     if is_milvus(where):
-        from engine.milvus.gallery import MilvusGallery
+        from engine.milvus.changes import MilvusGallery
 
         return MilvusGallery.open(parse(str(where)))
     tidy(Path(where))

@@ -18,6 +18,7 @@ from engine.milvus import catalogue as catalogues
 from engine.milvus.building.bulk_import import bucket_of, import_rows
 from engine.milvus.building.placement import Placement, placement
 from engine.milvus.catalogue import Catalogue
+from engine.milvus.changes import MilvusGallery
 from engine.milvus.collection import (
     MILVUS_ONLY,
     IndexKind,
@@ -34,7 +35,6 @@ from engine.milvus.collection import (
 )
 from engine.milvus.connection.address import Address
 from engine.milvus.connection.client import LONG, Client, Row
-from engine.milvus.gallery import MilvusGallery
 from engine.storage.segments import mated_probes, segment_files
 from engine.templates.enrolment import Source
 from indexes.base import Progress

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from engine.cli.app import app
 from engine.errors import GalleryError, OnekError
 from engine.gallery.gallery import Gallery
-from engine.milvus.gallery import MilvusGallery
+from engine.milvus.changes import MilvusGallery
 from engine.templates.parquet import Templates, batch
 
 

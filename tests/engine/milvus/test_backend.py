@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from engine.errors import GalleryError, GalleryReplaced, IndexUnsupported, OutputError
-from engine.milvus import gallery
+from engine.milvus import changes as gallery
 from engine.milvus.building import build as building
 from engine.milvus.building.held import Held
 from engine.milvus.building.placement import Placement, placement
