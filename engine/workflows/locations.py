@@ -3,31 +3,26 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Union, Unpack
+from typing import Unpack
 
 from engine.errors import GalleryError, IndexUnsupported
 from engine.files.atomic_files import check_output, finish, tidy
 from engine.files.object_storage import exists, is_remote, local, staged, upload_folder, uri
 from engine.files.outputs import refuse_inputs
-from engine.gallery.folder import OpenGallery
-from engine.gallery.gallery import BuildOptions, Gallery
+from engine.gallery.build import BuildOptions
+from engine.gallery.folder import FolderBackend, only_read
+from engine.gallery.gallery import Gallery
 from engine.maintenance.backup import backup
 from engine.maintenance.integrity import Fault
 from engine.maintenance.integrity import check as check_folder
 from engine.milvus.connection.address import LITE, is_milvus, parse
 from engine.storage.catalogue import NAME as CATALOGUE
 from engine.storage.catalogue import read_catalogue
-from engine.storage.view import open_view
 from engine.templates.enrolment import Source
 from indexes.base import Progress
 
-if TYPE_CHECKING:
-    from engine.milvus.changes import MilvusGallery
 
-AnyGallery = Union[Gallery, "MilvusGallery"]
-
-
-def open_gallery(where: str | Path) -> "AnyGallery | OpenGallery":
+def open_gallery(where: str | Path) -> Gallery:
     """Open a gallery for reading: as `living_gallery`, or one in object storage, which is brought here.
 
     Raises:
@@ -39,20 +34,19 @@ def open_gallery(where: str | Path) -> "AnyGallery | OpenGallery":
     return _opened(where)
 
 
-def living_gallery(where: str | Path) -> AnyGallery:
+def living_gallery(where: str | Path) -> Gallery:
     """Open the gallery in a folder, or at `milvus://HOST:PORT/NAME`, `milvus+tls://HOST:PORT/NAME`, `milvus-lite:PATH.db/NAME`.
 
     Raises:
         GalleryError: there is none, it is damaged, Milvus does not answer, or it lies in object storage, where nothing changes.
     """
     if is_remote(where):
-        raise GalleryError(
-            f"{uri(where)} lies in object storage, where a gallery is only read; change a copy in a folder, or keep it in Milvus"
-        )
+        raise only_read(uri(where))
     if is_milvus(where):
-        from engine.milvus.changes import MilvusGallery
+        from engine.milvus.backend import MilvusBackend
+        from engine.milvus.connection.client import Client
 
-        return MilvusGallery.open(parse(str(where)))
+        return Gallery(MilvusBackend(Client(parse(str(where)))))
     tidy(Path(where))
     return Gallery.open(where)
 
@@ -65,7 +59,7 @@ def build_gallery(
     factory: str | None = None,
     milvus: str | None = None,
     **options: Unpack[BuildOptions],
-) -> "AnyGallery | OpenGallery":
+) -> Gallery:
     """Build a gallery in a folder, in Milvus or for object storage, and open it; arguments as of `Gallery.build`, and `milvus` as
     `engine.milvus.building.placement.placement` reads it.
 
@@ -95,7 +89,7 @@ def merge_galleries(
     on_duplicate: str = "error",
     overwrite: bool = False,
     progress: Progress | None = None,
-) -> "AnyGallery | OpenGallery":
+) -> Gallery:
     """As `Gallery.merge`, of galleries in folders or object storage, into either.
 
     Raises:
@@ -161,7 +155,7 @@ def in_folder(where: str | Path, command: str) -> Path:
     return Path(where)
 
 
-def open_files(where: str | Path, command: str) -> OpenGallery:
+def open_files(where: str | Path, command: str) -> Gallery:
     """Open a gallery for what reads every template of it.
 
     Raises:
@@ -172,9 +166,8 @@ def open_files(where: str | Path, command: str) -> OpenGallery:
     return _opened(where)
 
 
-def _opened(where: str | Path) -> OpenGallery:
-    folder = local(Path(where))
-    return OpenGallery(folder, open_view(folder, address=uri(where)))
+def _opened(where: str | Path) -> Gallery:
+    return Gallery(FolderBackend(local(Path(where)), uri(where) if is_remote(where) else None))
 
 
 def _folder_of(where: str | Path, command: str) -> Path:

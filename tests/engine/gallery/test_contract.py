@@ -11,7 +11,7 @@ from engine.errors import EncoderMismatch, GalleryError, NameRefused, OutputErro
 from engine.gallery.gallery import Gallery
 from engine.templates.parquet import Templates
 from engine.templates.provenance import Provenance
-from engine.workflows.locations import AnyGallery, build_gallery, check_gallery, open_gallery
+from engine.workflows.locations import build_gallery, check_gallery, open_gallery
 from tests.support.contract import DIM, MADE, PEOPLE, STRANGE, name_of, people, probes, strangers
 
 
@@ -32,11 +32,11 @@ def where(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def both(where: str, tmp_path: Path) -> Iterator[Callable[..., tuple[AnyGallery, Gallery]]]:
+def both(where: str, tmp_path: Path) -> Iterator[Callable[..., tuple[Gallery, Gallery]]]:
     """The same gallery twice: at `where`, and in a folder to compare it with."""
-    made: list[AnyGallery] = []
+    made: list[Gallery] = []
 
-    def build(templates: Templates, **options: object) -> tuple[AnyGallery, Gallery]:
+    def build(templates: Templates, **options: object) -> tuple[Gallery, Gallery]:
         one = build_gallery(templates, where, **options)  # type: ignore[arg-type]
         other = Gallery.build(templates, tmp_path / "compared", **options)  # type: ignore[arg-type]
         made.append(one)
@@ -47,7 +47,7 @@ def both(where: str, tmp_path: Path) -> Iterator[Callable[..., tuple[AnyGallery,
         each.close()
 
 
-def same_decisions(one: AnyGallery, other: AnyGallery, **options: object) -> None:
+def same_decisions(one: Gallery, other: Gallery, **options: object) -> None:
     """Probe by probe: who, how far, how alike, and the whole list of candidates."""
     for vectors in (probes(), strangers()):
         mine, theirs = one.identify(vectors, **options), other.identify(vectors, **options)  # type: ignore[arg-type]
