@@ -19,13 +19,11 @@ from indexes.base import Progress
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a place can. `changes`: people may be enrolled there, and leave. `waits`: there is one writer at a time, for whom
-    others wait. `files`: a gallery is a folder of files, every template of which is at hand, so that it can be compacted, copied
-    and audited.
+    """What a place can. `changes`: people may be enrolled there, and leave. `files`: a gallery is a folder of files, with all of
+    its templates at hand, so that it can be compacted, copied and audited.
     """
 
     changes: bool
-    waits: bool
     files: bool
 
 

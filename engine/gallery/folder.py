@@ -36,7 +36,7 @@ class FolderBackend:
         """
         view = open_view(path, address=copy_of)
         self.path = path
-        self.capabilities = Capabilities(changes=copy_of is None, waits=True, files=True)
+        self.capabilities = Capabilities(changes=copy_of is None, files=True)
         self._newest = Newest(view, lambda before: open_view(path, before, before.address))
         self._writer = Writer(path)
         # The version that whoever writes through this object knows of: its own last change, or what was seen after another's.

@@ -28,7 +28,7 @@ class MilvusBackend:
     twice. One writer at a time keeps the count of identities exact; `engine.milvus.integrity` says where it is not.
     """
 
-    capabilities = Capabilities(changes=True, waits=False, files=False)
+    capabilities = Capabilities(changes=True, files=False)
 
     def __init__(self, client: Client) -> None:
         """Open it.
