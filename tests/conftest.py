@@ -16,6 +16,8 @@ from engine.encoders import Encoder, load_encoder
 from engine.templates.parquet import Templates
 
 PEOPLE = 12
+# Tests that others inherit say as much when they fail as tests of their own.
+pytest.register_assert_rewrite("tests.support.backend_contract")
 
 
 @pytest.fixture(scope="session")

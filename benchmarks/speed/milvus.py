@@ -10,11 +10,11 @@ import pyarrow as pa
 
 from benchmarks.data.synthetic_templates import Population, Shape
 from engine.gallery.gallery import Gallery
-from engine.gallery.recogniser import Recogniser
 from engine.milvus.building.build import build
 from engine.milvus.collection import ENTITY, search_settings
 from engine.milvus.connection.address import parse
-from engine.milvus.gallery import MilvusGallery
+from engine.milvus.connection.client import Client
+from engine.milvus.snapshot import MilvusSnapshot, look
 from engine.templates.parquet import Templates, vectors_of
 from indexes.base import Progress
 from indexes.exact.flat import Flat
@@ -56,14 +56,16 @@ def measure_milvus(
     templates = Templates.from_vectors(people.templates(0, count), names, names)
     asked = np.concatenate([people.templates(0, probes // 2, 1), people.templates(count, probes - probes // 2, 1)])
     start = time.perf_counter()
-    gallery = build(templates, parse(f"milvus-lite:{folder / 'm.db'}/g"), index=index, progress=progress)
+    address = parse(f"milvus-lite:{folder / 'm.db'}/g")
+    gallery = build(templates, address, index=index, progress=progress)
     built = time.perf_counter() - start
+    seen = look(Client(address))
     local = Gallery.build(templates, folder / "g", index=index if index in KINDS else None, progress=progress)
     seconds: dict[str, list[float]] = {"identify": [], "bare": [], "fields": []}
     for number in range(rounds):
-        seconds["bare"].append(_timed(lambda: _search(gallery, asked, None)))
+        seconds["bare"].append(_timed(lambda: _search(seen, asked, None)))
         seconds["identify"].append(_timed(lambda: gallery.identify(asked)))
-        seconds["fields"].append(_timed(lambda: _search(gallery, asked, list(ENTITY))))
+        seconds["fields"].append(_timed(lambda: _search(seen, asked, list(ENTITY))))
         if progress:
             progress("rounds", number + 1, rounds)
     ours, theirs = gallery.identify(asked), local.identify(asked)
@@ -93,15 +95,15 @@ def _exact(templates: Templates, probes: np.ndarray, k: int) -> list[set[str]]:
     return [set(names.take(pa.array(row)).to_pylist()) for row in index.search(probes, k).rows] if len(probes) else []
 
 
-def _other_than(exact: list[set[str]], gallery: Recogniser, probes: np.ndarray) -> int:
+def _other_than(exact: list[set[str]], gallery: Gallery, probes: np.ndarray) -> int:
     """For how many probes (n, d) a gallery has not the candidates that an exact search has."""
     found = gallery.identify(probes, top=len(exact[0])) if exact else []
     return sum(want != {each.identity for each in one.candidates} for want, one in zip(exact, found, strict=True))
 
 
-def _search(gallery: MilvusGallery, probes: np.ndarray, fields: list[str] | None) -> None:
+def _search(seen: MilvusSnapshot, probes: np.ndarray, fields: list[str] | None) -> None:
     """The same collection through `MilvusClient.search` alone, for as many hits as `identify` needs."""
-    client, catalogue = gallery.connection, gallery.catalogue
+    client, catalogue = seen.client, seen.catalogue
     for start in range(0, len(probes), _BATCH):
         client.call(
             "search",

@@ -170,10 +170,10 @@ class Snapshot(ABC):
         return pa.concat_tables(tables) if tables else found
 
     def claim(self, identity: str, threshold: float | None, fmr: float | None, head: Head | None) -> "Claim":
-        """What a probe that is said to show `identity` is compared with; as `Recogniser.verify`.
+        """What a probe that is said to show `identity` is compared with; as `Gallery.verify`.
 
         Raises:
-            GalleryError: as `Recogniser.verify`.
+            GalleryError: as `Gallery.verify`.
         """
         if head is not None:
             head.check(self.provenance, self.called)

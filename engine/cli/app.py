@@ -26,9 +26,8 @@ from engine.common.allocator import give_large_blocks_back
 from engine.errors import ListGuess, OnekError, SpreadError
 
 if TYPE_CHECKING:
-    from engine.gallery.opened import OpenGallery
+    from engine.gallery.gallery import Gallery
     from engine.templates.enrolment import Source
-    from engine.workflows.locations import AnyGallery
     from engine.workflows.ray_workers import Workers as SpreadWorkers
 
 # Exit statuses.
@@ -366,13 +365,12 @@ app.command("calibrate")(calibrate_command)
 app.command("audit")(audit_command)
 
 
-def _doubt_one_person(built: "AnyGallery | OpenGallery") -> None:
+def _doubt_one_person(built: "Gallery") -> None:
     """Warn of a gallery whose templates are nearly all of one identity. Of one in Milvus every row would be asked for."""
     from engine.cli.console import err
-    from engine.gallery.opened import OpenGallery
     from engine.templates.names import one_person
 
-    if isinstance(built, OpenGallery) and (doubt := one_person(Counter(dict(built.templates_by_identity())), "templates")):
+    if built.capabilities.files and (doubt := one_person(Counter(dict(built.templates_by_identity())), "templates")):
         err.print(f"warning: {doubt}; onek embed --labels says otherwise")
 
 

@@ -2,11 +2,14 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from engine.cli.thresholds import default_line, tell_threshold
+
+if TYPE_CHECKING:
+    from engine.workflows.places import Place
 
 # Exit status.
 PROBLEMS = 3
@@ -19,19 +22,14 @@ Wait = Annotated[
 Sources = Annotated[bool, typer.Option("--source/--no-source", help="Whether the photographs' paths are kept.")]
 
 
-def patience(gallery: str, wait: float | None) -> float:
-    """How many seconds a writer waits for another. Raises `GalleryError` where nobody waits: Milvus orders its writers."""
+def require_waiting(place: "Place", wait: float | None) -> None:
+    """Refuse to wait for another writer where nobody does: Milvus orders its writers. Raises `GalleryError`."""
     from engine.errors import GalleryError
-    from engine.milvus.connection.address import is_milvus
-    from engine.storage.writer_lock import WAIT
 
-    if not is_milvus(gallery):
-        return WAIT if wait is None else wait
-    if wait is not None:
+    if wait is not None and not place.waits:
         raise GalleryError(
-            f"--wait {wait:g} goes with galleries in folders; Milvus, where {gallery} is, orders its writers itself"
+            f"--wait {wait:g} goes with galleries in folders; Milvus, where {place.where} is, orders its writers itself"
         )
-    return 0
 
 
 def enroll_command(
@@ -76,17 +74,18 @@ def enroll_command(
     from engine.errors import PhotographsError, TemplatesError
     from engine.templates.parquet import Templates, is_template_file, read_templates
     from engine.templates.problems import add_problems, require_problems
-    from engine.workflows.locations import beside, living_gallery
     from engine.workflows.named_vectors import named_templates
+    from engine.workflows.places import place_of
 
-    seconds = patience(gallery, wait)
-    opened = living_gallery(gallery)
+    place = place_of(gallery)
+    require_waiting(place, wait)
+    opened = place.living()
     of_templates = all(is_template_file(path) for path in people)
     if of_templates and faces is not None:
         raise PhotographsError(f"--faces {faces} goes with photographs; those to enrol are templates already")
     if names is not None and not of_templates:
         raise TemplatesError(f"--names {names} goes with files of vectors; --labels of onek embed says whose photographs are")
-    require_problems(beside(gallery))
+    require_problems(place.beside)
     given: Templates | list[Path] = people
     if of_templates:
         given = read_templates(*people) if names is None else named_templates(people, names)
@@ -104,12 +103,12 @@ def enroll_command(
             on_match=on_match,
             sources=sources,
             left_out=left_out,
-            wait=seconds,
+            wait=wait,
             progress=told,
         )
     problems = ""
     if done.problems:
-        problems = f"; {len(done.problems)} photographs gave none, reasons in {add_problems(beside(gallery), done.problems)}"
+        problems = f"; {len(done.problems)} photographs gave none, reasons in {add_problems(place.beside, done.problems)}"
     announce_enrolled(done, looked=on_match != "ignore")
     console.print(
         f"{thousands(done.templates)} templates enrolled ({thousands(done.replaced)} in the place of others), "
@@ -135,18 +134,19 @@ def remove_command(
     from engine.cli.console import thousands
     from engine.errors import GalleryError
     from engine.tables.lists import read_names
-    from engine.workflows.locations import erased_by, living_gallery
+    from engine.workflows.places import place_of
 
     names = list(identities or [])
     if from_file is not None:
         names += read_names(from_file)
     if not names and not template:
         raise GalleryError("nobody was named; expected identities, --template or --from")
-    seconds = patience(gallery, wait)
-    opened = living_gallery(gallery)
+    place = place_of(gallery)
+    require_waiting(place, wait)
+    opened = place.living()
     before = default_line(opened)
-    count = opened.remove(names, templates=template or [], wait=seconds)
-    console.print(f"{thousands(count)} templates removed; {gallery} has {thousands(len(opened))}; {erased_by(gallery)}")
+    count = opened.remove(names, templates=template or [], wait=wait)
+    console.print(f"{thousands(count)} templates removed; {gallery} has {thousands(len(opened))}; {place.erased_by}")
     tell_threshold(opened, before)
 
 
@@ -160,12 +160,13 @@ def rename_command(
     """Call an identity otherwise."""
     from engine.cli.console import out as console
     from engine.cli.console import thousands
-    from engine.workflows.locations import living_gallery
+    from engine.workflows.places import place_of
 
-    seconds = patience(gallery, wait)
-    opened = living_gallery(gallery)
+    place = place_of(gallery)
+    require_waiting(place, wait)
+    opened = place.living()
     before = default_line(opened)
-    count = opened.rename(old, new, merge=merge, wait=seconds)
+    count = opened.rename(old, new, merge=merge, wait=wait)
     console.print(f"{thousands(count)} templates of {old} are {new}'s")
     if merge:
         tell_threshold(opened, before)
@@ -195,7 +196,7 @@ def compact_command(gallery: Annotated[str, typer.Argument(metavar="GALLERY")], 
     opened = Gallery.open(in_folder(gallery, "compact"))
     removed, before = opened.info().awaiting_erasure, default_line(opened)
     with stages() as told:
-        opened.compact(told, wait=patience(gallery, wait))
+        opened.compact(told, wait=wait)
     console.print(
         f"{thousands(len(opened))} templates in {gallery}; {thousands(removed)} removed ones erased and looked for in vain"
     )

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from engine.cli.enrolment import PROBLEMS, Wait, patience
+from engine.cli.enrolment import PROBLEMS, Wait
 from engine.cli.thresholds import default_line
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
@@ -21,13 +21,14 @@ def check_command(
     from engine.cli.console import stages
     from engine.errors import GalleryError
     from engine.maintenance.repair import repair
+    from engine.storage.writer_lock import WAIT
     from engine.workflows.locations import check_gallery, in_folder
 
     if wait is not None and not mend:
         raise GalleryError(f"--wait {wait:g} goes with --repair; a check writes nothing, so it waits for nobody")
     with stages() as told:
         faults = (
-            repair(in_folder(gallery, "check --repair"), told, wait=patience(gallery, wait))
+            repair(in_folder(gallery, "check --repair"), told, wait=WAIT if wait is None else wait)
             if mend
             else check_gallery(gallery, told)
         )

@@ -7,7 +7,7 @@ import typer
 from engine.statistics.rates import read_rate
 
 if TYPE_CHECKING:
-    from engine.gallery.recogniser import Recogniser
+    from engine.gallery.gallery import Gallery
 
 Fpir = Annotated[
     float | None,
@@ -29,7 +29,7 @@ Fmr = Annotated[
 ]
 
 
-def default_line(gallery: "Recogniser") -> str:
+def default_line(gallery: "Gallery") -> str:
     """The default threshold of a gallery in one line, or why it has none."""
     from engine.errors import GalleryError
 
@@ -39,7 +39,7 @@ def default_line(gallery: "Recogniser") -> str:
         return str(error)
 
 
-def tell_threshold(gallery: "Recogniser", before: str) -> None:
+def tell_threshold(gallery: "Gallery", before: str) -> None:
     """Say the default threshold of a gallery that was changed, and in a line of its own what it was before, if it has changed."""
     from engine.cli.console import out as console
 

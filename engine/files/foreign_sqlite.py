@@ -5,6 +5,7 @@ schema has to be the one that onek writes, and nothing beside it; a hash or `int
 """
 
 import sqlite3
+import stat
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -26,9 +27,13 @@ def refuse_links(folder: Path) -> None:
         GalleryError: names it.
     """
     for file in folder.iterdir() if folder.is_dir() else ():
+        try:
+            mode = file.lstat().st_mode
+        except FileNotFoundError:  # a writer took it away since the folder was listed
+            continue
         ours = file.name.startswith(("catalogue.", "segment-", "writer."))
-        if file.is_symlink() or not (file.is_file() or (file.is_dir() and not ours)):
-            kind = "a link" if file.is_symlink() else "no regular file"
+        if not (stat.S_ISREG(mode) or (stat.S_ISDIR(mode) and not ours)):
+            kind = "a link" if stat.S_ISLNK(mode) else "no regular file"
             raise GalleryError(f"{file} is {kind}; a gallery's files lie in its folder, so put the file itself there")
 
 

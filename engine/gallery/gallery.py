@@ -1,63 +1,77 @@
-"""The gallery: building it, and every change of it."""
+"""The gallery that a user holds: built or opened, asked, and changed, wherever its templates lie."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import pyarrow.compute as pc
+import numpy as np
+import pyarrow as pa
 
 from engine.answers.already_enrolled import NOT_LOOKED, matches_of
-from engine.calibration.calibration import LEAST_IDENTITIES, Calibration, Names, calibrate, calibrate_on_strangers
-from engine.errors import GalleryError
-from engine.files.atomic_files import check_output, whole_folder
-from engine.files.object_storage import require_local
-from engine.files.outputs import refuse_inputs
-from engine.gallery.opened import OpenGallery
-from engine.gallery.recogniser import People
-from engine.maintenance.backup import backup, merged
-from engine.maintenance.erasure import erase
-from engine.matching.by_name import by_name
-from engine.storage.catalogue import Asked, Catalogue, put, read_catalogue, write_catalogue
+from engine.answers.results import Results
+from engine.answers.snapshot import Snapshot
+from engine.answers.verification import Verification
+from engine.calibration.calibration import Calibration
+from engine.calibration.evidence import Evidence
+from engine.calibration.thresholds import MatchThreshold, ThresholdUsed
+from engine.common.concurrency import batched
+from engine.embedding.probe_encoder import ProbeEncoder
+from engine.encoders.named_by_user import Named
+from engine.errors import GalleryError, GalleryReplaced, PhotographsError
+from engine.gallery.backend import Backend, Capabilities
+from engine.gallery.build import build_folder
+from engine.gallery.folder import FolderBackend
+from engine.gallery.joining import People, joining_of
+from engine.maintenance.backup import merged
+from engine.maintenance.integrity import Fault
+from engine.matching.pair_verifier import Head
+from engine.matching.scoring import Enrolled, Scoring
+from engine.storage.catalogue import read_catalogue
 from engine.storage.changes import Enrolled as Enrolment
-from engine.storage.changes import enroll, remove, rename, require_words
-from engine.storage.sealing import due, removed_vectors, reseal, seal_recent
-from engine.storage.segments import seal
+from engine.storage.changes import require_words
 from engine.storage.view import View
-from engine.storage.writer_lock import WAIT, Writer, locked
-from engine.templates.enrolment import Source, enrolment, require_joinable
-from engine.templates.names import each_of
+from engine.templates.enrolment import Source, require_joinable
+from engine.templates.names import each_of, name_of
 from engine.templates.parquet import Templates
-from engine.templates.provenance import require_same
-from indexes.base import Progress
-from indexes.planner import RECALL, Plan, check_disk, plan
+from engine.templates.problems import ALL_SEEN
+from engine.templates.provenance import Provenance, require_same
+from indexes.base import Progress, SearchableIndex
+from indexes.planner import RECALL, Plan
 
 if TYPE_CHECKING:
+    from functools import partial
+
+    from engine.embedding.embedder import Embedder
+    from engine.encoders import Encoder
     from engine.faces.images import LeftOut
 
+# What makes templates of photographs is imported where photographs are met: a question about vectors does without OpenCV.
 
-class BuildOptions(TypedDict, total=False):
-    """What `Gallery.build` says of them."""
-
-    index: str | None
-    memory: int | None
-    recall: float
-    score: str | None
-    fuse: int
-    planned: Callable[[Plan], None] | None
-    progress: Progress | None
+Answer = TypeVar("Answer")
+Probes = np.ndarray | Templates | str | Path | Sequence[str | Path | np.ndarray]
 
 
-class Gallery(OpenGallery):
-    """The enrolled templates of K identities. Make one with `Gallery.build`, or open one with `Gallery.open`."""
+class Gallery:
+    """The enrolled templates of K identities. Make one with `Gallery.build`, or open one with `Gallery.open`; one in Milvus or in
+    object storage with `engine.workflows.locations`.
 
-    def __init__(self, path: Path, view: View) -> None:
-        super().__init__(path, view)
-        self._writer = Writer(path)
-        # The version that whoever writes through this object knows of: its own last change, or what was seen after another's.
-        self._known = view.version
+    Any number of threads may ask and change it at once. Every call takes one `snapshot` at its beginning, and answers from that
+    alone; what any thread changed through this object before is in it.
+    """
+
+    def __init__(self, backend: Backend, encoder: ProbeEncoder | None = None) -> None:
+        self.backend = backend
+        self._encoder = encoder or ProbeEncoder(backend.path)
+
+    @classmethod
+    def open(cls, path: str | Path) -> "Gallery":
+        """Open the gallery in a folder.
+
+        Raises:
+            GalleryError: it is none, is damaged, or was written by a newer onek.
+        """
+        return cls(FolderBackend(Path(path)))
 
     @classmethod
     def build(
@@ -99,149 +113,20 @@ class Gallery(OpenGallery):
             GalleryError: no such score, or too few identities for it.
         """
         path = Path(path)
-        require_local(path, "where Gallery.build makes one")
-        check_output(path, overwrite)
-        if path.exists():
-            read_catalogue(path)  # only a gallery is ever replaced, never another folder
-        enrolled = enrolment(templates)
-        refuse_inputs([path], enrolled.files)
-        chosen = plan(enrolled.count, enrolled.made.dim, memory=memory, recall=recall, kind=index, factory=factory)
-        check_disk(chosen, path.absolute().parent)
-        if planned:
-            planned(chosen)
-        with locked(path) if path.exists() else nullcontext(), whole_folder(path) as folder:
-            segment, opened = seal(folder, "segment-000001", enrolled, chosen, progress, score=score, fuse=fuse)
-            created = datetime.now(UTC).isoformat(timespec="seconds")
-            calibrated = None
-            if opened.enrolled.members.identities >= LEAST_IDENTITIES:
-                people = by_name(opened.enrolled, opened.identities, opened.template_ids)
-                calibrated = calibrate(people, Names(opened.template_ids), progress)
-            asked = Asked(index, factory, recall, score, fuse)
-            scoring = opened.enrolled.scoring
-            write_catalogue(folder, Catalogue(enrolled.made, created, (segment,), scoring, calibrated, asked=asked))
+        build_folder(
+            templates,
+            path,
+            overwrite=overwrite,
+            index=index,
+            factory=factory,
+            memory=memory,
+            recall=recall,
+            score=score,
+            fuse=fuse,
+            planned=planned,
+            progress=progress,
+        )
         return cls.open(path)
-
-    def calibrate(self, strangers: Templates | None = None, progress: Progress | None = None) -> Calibration:
-        """Learn anew how strangers score, and keep it in the gallery.
-
-        Args:
-            strangers: templates of people who are not enrolled; by default enrolled people play them, each left out exactly.
-            progress: told how far the work has come.
-
-        Raises:
-            GalleryError: too few identities or strangers, or one of these is enrolled.
-            EncoderMismatch: the strangers' templates were made by another encoder.
-        """
-        while True:
-            seen = self.snapshot()
-            made = self._calibrated(seen, strangers, progress)
-            with self._holding(WAIT) as now:
-                if (now.catalogue.id, now.scoring) == (seen.catalogue.id, seen.scoring):
-                    with self._writer.changing() as database:
-                        put(database, "calibration", made.to_json())
-                    self._changed(1)
-                    return made
-            # Another gallery has taken its place: what was learnt says nothing of that one.
-
-    def _calibrated(self, seen: View, strangers: Templates | None, progress: Progress | None) -> Calibration:
-        names, people = Names(seen.template_ids), by_name(seen.enrolled, seen.identities, seen.template_ids)
-        if strangers is None:
-            return calibrate(people, names, progress)
-        require_same(seen.provenance, strangers.provenance, str(self.path), "the strangers")
-        _refuse_enrolled(seen, strangers)
-        theirs = Names(strangers.table["template_id"])
-        return calibrate_on_strangers(people, strangers.vectors, names, theirs, progress)
-
-    def enroll(
-        self,
-        people: People,
-        *,
-        identity: str | None = None,
-        faces: str | None = None,
-        on_duplicate: str = "own",
-        on_match: str = "warn",
-        sources: bool = True,
-        left_out: "Callable[[LeftOut], None] | None" = None,
-        wait: float = WAIT,
-        progress: Progress | None = None,
-    ) -> Enrolment:
-        """Enrol templates or photographs: durable when it returns, and seen by every process that opens the gallery from then on.
-
-        Args:
-            people: templates with identities, or photographs as for `embed_images`.
-            identity: whose they all are; by default as the photographs' names say.
-            faces: for photographs, as in `embedder`. Of several about as large nobody knows which is meant: a problem.
-            on_duplicate: what becomes of a template id that is enrolled: `own` takes the place of the same identity's template,
-                and refuses to take another's; `replace` takes either, `skip` leaves either, `error` refuses both.
-            on_match: what becomes of a face that the gallery takes for somebody else, at its own threshold: `warn` enrols it and
-                says so in the result, `refuse` enrols nothing, `ignore` does not look.
-            sources: whether the gallery may keep the photographs' paths; pictures in memory have none.
-            left_out: told what below a folder is not taken for a photograph, and why.
-            wait: seconds to wait for another writer.
-            progress: told how far the work has come, where it takes longer than a moment.
-
-        Raises:
-            GalleryBusy: somebody else was writing all the while.
-            OnekError: as `engine.storage.changes.enroll`, `require_joinable` and `matches_of`; nothing was enrolled.
-        """
-        require_words(on_duplicate, on_match)
-        joining = self._joining(people, identity, faces, sources, left_out)
-        if joining.problems and not len(joining.templates):
-            return Enrolment(0, 0, 0).of(joining, NOT_LOOKED)
-        require_joinable(joining.templates, self.provenance, str(self.path))
-        with self._changing(len(joining.templates), wait, progress):
-            # Whoever does not look for matches needs the segment alone, and not what joined since.
-            seen = self._newest.last if on_match == "ignore" else self.snapshot()
-            matches = matches_of(seen, joining.templates, on_match)
-            done = enroll(seen, seen.ids, self._writer, joining.templates, on_duplicate)
-        return done.of(joining, matches)
-
-    def remove(self, identities: str | Sequence[str] = (), *, templates: str | Sequence[str] = (), wait: float = WAIT) -> int:
-        """Remove identities, and templates by their ids: no search returns them from then on. How many templates that were.
-
-        Their bytes stay in the gallery's files until `compact`.
-
-        Raises:
-            GalleryBusy: somebody else was writing all the while.
-            GalleryError: one is not enrolled, or nobody would be left; nothing was removed.
-        """
-        names, ids = each_of(identities), each_of(templates)
-        with self._changing(len(names) + len(ids), wait):
-            seen = self.snapshot()
-            return remove(seen, seen.ids, self._writer, names, ids)
-
-    def rename(self, old: str, new: str, *, merge: bool = False, wait: float = WAIT) -> int:
-        """Call an identity otherwise; `merge` makes one identity of it and one that is called `new` already. How many templates.
-
-        Raises:
-            GalleryBusy: somebody else was writing all the while.
-            GalleryError: nobody is called `old`, or somebody is called `new` and `merge` is false.
-        """
-        with self._changing(1, wait):
-            return rename(self.snapshot(), self._writer, old, new, merge)
-
-    def compact(self, progress: Progress | None = None, *, wait: float = WAIT) -> None:
-        """Seal all that is enrolled anew, calibrate, and erase what was removed from every file; verified.
-
-        Raises:
-            GalleryBusy: somebody else was writing, or reading, all the while.
-            OnekError: as `Gallery.build`.
-        """
-        with self._writer.holding(wait):
-            seen = self._newest.looked()
-            removed = removed_vectors(seen)
-            reseal(seen, self._writer, progress)
-            erase(self._writer, removed)
-            self._sealed()
-
-    def backup(self, out: str | Path, *, overwrite: bool = False) -> None:
-        """Copy the gallery as it is at one moment, while others read and write.
-
-        Raises:
-            OutputError: `out` exists and `overwrite` is false, or cannot be written.
-            GalleryError: the gallery is damaged, or `out` is no gallery that might be replaced.
-        """
-        backup(self.path, Path(out), overwrite=overwrite)
 
     @classmethod
     def merge(
@@ -271,49 +156,391 @@ class Gallery(OpenGallery):
         asked = asdict(read_catalogue(folders[0]).asked)
         return cls.build(people, out, overwrite=overwrite, progress=progress, **asked)
 
+    @property
+    def path(self) -> Any:
+        """What it is called in messages: the folder, a `Path`, or the address of another place."""
+        return self.backend.path
+
+    @property
+    def address(self) -> str:
+        """What `engine.workflows.locations.open_gallery` opens it by, in another process as well."""
+        return self.backend.address
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the place where it lies can."""
+        return self.backend.capabilities
+
+    def snapshot(self) -> Snapshot:
+        """The gallery as it is now; for questions that belong together."""
+        return self.backend.snapshot()
+
+    def refresh(self) -> bool:
+        """See what was enrolled, removed, calibrated and replaced since, by any process; whether there was anything.
+
+        Raises:
+            GalleryError: there is none any more, or it is damaged.
+        """
+        return self.backend.refresh()
+
+    def answered(self, ask: Callable[[Snapshot], Answer], threshold: float | None = None) -> Answer:
+        """What `ask` makes of a snapshot. Where another gallery takes its place meanwhile, it asks again, all of it, of that one,
+        unless a `threshold` was given, and that one scores otherwise.
+        """
+        seen = self.snapshot()
+        try:
+            return ask(seen)
+        except GalleryReplaced:
+            self.refresh()
+            now = self.snapshot()
+            if threshold is not None and now.scoring != seen.scoring:
+                raise
+            return ask(now)
+
+    def __len__(self) -> int:
+        """How many templates are enrolled."""
+        return self.snapshot().template_count
+
+    @property
+    def identity_count(self) -> int:
+        """K."""
+        return self.snapshot().identity_count
+
+    @property
+    def provenance(self) -> Provenance:
+        """How its templates were made."""
+        return self.snapshot().provenance
+
+    @property
+    def scoring(self) -> Scoring:
+        """How it scores."""
+        return self.snapshot().scoring
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What the gallery knows of strangers; None where it has too few identities."""
+        return self.snapshot().calibration
+
+    def templates_by_identity(self) -> Iterator[tuple[str, int]]:
+        """Every identity, in the order of their names, and how many templates it has."""
+        return self.snapshot().templates_by_identity()
+
+    def threshold(self, threshold: float | None = None, fpir: float | None = None) -> float:
+        """As `Snapshot.threshold`, of the gallery as it is now."""
+        return self.snapshot().threshold(threshold, fpir)
+
+    def threshold_used(self, threshold: float | None = None, fpir: float | None = None) -> ThresholdUsed:
+        """As `threshold`, with the rate that it is for and from how much evidence."""
+        return self.snapshot().threshold_used(threshold, fpir)
+
+    @property
+    def evidence(self) -> Evidence:
+        """What is known of strangers: by the gallery's own calibration, and by its encoder's impostors."""
+        return self.snapshot().evidence
+
+    def match_threshold(self, threshold: float | None = None, fmr: float | None = None) -> MatchThreshold:
+        """As `Snapshot.match_threshold`, of the gallery as it is now."""
+        return self.snapshot().match_threshold(threshold, fmr)
+
+    def embedder(
+        self,
+        faces: str | None = None,
+        *,
+        encoder: str | None = None,
+        weights: str | Path | None = None,
+        projection: str | Path | None = None,
+        runtime: str | None = None,
+        photographs: int | None = None,
+    ) -> "Embedder":
+        """An embedder that makes probes as the gallery's templates were made. The encoder is loaded once, and kept; what was
+        named for it counts for later calls of this object too, those of `identify`, `verify` and `enroll` among them.
+
+        Args:
+            faces: `largest`, `all` or `none`; by default `none` if the gallery was made of face crops, else `largest`.
+            encoder: the gallery's own encoder file, where that is not one of onek's encoders: a path in a gallery may come from
+                anybody, so none is loaded that is not named here.
+            weights: the same for its weights.
+            projection: the same for the projection behind it.
+            runtime: what runs the encoder, as for `load_encoder`.
+            photographs: how many there are to embed, as for `load_encoder`.
+
+        Raises:
+            EncoderMismatch: nothing is known of the gallery's encoder, or the one found is another; names both. Or the gallery
+                names a file and nobody else did; says which.
+        """
+        named = Named(encoder, _path(weights), _path(projection))
+        return self._encoder.embedder(self.provenance, faces, named, runtime=runtime, photographs=photographs)
+
+    def encoder_loader(self, runtime: str | None = None, photographs: int | None = None) -> "partial[Encoder]":
+        """What loads the encoder of the last `embedder`, here or in another process."""
+        return self._encoder.loader(self.provenance, runtime, photographs)
+
+    def identify(
+        self,
+        probes: Probes,
+        *,
+        threshold: float | None = None,
+        fpir: float | None = None,
+        top: int = 5,
+        faces: str | None = None,
+        head: Head | None = None,
+    ) -> Results:
+        """Say of each probe who it is, or that it is nobody enrolled.
+
+        Args:
+            probes: vectors (n, dim); templates; or photographs: a path, paths, or RGB pictures, uint8 (height, width, 3).
+            threshold: the largest score that is accepted, instead of a rate.
+            fpir: the share of strangers' searches that may get a name, above 0 and below 1; by default 0.01.
+            top: how many candidates to return.
+            faces: for photographs, as in `embedder`.
+            head: puts the candidates in another order; whether the first is accepted its score says as before, so that no more
+                strangers get a name.
+
+        Returns:
+            One result per probe face, in order; a photograph without a face has one that says `failed`. Its `unseen` counts the
+            faces of photographs that were not looked at, since one of each was asked for.
+
+        Raises:
+            EncoderMismatch: the probes were made by another encoder than the gallery's; names both.
+            TemplatesError: a vector is zero, NaN or infinite.
+            GalleryError: there is no threshold, it is out of range, or the gallery does not support the rate.
+        """
+        if isinstance(probes, Templates) or (isinstance(probes, np.ndarray) and probes.dtype != np.uint8):
+            if faces is not None:
+                raise PhotographsError(f"faces={faces!r} goes with photographs; the probes are vectors already")
+            templates = probes if isinstance(probes, Templates) else Templates.from_vectors(probes)
+            require_same(self.provenance, templates.provenance, str(self.path), "the probe file")
+            return Results(
+                self.answered(lambda seen: seen.identify(templates, seen.threshold(threshold, fpir), top, head), threshold)
+            )
+        from engine.embedding.embedder import list_photographs, unseen_in
+
+        pictures: str | Path | Sequence[str | Path | np.ndarray] = [probes] if isinstance(probes, np.ndarray) else probes
+        photographs = list_photographs(pictures, "none")
+        embedder = self.embedder(faces, photographs=len(photographs))
+
+        def identified(seen: Snapshot) -> Results:
+            limit = seen.threshold(threshold, fpir)
+            tables, unseen = [], ALL_SEEN
+            for part in batched(embedder.stream(photographs), 1024):
+                tables.append(seen.identify_outcomes(part, embedder, limit, top, head))
+                unseen += unseen_in(part)
+            return Results(pa.concat_tables(tables), unseen)
+
+        return self.answered(identified, threshold)
+
+    def verify(
+        self,
+        probe: np.ndarray | str | Path,
+        identity: str,
+        *,
+        threshold: float | None = None,
+        fmr: float | None = None,
+        faces: str | None = None,
+        encoder: str | None = None,
+        weights: str | Path | None = None,
+        projection: str | Path | None = None,
+        head: Head | None = None,
+    ) -> Verification:
+        """Compare one probe with one enrolled identity.
+
+        Args:
+            probe: a photograph's path, an RGB picture, uint8 (height, width, 3), or a vector (dim,).
+            identity: as enrolled.
+            threshold: the largest distance that counts as the same; by default the encoder's.
+            fmr: instead, the share of pairs of different people that may be called the same.
+            faces: for a photograph, `largest` or `none`, as in `embedder`.
+            encoder: for a photograph, as in `embedder`.
+            weights: for a photograph, as in `embedder`.
+            projection: for a photograph, as in `embedder`.
+            head: decides instead of a threshold.
+
+        Raises:
+            GalleryError: nobody of that name is enrolled, there is no threshold, or the gallery does not support the rate.
+            PhotographsError: the photograph gave no template, or `faces` is `all`.
+        """
+        if faces == "all":
+            raise PhotographsError("--faces all: verify compares one face; expected largest or none")
+
+        def verified(seen: Snapshot) -> Verification:
+            claim = seen.claim(identity, threshold, fmr, head)
+            if isinstance(probe, np.ndarray) and probe.dtype != np.uint8:
+                templates = Templates.from_vectors(probe)
+                require_same(seen.provenance, templates.provenance, str(self.path), "the probe")
+                return claim.verified("vector", templates.vectors[0])
+            from engine.embedding.embedder import one_face
+
+            return claim.verified(*one_face(probe, self.embedder(faces, encoder=encoder, weights=weights, projection=projection)))
+
+        return self.answered(verified)
+
+    def enroll(
+        self,
+        people: People,
+        *,
+        identity: str | None = None,
+        faces: str | None = None,
+        on_duplicate: str = "own",
+        on_match: str = "warn",
+        sources: bool = True,
+        left_out: "Callable[[LeftOut], None] | None" = None,
+        wait: float | None = None,
+        progress: Progress | None = None,
+    ) -> Enrolment:
+        """Enrol templates or photographs: durable when it returns, and seen by every process that opens the gallery from then on.
+
+        Args:
+            people: templates with identities, or photographs as for `embed_images`.
+            identity: whose they all are; by default as the photographs' names say.
+            faces: for photographs, as in `embedder`. Of several about as large nobody knows which is meant: a problem.
+            on_duplicate: what becomes of a template id that is enrolled: `own` takes the place of the same identity's template,
+                and refuses to take another's; `replace` takes either, `skip` leaves either, `error` refuses both.
+            on_match: what becomes of a face that the gallery takes for somebody else, at its own threshold: `warn` enrols it and
+                says so in the result, `refuse` enrols nothing, `ignore` does not look.
+            sources: whether the gallery may keep the photographs' paths; pictures in memory have none.
+            left_out: told what below a folder is not taken for a photograph, and why.
+            wait: seconds to wait for another writer; by default ten. In Milvus there is nobody to wait for.
+            progress: told how far the work has come, where it takes longer than a moment.
+
+        Raises:
+            GalleryBusy: somebody else was writing all the while.
+            OnekError: as `engine.storage.changes.enroll`, `require_joinable` and `matches_of`; nothing was enrolled.
+        """
+        patience = self.backend.patience(wait)
+        require_words(on_duplicate, on_match)
+
+        def embedder(photographs: int) -> "Embedder":
+            return self.embedder(faces, photographs=photographs)
+
+        joining = joining_of(people, embedder, identity=identity, faces=faces, sources=sources, left_out=left_out)
+        if joining.problems and not len(joining.templates):
+            return Enrolment(0, 0, 0).of(joining, NOT_LOOKED)
+        with self.backend.changing(len(joining.templates), patience, progress) as change:
+            require_joinable(joining.templates, change.provenance, str(self.path))
+            matches = NOT_LOOKED if on_match == "ignore" else matches_of(change.seen(), joining.templates, on_match)
+            done = change.enroll(joining.templates, on_duplicate)
+        return done.of(joining, matches)
+
+    def remove(
+        self, identities: str | Sequence[str] = (), *, templates: str | Sequence[str] = (), wait: float | None = None
+    ) -> int:
+        """Remove identities, and templates by their ids: no search returns them from then on. How many templates that were.
+
+        Their bytes stay in the gallery's files until `compact`; Milvus erases them when it compacts.
+
+        Raises:
+            GalleryBusy: somebody else was writing all the while.
+            GalleryError: one is not enrolled, or nobody would be left; nothing was removed.
+        """
+        patience = self.backend.patience(wait)
+        names, ids = each_of(identities), each_of(templates)
+        with self.backend.changing(len(names) + len(ids), patience) as change:
+            return change.remove(names, ids)
+
+    def rename(self, old: str, new: str, *, merge: bool = False, wait: float | None = None) -> int:
+        """Call an identity otherwise; `merge` makes one identity of it and one that is called `new` already. How many templates.
+
+        Raises:
+            GalleryBusy: somebody else was writing all the while.
+            GalleryError: nobody is called `old`, or somebody is called `new` and `merge` is false.
+            NameRefused: `new` is no name.
+        """
+        patience = self.backend.patience(wait)
+        new = name_of(new, "the new name")
+        with self.backend.changing(1, patience) as change:
+            return change.rename(old, new, merge)
+
+    def calibrate(self, strangers: Templates | None = None, progress: Progress | None = None) -> Calibration:
+        """Learn anew how strangers score, and keep it in the gallery.
+
+        Args:
+            strangers: templates of people who are not enrolled; by default enrolled people play them, each left out exactly.
+            progress: told how far the work has come.
+
+        Raises:
+            GalleryError: too few identities or strangers, or one of these is enrolled.
+            EncoderMismatch: the strangers' templates were made by another encoder.
+        """
+        return self.backend.calibrate(strangers, progress)
+
+    def compact(self, progress: Progress | None = None, *, wait: float | None = None) -> None:
+        """Seal all that is enrolled anew, calibrate, and erase what was removed from every file; verified.
+
+        Raises:
+            GalleryBusy: somebody else was writing, or reading, all the while.
+            GalleryError: it lies in no folder.
+            OnekError: as `Gallery.build`.
+        """
+        folder = self._folder("compact")
+        folder.compact(progress, folder.patience(wait))
+
+    def backup(self, out: str | Path, *, overwrite: bool = False) -> None:
+        """Copy the gallery as it is at one moment, while others read and write.
+
+        Raises:
+            OutputError: `out` exists and `overwrite` is false, or cannot be written.
+            GalleryError: the gallery is damaged, in no folder, or `out` is no gallery that might be replaced.
+        """
+        self._folder("backup").backup(Path(out), overwrite)
+
+    def info(self) -> Any:
+        """What the gallery holds: `engine.storage.summary.GalleryInfo`, or in Milvus `engine.milvus.info.MilvusInfo`."""
+        return self.backend.info()
+
+    def check(self, progress: Progress | None = None) -> list[Fault]:
+        """Everything that is wrong with the gallery: every template is looked at."""
+        return self.backend.check(progress)
+
     def close(self) -> None:
-        """Let go of the catalogue after changes; the gallery may be used on. The end of the process does it at the latest."""
-        self._writer.close()
+        """Let go of what is held open after changes. A gallery in a folder may be used on, and the end of the process does it at
+        the latest; one in Milvus is of no use then.
+        """
+        self.backend.close()
+
+    # Of a gallery in a folder alone, where every template is at hand. Each raises `GalleryError` elsewhere.
+
+    @property
+    def index(self) -> SearchableIndex:
+        """What searches the templates."""
+        return self.enrolled.index
+
+    @property
+    def identities(self) -> list[str]:
+        """The enrolled identities, in order of their names."""
+        return sorted(self.identity_names.to_pylist())
+
+    @property
+    def enrolled(self) -> Enrolled:
+        """The enrolled templates as they are searched and scored."""
+        return self._view().enrolled
+
+    @property
+    def identity_names(self) -> pa.Array:
+        """The name of each identity that `enrolled` numbers."""
+        return self._view().identities
+
+    @property
+    def template_ids(self) -> pa.ChunkedArray:
+        """The id of each row of `enrolled`."""
+        return self._view().template_ids
+
+    def sources(self) -> pa.ChunkedArray:
+        """Where each row of `enrolled` came from; nulls where nobody said. Read from disk."""
+        return self._view().sources()
 
     @property
     def segment_names(self) -> tuple[str, ...]:
         """What its sealed segments are called."""
-        return tuple(segment.name for segment in self.snapshot().catalogue.segments)
+        return tuple(segment.name for segment in self._view().catalogue.segments)
 
-    @contextmanager
-    def _holding(self, wait: float) -> Iterator[View]:
-        """The lock, what others changed seen, and a gallery in whose format changes can be written: it as it was seen last."""
-        with self._writer.holding(wait):
-            if self._writer.version() != self._known:
-                self._known = self._newest.looked().version
-            if not self._newest.last.catalogue.segments[0].indexed:
-                reseal(self._newest.last, self._writer)
-                self._sealed()
-            yield self._newest.last
+    def _view(self) -> View:
+        return self._folder("what reads every template").snapshot()
 
-    @contextmanager
-    def _changing(self, identities: int, wait: float, progress: Progress | None = None) -> Iterator[None]:
-        """A change that brings or takes up to so many identities; sealed after it, if that is due."""
-        with self._holding(wait):
-            yield
-            self._changed(identities)
-            if due(self._newest.last, self._newest.since) and due(self.snapshot()):
-                seal_recent(self.snapshot(), self._writer, progress)
-                self._sealed()
-
-    def _changed(self, by: int) -> None:
-        """While the lock is held: what was written is seen by the next call of any thread."""
-        self._known = self._writer.version()
-        self._newest.changed(max(by, 1))
-
-    def _sealed(self) -> None:
-        """As `_changed`, where the segment is another: whoever enrols next goes by the one that was seen last."""
-        self._changed(1)
-        self.snapshot()
+    def _folder(self, wanted: str) -> FolderBackend:
+        if not isinstance(self.backend, FolderBackend):
+            raise GalleryError(f"{wanted} works on galleries in folders; found {self.path}")
+        return self.backend
 
 
-def _refuse_enrolled(seen: View, strangers: Templates) -> None:
-    known = pc.is_in(strangers.table["identity"], value_set=seen.identities, skip_nulls=True)
-    if (count := pc.sum(known).as_py()) or 0:
-        name = strangers.table["identity"].filter(known)[0]
-        raise GalleryError(f"{count} templates of the strangers are of enrolled identities, such as {name}; leave them out")
+def _path(given: str | Path | None) -> Path | None:
+    return None if given is None else Path(given)

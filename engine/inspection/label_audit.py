@@ -20,7 +20,7 @@ import pyarrow as pa
 from engine.calibration.calibration import LEAST_IDENTITIES, default_score
 from engine.calibration.impostor_searches import left_out_searches
 from engine.errors import GalleryError
-from engine.gallery.opened import OpenGallery
+from engine.gallery.gallery import Gallery
 from engine.matching.nearest_identities import Members
 from engine.matching.scoring import LOCAL, Enrolled, Scoring, densities
 from engine.statistics.score_tail import expected_as_small, outliers
@@ -57,7 +57,7 @@ class Finding:
     likely: bool
 
 
-def audit(gallery: OpenGallery, most: int = 100, progress: Progress | None = None) -> list[Finding]:
+def audit(gallery: Gallery, most: int = 100, progress: Progress | None = None) -> list[Finding]:
     """The `most` worst findings of each kind, two names first.
 
     Raises:
@@ -82,7 +82,7 @@ def write_audit(path: Path, findings: Sequence[Finding]) -> None:
 class _Described:
     """Names of rows for findings."""
 
-    def __init__(self, gallery: OpenGallery) -> None:
+    def __init__(self, gallery: Gallery) -> None:
         self.identities: pa.Array = gallery.identity_names
         self.template_ids, self.sources = gallery.template_ids, gallery.sources()
         self.codes = gallery.enrolled.members.codes

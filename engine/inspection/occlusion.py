@@ -12,7 +12,7 @@ from engine.errors import GalleryError, ImageProblem, PhotographsError
 from engine.faces.alignment import aligner
 from engine.faces.images import decode
 from engine.files.object_storage import local
-from engine.gallery.opened import OpenGallery
+from engine.gallery.gallery import Gallery
 
 # The side of the cover, and places along each side of a chip; chips that are encoded at a time.
 _COVER, _PLACES, _BATCH = 0.2, 15, 75
@@ -36,7 +36,7 @@ class Explanation:
     expected_false_alarms: float | None
 
 
-def explain(gallery: OpenGallery, probe: str | Path, identity: str | None = None, faces: str | None = None) -> Explanation:
+def explain(gallery: Gallery, probe: str | Path, identity: str | None = None, faces: str | None = None) -> Explanation:
     """Explain a probe's first candidate, or an `identity` that is enrolled.
 
     Raises:
@@ -100,7 +100,7 @@ def _chip(path: Path, embedder: Embedder) -> np.ndarray:
     return faces[0].chip
 
 
-def _enrolled(gallery: OpenGallery, row: int, embedder: Embedder) -> np.ndarray | None:
+def _enrolled(gallery: Gallery, row: int, embedder: Embedder) -> np.ndarray | None:
     source = gallery.sources()[row].as_py()
     if source is None or not Path(source).is_file():
         return None

@@ -14,7 +14,7 @@ from engine.calibration.thresholds import ThresholdUsed
 from engine.common.concurrency import ahead, batched
 from engine.errors import PhotographsError
 from engine.files.outputs import check_outputs
-from engine.gallery.recogniser import Recogniser
+from engine.gallery.gallery import Gallery
 from engine.matching.pair_verifier import Head
 from engine.templates.parquet import Templates, count_templates, is_template_file, stream_templates
 from engine.templates.problems import ALL_SEEN, Problem, Unseen, problems_path, write_problems
@@ -55,7 +55,7 @@ def check_results_output(out: Path, probes: Sequence[Path], overwrite: bool) -> 
 
 
 def identify_to_file(
-    gallery: Recogniser,
+    gallery: Gallery,
     probes: Sequence[Path],
     out: Path,
     *,

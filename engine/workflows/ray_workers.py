@@ -17,8 +17,8 @@ from engine.embedding.photographs import Photograph
 from engine.encoders import Encoder
 from engine.errors import GalleryReplaced, OnekError, SpreadError
 from engine.matching.pair_verifier import Head
-from engine.milvus.connection.address import LITE
 from engine.templates.parquet import Templates
+from engine.workflows.places import place_of
 from engine.workflows.ray_agents import agents_that_end_with_us
 
 # Batches that a worker has before it: the one it works on, and the next.
@@ -46,9 +46,7 @@ class IdentifyingWorker:
 
     def __init__(self, folder: str, gallery: str, edition: str | None, limit: float, top: int, head: Head | None) -> None:
         _work_in(folder)
-        from engine.workflows.locations import open_gallery
-
-        self._seen = open_gallery(gallery).snapshot()
+        self._seen = place_of(gallery).open().snapshot()
         self._edition = edition
         self._question = (limit, top, head)
 
@@ -88,7 +86,7 @@ def spread_identify(
     Raises:
         SpreadError: it is in a milvus-lite, which one process at a time may open.
     """
-    if gallery.startswith(LITE):
+    if not place_of(gallery).shared:
         raise SpreadError(f"{gallery}: one process at a time may open it, so --on ray cannot; serve it with Milvus")
     return workers.started(IdentifyingWorker, gallery, edition, limit, top, head)
 

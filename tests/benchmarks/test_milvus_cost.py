@@ -5,7 +5,6 @@ import pytest
 
 from benchmarks.speed.milvus import measure_milvus
 from engine.gallery.gallery import Gallery
-from engine.gallery.recogniser import Recogniser
 
 
 def test_an_exact_gallery_decides_alike_wherever_it_lives(tmp_path):
@@ -16,13 +15,13 @@ def test_an_exact_gallery_decides_alike_wherever_it_lives(tmp_path):
 
 
 def test_decisions_that_differ_are_counted_and_looked_into(tmp_path, monkeypatch):
-    whole = Recogniser.identify
+    whole = Gallery.identify
 
     def forgetful(self, probes, **options):
         """A folder that does not know the people it was asked for."""
-        return whole(self, -np.asarray(probes) if isinstance(self, Gallery) else probes, **options)
+        return whole(self, -np.asarray(probes) if self.capabilities.files else probes, **options)
 
-    monkeypatch.setattr(Recogniser, "identify", forgetful)
+    monkeypatch.setattr(Gallery, "identify", forgetful)
     made = measure_milvus(tmp_path, count=1000, probes=64, rounds=1)
     assert made.unlike > 0
     assert made.equal == 1 - made.unlike / 64

@@ -13,8 +13,10 @@ import pyarrow.parquet as pq
 
 from engine.errors import GalleryError, OutputError, PlanError, TemplatesError
 from engine.files.object_storage import require_writable
-from engine.gallery.gallery import BuildOptions, Gallery
+from engine.gallery.build import BuildOptions
+from engine.gallery.gallery import Gallery
 from engine.milvus import catalogue as catalogues
+from engine.milvus.backend import MilvusBackend
 from engine.milvus.building.bulk_import import bucket_of, import_rows
 from engine.milvus.building.placement import Placement, placement
 from engine.milvus.catalogue import Catalogue
@@ -34,7 +36,6 @@ from engine.milvus.collection import (
 )
 from engine.milvus.connection.address import Address
 from engine.milvus.connection.client import LONG, Client, Row
-from engine.milvus.gallery import MilvusGallery
 from engine.storage.segments import mated_probes, segment_files
 from engine.templates.enrolment import Source
 from indexes.base import Progress
@@ -52,7 +53,7 @@ def build(
     overwrite: bool = False,
     milvus: str | None = None,
     **options: Unpack[BuildOptions],
-) -> MilvusGallery:
+) -> Gallery:
     """As `Gallery.build`. Densities and the calibration are made here, in a temporary folder, so that they are
     those of a gallery in a folder; then rows and calibration go to Milvus, its index is built there, and its effort found.
 
@@ -103,7 +104,7 @@ def build(
     for each in old:
         if client.call("has_collection", each):
             client.call("drop_collection", each, seconds=LONG)
-    return MilvusGallery(client)
+    return Gallery(MilvusBackend(client))
 
 
 def _replaced(client: Client, overwrite: bool) -> list[str]:

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from engine.cli.app import app
 from engine.errors import GalleryError, OnekError
 from engine.gallery.gallery import Gallery
-from engine.milvus.gallery import MilvusGallery
+from engine.milvus.backend import MilvusBackend
 from engine.templates.parquet import Templates, batch
 
 
@@ -89,8 +89,9 @@ def test_options_that_would_change_nothing_are_refused(
 
 
 def test_milvus_waits_for_nobody() -> None:
-    gallery = MilvusGallery.__new__(MilvusGallery)
-    gallery.path = "milvus://localhost:1/g"
+    backend = MilvusBackend.__new__(MilvusBackend)
+    backend.path = "milvus://localhost:1/g"
+    gallery = Gallery(backend)
     for change in (
         lambda: gallery.enroll(people(), wait=3),
         lambda: gallery.remove(["kian"], wait=3),
@@ -105,12 +106,12 @@ import sys
 from engine.storage import segments
 from engine.cli.app import main
 sys.argv = ["onek", "build-index", "t.parquet", "-o", "g"]
-import engine.gallery.gallery
+import engine.gallery.build
 def calibrate(*_):
     print("halfway", flush=True)
     import time
     time.sleep(60)
-engine.gallery.gallery.calibrate = calibrate
+engine.gallery.build.calibrate = calibrate
 main()
 """
 

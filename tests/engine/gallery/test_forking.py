@@ -96,18 +96,18 @@ from threading import Event, Thread
 from engine.storage import view
 gallery = build_gallery(people(50), f"{folder}/g")
 probes, inside, go_on = people(1).vectors, Event(), Event()
-looked = gallery._newest._look
+looked = gallery.backend._newest._look
 
 def slowly(before):
     inside.set()
     go_on.wait()
     return looked(before)
 
-gallery._newest._look = slowly
+gallery.backend._newest._look = slowly
 thread = Thread(target=gallery.refresh)
 thread.start()
 inside.wait()
-gallery._newest._look = looked
+gallery.backend._newest._look = looked
 in_a_child(lambda: (gallery.refresh(), len(gallery.identify(probes, threshold=9.0))))
 go_on.set()
 thread.join()

@@ -225,7 +225,7 @@ from pathlib import Path
 from engine.gallery.gallery import Gallery
 from tests.support.galleries import people
 gallery = Gallery.open(sys.argv[1])
-with gallery._writer.holding():
+with gallery.backend._writer.holding():
     print("held", flush=True)
     time.sleep(0.4)
 gallery.enroll(people(50, 52))

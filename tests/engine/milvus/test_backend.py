@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from engine.errors import GalleryError, GalleryReplaced, IndexUnsupported, OutputError
-from engine.milvus import gallery
+from engine.milvus import changes
 from engine.milvus.building import build as building
 from engine.milvus.building.held import Held
 from engine.milvus.building.placement import Placement, placement
@@ -203,7 +203,7 @@ def test_an_enrolment_that_was_cut_off_is_searched_rightly_and_may_be_repeated(w
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(gallery, "measured", fail)
+        patch.setattr(changes, "measured", fail)
         one.enroll(people(PEOPLE, 10))
     assert "20 templates have no density" in str(check_gallery(where)[0])
     seen = open_gallery(where)
@@ -337,14 +337,14 @@ def test_changes_go_to_the_gallery_that_is_there(where, monkeypatch):
     now = _replaced(where)
     other.enroll(people(200, 5))
     assert now.identify(people(200, 5, 1), threshold=2.0)[0].identity == "person 200"
-    put = gallery.put
+    put = changes.put
 
     def replaced_meanwhile(*arguments):
-        monkeypatch.setattr(gallery, "put", put)
+        monkeypatch.setattr(changes, "put", put)
         put(*arguments)
         build_gallery(people(0, 30), where, overwrite=True)
 
-    monkeypatch.setattr(gallery, "put", replaced_meanwhile)
+    monkeypatch.setattr(changes, "put", replaced_meanwhile)
     with pytest.raises(GalleryReplaced, match="built anew"):
         other.enroll(people(210, 5))
     assert len(open_gallery(where)) == 60
@@ -405,7 +405,7 @@ def test_what_a_server_is_asked_for(where, monkeypatch):
     check_gallery(where)
     loaded = ("load_collection", {"replica_number": 2, "resource_groups": ["a", "b"]})
     assert said == [("create_collection", {"num_shards": 8, "properties": {"mmap.enabled": "true"}}), *[loaded] * 4]
-    assert open_gallery(where).catalogue.placement == Placement(2, 8, ("a", "b"), True, "Bounded")
+    assert open_gallery(where).snapshot().catalogue.placement == Placement(2, 8, ("a", "b"), True, "Bounded")
 
 
 def test_an_embedded_gallery_is_for_its_owner_alone(tmp_path: Path) -> None:

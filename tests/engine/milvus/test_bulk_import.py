@@ -12,10 +12,11 @@ import pytest
 from pyarrow import fs
 
 from engine.errors import GalleryError
+from engine.gallery.gallery import Gallery
 from engine.milvus.building import build as building
 from engine.milvus.building import bulk_import as importing
 from engine.milvus.connection.client import TOKEN, Client
-from engine.workflows.locations import AnyGallery, build_gallery, check_gallery
+from engine.workflows.locations import build_gallery, check_gallery
 from tests.support.contract import people, probes
 
 
@@ -87,7 +88,7 @@ def milvus(tmp_path: Path, store: fs.S3FileSystem, bucket: str, monkeypatch: pyt
     database.close()
 
 
-def decides_as_in_a_folder(made: AnyGallery, tmp_path: Path) -> bool:
+def decides_as_in_a_folder(made: Gallery, tmp_path: Path) -> bool:
     return made.identify(probes()).table.equals(build_gallery(people(0, 60), tmp_path / "folder").identify(probes()).table)
 
 

@@ -103,3 +103,11 @@ def test_pages_that_are_listed_again_and_again(path: Path) -> None:
         Gallery.open(path)
     assert check(path)
     assert time.perf_counter() - began < 10
+
+
+def test_a_file_that_a_writer_takes_away_while_the_folder_is_listed(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who holds the lock is noted in a file of a moment: it is there when the folder is listed, and gone when it is looked at."""
+    listed = Path.iterdir
+    monkeypatch.setattr(Path, "iterdir", lambda folder: [*listed(folder), folder / "writer.json"])
+    assert not (whole / "writer.json").exists()
+    assert len(Gallery.open(whole)) == 46

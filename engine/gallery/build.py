@@ -1,0 +1,68 @@
+"""Building a gallery in a folder: planned, sealed, calibrated, and renamed into place when it is whole."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypedDict
+
+from engine.calibration.calibration import LEAST_IDENTITIES, Names, calibrate
+from engine.files.atomic_files import check_output, whole_folder
+from engine.files.object_storage import require_local
+from engine.files.outputs import refuse_inputs
+from engine.matching.by_name import by_name
+from engine.storage.catalogue import Asked, Catalogue, read_catalogue, write_catalogue
+from engine.storage.segments import seal
+from engine.storage.writer_lock import locked
+from engine.templates.enrolment import Source, enrolment
+from indexes.base import Progress
+from indexes.planner import RECALL, Plan, check_disk, plan
+
+
+class BuildOptions(TypedDict, total=False):
+    """What `Gallery.build` says of them."""
+
+    index: str | None
+    memory: int | None
+    recall: float
+    score: str | None
+    fuse: int
+    planned: Callable[[Plan], None] | None
+    progress: Progress | None
+
+
+def build_folder(
+    templates: Source,
+    path: Path,
+    *,
+    overwrite: bool = False,
+    index: str | None = None,
+    factory: str | None = None,
+    memory: int | None = None,
+    recall: float = RECALL,
+    score: str | None = None,
+    fuse: int = 1,
+    planned: Callable[[Plan], None] | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Make the gallery in a folder; arguments and errors as of `Gallery.build`."""
+    require_local(path, "where Gallery.build makes one")
+    check_output(path, overwrite)
+    if path.exists():
+        read_catalogue(path)  # only a gallery is ever replaced, never another folder
+    enrolled = enrolment(templates)
+    refuse_inputs([path], enrolled.files)
+    chosen = plan(enrolled.count, enrolled.made.dim, memory=memory, recall=recall, kind=index, factory=factory)
+    check_disk(chosen, path.absolute().parent)
+    if planned:
+        planned(chosen)
+    with locked(path) if path.exists() else nullcontext(), whole_folder(path) as folder:
+        segment, opened = seal(folder, "segment-000001", enrolled, chosen, progress, score=score, fuse=fuse)
+        created = datetime.now(UTC).isoformat(timespec="seconds")
+        calibrated = None
+        if opened.enrolled.members.identities >= LEAST_IDENTITIES:
+            people = by_name(opened.enrolled, opened.identities, opened.template_ids)
+            calibrated = calibrate(people, Names(opened.template_ids), progress)
+        asked = Asked(index, factory, recall, score, fuse)
+        scoring = opened.enrolled.scoring
+        write_catalogue(folder, Catalogue(enrolled.made, created, (segment,), scoring, calibrated, asked=asked))

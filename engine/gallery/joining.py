@@ -1,0 +1,61 @@
+"""People who are to be enrolled, as templates: those given, or made of photographs."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from engine.errors import PhotographsError
+from engine.templates.anonymise import without_sources
+from engine.templates.enrolment import Joining
+from engine.templates.names import name_of
+from engine.templates.parquet import Templates
+
+if TYPE_CHECKING:
+    from engine.embedding.embedder import Embedder
+    from engine.faces.images import LeftOut
+
+People = Templates | str | Path | Sequence[str | Path | np.ndarray]
+
+
+def joining_of(
+    people: People,
+    embedder: "Callable[[int], Embedder]",
+    *,
+    identity: str | None = None,
+    faces: str | None = None,
+    sources: bool = True,
+    left_out: "Callable[[LeftOut], None] | None" = None,
+) -> Joining:
+    """Templates of people to enrol, and what is to be said of them.
+
+    Args:
+        people: templates with identities, or photographs as for `embed_images`.
+        embedder: gives what embeds so many photographs.
+        identity: whose they all are; by default as the photographs' names say.
+        faces: what the user said of the photographs' faces; templates have none.
+        sources: whether the photographs' paths are kept; pictures in memory have none.
+        left_out: told what below a folder is not taken for a photograph, and why.
+
+    Raises:
+        PhotographsError: `faces` goes with photographs, or there are none.
+    """
+    if isinstance(people, Templates):
+        if faces is not None:
+            raise PhotographsError(f"faces={faces!r} goes with photographs; those to enrol are templates already")
+        given = people if identity is None else people.of(identity)
+        return Joining(given if sources else Templates(without_sources(given.table), given.provenance))
+    # Late: a question about vectors does without OpenCV.
+    from engine.embedding.embedder import list_labelled, of_one_face, once_each, problems_of, to_batch, unseen_in
+
+    labelled = list_labelled(people, "none" if identity is not None else None, left_out)
+    if identity is not None:
+        labelled = labelled.of(name_of(identity))
+    ready = embedder(len(labelled.photographs))
+    outcomes = list(map(of_one_face, once_each(ready.stream(labelled.photographs), {})))
+    rows = pa.Table.from_batches([to_batch(outcomes, ready.provenance)])
+    if not sources or isinstance(labelled.photographs[0].image, np.ndarray):
+        rows = without_sources(rows)
+    return Joining(Templates(rows, ready.provenance), tuple(problems_of(outcomes)), labelled.labelling, unseen_in(outcomes))

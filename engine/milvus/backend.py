@@ -1,0 +1,103 @@
+"""A gallery whose templates live in Milvus: every verb of a gallery in a folder, and the same decisions."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pyarrow.compute as pc
+
+from engine.answers.newest import Newest
+from engine.calibration.calibration import Calibration
+from engine.errors import GalleryError
+from engine.gallery.backend import Capabilities
+from engine.maintenance.integrity import Fault
+from engine.milvus.changes import MilvusChange
+from engine.milvus.connection.address import Address
+from engine.milvus.connection.client import Client, key_of
+from engine.milvus.info import MilvusInfo, describe
+from engine.milvus.integrity import check
+from engine.milvus.snapshot import MilvusSnapshot, look
+from engine.templates.parquet import Templates
+from engine.templates.provenance import require_same
+from indexes.base import Progress
+
+
+class MilvusBackend:
+    """The enrolled templates of K identities, in Milvus; keeps `engine.gallery.backend.Backend`.
+
+    Every call sees what any process enrolled or removed before it. Changes that were cut off may be made again: they do no harm
+    twice. One writer at a time keeps the count of identities exact; `engine.milvus.integrity` says where it is not.
+    """
+
+    capabilities = Capabilities(changes=True, files=False)
+
+    def __init__(self, client: Client) -> None:
+        """Open it.
+
+        Raises:
+            GalleryError: Milvus does not answer, or there is no whole gallery of ours.
+        """
+        self.path: Address = client.address
+        self._client = client
+        self._newest = Newest(look(client), lambda _: look(client))
+
+    @property
+    def address(self) -> str:
+        return str(self.path)
+
+    def snapshot(self) -> MilvusSnapshot:
+        return self._newest.current()
+
+    def refresh(self) -> bool:
+        before, now = self._newest.last, self._newest.looked()
+        return (before.edition, before.size) != (now.edition, now.size)
+
+    def patience(self, wait: float | None) -> float:
+        if wait:
+            raise GalleryError(
+                f"{self.path}: Milvus orders its writers, so that there is nobody to wait {wait:g} s for; leave wait out"
+            )
+        return 0
+
+    @contextmanager
+    def changing(self, templates: int, wait: float, progress: Progress | None = None) -> Iterator[MilvusChange]:  # noqa: ARG002
+        """As `Backend.changing`. A gallery of up to 200,000 templates whose K has changed by a quarter is calibrated anew.
+
+        Raises:
+            GalleryReplaced: another gallery took its place meanwhile, and has none of it.
+        """
+        seen = self._newest.looked()
+        try:
+            with seen.unreplaced():
+                yield MilvusChange(seen, progress)
+        finally:
+            self._newest.changed(1)
+        seen.require_there()
+
+    def calibrate(self, strangers: Templates | None, progress: Progress | None) -> Calibration:
+        """Milvus is searched for a sample of the enrolled, each left out exactly, or for strangers.
+
+        Densities of a gallery of up to 200,000 templates are measured anew first, among all who are enrolled now.
+        """
+        with self.changing(0, 0, progress) as change:
+            if strangers is not None:
+                require_same(change.provenance, strangers.provenance, str(self.path), "the strangers")
+                self._refuse_enrolled(change.seen(), strangers)
+            return change.calibrate(strangers)
+
+    def _refuse_enrolled(self, seen: MilvusSnapshot, strangers: Templates) -> None:
+        names = pc.unique(strangers.table["identity"].drop_null()).to_pylist()
+        of = {key_of(name): name for name in names}
+        for row in self._client.rows_in(seen.collection, "person", list(of), ("person",)):
+            name = of[row["person"]]
+            raise GalleryError(f"templates of the strangers are of enrolled identities, such as {name}; leave them out")
+
+    def info(self) -> MilvusInfo:
+        seen = self.snapshot()
+        return describe(self._client, seen.catalogue, seen.size)
+
+    def check(self, progress: Progress | None = None) -> list[Fault]:
+        return check(self.path, progress)
+
+    def close(self) -> None:
+        """Let go of Milvus; the gallery is of no use then."""
+        self._client.close()
