@@ -4,7 +4,7 @@ The changes are cosmic-ray's. A module has hundreds, so each run takes a sample 
 the same seed, one change a place. They are made in a copy of the tree.
 
     python -m tests.mutants                     five of each module
-    python -m tests.mutants --each 20 check     twenty of engine/maintenance/integrity.py
+    python -m tests.mutants --each 20 integrity twenty of engine/maintenance/integrity.py
 """
 
 import argparse

@@ -119,7 +119,7 @@ def train_projection_command(
     shrinkage: Annotated[float, typer.Option(help="Of the covariance within identities, 0 to 1.")] = 0.1,
     overwrite: Overwrite = False,
 ) -> None:
-    """Learn a linear map of templates. On dlib-resnet's none helped; see the README."""
+    """Learn a linear map of templates. On dlib-resnet's none helped; see docs/benchmarks.md."""
     from engine.cli.console import out as console
     from engine.files.outputs import check_outputs
     from engine.templates.parquet import read_templates
@@ -138,7 +138,7 @@ def train_head_command(
     seed: Annotated[int, typer.Option(min=0)] = 0,
     overwrite: Overwrite = False,
 ) -> None:
-    """Learn a verifier from pairs of templates, for verify and identify --head. Local scores are better; see the README."""
+    """Learn a verifier from pairs of templates, for verify and identify --head. Local scores are better; see docs/benchmarks.md."""
     from engine.cli.console import out as console
     from engine.files.outputs import check_outputs
     from engine.templates.parquet import read_templates
