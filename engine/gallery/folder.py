@@ -53,6 +53,7 @@ class FolderBackend:
         return self._newest.looked() is not before
 
     def patience(self, wait: float | None) -> float:
+        self._require_changeable()
         return WAIT if wait is None else wait
 
     @contextmanager
