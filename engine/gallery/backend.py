@@ -80,10 +80,10 @@ class Backend(Protocol):
         """See what was enrolled, removed, calibrated and replaced since, by any process; whether there was anything."""
 
     def patience(self, wait: float | None) -> float:
-        """The seconds that a writer waits for another, where the user says `wait`, or nothing.
+        """The seconds that a writer waits for another, where the user says `wait`, or nothing. Asked before any work.
 
         Raises:
-            GalleryError: there is nobody to wait for.
+            GalleryError: there is nobody to wait for, or nothing can be changed here.
         """
 
     def changing(self, templates: int, wait: float, progress: Progress | None = None) -> AbstractContextManager[Change]:
@@ -92,6 +92,7 @@ class Backend(Protocol):
 
         Raises:
             GalleryBusy: somebody else was writing for `wait` seconds.
+            GalleryReplaced: another gallery took its place meanwhile, and has none of it.
             GalleryError: nothing can be changed here.
         """
 

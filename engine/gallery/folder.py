@@ -4,12 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pyarrow.compute as pc
-
 from engine.answers.newest import Newest
 from engine.calibration.calibration import Calibration, Names, calibrate, calibrate_on_strangers
 from engine.errors import GalleryError
 from engine.gallery.backend import Capabilities
+from engine.gallery.strangers import require_not_enrolled
 from engine.maintenance.backup import backup
 from engine.maintenance.erasure import erase
 from engine.maintenance.integrity import Fault, check
@@ -21,7 +20,7 @@ from engine.storage.summary import GalleryInfo, describe
 from engine.storage.view import View, open_view
 from engine.storage.writer_lock import WAIT, Writer
 from engine.templates.parquet import Templates
-from engine.templates.provenance import Provenance, require_same
+from engine.templates.provenance import Provenance
 from indexes.base import Progress
 
 
@@ -54,6 +53,7 @@ class FolderBackend:
         return self._newest.looked() is not before
 
     def patience(self, wait: float | None) -> float:
+        self._require_changeable()
         return WAIT if wait is None else wait
 
     @contextmanager
@@ -83,8 +83,7 @@ class FolderBackend:
         names, people = Names(seen.template_ids), by_name(seen.enrolled, seen.identities, seen.template_ids)
         if strangers is None:
             return calibrate(people, names, progress)
-        require_same(seen.provenance, strangers.provenance, str(self.path), "the strangers")
-        _refuse_enrolled(seen, strangers)
+        require_not_enrolled(strangers, seen.provenance, str(self.path), seen.enrolled_among)
         theirs = Names(strangers.table["template_id"])
         return calibrate_on_strangers(people, strangers.vectors, names, theirs, progress)
 
@@ -171,10 +170,3 @@ def only_read(address: str) -> GalleryError:
     return GalleryError(
         f"{address} lies in object storage, where a gallery is only read; change a copy in a folder, or keep it in Milvus"
     )
-
-
-def _refuse_enrolled(seen: View, strangers: Templates) -> None:
-    known = pc.is_in(strangers.table["identity"], value_set=seen.identities, skip_nulls=True)
-    if (count := pc.sum(known).as_py()) or 0:
-        name = strangers.table["identity"].filter(known)[0]
-        raise GalleryError(f"{count} templates of the strangers are of enrolled identities, such as {name}; leave them out")

@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pyarrow.compute as pc
-
 from engine.answers.newest import Newest
 from engine.calibration.calibration import Calibration
 from engine.errors import GalleryError
@@ -12,12 +10,11 @@ from engine.gallery.backend import Capabilities
 from engine.maintenance.integrity import Fault
 from engine.milvus.changes import MilvusChange
 from engine.milvus.connection.address import Address
-from engine.milvus.connection.client import Client, key_of
+from engine.milvus.connection.client import Client
 from engine.milvus.info import MilvusInfo, describe
 from engine.milvus.integrity import check
 from engine.milvus.snapshot import MilvusSnapshot, look
 from engine.templates.parquet import Templates
-from engine.templates.provenance import require_same
 from indexes.base import Progress
 
 
@@ -79,17 +76,7 @@ class MilvusBackend:
         Densities of a gallery of up to 200,000 templates are measured anew first, among all who are enrolled now.
         """
         with self.changing(0, 0, progress) as change:
-            if strangers is not None:
-                require_same(change.provenance, strangers.provenance, str(self.path), "the strangers")
-                self._refuse_enrolled(change.seen(), strangers)
             return change.calibrate(strangers)
-
-    def _refuse_enrolled(self, seen: MilvusSnapshot, strangers: Templates) -> None:
-        names = pc.unique(strangers.table["identity"].drop_null()).to_pylist()
-        of = {key_of(name): name for name in names}
-        for row in self._client.rows_in(seen.collection, "person", list(of), ("person",)):
-            name = of[row["person"]]
-            raise GalleryError(f"templates of the strangers are of enrolled identities, such as {name}; leave them out")
 
     def info(self) -> MilvusInfo:
         seen = self.snapshot()

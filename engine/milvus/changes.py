@@ -4,10 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 
 from engine.calibration.calibration import LEAST_IDENTITIES, Calibration
 from engine.common.concurrency import batched
 from engine.errors import GalleryError, TemplatesError
+from engine.gallery.strangers import require_not_enrolled
 from engine.matching.scoring import LOCAL
 from engine.milvus import catalogue as catalogues
 from engine.milvus.building.held import Held, hold, write_measured
@@ -15,7 +17,7 @@ from engine.milvus.calibration import calibrated, measured
 from engine.milvus.collection import UNMEASURED, WHOLE, longest_text, put, rows_of
 from engine.milvus.connection.client import Row, key_of, one_of
 from engine.milvus.snapshot import PROBES, MilvusSnapshot, measured_size
-from engine.storage.changes import Enrolled, spelt_as_enrolled, undisputed
+from engine.storage.changes import Enrolled, nobody_called, not_enrolled, somebody_called, spelt_as_enrolled, undisputed
 from engine.storage.sealing import PART, SMALL
 from engine.templates.names import spellings
 from engine.templates.parquet import Templates
@@ -45,7 +47,7 @@ class MilvusChange:
         keys = [key_of(template_id) for template_id in templates.table["template_id"].to_pylist()]
         there = list(self._rows("key", keys, "template_id", "person", "identity"))
         known = {row["key"]: row["person"] for row in there}
-        table = spelt_as_enrolled(templates.table, lambda names: self._enrolled(names.to_pylist()))
+        table = spelt_as_enrolled(templates.table, self._enrolled)
         table = undisputed(table, {row["template_id"]: row["identity"] for row in there}, on_duplicate)
         people_of = [key_of(name) for name in table["identity"].to_pylist()]
         counted = dict.fromkeys(people_of, False)
@@ -74,8 +76,7 @@ class MilvusChange:
         present = {row["person"] for row in theirs}
         unknown = [name for name, theirs in spelt.items() if not theirs & present] + unknown
         if unknown:
-            more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
-            raise GalleryError(f"{unknown[0]} is not enrolled in {self._path}{more}; nothing was removed")
+            raise not_enrolled(unknown, self._path)
         touched = set(leaving.values()) - present
         leaving |= {row["key"]: row["person"] for row in theirs}
         self._measure()
@@ -93,19 +94,21 @@ class MilvusChange:
         mine, theirs = ([key_of(each) for each in spellings(name)] for name in (old, new))
         rows = list(self._rows("person", mine, *WHOLE))
         if not rows:
-            raise GalleryError(f"nobody called {old} is enrolled in {self._path}")
+            raise nobody_called(old, self._path)
         if old == new and {row["identity"] for row in rows} == {new}:
             return len(rows)
         others = [key for key in theirs if key not in mine]
         if not merge and others and self._client.count(self._seen.collection, one_of("person", others)):
-            raise GalleryError(f"{new} is enrolled in {self._path} already; pass --merge to make one identity of both")
+            raise somebody_called(new, self._path)
         self._put([{**row, "identity": new, "person": key_of(new)} for row in rows])
         self._settle({key_of(new)})
         return len(rows)
 
     def calibrate(self, strangers: Templates | None = None) -> Calibration:
-        """Learn anew how strangers score, and keep it. Raises `GalleryError` as `Gallery.calibrate`."""
+        """Learn anew how strangers score, and keep it. Raises as `Gallery.calibrate`."""
         seen = self._seen
+        if strangers is not None:
+            require_not_enrolled(strangers, seen.provenance, str(self._path), self._enrolled)
         if seen.size.templates <= SMALL:
             made = self._hold().calibrated(strangers, self._progress)
         else:
@@ -138,9 +141,9 @@ class MilvusChange:
             self._hold()
         return True
 
-    def _enrolled(self, names: Sequence[str]) -> set[str]:
-        """Those of some names that somebody has."""
-        return {row["identity"] for row in self._rows("person", [key_of(name) for name in names], "identity")}
+    def _enrolled(self, names: pa.Array) -> set[str]:
+        """Which of some names somebody enrolled has."""
+        return {row["identity"] for row in self._rows("person", [key_of(name) for name in names.to_pylist()], "identity")}
 
     def _settle(self, people: set[str]) -> None:
         """Have exactly one template stand for each of some identities that have any."""

@@ -1,7 +1,7 @@
 """Changes of a living gallery: enrol, remove, rename. Each is durable when it returns."""
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -55,7 +55,7 @@ def enroll(view: View, ids: Lookup, writer: Writer, templates: Templates, on_dup
         TemplatesError: one is enrolled, and `on_duplicate` is `error`; or as another identity's, and it is `own`.
         OutputError: nothing was enrolled, since the catalogue cannot be written.
     """
-    table = spelt_as_enrolled(templates.table, lambda names: names.filter(pc.is_in(names, value_set=view.identities)).to_pylist())
+    table = spelt_as_enrolled(templates.table, view.enrolled_among)
     named = table["template_id"].to_pylist()
     segment = view.catalogue.segments[0].name
     with writer.changing() as database:
@@ -129,6 +129,22 @@ def spelt_as_enrolled(table: pa.Table, enrolled: Callable[[pa.Array], Iterable[s
     return table.set_column(column, table.schema.field(column), spelt)
 
 
+def not_enrolled(unknown: Sequence[str], where: object) -> GalleryError:
+    """Why identities and template ids cannot leave a gallery."""
+    more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
+    return GalleryError(f"{unknown[0]} is not enrolled in {where}{more}; nothing was removed")
+
+
+def nobody_called(old: str, where: object) -> GalleryError:
+    """Why an identity cannot be called otherwise."""
+    return GalleryError(f"nobody called {old} is enrolled in {where}")
+
+
+def somebody_called(new: str, where: object) -> GalleryError:
+    """Why a name cannot be given to an identity."""
+    return GalleryError(f"{new} is enrolled in {where} already; pass --merge to make one identity of both")
+
+
 def _name_in(view: View, row: int, renamed: dict[str, str]) -> str:
     """Whose a row of the segment is now."""
     name = view.segment.identities[int(view.segment.enrolled.members.codes[row])].as_py()
@@ -148,8 +164,7 @@ def remove(view: View, ids: Lookup, writer: Writer, identities: list[str], templ
     rows = _rows_of(view, ids, templates)
     unknown += [name for name, row in zip(templates, rows, strict=True) if row < 0]
     if unknown:
-        more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
-        raise GalleryError(f"{unknown[0]} is not enrolled in {writer.folder}{more}; nothing was removed")
+        raise not_enrolled(unknown, writer.folder)
     named = np.zeros(len(view.gone), bool)
     named[rows] = True
     if identities:
@@ -177,11 +192,11 @@ def rename(view: View, writer: Writer, old: str, new: str, merge: bool) -> int:
     enrolled = set(view.identities.to_pylist())
     mine, theirs = (_are(view, names, enrolled_as(name, enrolled)) for name in (old, new))
     if not mine.any():
-        raise GalleryError(f"nobody called {old} is enrolled in {writer.folder}")
+        raise nobody_called(old, writer.folder)
     if old == new and enrolled_as(old, enrolled) == [new]:
         return int(mine.sum())
     if not merge and (theirs & ~mine).any():
-        raise GalleryError(f"{new} is enrolled in {writer.folder} already; pass --merge to make one identity of both")
+        raise somebody_called(new, writer.folder)
     sealed = view.segment.enrolled.members.codes
     own = view.segment.identities.take(pa.array(np.unique(sealed[mine[: len(sealed)]]))).to_pylist()
     with writer.changing() as database:

@@ -106,6 +106,11 @@ class View(Snapshot):
         rows = self.enrolled.members.rows(np.array([code]))[0]
         return [self.template_ids[int(row)].as_py() for row in rows], self.enrolled.index.vectors(rows)
 
+    def enrolled_among(self, names: pa.Array) -> list[str]:
+        """Which of some names somebody enrolled has."""
+        found: list[str] = names.filter(pc.is_in(names, value_set=self.identities)).to_pylist()
+        return found
+
     def templates_by_identity(self) -> Iterator[tuple[str, int]]:
         yield from sorted(zip(self.identities.to_pylist(), self.enrolled.members.counts.tolist(), strict=True))
 
