@@ -24,7 +24,7 @@ from benchmarks.cli.training import learned_command, robustness_command, trainin
 if TYPE_CHECKING:
     from benchmarks.speed.encoder_throughput import Ratio
 
-benchmark = typer.Typer(no_args_is_help=True, help="Measure accuracy, speed and memory; figures in docs/benchmarks.md come from here.")
+benchmark = typer.Typer(no_args_is_help=True, help="Measure accuracy, speed and memory: what docs/benchmarks.md says.")
 
 Photos = Annotated[Path, typer.Option("--photos", metavar="FOLDER", help="A folder of photographs, such as LFW.")]
 PeerKind = Annotated[
