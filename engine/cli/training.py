@@ -138,7 +138,7 @@ def train_head_command(
     seed: Annotated[int, typer.Option(min=0)] = 0,
     overwrite: Overwrite = False,
 ) -> None:
-    """Learn a verifier from pairs of templates, for verify and identify --head. Local scores do better: see docs/benchmarks.md."""
+    """Learn a verifier from pairs of templates, for `--head`. Local scores do better: see docs/benchmarks.md."""
     from engine.cli.console import out as console
     from engine.files.outputs import check_outputs
     from engine.templates.parquet import read_templates
