@@ -9,7 +9,7 @@ import pyarrow as pa
 from engine.calibration.calibration import LEAST_IDENTITIES, Calibration, Names, calibrate
 from engine.errors import GalleryError
 from engine.matching.nearest_identities import Members
-from engine.matching.scoring import LOCAL, Enrolled, Scoring, densities
+from engine.matching.scoring import LOCAL, Scoring, SearchableGallery, densities
 from engine.templates.within_identity import stored_within
 from indexes.approximate.two_stage import TwoStageIndex
 from indexes.base import StoredIndex
@@ -48,14 +48,14 @@ def split(codes: np.ndarray, seed: int, strangers: float = 0.25) -> Split:
     return Split(enrolled, rest, rows[first[order[many:]]])
 
 
-def enrol(vectors: np.ndarray, codes: np.ndarray, scoring: Scoring) -> Enrolled:
+def enrol(vectors: np.ndarray, codes: np.ndarray, scoring: Scoring) -> SearchableGallery:
     """Templates (n, d) of the identities `codes` (n,), in the index that `build-index` would choose, tuned as it does."""
     index, members = _index(vectors), Members(codes)
     density = densities(index, members, scoring.neighbours) if scoring.score == LOCAL else None
-    return Enrolled(index, members, scoring, density)
+    return SearchableGallery(index, members, scoring, density)
 
 
-def calibrated(enrolled: Enrolled) -> Calibration | None:
+def calibrated(enrolled: SearchableGallery) -> Calibration | None:
     """The calibration of a gallery, None where it is too small."""
     if enrolled.members.identities < max(LEAST_IDENTITIES, enrolled.scoring.least_identities + 1):
         return None
@@ -75,7 +75,7 @@ def thresholds(calibration: Calibration | None, identities: int) -> dict[float, 
 
 
 def search(
-    enrolled: Enrolled,
+    enrolled: SearchableGallery,
     mated: np.ndarray,
     truth: np.ndarray,
     strangers: np.ndarray,

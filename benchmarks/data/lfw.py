@@ -18,7 +18,7 @@ from benchmarks.accuracy.sweep import Summary
 from benchmarks.accuracy.verification import Pair
 from engine.errors import ListError, PhotographsError
 from engine.matching.nearest_identities import Members
-from engine.matching.scoring import LOCAL, Enrolled, Scoring, densities
+from engine.matching.scoring import LOCAL, Scoring, SearchableGallery, densities
 from engine.metrics import Searches, bootstrap, fpir, measure
 from engine.tables.lists import read_lines
 from engine.templates.parquet import Templates
@@ -101,7 +101,7 @@ def open_set(templates: Templates, score: str, fuse: int = 1, said: Callable[[st
     own = np.unique(codes[gallery], return_inverse=True)[1]
     index, members, scoring = Flat.build(np.ascontiguousarray(vectors[gallery])), Members(own), Scoring(score, fuse=fuse)
     density = densities(index, members, scoring.neighbours) if score == LOCAL else None
-    enrolled = Enrolled(index, members, scoring, density)
+    enrolled = SearchableGallery(index, members, scoring, density)
     limits = thresholds(calibrated(enrolled), members.identities)
     found = []
     for protocol, others in (("O1", few), ("O2", single), ("O3", np.concatenate([few, single]))):
@@ -120,7 +120,7 @@ def open_set(templates: Templates, score: str, fuse: int = 1, said: Callable[[st
 
 
 def _search(
-    enrolled: Enrolled, vectors: np.ndarray, codes: np.ndarray, who: np.ndarray, mated: np.ndarray, others: np.ndarray
+    enrolled: SearchableGallery, vectors: np.ndarray, codes: np.ndarray, who: np.ndarray, mated: np.ndarray, others: np.ndarray
 ) -> Searches:
     candidates = enrolled.candidates(vectors[mated], 10)
     right = who[enrolled.members.codes[candidates.rows]] == codes[mated][:, None]

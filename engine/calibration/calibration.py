@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pyarrow as pa
 
-from engine.calibration.impostor_searches import Searches, drift, impostor_distances, left_out_searches, search_strangers
+from engine.calibration.impostor_searches import NonMatedSearches, drift, impostor_distances, left_out_searches, search_strangers
 from engine.common.dataclass_json import from_plain
 from engine.errors import GalleryError
-from engine.matching.scoring import LOCAL, Enrolled, Scoring, densities
+from engine.matching.scoring import LOCAL, Scoring, SearchableGallery, densities
 from engine.statistics.rates import at_least, check_rate, percent
 from engine.statistics.score_tail import Tail, outliers, tail_of
 from indexes.base import Progress
@@ -158,7 +158,7 @@ def default_score(identities: int) -> str:
     return LOCAL if identities >= LEAST_LOCAL else "plain"
 
 
-def calibrate(enrolled: Enrolled, names: Names, progress: Progress | None = None) -> Calibration:
+def calibrate(enrolled: SearchableGallery, names: Names, progress: Progress | None = None) -> Calibration:
     """Calibrate a gallery on itself: enrolled people are searched for as if they had never been enrolled.
 
     Raises:
@@ -170,7 +170,7 @@ def calibrate(enrolled: Enrolled, names: Names, progress: Progress | None = None
 
 
 def calibrate_on_strangers(
-    enrolled: Enrolled, vectors: np.ndarray, names: Names, stranger_names: Names, progress: Progress | None = None
+    enrolled: SearchableGallery, vectors: np.ndarray, names: Names, stranger_names: Names, progress: Progress | None = None
 ) -> Calibration:
     """Calibrate a gallery on templates (n, d) of people who are not enrolled.
 
@@ -198,7 +198,7 @@ def require_strangers(count: int, identities: int, scoring: Scoring) -> None:
         raise GalleryError(f"the gallery has {identities} identities; expected at least 2")
 
 
-def _refuse_the_same(found: Searches, names: Names, stranger_names: Names) -> None:
+def _refuse_the_same(found: NonMatedSearches, names: Names, stranger_names: Names) -> None:
     same = np.flatnonzero(found.distances < _THE_SAME)
     if len(same):
         stranger, template = stranger_names(found.probes[same[:1]])[0], names(found.rows[same[:1]])[0]
@@ -208,7 +208,13 @@ def _refuse_the_same(found: Searches, names: Names, stranger_names: Names) -> No
 
 
 def calibration_of(
-    enrolled: Enrolled, found: Searches, source: str, together: int, names: Names, probe_names: Names, identities: int
+    enrolled: SearchableGallery,
+    found: NonMatedSearches,
+    source: str,
+    together: int,
+    names: Names,
+    probe_names: Names,
+    identities: int,
 ) -> Calibration:
     """What searches of strangers say.
 
@@ -244,7 +250,7 @@ def calibration_of(
     )
 
 
-def _unit(enrolled: Enrolled) -> float | None:
+def _unit(enrolled: SearchableGallery) -> float | None:
     """The squared distance that a local score of 1 usually stands for, the median density; None for plain scores."""
     if enrolled.scoring.score != LOCAL:
         return None

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from engine.matching.nearest_identities import Members
-from engine.matching.scoring import LOCAL, PLAIN, Enrolled, densities
+from engine.matching.scoring import LOCAL, PLAIN, SearchableGallery, densities
 from engine.statistics.score_tail import outliers
 from indexes.base import Progress
 from indexes.exact.flat import Flat
@@ -28,7 +28,7 @@ _MOST_PAIRED = 2000
 
 
 @dataclass(frozen=True)
-class Searches:
+class NonMatedSearches:
     """Searches (n,) of strangers. `probes`: the template searched for, an enrolled one or row of a cohort; `rows`: the enrolled
     template that has the best score; `distances`, `scores`: of that.
     """
@@ -38,16 +38,18 @@ class Searches:
     distances: np.ndarray
     scores: np.ndarray
 
-    def of(self, probes: np.ndarray) -> "Searches":
+    def of(self, probes: np.ndarray) -> "NonMatedSearches":
         """The same, their probes being called (n,)."""
         return replace(self, probes=probes)
 
-    def only(self, which: np.ndarray) -> "Searches":
+    def only(self, which: np.ndarray) -> "NonMatedSearches":
         """Those that a bool (n,) picks."""
-        return Searches(self.probes[which], self.rows[which], self.distances[which], self.scores[which])
+        return NonMatedSearches(self.probes[which], self.rows[which], self.distances[which], self.scores[which])
 
 
-def left_out_searches(enrolled: Enrolled, most: int = MOST_SEARCHES, seed: int = 0, progress: Progress | None = None) -> Searches:
+def left_out_searches(
+    enrolled: SearchableGallery, most: int = MOST_SEARCHES, seed: int = 0, progress: Progress | None = None
+) -> NonMatedSearches:
     """Search for one template of each of up to `most` identities, that identity left out exactly: densities included.
 
     Needs one identity more than the score needs, and at least 2.
@@ -64,13 +66,13 @@ def left_out_templates(members: Members, most: int = MOST_SEARCHES, seed: int = 
 
 
 def search_strangers(
-    enrolled: Enrolled,
+    enrolled: SearchableGallery,
     vectors: np.ndarray,
     probes: np.ndarray,
     without: np.ndarray | None = None,
     progress: Progress | None = None,
-) -> Searches:
-    """Search for vectors (n, d) of strangers, who are called `probes` (n,); of `without` (n,) see `Enrolled.candidates`."""
+) -> NonMatedSearches:
+    """Search for vectors (n, d) of strangers, called `probes` (n,); `without` (n,) is as in `SearchableGallery.candidates`."""
     parts = []
     for start in range(0, len(vectors), _BATCH):
         part = slice(start, start + _BATCH)
@@ -78,10 +80,10 @@ def search_strangers(
         if progress:
             progress("calibrating", min(start + _BATCH, len(vectors)), len(vectors))
     columns = (np.concatenate([getattr(part, name)[:, 0] for part in parts]) for name in ("rows", "distances", "scores"))
-    return Searches(probes, *columns)
+    return NonMatedSearches(probes, *columns)
 
 
-def subsample(enrolled: Enrolled, identities: np.ndarray) -> Enrolled:
+def subsample(enrolled: SearchableGallery, identities: np.ndarray) -> SearchableGallery:
     """The gallery that some of the identities, int (m,), would be: searched exactly, its densities its own."""
     rows = enrolled.members.rows(identities)
     kept = rows >= 0
@@ -91,7 +93,7 @@ def subsample(enrolled: Enrolled, identities: np.ndarray) -> Enrolled:
     return replace(enrolled, index=index, members=members, density=density, among=None)
 
 
-def drift(enrolled: Enrolled, seed: int = 0) -> float:
+def drift(enrolled: SearchableGallery, seed: int = 0) -> float:
     """How fast scores of strangers move with K, in units of `Scoring.growth`, from nested subsamples of the gallery.
 
     K is halved up to three times, all identities taking part at each K in galleries beside each other; the logarithm of the
@@ -110,7 +112,7 @@ def drift(enrolled: Enrolled, seed: int = 0) -> float:
     return weight * seen + (1 - weight) * foretold
 
 
-def _scores_in_groups(enrolled: Enrolled, whole: np.ndarray, size: int) -> np.ndarray:
+def _scores_in_groups(enrolled: SearchableGallery, whole: np.ndarray, size: int) -> np.ndarray:
     """Scores of strangers in galleries of `size` identities each, beside each other; without people enrolled twice."""
     groups = [whole[start : start + size] for start in range(0, len(whole) - size + 1, size)]
     scores = np.concatenate([left_out_searches(subsample(enrolled, group)).scores for group in groups])
@@ -133,7 +135,7 @@ def _level(scores: np.ndarray, share: float = _COMPARED) -> float:
     return max(float(np.quantile(scores, share)), 1e-6)
 
 
-def impostor_distances(enrolled: Enrolled, seed: int = 0) -> np.ndarray:
+def impostor_distances(enrolled: SearchableGallery, seed: int = 0) -> np.ndarray:
     """Distances (n,) of all pairs of one template of each of up to 2,000 identities."""
     random = np.random.default_rng(seed)
     members = enrolled.members

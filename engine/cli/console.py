@@ -14,7 +14,7 @@ from indexes.errors import PlanError
 
 if TYPE_CHECKING:
     from engine.faces.images import LeftOut
-    from engine.storage.changes import Enrolled
+    from engine.storage.changes import EnrolmentResult
     from engine.templates.names import Labelling
     from indexes.planner import Plan
 
@@ -114,7 +114,7 @@ def announce_labels(labelling: "Labelling", otherwise: str) -> None:
         err.print(f"warning: {doubt}; {otherwise} says otherwise")
 
 
-def announce_enrolled(done: "Enrolled", looked: bool) -> None:
+def announce_enrolled(done: "EnrolmentResult", looked: bool) -> None:
     """Say of an enrolment what its counts do not; `looked`: whether faces of other names were to be looked for."""
     from engine.answers.already_enrolled import told
 

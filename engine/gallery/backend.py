@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from engine.answers.snapshot import Snapshot
 from engine.calibration.calibration import Calibration
 from engine.maintenance.integrity import Fault
-from engine.storage.changes import Enrolled
+from engine.storage.changes import EnrolmentResult
 from engine.templates.parquet import Templates
 from engine.templates.provenance import Provenance
 from indexes.base import Progress
@@ -37,7 +37,7 @@ class Change(Protocol):
     def seen(self) -> Snapshot:
         """The gallery as it is now."""
 
-    def enroll(self, templates: Templates, on_duplicate: str) -> Enrolled:
+    def enroll(self, templates: Templates, on_duplicate: str) -> EnrolmentResult:
         """Enrol templates that passed `require_joinable`; `on_duplicate` is one of `engine.storage.changes.DUPLICATES`.
 
         Raises:

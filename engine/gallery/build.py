@@ -11,7 +11,7 @@ from engine.files.atomic_files import check_output, whole_folder
 from engine.files.object_storage import require_local
 from engine.files.outputs import refuse_inputs
 from engine.matching.by_name import by_name
-from engine.storage.catalogue import Asked, Catalogue, read_catalogue, write_catalogue
+from engine.storage.catalogue import BuildRequest, Catalogue, read_catalogue, write_catalogue
 from engine.storage.segments import seal
 from engine.storage.writer_lock import locked
 from engine.templates.enrolment import Source, enrolment
@@ -63,6 +63,6 @@ def build_folder(
         if opened.enrolled.members.identities >= LEAST_IDENTITIES:
             people = by_name(opened.enrolled, opened.identities, opened.template_ids)
             calibrated = calibrate(people, Names(opened.template_ids), progress)
-        asked = Asked(index, factory, recall, score, fuse)
+        asked = BuildRequest(index, factory, recall, score, fuse)
         scoring = opened.enrolled.scoring
         write_catalogue(folder, Catalogue(enrolled.made, created, (segment,), scoring, calibrated, asked=asked))

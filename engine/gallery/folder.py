@@ -14,10 +14,10 @@ from engine.maintenance.erasure import erase
 from engine.maintenance.integrity import Fault, check
 from engine.matching.by_name import by_name
 from engine.storage.catalogue import put
-from engine.storage.changes import Enrolled, enroll, remove, rename
+from engine.storage.changes import EnrolmentResult, enroll, remove, rename
+from engine.storage.folder_snapshot import FolderSnapshot, open_snapshot
 from engine.storage.sealing import due, removed_vectors, reseal, seal_recent
 from engine.storage.summary import GalleryInfo, describe
-from engine.storage.view import View, open_view
 from engine.storage.writer_lock import WAIT, Writer
 from engine.templates.parquet import Templates
 from engine.templates.provenance import Provenance
@@ -33,10 +33,10 @@ class FolderBackend:
         Raises:
             GalleryError: it is none, is damaged, or was written by a newer onek.
         """
-        view = open_view(path, address=copy_of)
+        view = open_snapshot(path, address=copy_of)
         self.path = path
         self.capabilities = Capabilities(changes=copy_of is None, files=True)
-        self._newest = Newest(view, lambda before: open_view(path, before, before.address))
+        self._newest = Newest(view, lambda before: open_snapshot(path, before, before.address))
         self._writer = Writer(path)
         # The version that whoever writes through this object knows of: its own last change, or what was seen after another's.
         self._known = view.version
@@ -45,7 +45,7 @@ class FolderBackend:
     def address(self) -> str:
         return self._newest.last.address
 
-    def snapshot(self) -> View:
+    def snapshot(self) -> FolderSnapshot:
         return self._newest.current()
 
     def refresh(self) -> bool:
@@ -79,7 +79,7 @@ class FolderBackend:
                     return made
             # Another gallery has taken its place: what was learnt says nothing of that one.
 
-    def _calibrated(self, seen: View, strangers: Templates | None, progress: Progress | None) -> Calibration:
+    def _calibrated(self, seen: FolderSnapshot, strangers: Templates | None, progress: Progress | None) -> Calibration:
         names, people = Names(seen.template_ids), by_name(seen.enrolled, seen.identities, seen.template_ids)
         if strangers is None:
             return calibrate(people, names, progress)
@@ -112,7 +112,7 @@ class FolderBackend:
         self._writer.close()
 
     @contextmanager
-    def _holding(self, wait: float) -> Iterator[View]:
+    def _holding(self, wait: float) -> Iterator[FolderSnapshot]:
         """The lock, what others changed seen, and a gallery in whose format changes can be written: it as it was seen last."""
         self._require_changeable()
         with self._writer.holding(wait):
@@ -141,7 +141,7 @@ class FolderBackend:
 class FolderChange:
     """A gallery whose lock is held; keeps `engine.gallery.backend.Change`."""
 
-    def __init__(self, newest: Newest[View], writer: Writer) -> None:
+    def __init__(self, newest: Newest[FolderSnapshot], writer: Writer) -> None:
         self._newest = newest
         self._writer = writer
 
@@ -149,10 +149,10 @@ class FolderChange:
     def provenance(self) -> Provenance:
         return self._newest.last.provenance
 
-    def seen(self) -> View:
+    def seen(self) -> FolderSnapshot:
         return self._newest.current()
 
-    def enroll(self, templates: Templates, on_duplicate: str) -> Enrolled:
+    def enroll(self, templates: Templates, on_duplicate: str) -> EnrolmentResult:
         # The segment alone is looked at, and not what joined since.
         last = self._newest.last
         return enroll(last, last.ids, self._writer, templates, on_duplicate)

@@ -26,11 +26,10 @@ from engine.gallery.joining import People, joining_of
 from engine.maintenance.backup import merged
 from engine.maintenance.integrity import Fault
 from engine.matching.pair_verifier import Head
-from engine.matching.scoring import Enrolled, Scoring
+from engine.matching.scoring import Scoring, SearchableGallery
 from engine.storage.catalogue import read_catalogue
-from engine.storage.changes import Enrolled as Enrolment
-from engine.storage.changes import require_words
-from engine.storage.view import View
+from engine.storage.changes import EnrolmentResult, require_words
+from engine.storage.folder_snapshot import FolderSnapshot
 from engine.templates.enrolment import Source, require_joinable
 from engine.templates.names import each_of, name_of
 from engine.templates.parquet import Templates
@@ -386,7 +385,7 @@ class Gallery:
         left_out: "Callable[[LeftOut], None] | None" = None,
         wait: float | None = None,
         progress: Progress | None = None,
-    ) -> Enrolment:
+    ) -> EnrolmentResult:
         """Enrol templates or photographs: durable when it returns, and seen by every process that opens the gallery from then on.
 
         Args:
@@ -414,7 +413,7 @@ class Gallery:
 
         joining = joining_of(people, embedder, identity=identity, faces=faces, sources=sources, left_out=left_out)
         if joining.problems and not len(joining.templates):
-            return Enrolment(0, 0, 0).of(joining, NOT_LOOKED)
+            return EnrolmentResult(0, 0, 0).of(joining, NOT_LOOKED)
         with self.backend.changing(len(joining.templates), patience, progress) as change:
             require_joinable(joining.templates, change.provenance, str(self.path))
             matches = NOT_LOOKED if on_match == "ignore" else matches_of(change.seen(), joining.templates, on_match)
@@ -510,7 +509,7 @@ class Gallery:
         return sorted(self.identity_names.to_pylist())
 
     @property
-    def enrolled(self) -> Enrolled:
+    def enrolled(self) -> SearchableGallery:
         """The enrolled templates as they are searched and scored."""
         return self._view().enrolled
 
@@ -533,7 +532,7 @@ class Gallery:
         """What its sealed segments are called."""
         return tuple(segment.name for segment in self._view().catalogue.segments)
 
-    def _view(self) -> View:
+    def _view(self) -> FolderSnapshot:
         return self._folder("what reads every template").snapshot()
 
     def _folder(self, wanted: str) -> FolderBackend:

@@ -22,7 +22,7 @@ from engine.calibration.impostor_searches import left_out_searches
 from engine.errors import GalleryError
 from engine.gallery.gallery import Gallery
 from engine.matching.nearest_identities import Members
-from engine.matching.scoring import LOCAL, Enrolled, Scoring, densities
+from engine.matching.scoring import LOCAL, Scoring, SearchableGallery, densities
 from engine.statistics.score_tail import expected_as_small, outliers
 from engine.tables.sheets import sheet_file
 from indexes.base import Progress, distances_to
@@ -94,13 +94,13 @@ class _Described:
         return Finding(kind, identity, its, one, two, source, from_, float(distance), float(score), float(expected), bool(likely))
 
 
-def _two_names(enrolled: Enrolled, described: _Described, most: int, progress: Progress | None) -> list[Finding]:
+def _two_names(enrolled: SearchableGallery, described: _Described, most: int, progress: Progress | None) -> list[Finding]:
     members = enrolled.members
     means = _means(enrolled)
     index, own = Flat.build(means), Members(np.arange(len(means)))
     scoring = Scoring(default_score(len(means)))
     density = densities(index, own, scoring.neighbours, progress) if scoring.score == LOCAL else None
-    found = left_out_searches(Enrolled(index, own, scoring, density), most=len(means), progress=progress)
+    found = left_out_searches(SearchableGallery(index, own, scoring, density), most=len(means), progress=progress)
     expected, likely = expected_as_small(found.scores), outliers(found.scores, _LIKELY)
     findings: dict[frozenset[int], Finding] = {}
     for at in np.argsort(found.scores, kind="stable"):
@@ -113,7 +113,7 @@ def _two_names(enrolled: Enrolled, described: _Described, most: int, progress: P
     return list(findings.values())
 
 
-def _wrong_images(enrolled: Enrolled, described: _Described, most: int, progress: Progress | None) -> list[Finding]:
+def _wrong_images(enrolled: SearchableGallery, described: _Described, most: int, progress: Progress | None) -> list[Finding]:
     members, index = enrolled.members, enrolled.index
     rows = np.flatnonzero(members.counts[members.codes] > 1)
     if len(rows) < LEAST_IDENTITIES:
@@ -135,7 +135,7 @@ def _wrong_images(enrolled: Enrolled, described: _Described, most: int, progress
     return findings
 
 
-def _means(enrolled: Enrolled) -> np.ndarray:
+def _means(enrolled: SearchableGallery) -> np.ndarray:
     """The normalised mean template of each identity, float32 (K, d)."""
     members, index = enrolled.members, enrolled.index
     sums = np.zeros((members.identities, index.dim))
@@ -145,7 +145,7 @@ def _means(enrolled: Enrolled) -> np.ndarray:
     return np.ascontiguousarray(sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12), np.float32)
 
 
-def _nearest_templates(enrolled: Enrolled, members: Members, one: int, two: int) -> tuple[int, int, float]:
+def _nearest_templates(enrolled: SearchableGallery, members: Members, one: int, two: int) -> tuple[int, int, float]:
     """The nearest templates of two identities, and their distance."""
     rows, others = members.rows(np.array([one]))[0], members.rows(np.array([two]))[0]
     distances = np.linalg.norm(enrolled.index.vectors(rows)[:, None] - enrolled.index.vectors(others)[None], axis=2)
@@ -153,7 +153,7 @@ def _nearest_templates(enrolled: Enrolled, members: Members, one: int, two: int)
     return int(rows[at]), int(others[other]), float(distances[at, other])
 
 
-def _to_own(enrolled: Enrolled, vectors: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def _to_own(enrolled: SearchableGallery, vectors: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """The distance (n,) of templates, which are those of `rows` (n,), to the nearest other template of their identity."""
     result = np.empty(len(rows), np.float32)
     own = enrolled.members.rows(enrolled.members.codes[rows])

@@ -17,10 +17,10 @@ from engine.files.object_storage import require_local
 from engine.files.outputs import check_outputs
 from engine.storage.catalogue import NAME, connect, put, read_catalogue, reading, refusing
 from engine.storage.catalogue_digest import write_digest
+from engine.storage.folder_snapshot import FolderSnapshot, open_snapshot
 from engine.storage.sealing import stored
 from engine.storage.segments import recorded_files
-from engine.storage.view import View, open_view
-from engine.templates.enrolment import Enrolment
+from engine.templates.enrolment import TemplateStream
 from engine.templates.parquet import Templates
 from engine.templates.provenance import require_same
 
@@ -56,7 +56,7 @@ def backup(folder: Path, out: Path, *, overwrite: bool = False) -> None:
                     raise GalleryError(f"{error.filename} is missing; say onek check {folder}") from error
 
 
-def merged(folders: Sequence[Path], on_duplicate: str = "error") -> Enrolment:
+def merged(folders: Sequence[Path], on_duplicate: str = "error") -> TemplateStream:
     """All templates of several galleries, to build one of; an identity of the same name is the same person.
 
     Args:
@@ -71,15 +71,15 @@ def merged(folders: Sequence[Path], on_duplicate: str = "error") -> Enrolment:
         raise GalleryError(f"--on-duplicate {on_duplicate}: expected {' or '.join(DUPLICATES)}")
     if not folders:
         raise GalleryError("no gallery was named; expected at least one")
-    views = [open_view(folder) for folder in folders]
+    views = [open_snapshot(folder) for folder in folders]
     first = views[0].catalogue.provenance
     for folder, view in zip(folders, views, strict=True):
         require_same(first, view.catalogue.provenance, str(folders[0]), str(folder))
     count = sum(view.enrolled.index.count for view in views)
-    return Enrolment(first, count, _parts(folders, views, skip=on_duplicate == "skip"), tuple(folders))
+    return TemplateStream(first, count, _parts(folders, views, skip=on_duplicate == "skip"), tuple(folders))
 
 
-def _parts(folders: Sequence[Path], views: list[View], skip: bool) -> Iterator[tuple[str, Templates]]:
+def _parts(folders: Sequence[Path], views: list[FolderSnapshot], skip: bool) -> Iterator[tuple[str, Templates]]:
     known: list[pa.Array] = []
     for folder, view in zip(folders, views, strict=True):
         for part in stored(view, folder):

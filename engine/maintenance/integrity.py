@@ -15,9 +15,9 @@ from engine.files.atomic_files import UNREADABLE, sha256_file
 from engine.files.budgets import refuse_bomb
 from engine.storage.catalogue import NAME, Catalogue, Segment, read_catalogue, read_only, read_version
 from engine.storage.catalogue_digest import DIGEST, matches_digest
+from engine.storage.folder_snapshot import open_snapshot
 from engine.storage.segments import recorded_files, segment_files
 from engine.storage.summary import describe
-from engine.storage.view import open_view
 from engine.storage.writer_lock import HOLDER, LOCK
 from engine.templates.parquet import ROW_GROUP, schema, vectors_of
 from indexes.base import Progress
@@ -95,7 +95,7 @@ def _faults(folder: Path, progress: Progress | None) -> Iterator[Fault]:
 
 def _opens(folder: Path) -> Iterator[Fault]:
     """Whatever else a reader would trip over."""
-    describe(folder, open_view(folder))
+    describe(folder, open_snapshot(folder))
     yield from ()
 
 

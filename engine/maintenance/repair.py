@@ -10,7 +10,7 @@ from engine.maintenance.integrity import Fault, check
 from engine.storage.catalogue import Catalogue, put_segment, read_catalogue
 from engine.storage.segments import added_segment, drop_segment, following, seal, segment_files
 from engine.storage.writer_lock import WAIT, Writer
-from engine.templates.enrolment import Enrolment
+from engine.templates.enrolment import TemplateStream
 from engine.templates.parquet import ROW_GROUP, Templates
 from indexes.base import Progress
 from indexes.planner import check_disk, plan
@@ -47,7 +47,7 @@ def _rebuild(writer: Writer, rows: Path, catalogue: Catalogue, progress: Progres
     parts = pq.ParquetFile(rows).iter_batches(batch_size=ROW_GROUP)
     stored = (("the gallery", Templates(pa.Table.from_batches([part]), made)) for part in parts)
     scoring = catalogue.scoring
-    name, everybody = following(old.name), Enrolment(made, old.templates, stored)
+    name, everybody = following(old.name), TemplateStream(made, old.templates, stored)
     with added_segment(writer.folder, name):
         new, _ = seal(writer.folder, name, everybody, chosen, progress, score=scoring.score, fuse=scoring.fuse)
     with writer.changing() as database:

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.matching.nearest_identities import Members
-from engine.matching.scoring import LOCAL, Enrolled
+from engine.matching.scoring import LOCAL, SearchableGallery
 
 
-def by_name(enrolled: Enrolled, identities: pa.Array, template_ids: pa.ChunkedArray) -> Enrolled:
+def by_name(enrolled: SearchableGallery, identities: pa.Array, template_ids: pa.ChunkedArray) -> SearchableGallery:
     """The same rows, with identities numbered in the order of their names.
 
     Args:

@@ -9,7 +9,7 @@ from indexes.base import SearchableIndex, distances_to
 
 
 @dataclass(frozen=True)
-class Nearest:
+class NearestIdentities:
     """The nearest identities of n probes, nearest first; every probe has the same number t of them.
 
     `rows` int64 (n, t): the template that stands for the identity, its nearest one. `distances` float32 (n, t): its distance.
@@ -51,7 +51,7 @@ class Members:
         return np.where(inside, self._order[np.where(inside, self._starts[identities][..., None] + at, 0)], -1)
 
 
-def nearest_identities(index: SearchableIndex, members: Members, probes: np.ndarray, top: int) -> Nearest:
+def nearest_identities(index: SearchableIndex, members: Members, probes: np.ndarray, top: int) -> NearestIdentities:
     """The `top` nearest identities of each probe; an identity is as near as its nearest template.
 
     Args:
@@ -75,17 +75,19 @@ def nearest_identities(index: SearchableIndex, members: Members, probes: np.ndar
         distances[pending[enough]] = found.distances[enough][keep].reshape(-1, wanted)
         # Identities with many templates fill the list: search for more neighbours, for those probes only.
         pending, k = pending[~enough], 4 * k
-    return Nearest(rows, distances)
+    return NearestIdentities(rows, distances)
 
 
-def without_identity(found: Nearest, members: Members, identities: np.ndarray) -> Nearest:
+def without_identity(found: NearestIdentities, members: Members, identities: np.ndarray) -> NearestIdentities:
     """The same without one identity for each probe, (n,). Each probe loses one: that identity, or the last if it is not there."""
     own = members.codes[found.rows] == identities[:, None]
     order = np.argsort(own, axis=1, kind="stable")[:, :-1]
-    return Nearest(np.take_along_axis(found.rows, order, 1), np.take_along_axis(found.distances, order, 1))
+    return NearestIdentities(np.take_along_axis(found.rows, order, 1), np.take_along_axis(found.distances, order, 1))
 
 
-def fused_distances(index: SearchableIndex, members: Members, probes: np.ndarray, found: Nearest, nearest: int) -> np.ndarray:
+def fused_distances(
+    index: SearchableIndex, members: Members, probes: np.ndarray, found: NearestIdentities, nearest: int
+) -> np.ndarray:
     """The distance of each identity, float32 (n, t): the mean over its `nearest` nearest templates, or all if it has fewer."""
     if nearest == 1 or members.most == 1:
         return found.distances

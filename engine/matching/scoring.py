@@ -18,7 +18,7 @@ import numpy as np
 from engine.errors import GalleryError
 from engine.matching.nearest_identities import (
     Members,
-    Nearest,
+    NearestIdentities,
     fused_distances,
     nearest_identities,
     nearest_of_identity,
@@ -98,7 +98,7 @@ class Candidates:
 
 
 @dataclass(frozen=True)
-class Enrolled:
+class SearchableGallery:
     """The templates of a gallery, as they are searched and scored.
 
     `density` float32 (n, 2): the result of `densities`, None for plain scores. Rows not measured yet are NaN, and are measured
@@ -164,7 +164,7 @@ class Enrolled:
         wanted = max(top, self.scoring.shortlist) + (without is not None)
         return self.scored(probes, nearest_identities(self.index, self.members, probes, wanted), top, without)
 
-    def scored(self, probes: np.ndarray, found: Nearest, top: int, without: np.ndarray | None = None) -> Candidates:
+    def scored(self, probes: np.ndarray, found: NearestIdentities, top: int, without: np.ndarray | None = None) -> Candidates:
         """As `candidates`, from identities `found` before: at least `top` and `Scoring.shortlist`, and one more for `without`."""
         scoring = self.scoring
         if without is not None:
@@ -179,7 +179,7 @@ class Enrolled:
         order = np.argsort(scores, axis=1, kind="stable")[:, :top]
         return Candidates(*(np.take_along_axis(values, order, 1) for values in (found.rows, distances, scores)))
 
-    def _around_template(self, found: Nearest, without: np.ndarray | None) -> np.ndarray:
+    def _around_template(self, found: NearestIdentities, without: np.ndarray | None) -> np.ndarray:
         """D of each candidate (n, t)."""
         if self.density is None:
             raise GalleryError("the local score needs the densities of the enrolled templates; build the gallery anew")

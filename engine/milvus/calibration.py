@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 
 from engine.calibration.calibration import Calibration, Names, calibration_of, require_calibratable, require_strangers
-from engine.calibration.impostor_searches import MOST_SEARCHES, Searches, left_out_templates
+from engine.calibration.impostor_searches import MOST_SEARCHES, NonMatedSearches, left_out_templates
 from engine.matching.by_name import by_name
 from engine.matching.nearest_identities import Members
-from engine.matching.scoring import Enrolled
-from engine.milvus.catalogue import Catalogue
+from engine.matching.scoring import SearchableGallery
+from engine.milvus.catalogue import MilvusCatalogue
 from engine.milvus.collection import ENTITY, vectors_in
 from engine.milvus.connection.client import Client, Row
 from engine.milvus.shortlist import Shortlister, Size
@@ -23,7 +23,7 @@ _PROBES = 1024
 
 def calibrated(
     client: Client,
-    catalogue: Catalogue,
+    catalogue: MilvusCatalogue,
     shortlister: Shortlister,
     size: Size,
     strangers: Templates | None,
@@ -54,7 +54,7 @@ def measured(rows: Sequence[Row], shortlister: Shortlister, size: Size) -> list[
     return [{**row, "density": near, "following": beyond} for row, (near, beyond) in zip(rows, found, strict=True)]
 
 
-def _sample(client: Client, catalogue: Catalogue, size: Size) -> tuple[Enrolled, pa.ChunkedArray, list[str]]:
+def _sample(client: Client, catalogue: MilvusCatalogue, size: Size) -> tuple[SearchableGallery, pa.ChunkedArray, list[str]]:
     """All templates of about `MOST_SEARCHES` identities, or of all: those whose keys, which are as good as random, are least."""
     share = min(1.0, 1.0 * MOST_SEARCHES / max(size.identities, 1))
     where = "" if share == 1 else f'person < "{int(share * 16**8):08x}"'
@@ -63,13 +63,13 @@ def _sample(client: Client, catalogue: Catalogue, size: Size) -> tuple[Enrolled,
     _, first, codes = np.unique(people, return_index=True, return_inverse=True)
     names = pa.array([rows[at]["identity"] for at in first], pa.string())
     template_ids = pa.chunked_array([pa.array([row["template_id"] for row in rows], pa.string())])
-    sample = Enrolled(Flat.build(vectors_in(rows, catalogue.provenance.dim)), Members(codes), catalogue.scoring)
+    sample = SearchableGallery(Flat.build(vectors_in(rows, catalogue.provenance.dim)), Members(codes), catalogue.scoring)
     return by_name(sample, names, template_ids), template_ids, people
 
 
 def _search(
     shortlister: Shortlister, size: Size, vectors: np.ndarray, without: Sequence[str] | None, progress: Progress | None
-) -> tuple[Searches, Names]:
+) -> tuple[NonMatedSearches, Names]:
     """As `engine.calibration.impostor_searches.search_strangers`, in Milvus; and what the found `rows` are called."""
     ids: list[pa.Array] = []
     distances, scores = np.empty(len(vectors), np.float32), np.empty(len(vectors), np.float32)
@@ -84,4 +84,4 @@ def _search(
         if progress:
             progress("calibrating", min(start + _PROBES, len(vectors)), len(vectors))
     every = np.arange(len(vectors))
-    return Searches(every, every, distances, scores), Names(pa.chunked_array(ids))
+    return NonMatedSearches(every, every, distances, scores), Names(pa.chunked_array(ids))

@@ -25,7 +25,7 @@ _FIELDS = {"key", "value", "nothing"}
 
 
 @dataclass(frozen=True)
-class Catalogue:
+class MilvusCatalogue:
     """`collection` has the templates, found through an index `kind` with `effort`, which found `recall` of the exact answers.
 
     `version` is another after every `write`.
@@ -65,7 +65,7 @@ def building(client: Client) -> str | None:
     return _get(client, _BUILDING)
 
 
-def write(client: Client, catalogue: Catalogue) -> None:
+def write(client: Client, catalogue: MilvusCatalogue) -> None:
     """Have the gallery be this from now on."""
     old = _get(client, _HEAD)
     calibration, parts = None, 0
@@ -90,7 +90,7 @@ def write(client: Client, catalogue: Catalogue) -> None:
     client.call("delete", client.address.name, ids=gone)
 
 
-def read(client: Client) -> Catalogue:
+def read(client: Client) -> MilvusCatalogue:
     """What the gallery is.
 
     Raises:
@@ -112,11 +112,11 @@ def read(client: Client) -> Catalogue:
         raise GalleryError(f"{address}: its catalogue is damaged ({error}); build it again with --overwrite") from error
 
 
-def _parsed(client: Client, text: str) -> Catalogue:
+def _parsed(client: Client, text: str) -> MilvusCatalogue:
     said = json.loads(text)
     if said["format"] != FORMAT:
         raise GalleryError(f"{client.address} has the format {said['format']}; this onek reads {FORMAT}, so take a newer onek")
-    return Catalogue(
+    return MilvusCatalogue(
         collection=said["collection"],
         created=said["created"],
         provenance=from_plain(Provenance, said["provenance"]),
@@ -130,7 +130,7 @@ def _parsed(client: Client, text: str) -> Catalogue:
     )
 
 
-def with_calibration(client: Client, catalogue: Catalogue, calibration: Calibration) -> None:
+def with_calibration(client: Client, catalogue: MilvusCatalogue, calibration: Calibration) -> None:
     """Keep another calibration, which was learnt from the gallery that a catalogue is of.
 
     Raises:

@@ -17,7 +17,7 @@ from engine.milvus.calibration import calibrated, measured
 from engine.milvus.collection import UNMEASURED, WHOLE, longest_text, put, rows_of
 from engine.milvus.connection.client import Row, key_of, one_of
 from engine.milvus.snapshot import PROBES, MilvusSnapshot, measured_size
-from engine.storage.changes import Enrolled, nobody_called, not_enrolled, somebody_called, spelt_as_enrolled, undisputed
+from engine.storage.changes import EnrolmentResult, nobody_called, not_enrolled, somebody_called, spelt_as_enrolled, undisputed
 from engine.storage.sealing import PART, SMALL
 from engine.templates.names import spellings
 from engine.templates.parquet import Templates
@@ -41,7 +41,7 @@ class MilvusChange:
     def seen(self) -> MilvusSnapshot:
         return self._seen
 
-    def enroll(self, templates: Templates, on_duplicate: str) -> Enrolled:
+    def enroll(self, templates: Templates, on_duplicate: str) -> EnrolmentResult:
         for column, text in longest_text(templates.table):
             raise TemplatesError(f"{self._path}: the {column} {text[:40]}... has {len(text.encode())} bytes; Milvus keeps 65,535")
         keys = [key_of(template_id) for template_id in templates.table["template_id"].to_pylist()]
@@ -64,7 +64,7 @@ class MilvusChange:
         if not self._follow():
             self._densities(keys)
         skipped = len(templates) - len(table)
-        return Enrolled(len(table), len(known) - skipped, skipped)
+        return EnrolmentResult(len(table), len(known) - skipped, skipped)
 
     def remove(self, identities: list[str], templates: list[str]) -> int:
         """Milvus erases the bytes when it compacts."""

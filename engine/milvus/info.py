@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from engine.calibration.evidence import evidence_of
 from engine.calibration.thresholds import ThresholdUsed, default_threshold
-from engine.milvus.catalogue import Catalogue
+from engine.milvus.catalogue import MilvusCatalogue
 from engine.milvus.connection.client import Client
 from engine.milvus.shortlist import Size
 from engine.storage.summary import CalibrationInfo, describe_calibration
@@ -41,7 +41,7 @@ class MilvusInfo:
     decides: ThresholdUsed | None
 
 
-def describe(client: Client, catalogue: Catalogue, size: Size) -> MilvusInfo:
+def describe(client: Client, catalogue: MilvusCatalogue, size: Size) -> MilvusInfo:
     """What a gallery holds."""
     made, scoring = catalogue.provenance, catalogue.scoring
     evidence = evidence_of(scoring, catalogue.calibration, made, size.identities, size.templates)

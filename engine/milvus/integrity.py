@@ -8,7 +8,7 @@ from engine.common.concurrency import batched
 from engine.maintenance.integrity import NORM, Fault
 from engine.matching.scoring import LOCAL
 from engine.milvus import catalogue as catalogues
-from engine.milvus.catalogue import Catalogue
+from engine.milvus.catalogue import MilvusCatalogue
 from engine.milvus.collection import UNMEASURED, WHOLE, holds_templates, search_settings, vectors_in
 from engine.milvus.connection.address import Address
 from engine.milvus.connection.client import Client, key_of
@@ -30,7 +30,7 @@ def check(address: Address, progress: Progress | None = None) -> list[Fault]:
     return [Fault(str(address), what) for what in _faults(client, catalogue, progress)]
 
 
-def _faults(client: Client, catalogue: Catalogue, progress: Progress | None) -> Iterator[str]:
+def _faults(client: Client, catalogue: MilvusCatalogue, progress: Progress | None) -> Iterator[str]:
     if not holds_templates(client, catalogue.collection):
         yield f"the collection {catalogue.collection} has other fields than templates have"
         return
@@ -65,7 +65,7 @@ def _faults(client: Client, catalogue: Catalogue, progress: Progress | None) -> 
         yield f"the index does not find {missed} of {searched} templates that were searched for themselves"
 
 
-def _missed(client: Client, catalogue: Catalogue, vectors: np.ndarray) -> int:
+def _missed(client: Client, catalogue: MilvusCatalogue, vectors: np.ndarray) -> int:
     hits = client.call(
         "search",
         catalogue.collection,

@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 
 from engine.errors import GalleryError
-from engine.matching.nearest_identities import Members, Nearest, first_of_each, without_identity
-from engine.matching.scoring import LOCAL, Enrolled, Scoring
-from engine.milvus.catalogue import Catalogue
+from engine.matching.nearest_identities import Members, NearestIdentities, first_of_each, without_identity
+from engine.matching.scoring import LOCAL, Scoring, SearchableGallery
+from engine.milvus.catalogue import MilvusCatalogue
 from engine.milvus.collection import ENTITY, UNMEASURED, search_settings, vectors_in
 from engine.milvus.connection.client import MOST_HITS, Client, Row
 from indexes.base import distances_to
@@ -30,8 +30,8 @@ class Part:
     them, and what they are called. `people` (m,): the keys of their identities.
     """
 
-    enrolled: Enrolled
-    nearest: Nearest
+    enrolled: SearchableGallery
+    nearest: NearestIdentities
     identities: pa.Array
     template_ids: pa.Array
     people: list[str]
@@ -45,7 +45,7 @@ class Part:
 class Shortlister:
     """Finds what a collection has near to probes."""
 
-    def __init__(self, client: Client, catalogue: Catalogue) -> None:
+    def __init__(self, client: Client, catalogue: MilvusCatalogue) -> None:
         self._client = client
         self._catalogue = catalogue
         self.scoring = catalogue.scoring
@@ -117,7 +117,7 @@ class Shortlister:
                 f"{self._client.address}: Milvus found {fewest} identities for a probe, {wanted} are needed; "
                 "build it anew with --recall 0.999 or --index flat"
             )
-        seen.nearest = Nearest(np.ascontiguousarray(rows[:, :fewest]), np.ascontiguousarray(distances[:, :fewest]))
+        seen.nearest = NearestIdentities(np.ascontiguousarray(rows[:, :fewest]), np.ascontiguousarray(distances[:, :fewest]))
         return seen
 
     def _hits(self, seen: "_Seen", probes: np.ndarray, k: int, effort: int | None, where: str) -> tuple[np.ndarray, np.ndarray]:
@@ -148,7 +148,7 @@ class Shortlister:
         for row, code in zip(seen.rows, codes, strict=True):
             names[code] = row["identity"]
             among[code] |= row["counted"]
-        enrolled = Enrolled(Flat(vectors), Members(codes), scoring)
+        enrolled = SearchableGallery(Flat(vectors), Members(codes), scoring)
         if scoring.score == LOCAL:
             density = np.array([(row["density"], row["following"]) for row in seen.rows], np.float32).reshape(-1, 2)
             enrolled = replace(enrolled, density=np.where(density == UNMEASURED, np.nan, density), among=among)
@@ -161,7 +161,7 @@ class _Seen:
 
     def __init__(self) -> None:
         self.rows: list[Row] = []
-        self.nearest = Nearest(np.empty((0, 0), np.int64), np.empty((0, 0), np.float32))
+        self.nearest = NearestIdentities(np.empty((0, 0), np.int64), np.empty((0, 0), np.float32))
         self._at: dict[str, int] = {}
 
     @property

@@ -15,7 +15,7 @@ from engine.errors import GalleryError, GalleryReplaced
 from engine.matching.pair_verifier import SHORTLIST, Head, reordered
 from engine.matching.scoring import Candidates, Scoring
 from engine.milvus import catalogue as catalogues
-from engine.milvus.catalogue import Catalogue
+from engine.milvus.catalogue import MilvusCatalogue
 from engine.milvus.collection import vectors_in
 from engine.milvus.connection.client import LONG, Client, key_of
 from engine.milvus.shortlist import Shortlister, Size
@@ -36,7 +36,7 @@ class MilvusSnapshot(Snapshot):
     """
 
     client: Client
-    catalogue: Catalogue
+    catalogue: MilvusCatalogue
     size: Size
 
     @property

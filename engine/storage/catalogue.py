@@ -109,7 +109,7 @@ class Segment:
 
 
 @dataclass(frozen=True)
-class Asked:
+class BuildRequest:
     """What the user asked of `build-index`, for when segments are sealed anew; None where the choice was left to onek."""
 
     index: str | None = None
@@ -149,7 +149,7 @@ class Catalogue:
     scoring: Scoring
     calibration: Calibration | None
     id: str = ""
-    asked: Asked = Asked()
+    asked: BuildRequest = BuildRequest()
     changes: Changes | None = None
     format: int = FORMAT
     measured: int | None = None
@@ -251,7 +251,12 @@ def upgrade(database: sqlite3.Connection) -> None:
         tables += _SEGMENTS
     for statement in tables.split(";"):
         database.execute(statement)
-    for key, value in (("format", str(FORMAT)), ("id", uuid4().hex), ("version", "1"), ("asked", json.dumps(asdict(Asked())))):
+    for key, value in (
+        ("format", str(FORMAT)),
+        ("id", uuid4().hex),
+        ("version", "1"),
+        ("asked", json.dumps(asdict(BuildRequest()))),
+    ):
         if key == "format" or not database.execute("SELECT 1 FROM gallery WHERE key = ?", (key,)).fetchone():
             put(database, key, value)
 
@@ -285,7 +290,7 @@ def read_catalogue(folder: Path, after: int = 0) -> Catalogue:
             _scoring(values["scoring"]) if found not in _ROWS_ONLY else Scoring(PLAIN),
             Calibration.from_json(values["calibration"]) if "calibration" in values else None,
             values.get("id", ""),
-            from_plain(Asked, from_json(values.get("asked", "{}"))),
+            from_plain(BuildRequest, from_json(values.get("asked", "{}"))),
             _changes(database, values, made, after),
             found,
             int(values["measured"]) if "measured" in values else None,

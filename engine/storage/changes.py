@@ -13,8 +13,8 @@ from engine.answers.already_enrolled import NOT_LOOKED, ON_MATCH, Matches
 from engine.common.string_lookup import Lookup
 from engine.errors import GalleryError, TemplatesError
 from engine.storage.catalogue import put
+from engine.storage.folder_snapshot import FolderSnapshot
 from engine.storage.recent_rows import insert, owners_of, relabel
-from engine.storage.view import View
 from engine.storage.writer_lock import Writer
 from engine.templates.enrolment import Joining
 from engine.templates.names import UNLABELLED, Labelling, enrolled_as, name_of, spellings
@@ -26,7 +26,7 @@ DUPLICATES = ("own", "replace", "skip", "error")
 
 
 @dataclass(frozen=True)
-class Enrolled:
+class EnrolmentResult:
     """What an enrolment did: templates that joined, and of those named, how many took another's place or were there already.
 
     `problems`: photographs that gave no template, and why. `labelling`: whose the photographs were taken to be. `unseen`: how
@@ -41,12 +41,12 @@ class Enrolled:
     unseen: Unseen = ALL_SEEN
     matches: Matches = NOT_LOOKED
 
-    def of(self, joining: Joining, matches: Matches) -> "Enrolled":
+    def of(self, joining: Joining, matches: Matches) -> "EnrolmentResult":
         """The same, with what was known before it."""
         return replace(self, problems=joining.problems, labelling=joining.labelling, unseen=joining.unseen, matches=matches)
 
 
-def enroll(view: View, ids: Lookup, writer: Writer, templates: Templates, on_duplicate: str) -> Enrolled:
+def enroll(view: FolderSnapshot, ids: Lookup, writer: Writer, templates: Templates, on_duplicate: str) -> EnrolmentResult:
     """Enrol templates in a gallery whose segment is that of `view` and has the template `ids`; more of the view is not looked at.
 
     They have passed `engine.templates.enrolment.require_joinable`.
@@ -73,7 +73,7 @@ def enroll(view: View, ids: Lookup, writer: Writer, templates: Templates, on_dup
             _remove_recent(database, [owner[0] for owner in recent if owner is not None])
         insert(database, table)
     skipped = len(templates) - len(table)
-    return Enrolled(len(table), int(known.sum()) - skipped, skipped)
+    return EnrolmentResult(len(table), int(known.sum()) - skipped, skipped)
 
 
 def require_words(on_duplicate: str, on_match: str) -> None:
@@ -145,13 +145,13 @@ def somebody_called(new: str, where: object) -> GalleryError:
     return GalleryError(f"{new} is enrolled in {where} already; pass --merge to make one identity of both")
 
 
-def _name_in(view: View, row: int, renamed: dict[str, str]) -> str:
+def _name_in(view: FolderSnapshot, row: int, renamed: dict[str, str]) -> str:
     """Whose a row of the segment is now."""
     name = view.segment.identities[int(view.segment.enrolled.members.codes[row])].as_py()
     return renamed.get(name, name)
 
 
-def remove(view: View, ids: Lookup, writer: Writer, identities: list[str], templates: list[str]) -> int:
+def remove(view: FolderSnapshot, ids: Lookup, writer: Writer, identities: list[str], templates: list[str]) -> int:
     """Remove identities and templates, all or none; how many templates that were.
 
     Raises:
@@ -180,7 +180,7 @@ def remove(view: View, ids: Lookup, writer: Writer, identities: list[str], templ
     return len(leaving)
 
 
-def rename(view: View, writer: Writer, old: str, new: str, merge: bool) -> int:
+def rename(view: FolderSnapshot, writer: Writer, old: str, new: str, merge: bool) -> int:
     """Call an identity otherwise; how many templates it has.
 
     Raises:
@@ -207,12 +207,12 @@ def rename(view: View, writer: Writer, old: str, new: str, merge: bool) -> int:
     return int(mine.sum())
 
 
-def _are(view: View, names: pa.Array, called: list[str]) -> np.ndarray:
+def _are(view: FolderSnapshot, names: pa.Array, called: list[str]) -> np.ndarray:
     """Which live rows are of identities that are called so, bool (n,)."""
     return pc.is_in(names, value_set=pa.array(called, pa.string())).to_numpy(zero_copy_only=False) & ~view.gone
 
 
-def _live_names(view: View) -> pa.Array:
+def _live_names(view: FolderSnapshot) -> pa.Array:
     """The identity of each row, those that are gone too, as it is called now."""
     renamed = view.catalogue.changes.renamed if view.catalogue.changes else {}
     dictionary = view.segment.identities
@@ -222,7 +222,7 @@ def _live_names(view: View) -> pa.Array:
     return pa.concat_arrays([sealed, *view.recent.table["identity"].chunks])
 
 
-def _rows_of(view: View, ids: Lookup, template_ids: list[str]) -> np.ndarray:
+def _rows_of(view: FolderSnapshot, ids: Lookup, template_ids: list[str]) -> np.ndarray:
     """The row of each template id, among the segment's rows and the recent ones behind them; -1 where it is not enrolled."""
     sealed = len(view.segment.enrolled.members.codes)
     rows = ids.rows(template_ids)

@@ -14,10 +14,10 @@ from engine.calibration.calibration import LEAST_IDENTITIES, Names, calibrate
 from engine.matching.by_name import by_name
 from engine.matching.scoring import Scoring
 from engine.storage.catalogue import put_extended, put_measured
+from engine.storage.folder_snapshot import FolderSnapshot
 from engine.storage.segments import added_segment, drop_segment, extend, following, seal, segment_files
-from engine.storage.view import View
 from engine.storage.writer_lock import Writer
-from engine.templates.enrolment import Enrolment
+from engine.templates.enrolment import TemplateStream
 from engine.templates.parquet import ROW_GROUP, Templates, vectors_of
 from indexes.base import Progress
 from indexes.planner import check_disk, fewest, plan
@@ -31,7 +31,7 @@ SEAL_AT, PART, _LARGE_PART = 50_000, 0.25, 0.05
 _GROWN = 2
 
 
-def due(view: View, since: int = 0) -> bool:
+def due(view: FolderSnapshot, since: int = 0) -> bool:
     """Whether enough has changed since the last sealing; or may have, if up to `since` templates changed since the view."""
     sealed = len(view.segment.enrolled.members.codes)
     recent = int((~view.gone[sealed:]).sum())
@@ -46,7 +46,7 @@ def due(view: View, since: int = 0) -> bool:
     return changed and small and bool(since or recent or view.gone.any())
 
 
-def reseal(view: View, writer: Writer, progress: Progress | None = None) -> None:
+def reseal(view: FolderSnapshot, writer: Writer, progress: Progress | None = None) -> None:
     """Make one segment of all that is enrolled, its densities and its calibration anew, and drop what was removed.
 
     A calibration on a cohort of strangers is kept, and the score that it is for: the cohort is not.
@@ -66,7 +66,7 @@ def reseal(view: View, writer: Writer, progress: Progress | None = None) -> None
     chosen = plan(count, dim, recall=asked.recall, kind=wanted[0], factory=wanted[1])
     check_disk(chosen, folder)
     name = following(old.name)
-    everybody = Enrolment(catalogue.provenance, count, (("the gallery", part) for part in stored(view, folder)))
+    everybody = TemplateStream(catalogue.provenance, count, (("the gallery", part) for part in stored(view, folder)))
     with added_segment(folder, name):
         made, opened = seal(folder, name, everybody, chosen, progress, score=score, fuse=catalogue.scoring.fuse)
     if cohort and calibration is not None:
@@ -82,7 +82,7 @@ def reseal(view: View, writer: Writer, progress: Progress | None = None) -> None
     drop_segment(folder, old.name)
 
 
-def seal_recent(view: View, writer: Writer, progress: Progress | None = None) -> None:
+def seal_recent(view: FolderSnapshot, writer: Writer, progress: Progress | None = None) -> None:
     """Seal what is due: a small gallery, or one that has doubled, anew; a large one behind what it has sealed."""
     count = view.enrolled.index.count
     if count <= SMALL or count >= _GROWN * view.segment.measured:
@@ -91,7 +91,7 @@ def seal_recent(view: View, writer: Writer, progress: Progress | None = None) ->
         _extend(view, writer)
 
 
-def _extend(view: View, writer: Writer) -> None:
+def _extend(view: FolderSnapshot, writer: Writer) -> None:
     """Put recent templates behind the sealed ones, whose index takes them in its lists. Rows that were removed stay in the files
     until all is sealed anew, under ids of their own, since whoever took their place has theirs; the calibration follows K by its
     law.
@@ -110,14 +110,14 @@ def _extend(view: View, writer: Writer) -> None:
     drop_segment(folder, old.name)
 
 
-def stored(view: View, folder: Path) -> Iterator[Templates]:
+def stored(view: FolderSnapshot, folder: Path) -> Iterator[Templates]:
     """All that is enrolled, as templates in parts of the contract's schema, called as they are called now."""
     sealed = len(view.segment.enrolled.members.codes)
     yield from _sealed(view, folder, ~view.gone[:sealed])
     yield Templates(view.recent.table.filter(pa.array(~view.gone[sealed:])), view.catalogue.provenance)
 
 
-def _sealed(view: View, folder: Path, kept: np.ndarray | None) -> Iterator[Templates]:
+def _sealed(view: FolderSnapshot, folder: Path, kept: np.ndarray | None) -> Iterator[Templates]:
     """The rows of the segment, or those that are `kept` bool (n,), called as they are called now."""
     made = view.catalogue.provenance
     renamed = view.catalogue.changes.renamed if view.catalogue.changes else {}
@@ -142,7 +142,7 @@ def _unnamed(tables: Iterator[pa.Table], gone: np.ndarray) -> Iterator[pa.Table]
         start += len(table)
 
 
-def removed_vectors(view: View) -> np.ndarray:
+def removed_vectors(view: FolderSnapshot) -> np.ndarray:
     """Vectors (m, d) that were removed and that the view still knows."""
     index, sealed = view.segment.index, len(view.segment.enrolled.members.codes)
     recent = vectors_of(view.recent.table.filter(pa.array(view.gone[sealed:])))

@@ -18,9 +18,9 @@ from engine.errors import GalleryError, TemplatesError
 from engine.files.atomic_files import UNREADABLE, keep_private, refusing, sha256_file, sync_file
 from engine.files.budgets import refuse_bomb
 from engine.matching.nearest_identities import Members
-from engine.matching.scoring import LOCAL, Enrolled, Scoring, densities, reference
+from engine.matching.scoring import LOCAL, Scoring, SearchableGallery, densities, reference
 from engine.storage.catalogue import Segment
-from engine.templates.enrolment import Enrolment
+from engine.templates.enrolment import TemplateStream
 from engine.templates.parquet import Templates, TemplateWriter, vectors_of
 from engine.templates.within_identity import stored_within
 from indexes.approximate.faiss_factory import Factory
@@ -52,7 +52,7 @@ class OpenSegment:
     """
 
     index: StoredIndex
-    enrolled: Enrolled
+    enrolled: SearchableGallery
     identities: pa.Array
     template_ids: pa.ChunkedArray
     measured: int
@@ -61,7 +61,7 @@ class OpenSegment:
 def seal(
     folder: Path,
     name: str,
-    templates: Enrolment,
+    templates: TemplateStream,
     plan: Plan,
     progress: Progress | None = None,
     *,
@@ -72,7 +72,7 @@ def seal(
     densely the templates lie if the `score` (None: the default for so many identities) needs it. The segment is open already.
 
     Raises:
-        TemplatesError: as `Enrolment`.
+        TemplatesError: as `TemplateStream`.
         GalleryError: as `Scoring.check`.
         OnekError: as `StoredIndex.build` and `indexes.tuning.operating_point.tune`.
     """
@@ -99,7 +99,7 @@ def seal(
     if density is not None:
         np.save(density_file, density, allow_pickle=False)
     sealed = _recorded(folder, name, index.kind, index.count, json.dumps(asdict(point)) if point else None)
-    return sealed, OpenSegment(index, Enrolled(index, members, scoring, density), identities, template_ids, index.count)
+    return sealed, OpenSegment(index, SearchableGallery(index, members, scoring, density), identities, template_ids, index.count)
 
 
 def extend(
@@ -196,7 +196,7 @@ def open_segment(folder: Path, segment: Segment, scoring: Scoring, measured: int
     if measured is not None and not 0 < measured <= len(codes):
         raise GalleryError(f"{folder}: its catalogue is damaged: {measured} of {len(codes)} templates were measured")
     among = None if measured is None else _among(codes, measured)
-    enrolled = Enrolled(index, Members(codes), scoring, density, among)
+    enrolled = SearchableGallery(index, Members(codes), scoring, density, among)
     return OpenSegment(index, enrolled, identities, template_ids, measured or len(codes))
 
 
@@ -217,7 +217,7 @@ def _open_rows(rows_file: Path, segment: Segment, scoring: Scoring) -> OpenSegme
         raise GalleryError(f"{rows_file} is not what was sealed; {_MEND}")
     codes, identities, template_ids = _labels(rows_file)
     index = Flat.build(vectors_of(pq.ParquetFile(rows_file).read(columns=["vector"])))
-    return OpenSegment(index, Enrolled(index, Members(codes), scoring), identities, template_ids, len(codes))
+    return OpenSegment(index, SearchableGallery(index, Members(codes), scoring), identities, template_ids, len(codes))
 
 
 def read_sources(folder: Path, segment: Segment) -> pa.ChunkedArray:

@@ -7,8 +7,8 @@ from engine.calibration.calibration import LeftOut
 from engine.calibration.evidence import Evidence, evidence_of
 from engine.calibration.thresholds import ThresholdUsed, default_threshold
 from engine.statistics.score_tail import Interval
+from engine.storage.folder_snapshot import FolderSnapshot
 from engine.storage.segments import operating_point
-from engine.storage.view import View
 from indexes.tuning.operating_point import OperatingPoint
 
 _RATES = (0.001, 0.003, 0.01, 0.03, 0.1)
@@ -80,7 +80,7 @@ class GalleryInfo:
     bytes: int
 
 
-def describe(path: Path, view: View) -> GalleryInfo:
+def describe(path: Path, view: FolderSnapshot) -> GalleryInfo:
     """What a gallery that lies at `path` holds."""
     catalogue, enrolled = view.catalogue, view.enrolled
     made, sealed, changes = catalogue.provenance, view.segment.index, catalogue.changes

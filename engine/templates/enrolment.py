@@ -16,7 +16,7 @@ from engine.templates.provenance import Provenance, require_same
 
 
 @dataclass
-class Enrolment:
+class TemplateStream:
     """Templates to enrol: how they were made, how many there are, the `parts` that they come in, each from a named input, and the
     `files` that are read for that.
     """
@@ -69,24 +69,24 @@ class Enrolment:
         )
 
 
-Source = Templates | Enrolment | str | Path | Iterable[str | Path]
+Source = Templates | TemplateStream | str | Path | Iterable[str | Path]
 
 
-def enrolment(templates: Source) -> Enrolment:
+def enrolment(templates: Source) -> TemplateStream:
     """Templates in memory, or of template files, which are read as they are asked for.
 
     Raises:
         TemplatesError: no file was named, or one cannot be read.
     """
-    if isinstance(templates, Enrolment):
+    if isinstance(templates, TemplateStream):
         return templates
     if isinstance(templates, Templates):
-        return Enrolment(templates.provenance, len(templates), iter([("the templates", templates)]))
+        return TemplateStream(templates.provenance, len(templates), iter([("the templates", templates)]))
     paths = [Path(path) for path in each_of(templates)]
     if not paths:
         raise TemplatesError("no template file was named; expected at least one")
     parts = ((str(path), part) for path, part in stream_same(paths))
-    return Enrolment(read_provenance(paths[0]), sum(map(count_templates, paths)), parts, tuple(paths))
+    return TemplateStream(read_provenance(paths[0]), sum(map(count_templates, paths)), parts, tuple(paths))
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ import pyarrow as pa
 
 from engine.errors import TemplatesError
 from engine.tables.lists import read_names
-from engine.templates.enrolment import Enrolment, enrolment
+from engine.templates.enrolment import TemplateStream, enrolment
 from engine.templates.names import names_in
 from engine.templates.parquet import Templates
 
 
-def named(files: Sequence[Path], names: Path) -> Enrolment:
+def named(files: Sequence[Path], names: Path) -> TemplateStream:
     """Templates of vector files, with the identities that a list gives.
 
     Raises:
@@ -24,7 +24,7 @@ def named(files: Sequence[Path], names: Path) -> Enrolment:
     found = enrolment(files)
     if len(listed) != found.count:
         raise TemplatesError(f"--names {names} has {len(listed)} names for {found.count} vectors; expected one for each")
-    return Enrolment(found.made, found.count, _named(found.parts, listed), (*found.files, names))
+    return TemplateStream(found.made, found.count, _named(found.parts, listed), (*found.files, names))
 
 
 def named_templates(files: Sequence[Path], names: Path) -> Templates:

@@ -19,7 +19,7 @@ from engine.milvus import catalogue as catalogues
 from engine.milvus.backend import MilvusBackend
 from engine.milvus.building.bulk_import import bucket_of, import_rows
 from engine.milvus.building.placement import Placement, placement
-from engine.milvus.catalogue import Catalogue
+from engine.milvus.catalogue import MilvusCatalogue
 from engine.milvus.collection import (
     MILVUS_ONLY,
     IndexKind,
@@ -89,7 +89,7 @@ def build(
         effort, found = _indexed(client, collection, kind, where, local, recall, options.get("progress"))
         catalogues.write(
             client,
-            Catalogue(
+            MilvusCatalogue(
                 collection,
                 local.info().created,
                 local.provenance,

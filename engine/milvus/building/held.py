@@ -9,8 +9,8 @@ import pyarrow as pa
 from engine.calibration.calibration import Calibration, Names, calibrate, calibrate_on_strangers
 from engine.matching.by_name import by_name
 from engine.matching.nearest_identities import Members
-from engine.matching.scoring import LOCAL, Enrolled, densities
-from engine.milvus.catalogue import Catalogue
+from engine.matching.scoring import LOCAL, SearchableGallery, densities
+from engine.milvus.catalogue import MilvusCatalogue
 from engine.milvus.collection import WHOLE, put, vectors_in
 from engine.milvus.connection.client import Client, Row
 from engine.templates.parquet import Templates
@@ -23,7 +23,7 @@ class Held:
     """All `rows` (n,) of a gallery, searched exactly and with densities that were measured among all of them: `enrolled`."""
 
     rows: Sequence[Row]
-    enrolled: Enrolled
+    enrolled: SearchableGallery
     template_ids: pa.ChunkedArray
 
     def calibrated(self, strangers: Templates | None, progress: Progress | None) -> Calibration:
@@ -44,7 +44,7 @@ class Held:
                 yield now
 
 
-def hold(client: Client, catalogue: Catalogue, count: int, progress: Progress | None = None) -> Held:
+def hold(client: Client, catalogue: MilvusCatalogue, count: int, progress: Progress | None = None) -> Held:
     """Read a gallery of `count` templates, and measure its densities. Raises `GalleryError` where Milvus does not answer."""
     rows: list[Row] = []
     for row in client.rows(catalogue.collection, "", WHOLE):
@@ -54,14 +54,14 @@ def hold(client: Client, catalogue: Catalogue, count: int, progress: Progress | 
     _, first, codes = np.unique([row["person"] for row in rows], return_index=True, return_inverse=True)
     names = pa.array([rows[at]["identity"] for at in first], pa.string())
     template_ids = pa.chunked_array([pa.array([row["template_id"] for row in rows], pa.string())])
-    enrolled = Enrolled(Flat.build(vectors_in(rows, catalogue.provenance.dim)), Members(codes), catalogue.scoring)
+    enrolled = SearchableGallery(Flat.build(vectors_in(rows, catalogue.provenance.dim)), Members(codes), catalogue.scoring)
     if catalogue.scoring.score == LOCAL:
         measured = densities(enrolled.index, enrolled.members, catalogue.scoring.neighbours, progress)
         enrolled = replace(enrolled, density=measured, among=np.ones(len(first), bool))
     return Held(rows, by_name(enrolled, names, template_ids), template_ids)
 
 
-def write_measured(client: Client, catalogue: Catalogue, held: Held, progress: Progress | None = None) -> None:
+def write_measured(client: Client, catalogue: MilvusCatalogue, held: Held, progress: Progress | None = None) -> None:
     """Keep the densities of a gallery that was held."""
     changed = list(held.measured())
     put(client, catalogue.collection, changed, progress)

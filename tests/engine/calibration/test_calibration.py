@@ -14,7 +14,7 @@ from engine.calibration.calibration import Calibration, Names, calibrate
 from engine.calibration.impostor_searches import impostor_distances
 from engine.errors import EncoderMismatch, GalleryError
 from engine.matching.nearest_identities import Members
-from engine.matching.scoring import PLAIN, Enrolled, Scoring
+from engine.matching.scoring import PLAIN, Scoring, SearchableGallery
 from engine.statistics.score_tail import tail_of
 from indexes.exact.flat import Flat
 from tests.support import known
@@ -201,7 +201,7 @@ def test_rates_of_a_percent_and_less_are_those_obtained() -> None:
         vectors = known.people(number * 1000, 1000)
         twice = np.concatenate([vectors, vectors[:12] + 1e-3])
         twice /= np.linalg.norm(twice, axis=1, keepdims=True)
-        enrolled = Enrolled(Flat.build(twice), Members(np.arange(len(twice))), Scoring(PLAIN))
+        enrolled = SearchableGallery(Flat.build(twice), Members(np.arange(len(twice))), Scoring(PLAIN))
         calibration = calibrate(enrolled, Names(pa.chunked_array([np.arange(len(twice)).astype(str)])))
         assert calibration.left_out_count >= 12
         assert calibration.tail.together == 2  # they come in twos, which the intervals go by
@@ -214,7 +214,7 @@ def test_a_false_match_rate_of_a_thousandth_is_obtained() -> None:
     obtained = []
     for number in range(6):
         vectors = known.people(number * 300, 300)
-        enrolled = Enrolled(Flat.build(vectors), Members(np.arange(300)), Scoring(PLAIN))
+        enrolled = SearchableGallery(Flat.build(vectors), Members(np.arange(300)), Scoring(PLAIN))
         pairs = tail_of(impostor_distances(enrolled), 2)
         assert pairs.searches == 300 * 299 // 2
         squares = 2 - 2 * known.strangers(number) @ vectors.T

@@ -13,7 +13,7 @@ from engine.calibration.evidence import Evidence, evidence_of, together
 from engine.calibration.thresholds import accepts, checked_distance, default_threshold, identify_threshold, match_threshold
 from engine.errors import GalleryError
 from engine.matching.nearest_identities import Members
-from engine.matching.scoring import LOCAL, PLAIN, Enrolled, Scoring, densities
+from engine.matching.scoring import LOCAL, PLAIN, Scoring, SearchableGallery, densities
 from engine.templates.impostors import Chances, impostors_of
 from engine.templates.provenance import Provenance
 from indexes.exact.flat import Flat
@@ -22,13 +22,13 @@ from tests.support.known import SFACE, made_by_sface, people, strangers
 FOREIGN = Provenance.foreign(128)
 
 
-def enrol(vectors: np.ndarray, score: str) -> Enrolled:
+def enrol(vectors: np.ndarray, score: str) -> SearchableGallery:
     index, members = Flat.build(vectors), Members(np.arange(len(vectors)))
     density = densities(index, members) if score == LOCAL else None
-    return Enrolled(index, members, Scoring(score), density)
+    return SearchableGallery(index, members, Scoring(score), density)
 
 
-def calibrated(enrolled: Enrolled) -> Calibration:
+def calibrated(enrolled: SearchableGallery) -> Calibration:
     return calibrate(enrolled, Names(pa.chunked_array([np.arange(enrolled.index.count).astype(str)])))
 
 

@@ -93,7 +93,7 @@ def test_a_child_while_another_thread_looks(tmp_path: Path) -> None:
     """Nobody in the child will ever let go of what that thread held."""
     code = """
 from threading import Event, Thread
-from engine.storage import view
+from engine.storage import folder_snapshot
 gallery = build_gallery(people(50), f"{folder}/g")
 probes, inside, go_on = people(1).vectors, Event(), Event()
 looked = gallery.backend._newest._look

@@ -6,14 +6,14 @@ import pytest
 from engine.calibration.impostor_searches import drift, left_out_searches, subsample
 from engine.errors import GalleryError
 from engine.matching.nearest_identities import Members
-from engine.matching.scoring import LOCAL, PLAIN, Enrolled, Scoring, densities, reference
+from engine.matching.scoring import LOCAL, PLAIN, Scoring, SearchableGallery, densities, reference
 from indexes.exact.flat import Flat
 
 
-def enrol(vectors: np.ndarray, codes: np.ndarray, scoring: Scoring) -> Enrolled:
+def enrol(vectors: np.ndarray, codes: np.ndarray, scoring: Scoring) -> SearchableGallery:
     index, members = Flat.build(vectors), Members(codes)
     density = densities(index, members, scoring.neighbours) if scoring.score == LOCAL else None
-    return Enrolled(index, members, scoring, density)
+    return SearchableGallery(index, members, scoring, density)
 
 
 def people(identities: int, most: int, dim: int = 8, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -125,7 +125,7 @@ def test_what_cannot_be_scored() -> None:
         Scoring(PLAIN, fuse=0).check(10)
     vectors, codes = people(10, 1)
     with pytest.raises(GalleryError, match="needs the densities"):
-        Enrolled(Flat.build(vectors), Members(codes), Scoring(LOCAL)).candidates(vectors, 1)
+        SearchableGallery(Flat.build(vectors), Members(codes), Scoring(LOCAL)).candidates(vectors, 1)
 
 
 def test_scores_fall_as_galleries_grow() -> None:

@@ -16,7 +16,7 @@ from engine.common.string_lookup import Lookup
 from engine.errors import GalleryError, GalleryReplaced
 from engine.matching.nearest_identities import Members
 from engine.matching.pair_verifier import SHORTLIST, Head, reordered
-from engine.matching.scoring import LOCAL, Enrolled, Scoring
+from engine.matching.scoring import LOCAL, Scoring, SearchableGallery
 from engine.storage.catalogue import Catalogue, read_catalogue, read_version
 from engine.storage.recent_rows import Recent
 from engine.storage.segments import OpenSegment, open_segment, read_sources
@@ -33,7 +33,7 @@ _LOOKS = 5
 
 
 @dataclass(frozen=True, eq=False)
-class View(Snapshot):
+class FolderSnapshot(Snapshot):
     """A gallery in the folder `path` as it was at one moment, called `address`. `enrolled` numbers the `identities`;
     `template_ids` (n,) are of its rows.
 
@@ -50,7 +50,7 @@ class View(Snapshot):
     recent: Recent
     grown: SearchableIndex
     gone: np.ndarray
-    enrolled: Enrolled
+    enrolled: SearchableGallery
     identities: pa.Array
     template_ids: pa.ChunkedArray
 
@@ -136,7 +136,7 @@ class View(Snapshot):
             raise GalleryReplaced(f"{self.called} was built or sealed anew while it was being read; ask again")
 
 
-def open_view(path: Path, before: View | None = None, address: str | None = None) -> View:
+def open_snapshot(path: Path, before: FolderSnapshot | None = None, address: str | None = None) -> FolderSnapshot:
     """Look at a gallery, or look again: what has not changed since `before` is not read again. `address`: what it is called.
 
     Raises:
@@ -160,11 +160,11 @@ def _version(catalogue: Catalogue) -> tuple[str, int]:
     return catalogue.id, catalogue.changes.version if catalogue.changes else 0
 
 
-def _last(before: View | None) -> int:
+def _last(before: FolderSnapshot | None) -> int:
     return int(before.recent.numbers[-1]) if before is not None and len(before.recent.numbers) else 0
 
 
-def _view(path: Path, address: str, catalogue: Catalogue, before: View | None) -> View:
+def _view(path: Path, address: str, catalogue: Catalogue, before: FolderSnapshot | None) -> FolderSnapshot:
     changes = catalogue.changes
     if changes is None or len(catalogue.segments) != 1:
         raise GalleryError(f"{path}: its catalogue names {len(catalogue.segments)} segments, expected 1; build it anew")
@@ -199,7 +199,7 @@ def _view(path: Path, address: str, catalogue: Catalogue, before: View | None) -
         template_ids = pa.chunked_array([*template_ids.chunks, *recent.table["template_id"].chunks])
     if gone.any():
         template_ids = template_ids.filter(pa.array(~gone))
-    return View(path, address, catalogue, segment, names, ids, recent, grown, gone, enrolled, identities, template_ids)
+    return FolderSnapshot(path, address, catalogue, segment, names, ids, recent, grown, gone, enrolled, identities, template_ids)
 
 
 def _codes(segment: OpenSegment, names: Lookup, recent: Recent, renamed: dict[str, str]) -> tuple[np.ndarray, pa.Array]:
@@ -244,12 +244,12 @@ def _grown(before: SearchableIndex, new: Recent) -> SearchableIndex:
 def _enrolled(
     segment: OpenSegment,
     grown: SearchableIndex,
-    before: View | None,
+    before: FolderSnapshot | None,
     gone: np.ndarray,
     codes: np.ndarray,
     present: np.ndarray,
     scoring: Scoring,
-) -> Enrolled:
+) -> SearchableGallery:
     """Rows of `grown` that are not `gone`, of identities that are `present`."""
     sealed, index = segment.enrolled.members, grown
     density = segment.enrolled.density
@@ -263,10 +263,10 @@ def _enrolled(
         density = None if density is None else density[~gone]
     if not present.all():
         codes, counted = (np.cumsum(present) - 1)[codes], counted[present]
-    return Enrolled(index, Members(codes), scoring, density, counted if scoring.score == LOCAL else None)
+    return SearchableGallery(index, Members(codes), scoring, density, counted if scoring.score == LOCAL else None)
 
 
-def _densities_known(before: View | None, recent: int) -> np.ndarray:
+def _densities_known(before: FolderSnapshot | None, recent: int) -> np.ndarray:
     """The densities (recent, 2) of recent templates: those that a search before measured in passing, else NaN."""
     known = np.full((recent, 2), np.nan, np.float32)
     if before is not None and (densities := before.enrolled.known_densities()) is not None:
