@@ -142,9 +142,9 @@ def test_what_was_asked_for_survives(tmp_path: Path, asked: str, transition: Tra
 
 def test_the_settings_that_are_compared_are_all_there_are() -> None:
     """One that is added joins the comparison above."""
-    from engine.storage.catalogue import Asked, Catalogue
+    from engine.storage.catalogue import BuildRequest, Catalogue
 
-    assert set(Asked.__dataclass_fields__) == {"index", "factory", "recall", "score", "fuse"}
+    assert set(BuildRequest.__dataclass_fields__) == {"index", "factory", "recall", "score", "fuse"}
     assert set(Catalogue.__dataclass_fields__) == {
         *("provenance", "created", "segments", "scoring", "calibration", "id", "asked", "changes", "format", "measured")
     }
