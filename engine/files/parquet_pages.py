@@ -4,6 +4,7 @@ Sums in the file's footer may say anything; a reader goes by the headers. These 
 (https://github.com/apache/parquet-format, `PageHeader`).
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Any
@@ -43,11 +44,13 @@ def pages(stream: IO[bytes], chunk: pq.ColumnChunkMetaData) -> Iterator[Page]:
     at = chunk.data_page_offset
     if chunk.has_dictionary_page and 0 < chunk.dictionary_page_offset < at:
         at = chunk.dictionary_page_offset
-    end = at + chunk.total_compressed_size
+    end, size = at + chunk.total_compressed_size, stream.seek(0, os.SEEK_END)
     while at < end:
         fields, length = _header(stream, at)
         said: dict[int, Any] = next((fields[field] for field in (5, 7, 8) if isinstance(fields.get(field), dict)), {})
         kind, unpacked, packed, values = *(_count(fields.get(field)) for field in (1, 2, 3)), _count(said.get(1, 0))
+        if at + length + packed > size:
+            raise ValueError(f"a page of {packed:,} bytes begins at {at:,} of {size:,}")
         yield Page(kind, values, unpacked, at + length, packed, said.get(4 if 8 in fields else 2))
         at += length + packed
 

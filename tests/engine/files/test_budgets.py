@@ -19,6 +19,7 @@ import pytest
 
 from engine.encoders.projection import read_projection
 from engine.errors import GalleryError, OnekError, TemplatesError
+from engine.files.parquet_pages import pages
 from engine.gallery.gallery import Gallery
 from engine.maintenance.integrity import check
 from engine.templates.parquet import read_templates
@@ -140,6 +141,21 @@ def test_damaged_pages_are_one_line(tmp_path: Path) -> None:
         os.utime(path, ns=(at, at))
         with contextlib.suppress(TemplatesError):
             read_templates(path)
+
+
+def test_a_page_is_never_longer_than_its_file(tmp_path: Path) -> None:
+    """Memory for as much as a page's header says is asked for when it is read."""
+    path = repeated(tmp_path, 10)
+    whole, chunk = path.read_bytes(), pq.read_metadata(path).row_group(0).column(1)
+    start, refused = chunk.dictionary_page_offset, 0
+    for at in range(start, start + 16):
+        path.write_bytes(whole[:at] + b"\xff" * 4 + whole[at + 4 :])
+        with path.open("rb") as stream:
+            try:
+                assert all(page.at + page.packed <= len(whole) for page in pages(stream, chunk))
+            except ValueError:
+                refused += 1
+    assert refused > 0
 
 
 def test_a_projection_that_unpacks_to_gigabytes(tmp_path: Path) -> None:
