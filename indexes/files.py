@@ -117,19 +117,19 @@ def read_index(path: Path) -> tuple[str, dict[str, Any], dict[str, np.ndarray]]:
                     f"{path}: an index file of format {int(version)}; this onek reads format {FORMAT}, so {todo}"
                 )
             header = json.loads(stream.readline(_LONGEST_HEADER))
-            digest, described = str(header.pop("sha256")), list(_described(header["arrays"]))
-            expected = sum(np.dtype(kind).itemsize * prod(shape) for _, kind, shape in described)
+            digest, kind, described = str(header.pop("sha256")), str(header["kind"]), list(_described(header["arrays"]))
+            expected = sum(np.dtype(each).itemsize * prod(shape) for _, each, shape in described)
             found = os.fstat(stream.fileno()).st_size - stream.tell()
             if found != expected:
                 raise IndexFileError(f"{path}: {found} bytes behind the header, which speaks of {expected}; the file is cut off")
-            arrays = {name: np.fromfile(stream, kind, prod(shape)).reshape(shape) for name, kind, shape in described}
+            arrays = {name: np.fromfile(stream, each, prod(shape)).reshape(shape) for name, each, shape in described}
     except OSError as error:
         raise IndexFileError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise IndexFileError(f"{path}: its header is damaged: {error}") from error
     if (now := _digest(header, arrays)) != digest:
         raise IndexFileError(f"{path}: its bytes have the SHA-256 {now[:12]}, {digest[:12]} was written: they have changed")
-    return str(header.pop("kind")), {name: value for name, value in header.items() if name != "arrays"}, arrays
+    return kind, {name: value for name, value in header.items() if name not in ("kind", "arrays")}, arrays
 
 
 def _described(arrays: Any) -> Iterator[tuple[str, str, list[int]]]:

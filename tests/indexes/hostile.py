@@ -24,10 +24,9 @@ def rewritten(path: Path, change: Callable[[dict[str, Any], dict[str, np.ndarray
 
 
 def header(path: Path, **more: Any) -> None:
-    """Change the header of an index file, and nothing behind it."""
+    """Change the header of an index file, and nothing behind it; what is None goes."""
     first, line, rest = path.read_bytes().split(b"\n", 2)
-    said = json.loads(line) | more
-    said.pop("sha256")
+    said = {name: value for name, value in (json.loads(line) | more).items() if value is not None and name != "sha256"}
     digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode() + rest).hexdigest()
     path.write_bytes(first + b"\n" + json.dumps(said | {"sha256": digest}).encode() + b"\n" + rest)
 

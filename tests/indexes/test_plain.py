@@ -212,6 +212,14 @@ def test_parts_in_parts_without_end(tmp_path: Path) -> None:
         load_index(tmp_path / "x", VECTORS)
 
 
+@pytest.mark.parametrize("name", ["kind", "arrays"])
+def test_a_header_that_lacks_something_is_damaged(name: str, tmp_path: Path) -> None:
+    build("PQ4x4").save(tmp_path / "x")
+    header(tmp_path / "x", **{name: None})
+    with pytest.raises(IndexFileError, match="its header is damaged"):
+        load_index(tmp_path / "x", VECTORS)
+
+
 @pytest.mark.parametrize(
     "array",
     [
