@@ -69,7 +69,8 @@ class SearchableIndex(ABC):
             k: at least 1.
 
         Raises:
-            VectorsError: probes of another dimension (names both), type or shape, or not finite; k below 1.
+            VectorsError: probes of another dimension (names both), type or shape, or not finite; k below 1; or the stored vectors
+                were damaged since the index was built of them.
         """
         probes = checked(probes, self.dim, "probes")
         if k < 1:
@@ -77,7 +78,10 @@ class SearchableIndex(ABC):
         k = min(k, self.count)
         if not k or not len(probes):
             return Neighbours(np.empty((len(probes), k), np.int64), np.empty((len(probes), k), np.float32))
-        return self._search(probes, k)
+        found = self._search(probes, k)
+        if not 0 <= found.rows.min() <= found.rows.max() < self.count:
+            raise VectorsError("a search found rows that do not exist: the stored vectors are damaged, and no finite numbers")
+        return found
 
     @abstractmethod
     def _search(self, probes: np.ndarray, k: int) -> Neighbours:

@@ -87,3 +87,9 @@ def test_probes_of_another_dimension_name_both() -> None:
         Flat.build(unit(3, 8, 0)).search(unit(1, 4, 0), 1)
     with pytest.raises(VectorsError, match="at least 1"):
         Flat.build(unit(3, 8, 0)).search(unit(1, 8, 0), 0)
+
+
+def test_vectors_that_were_damaged_since_are_an_error() -> None:
+    damaged = np.full((70, 8), np.nan, np.float32)
+    with pytest.raises(VectorsError, match="the stored vectors are damaged"):
+        Flat(damaged).search(np.eye(8, dtype=np.float32)[:2], 3)
