@@ -19,12 +19,14 @@ from tests.support.galleries import people
 
 NOBODY = 65534
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")
-# Until told to stop: have whatever appears beside an output give way to a folder full of links to the victim's file.
+# Until told to stop, or for a minute where nobody is left to tell: have whatever appears beside an output give way to a folder full of links to the victim's file.
 _PLANT = """
+import time
+ends = time.monotonic() + 60
 folder, victim, names = sys.argv[1], sys.argv[2], sys.argv[3].split()
 print("ready", flush=True)
 turn = 0
-while not os.path.exists(os.path.join(folder, "stop")):
+while not os.path.exists(os.path.join(folder, "stop")) and time.monotonic() < ends:
     for entry in os.listdir(folder):
         if not entry.startswith(".") or "moved" in entry:
             continue
