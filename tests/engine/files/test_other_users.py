@@ -19,7 +19,8 @@ from tests.support.galleries import people
 
 NOBODY = 65534
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")
-# Until told to stop, or for a minute where nobody is left to tell: have whatever appears beside an output give way to a folder full of links to the victim's file.
+# Until told to stop, or for a minute where nobody is left to tell: have whatever appears beside an output give way to a folder
+# full of links to the victim's file.
 _PLANT = """
 import time
 ends = time.monotonic() + 60
