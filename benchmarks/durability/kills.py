@@ -20,9 +20,10 @@ from indexes.base import Progress
 _DIM, _FOUNDERS = 16, 12
 # Of so many people one is followed by a compaction.
 _COMPACT = 5
-# Longest that a writer lives after its first acknowledgement, in seconds; of so many writers one is killed soon after it began
-# to compact, which a slow machine would seldom reach by chance.
-_LONGEST, _AIMED = 0.25, 5
+_KINDS = ("enroll", "remove", "compact")
+# Longest that a writer lives after its first acknowledgement, in seconds; of so many writers one is killed soon after it began a
+# change of a given kind, each kind in turn and the first time at once: some kinds a machine would seldom cut off by chance.
+_LONGEST, _AIMED = 0.25, 3
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,14 @@ def survive(folder: Path, kills: int, seed: int = 0, progress: Progress | None =
     random = np.random.default_rng(seed)
     expected, following = set(range(_FOUNDERS)), 1000
     acknowledged = lost = unopened = damaged = 0
-    cut_off = {"enroll": 0, "remove": 0, "compact": 0}
+    cut_off = dict.fromkeys(_KINDS, 0)
     for number in range(kills):
-        aimed = number % _AIMED == 0
-        if aimed:
+        aim, seconds = None, _LONGEST * float(random.random())
+        if number % _AIMED == 0:
+            turn = number // _AIMED
+            aim, seconds = _KINDS[turn % len(_KINDS)], _LONGEST * float(random.random()) ** 8 * (turn >= len(_KINDS))
             following += -following % _COMPACT
-        said = _run_and_kill(context, path, following, aimed, _LONGEST * float(random.random()) ** (4 if aimed else 1))
+        said = _run_and_kill(context, path, following, aim, seconds)
         under_way = said.pop()
         for what, who in said:
             acknowledged += 1
@@ -77,14 +80,14 @@ def survive(folder: Path, kills: int, seed: int = 0, progress: Progress | None =
     return Survival(kills, acknowledged, lost, unopened, damaged, cut_off)
 
 
-def _run_and_kill(context: ForkServerContext, path: Path, start: int, aimed: bool, seconds: float) -> list[tuple[str, int]]:
-    """What a writer acknowledged, and last what it was about to do, so many seconds after it began; if `aimed`, to compact."""
+def _run_and_kill(context: ForkServerContext, path: Path, start: int, aim: str | None, seconds: float) -> list[tuple[str, int]]:
+    """What a writer acknowledged, and last what it was about to do, so many seconds after it began, or began what `aim` names."""
     ours, theirs = context.Pipe(duplex=False)
     writer = context.Process(target=_write, args=(path, start, theirs))
     writer.start()
     theirs.close()
     begun: list[tuple[str, int]] = [ours.recv(), ours.recv()]
-    while aimed and begun[-1][0] != "compact":
+    while aim and begun[-1][0] != aim:
         begun.append(ours.recv())
     time.sleep(seconds)
     writer.kill()
