@@ -13,6 +13,7 @@ from typing import Any
 
 from engine.errors import GalleryError
 
+_JOURNAL = "-journal"
 # The longest text or blob, and the longest statement, of which the schema is made, in bytes.
 MOST_VALUE, MOST_STATEMENT = 1 << 28, 1 << 16
 # What SQLite may do for one connection: so many of its steps, and a few for each byte of the file. Pages that are listed again
@@ -20,8 +21,10 @@ MOST_VALUE, MOST_STATEMENT = 1 << 28, 1 << 16
 _STEPS, _STEPS_A_BYTE, _LOOK = 5_000_000, 8, 100_000
 
 
-def refuse_links(folder: Path) -> None:
-    """Refuse a gallery in which a link or a pipe lies: SQLite, or a lock, would write through it.
+def refuse_planted(folder: Path) -> None:
+    """Refuse a gallery in which something lies that would have SQLite, or a lock, change files elsewhere: a link, a pipe, or a
+    rollback journal. SQLite removes whatever file a journal names as that of the whole transaction
+    (https://www.sqlite.org/fileformat2.html#the_rollback_journal); onek keeps a write-ahead log, and leaves no journal.
 
     Raises:
         GalleryError: names it.
@@ -35,6 +38,8 @@ def refuse_links(folder: Path) -> None:
         if not (stat.S_ISREG(mode) or (stat.S_ISDIR(mode) and not ours)):
             kind = "a link" if stat.S_ISLNK(mode) else "no regular file"
             raise GalleryError(f"{file} is {kind}; a gallery's files lie in its folder, so put the file itself there")
+        if file.name.endswith(_JOURNAL):
+            raise GalleryError(f"{file} is a rollback journal, which onek does not write; restore the gallery from a backup")
 
 
 def guard(database: sqlite3.Connection, tables: Iterable[str]) -> None:

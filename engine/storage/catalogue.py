@@ -19,7 +19,7 @@ from engine.calibration.calibration import Calibration
 from engine.common.dataclass_json import from_json, from_plain
 from engine.errors import GalleryError, OutputError
 from engine.files import atomic_files as files
-from engine.files.foreign_sqlite import guard, limit_steps, refuse_links, rows
+from engine.files.foreign_sqlite import guard, limit_steps, refuse_planted, rows
 from engine.matching.scoring import PLAIN, Scoring
 from engine.storage import recent_rows as recent
 from engine.storage.catalogue_digest import write_digest
@@ -349,8 +349,8 @@ def version_of(database: sqlite3.Connection) -> tuple[str, int]:
 
 
 def read_only(folder: Path) -> sqlite3.Connection:
-    """A connection to read a catalogue with. Raises `sqlite3.Error` where there is none, and as `refuse_links`."""
-    refuse_links(folder)
+    """A connection to read a catalogue with. Raises `sqlite3.Error` where there is none, and as `refuse_planted`."""
+    refuse_planted(folder)
     address = f"{(folder / NAME).absolute().as_uri()}?mode=ro"
     database = sqlite3.connect(address, uri=True)
     try:

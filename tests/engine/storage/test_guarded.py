@@ -3,10 +3,12 @@
 import shutil
 import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from benchmarks.attacks.journals import journal_of
 from engine.errors import GalleryError
 from engine.gallery.gallery import Gallery
 from engine.maintenance.integrity import check
@@ -103,6 +105,29 @@ def test_pages_that_are_listed_again_and_again(path: Path) -> None:
         Gallery.open(path)
     assert check(path)
     assert time.perf_counter() - began < 10
+
+
+def test_a_journal_that_names_another_file_has_it_removed_by_nobody(path: Path, tmp_path: Path) -> None:
+    """SQLite rolls a journal back on opening, and then removes the file that it names as the whole transaction's."""
+    victim = tmp_path / "precious"
+    victim.write_bytes(b"dear diary" * 2000)
+    before = Gallery.open(path)
+    (path / "catalogue.sqlite-journal").write_bytes(journal_of(path / "catalogue.sqlite", victim))
+    for question in (
+        lambda: Gallery.open(path),
+        lambda: before.enroll(people(200, 201)),
+        before.compact,
+        lambda: before.backup(tmp_path / "copy"),
+        lambda: Gallery.merge([path], tmp_path / "merged"),
+        lambda: Gallery.build(people(0, 20), path, overwrite=True),
+    ):
+        with pytest.raises(GalleryError, match="catalogue.sqlite-journal is a rollback journal, which onek does not write"):
+            question()
+    assert check(path)
+    assert victim.exists()
+    with closing(sqlite3.connect(path / "catalogue.sqlite")) as unguarded:
+        unguarded.execute("SELECT * FROM gallery").fetchall()
+    assert not victim.exists()  # so the journal was one that does it
 
 
 def test_a_file_that_a_writer_takes_away_while_the_folder_is_listed(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
