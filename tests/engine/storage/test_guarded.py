@@ -3,15 +3,16 @@
 import shutil
 import sqlite3
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
-from benchmarks.attacks.journals import journal_of
+from benchmarks.attacks.catalogues import journal_of
 from engine.errors import GalleryError
 from engine.gallery.gallery import Gallery
 from engine.maintenance.integrity import check
+from engine.storage.catalogue import connect
 from tests.support.galleries import people
 
 _ENDLESS = "WITH RECURSIVE endless(key, value) AS (SELECT 'format', '5' UNION ALL SELECT * FROM endless) SELECT * FROM endless"
@@ -128,6 +129,25 @@ def test_a_journal_that_names_another_file_has_it_removed_by_nobody(path: Path, 
     with closing(sqlite3.connect(path / "catalogue.sqlite")) as unguarded:
         unguarded.execute("SELECT * FROM gallery").fetchall()
     assert not victim.exists()  # so the journal was one that does it
+
+
+def test_a_trigger_that_appears_once_the_schema_was_seen_does_nothing(path: Path) -> None:
+    """Some versions of Python have no setting that keeps SQLite from it."""
+    with closing(connect(path)) as ours:
+        with closing(sqlite3.connect(path / "catalogue.sqlite")) as theirs:
+            theirs.executescript("CREATE TRIGGER t AFTER INSERT ON gallery BEGIN DELETE FROM recent; END")
+        with suppress(sqlite3.DatabaseError):
+            ours.execute("INSERT INTO gallery VALUES ('more', 'x')")
+        assert ours.execute("SELECT count(*) FROM recent").fetchone()[0] > 0
+
+
+@pytest.mark.parametrize("value", [bytes(9_000_000), "9" * 9_000_000], ids=["a blob", "a text"])
+def test_a_value_that_is_too_long_is_not_read(path: Path, value: bytes | str) -> None:
+    with sqlite3.connect(path / "catalogue.sqlite") as database:
+        database.execute("UPDATE gallery SET value = ? WHERE key = 'calibration'", (value,))
+    database.close()
+    with pytest.raises(GalleryError, match="its catalogue is damaged: string or blob too big"):
+        Gallery.open(path)
 
 
 def test_a_file_that_a_writer_takes_away_while_the_folder_is_listed(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
