@@ -1,10 +1,10 @@
-"""FAISS, imported when it is first used: commands that search no vectors start a tenth of a second sooner."""
+"""Libraries that are imported when they are first used: commands that search no vectors start a tenth of a second sooner."""
 
 import importlib
 from typing import Any
 
 
-class _Late:
+class Late:
     """A module that is imported when one of its attributes is first used; threads may do so at once."""
 
     def __init__(self, name: str) -> None:
@@ -14,4 +14,6 @@ class _Late:
         return getattr(importlib.import_module(self._name), attribute)
 
 
-faiss: Any = _Late("faiss")
+faiss: Any = Late("faiss")
+psutil: Any = Late("psutil")
+threadpoolctl: Any = Late("threadpoolctl")

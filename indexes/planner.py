@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
-import psutil
 from humanfriendly import format_size
 
 from indexes.approximate.faiss_factory import empty_index
 from indexes.errors import IndexUnsupported, PlanError
-from indexes.late import faiss
+from indexes.late import faiss, psutil
 from indexes.registry import KINDS
 
 RECALL = 0.998
