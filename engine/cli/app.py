@@ -71,7 +71,8 @@ Weights = Annotated[
 Runtime = Annotated[
     str | None,
     typer.Option(
-        metavar="opencv|openvino|openvino-half", help="What runs the encoder. Default: OpenVINO, where it is, for 100 and more."
+        metavar="opencv|openvino|openvino-half",
+        help="What runs the encoder. Default: for 100 and more the fastest that is there.",
     ),
 ]
 
