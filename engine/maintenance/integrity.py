@@ -14,7 +14,7 @@ from engine.errors import GalleryError, IndexFileError, OnekError, TemplatesErro
 from engine.files.atomic_files import UNREADABLE, sha256_file
 from engine.files.budgets import refuse_bomb
 from engine.storage.catalogue import NAME, Catalogue, Segment, read_catalogue, read_only, read_version
-from engine.storage.catalogue_digest import DIGEST, matches_digest
+from engine.storage.catalogue.digest import DIGEST, matches_digest
 from engine.storage.folder_snapshot import open_snapshot
 from engine.storage.segments import recorded_files, segment_files
 from engine.storage.summary import describe

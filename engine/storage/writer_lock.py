@@ -18,7 +18,7 @@ from engine.errors import GalleryBusy, OutputError
 from engine.files.atomic_files import new_file
 from engine.files.foreign_sqlite import refuse_links
 from engine.storage.catalogue import NAME, connect, read_catalogue, refusing, upgrade, version_of
-from engine.storage.catalogue_digest import DIGEST, drop_digest, write_digest
+from engine.storage.catalogue.digest import DIGEST, drop_digest, write_digest
 
 WAIT = 10.0
 """Seconds that a writer waits for another."""
