@@ -244,14 +244,14 @@ def test_what_is_said_after_ctrl_c_is_true(vectors: Path, tmp_path: Path) -> Non
     """The output stands already when whatever follows is interrupted."""
     code = """
 import contextlib, sys
-from engine.cli import app as cli
+from engine.cli import app as cli, pipeline
 
 @contextlib.contextmanager
 def slow(*_):
     yield None
     raise KeyboardInterrupt  # as workers shut down
 
-cli._spread = slow
+pipeline.spread_over = slow
 sys.argv = ["onek", "identify", "v.parquet", "-g", "g", "-o", "r.csv", "--threshold", "0.5"]
 cli.main()
 """
@@ -263,7 +263,7 @@ cli.main()
 
 
 def test_threads_reach_faiss_and_blas() -> None:
-    told = "from engine.cli.app import _limit_threads; _limit_threads(1); import faiss, numpy, threadpoolctl;"
+    told = "from engine.cli.options import limit_threads; limit_threads(1); import faiss, numpy, threadpoolctl;"
     shown = "print(faiss.omp_get_max_threads(), {pool['num_threads'] for pool in threadpoolctl.threadpool_info()})"
     done = subprocess.run([sys.executable, "-c", told + shown], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["1", "{1}"]
