@@ -1,7 +1,6 @@
 """The gallery that a user holds: built or opened, asked, and changed, wherever its templates lie."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,10 +14,10 @@ from engine.answers.verification import Verification
 from engine.calibration.calibration import Calibration
 from engine.calibration.evidence import Evidence
 from engine.calibration.thresholds import MatchThreshold, ThresholdUsed
-from engine.common.concurrency import batched
 from engine.embedding.probe_encoder import ProbeEncoder
 from engine.encoders.named_by_user import Named
 from engine.errors import GalleryError, GalleryReplaced, PhotographsError
+from engine.gallery.asking import Probes, identifying, verifying
 from engine.gallery.backend import Backend, Capabilities
 from engine.gallery.build import build_folder
 from engine.gallery.folder import FolderBackend
@@ -27,14 +26,13 @@ from engine.maintenance.backup import merged
 from engine.maintenance.integrity import Fault
 from engine.matching.pair_verifier import Head
 from engine.matching.scoring import Scoring, SearchableGallery
-from engine.storage.catalogue import read_catalogue
+from engine.storage.catalogue import BuildRequest, read_catalogue
 from engine.storage.changes import EnrolmentResult, require_words
 from engine.storage.folder_snapshot import FolderSnapshot
 from engine.templates.enrolment import Source, require_joinable
 from engine.templates.names import each_of, name_of
 from engine.templates.parquet import Templates
-from engine.templates.problems import ALL_SEEN
-from engine.templates.provenance import Provenance, require_same
+from engine.templates.provenance import Provenance
 from indexes.base import Progress, SearchableIndex
 from indexes.planner import RECALL, Plan
 
@@ -48,7 +46,6 @@ if TYPE_CHECKING:
 # What makes templates of photographs is imported where photographs are met: a question about vectors does without OpenCV.
 
 Answer = TypeVar("Answer")
-Probes = np.ndarray | Templates | str | Path | Sequence[str | Path | np.ndarray]
 
 
 class Gallery:
@@ -111,20 +108,8 @@ class Gallery:
             IndexUnsupported: no such kind of index, or FAISS makes none of the string.
             GalleryError: no such score, or too few identities for it.
         """
-        path = Path(path)
-        build_folder(
-            templates,
-            path,
-            overwrite=overwrite,
-            index=index,
-            factory=factory,
-            memory=memory,
-            recall=recall,
-            score=score,
-            fuse=fuse,
-            planned=planned,
-            progress=progress,
-        )
+        asked = BuildRequest(index, factory, recall, score, fuse)
+        build_folder(templates, Path(path), asked, overwrite=overwrite, memory=memory, planned=planned, progress=progress)
         return cls.open(path)
 
     @classmethod
@@ -152,8 +137,8 @@ class Gallery:
         """
         folders = [Path(folder) for folder in each_of(galleries)]
         people = merged(folders, on_duplicate)
-        asked = asdict(read_catalogue(folders[0]).asked)
-        return cls.build(people, out, overwrite=overwrite, progress=progress, **asked)
+        build_folder(people, Path(out), read_catalogue(folders[0]).asked, overwrite=overwrite, progress=progress)
+        return cls.open(out)
 
     @property
     def path(self) -> Any:
@@ -304,29 +289,12 @@ class Gallery:
             TemplatesError: a vector is zero, NaN or infinite.
             GalleryError: there is no threshold, it is out of range, or the gallery does not support the rate.
         """
-        if isinstance(probes, Templates) or (isinstance(probes, np.ndarray) and probes.dtype != np.uint8):
-            if faces is not None:
-                raise PhotographsError(f"faces={faces!r} goes with photographs; the probes are vectors already")
-            templates = probes if isinstance(probes, Templates) else Templates.from_vectors(probes)
-            require_same(self.provenance, templates.provenance, str(self.path), "the probe file")
-            return Results(
-                self.answered(lambda seen: seen.identify(templates, seen.threshold(threshold, fpir), top, head), threshold)
-            )
-        from engine.embedding.embedder import list_photographs, unseen_in
 
-        pictures: str | Path | Sequence[str | Path | np.ndarray] = [probes] if isinstance(probes, np.ndarray) else probes
-        photographs = list_photographs(pictures, "none")
-        embedder = self.embedder(faces, photographs=len(photographs))
+        def embedder(photographs: int) -> "Embedder":
+            return self.embedder(faces, photographs=photographs)
 
-        def identified(seen: Snapshot) -> Results:
-            limit = seen.threshold(threshold, fpir)
-            tables, unseen = [], ALL_SEEN
-            for part in batched(embedder.stream(photographs), 1024):
-                tables.append(seen.identify_outcomes(part, embedder, limit, top, head))
-                unseen += unseen_in(part)
-            return Results(pa.concat_tables(tables), unseen)
-
-        return self.answered(identified, threshold)
+        ask = identifying(probes, embedder, threshold=threshold, fpir=fpir, top=top, faces=faces, head=head)
+        return self.answered(ask, threshold)
 
     def verify(
         self,
@@ -361,17 +329,10 @@ class Gallery:
         if faces == "all":
             raise PhotographsError("--faces all: verify compares one face; expected largest or none")
 
-        def verified(seen: Snapshot) -> Verification:
-            claim = seen.claim(identity, threshold, fmr, head)
-            if isinstance(probe, np.ndarray) and probe.dtype != np.uint8:
-                templates = Templates.from_vectors(probe)
-                require_same(seen.provenance, templates.provenance, str(self.path), "the probe")
-                return claim.verified("vector", templates.vectors[0])
-            from engine.embedding.embedder import one_face
+        def embedder() -> "Embedder":
+            return self.embedder(faces, encoder=encoder, weights=weights, projection=projection)
 
-            return claim.verified(*one_face(probe, self.embedder(faces, encoder=encoder, weights=weights, projection=projection)))
-
-        return self.answered(verified)
+        return self.answered(verifying(probe, embedder, identity, threshold=threshold, fmr=fmr, head=head))
 
     def enroll(
         self,
