@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from engine.calibration.summary import CalibrationInfo
     from engine.gallery.gallery import Gallery
-    from engine.storage.summary import CalibrationInfo
 
 
 def default_line(gallery: "Gallery") -> str:

@@ -6,9 +6,11 @@ templates of photographs, and what is refused before a change are the gallery's 
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Protocol
 
 from engine.answers.snapshot import Snapshot
+from engine.answers.summary import Info
 from engine.calibration.calibration import Calibration
 from engine.maintenance.integrity import Fault
 from engine.storage.changes import EnrolmentResult
@@ -62,8 +64,9 @@ class Change(Protocol):
 class Backend(Protocol):
     """A gallery in its place, for any number of threads at once."""
 
-    # What it is called in messages: a folder's path, or an address.
-    path: Any
+    @property
+    def path(self) -> Path | str:
+        """What it is called in messages: a folder's path, or an address."""
 
     @property
     def address(self) -> str:
@@ -99,7 +102,7 @@ class Backend(Protocol):
     def calibrate(self, strangers: Templates | None, progress: Progress | None) -> Calibration:
         """Learn anew how strangers score, and keep it; arguments and errors as of `Gallery.calibrate`."""
 
-    def info(self) -> Any:
+    def info(self) -> Info:
         """What the gallery holds, as a dataclass of this place's own."""
 
     def check(self, progress: Progress | None = None) -> list[Fault]:

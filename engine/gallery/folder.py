@@ -87,8 +87,8 @@ class FolderBackend:
         theirs = Names(strangers.table["template_id"])
         return calibrate_on_strangers(people, strangers.vectors, names, theirs, progress)
 
-    def compact(self, progress: Progress | None, wait: float) -> None:
-        """Seal all that is enrolled anew, calibrate, and erase what was removed from every file; verified."""
+    def compact(self, progress: Progress | None, wait: float) -> int:
+        """Seal all that is enrolled anew, calibrate, and erase what was removed from every file; how many templates that were."""
         self._require_changeable()
         with self._writer.holding(wait):
             seen = self._newest.looked()
@@ -96,6 +96,7 @@ class FolderBackend:
             reseal(seen, self._writer, progress)
             erase(self._writer, removed)
             self._sealed()
+            return seen.awaiting_erasure
 
     def backup(self, out: Path, overwrite: bool) -> None:
         """Copy the gallery as it is at one moment, while others read and write."""

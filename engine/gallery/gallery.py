@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +10,7 @@ import pyarrow as pa
 from engine.answers.already_enrolled import NOT_LOOKED, matches_of
 from engine.answers.results import Results
 from engine.answers.snapshot import Snapshot
+from engine.answers.summary import Info
 from engine.answers.verification import Verification
 from engine.calibration.calibration import Calibration
 from engine.calibration.evidence import Evidence
@@ -141,7 +142,7 @@ class Gallery:
         return cls.open(out)
 
     @property
-    def path(self) -> Any:
+    def path(self) -> Path | str:
         """What it is called in messages: the folder, a `Path`, or the address of another place."""
         return self.backend.path
 
@@ -423,8 +424,9 @@ class Gallery:
         """
         return self.backend.calibrate(strangers, progress)
 
-    def compact(self, progress: Progress | None = None, *, wait: float | None = None) -> None:
-        """Seal all that is enrolled anew, calibrate, and erase what was removed from every file; verified.
+    def compact(self, progress: Progress | None = None, *, wait: float | None = None) -> int:
+        """Seal all that is enrolled anew, calibrate, and erase what was removed from every file; verified. How many removed
+        templates that were.
 
         Raises:
             GalleryBusy: somebody else was writing, or reading, all the while.
@@ -432,7 +434,7 @@ class Gallery:
             OnekError: as `Gallery.build`.
         """
         folder = self._folder("compact")
-        folder.compact(progress, folder.patience(wait))
+        return folder.compact(progress, folder.patience(wait))
 
     def backup(self, out: str | Path, *, overwrite: bool = False) -> None:
         """Copy the gallery as it is at one moment, while others read and write.
@@ -443,8 +445,8 @@ class Gallery:
         """
         self._folder("backup").backup(Path(out), overwrite)
 
-    def info(self) -> Any:
-        """What the gallery holds: `engine.storage.summary.GalleryInfo`, or in Milvus `engine.milvus.info.MilvusInfo`."""
+    def info(self) -> Info:
+        """What the gallery holds: `engine.storage.GalleryInfo`, or in Milvus `engine.milvus.MilvusInfo`."""
         return self.backend.info()
 
     def check(self, progress: Progress | None = None) -> list[Fault]:

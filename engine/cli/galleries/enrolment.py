@@ -185,9 +185,9 @@ def compact_command(gallery: Annotated[str, typer.Argument(metavar="GALLERY")], 
     from engine.workflows.locations import in_folder
 
     opened = Gallery.open(in_folder(gallery, "compact"))
-    removed, before = opened.info().awaiting_erasure, default_line(opened)
+    before = default_line(opened)
     with stages() as told:
-        opened.compact(told, wait=wait)
+        removed = opened.compact(told, wait=wait)
     console.print(
         f"{thousands(len(opened))} templates in {gallery}; {thousands(removed)} removed ones erased and looked for in vain"
     )

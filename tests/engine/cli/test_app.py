@@ -14,9 +14,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 from benchmarks.data.synthetic_templates import Population, Shape
+from engine.cli.app import app
 from engine.encoders.sface import CARD
+from engine.errors import OutputError
+from tests.support.other_user import as_no_root
 
 ONEK = str(Path(sys.executable).with_name("onek"))
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -216,10 +220,22 @@ def test_a_disk_that_takes_no_more(run: Run, vectors: Path, photos: Path, tmp_pa
     assert [name for name in sorted(os.listdir(tmp_path)) if not name.endswith("t.parquet.partial")] == before
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_may_not_be_written(run: Run, vectors: Path, tmp_path: Path) -> None:
-    (tmp_path / "locked").mkdir(mode=0o500)
-    refused(run("build-index", "v.parquet", "-o", "locked/g"), "no permission")
+def test_a_folder_that_may_not_be_written(vectors: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    tmp_path.chmod(0o755)
+    vectors.chmod(0o644)
+    (tmp_path / "locked").mkdir(mode=0o555)
+    (tmp_path / "closed").mkdir(mode=0o600)
+    assert CliRunner().invoke(app, ["build-index", "v.parquet", "-o", "g"]).exit_code == 0
+
+    def build() -> None:
+        for folder, why in (("locked", "no permission"), ("closed", "cannot write closed/g: Permission denied")):
+            refusal = CliRunner().invoke(app, ["build-index", "v.parquet", "-o", f"{folder}/g"]).exception
+            assert isinstance(refusal, OutputError)
+            assert why in str(refusal)
+
+    as_no_root(build)
+    assert os.listdir(tmp_path / "locked") == []
 
 
 def test_ctrl_c_leaves_nothing_that_looks_finished(photos: Path, tmp_path: Path) -> None:
