@@ -1,4 +1,4 @@
-"""Questions to a gallery, made ready once: what probes of each kind, vectors or photographs, ask of one snapshot of it."""
+"""Identifying and verifying probes, vectors or photographs: the probes are prepared once, then compared with a snapshot."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -37,9 +37,9 @@ def identifying(
     faces: str | None,
     head: Head | None,
 ) -> Callable[[Snapshot], Results]:
-    """What identifies some probes in a snapshot; arguments and errors as of `Gallery.identify`.
+    """A function that identifies these probes in a snapshot; arguments and errors as of `Gallery.identify`.
 
-    `embedder` gives what embeds so many photographs; `faces` is what the user said of them: vectors have none.
+    `embedder(n)` returns an embedder for n photographs; `faces` applies to photographs only.
     """
     if isinstance(probes, Templates) or _is_vector(probes):
         if faces is not None:
@@ -77,7 +77,7 @@ def verifying(
     fmr: float | None,
     head: Head | None,
 ) -> Callable[[Snapshot], Verification]:
-    """What compares a probe with an identity of a snapshot; arguments and errors as of `Gallery.verify`."""
+    """A function that compares a probe with an identity of a snapshot; arguments and errors as of `Gallery.verify`."""
 
     def verified(seen: Snapshot) -> Verification:
         claim = seen.claim(identity, threshold, fmr, head)
@@ -93,5 +93,5 @@ def verifying(
 
 
 def _is_vector(probe: object) -> TypeGuard[np.ndarray]:
-    """Whether it is vectors, and no picture, whose numbers are uint8."""
+    """Whether it is an array of vectors; a picture is an array of uint8."""
     return isinstance(probe, np.ndarray) and probe.dtype != np.uint8

@@ -20,7 +20,7 @@ from indexes.planner import Plan, check_disk, plan
 
 
 class BuildOptions(TypedDict, total=False):
-    """What `Gallery.build` says of them."""
+    """Optional arguments of `Gallery.build`, where they are described."""
 
     index: str | None
     memory: int | None

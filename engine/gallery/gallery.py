@@ -143,7 +143,7 @@ class Gallery:
 
     @property
     def path(self) -> Path | str:
-        """What it is called in messages: the folder, a `Path`, or the address of another place."""
+        """Its name in messages: the folder, a `Path`; of a gallery elsewhere its address, text."""
         return self.backend.path
 
     @property
@@ -153,7 +153,7 @@ class Gallery:
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the place where it lies can."""
+        """What the place where it is stored supports."""
         return self.backend.capabilities
 
     def snapshot(self) -> Snapshot:
@@ -161,7 +161,7 @@ class Gallery:
         return self.backend.snapshot()
 
     def refresh(self) -> bool:
-        """See what was enrolled, removed, calibrated and replaced since, by any process; whether there was anything.
+        """Read the gallery anew, with the changes of every process. Whether anything had changed.
 
         Raises:
             GalleryError: there is none any more, or it is damaged.
@@ -169,8 +169,8 @@ class Gallery:
         return self.backend.refresh()
 
     def answered(self, ask: Callable[[Snapshot], Answer], threshold: float | None = None) -> Answer:
-        """What `ask` makes of a snapshot. Where another gallery takes its place meanwhile, it asks again, all of it, of that one,
-        unless a `threshold` was given, and that one scores otherwise.
+        """Call `ask` with a snapshot. If another gallery takes this one's place meanwhile, call it once more with a snapshot of
+        that one; not where a `threshold` was given and the other gallery scores differently, which raises.
         """
         seen = self.snapshot()
         try:
@@ -257,7 +257,7 @@ class Gallery:
         return self._encoder.embedder(self.provenance, faces, named, runtime=runtime, photographs=photographs)
 
     def encoder_loader(self, runtime: str | None = None, photographs: int | None = None) -> "partial[Encoder]":
-        """What loads the encoder of the last `embedder`, here or in another process."""
+        """A function that loads the encoder of the last `embedder`, here or in another process."""
         return self._encoder.loader(self.provenance, runtime, photographs)
 
     def identify(
@@ -399,7 +399,7 @@ class Gallery:
             return change.remove(names, ids)
 
     def rename(self, old: str, new: str, *, merge: bool = False, wait: float | None = None) -> int:
-        """Call an identity otherwise; `merge` makes one identity of it and one that is called `new` already. How many templates.
+        """Rename an identity. With `merge`, an identity that has the name already and this one become one. How many templates it had.
 
         Raises:
             GalleryBusy: somebody else was writing all the while.
@@ -425,8 +425,8 @@ class Gallery:
         return self.backend.calibrate(strangers, progress)
 
     def compact(self, progress: Progress | None = None, *, wait: float | None = None) -> int:
-        """Seal all that is enrolled anew, calibrate, and erase what was removed from every file; verified. How many removed
-        templates that were.
+        """Rebuild the sealed files from all that is enrolled, calibrate, erase removed templates from every file, and verify that.
+        How many removed templates were erased.
 
         Raises:
             GalleryBusy: somebody else was writing, or reading, all the while.
@@ -492,7 +492,7 @@ class Gallery:
 
     @property
     def segment_names(self) -> tuple[str, ...]:
-        """What its sealed segments are called."""
+        """The names of its sealed segments."""
         return tuple(segment.name for segment in self._view().catalogue.segments)
 
     def _view(self) -> FolderSnapshot:

@@ -18,7 +18,7 @@ from indexes.base import Progress
 
 
 class MilvusBackend:
-    """The enrolled templates of K identities, in Milvus; keeps `engine.gallery.backend.Backend`.
+    """The enrolled templates of K identities, in Milvus; implements `engine.gallery.backend.Backend`.
 
     Every call sees what any process enrolled or removed before it. Changes that were cut off may be made again: they do no harm
     twice. One writer at a time keeps the count of identities exact; `engine.milvus.integrity` says where it is not.

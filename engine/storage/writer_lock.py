@@ -112,7 +112,7 @@ class _Kept:
         self.close = weakref.finalize(self, _close, self.database, folder, self._inode, self._process)
 
     def current(self, folder: Path) -> bool:
-        """Whether it still is: a gallery may have been replaced, a process forked."""
+        """Whether it still is of this process and this file: a process may have forked, a gallery been replaced."""
         return self._process == os.getpid() and (folder / NAME).stat().st_ino == self._inode
 
 

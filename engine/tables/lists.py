@@ -273,8 +273,9 @@ def _say(path: Path, guesses: Sequence[str]) -> None:
 
 def _parquet(path: Path, columns: Sequence[Column]) -> Listed:
     try:
-        refuse_bomb(local(path))
-        file = pq.ParquetFile(local(path))
+        here = local(path)
+        refuse_bomb(here)
+        file = pq.ParquetFile(here)
         headings = file.schema_arrow.names
         places = _places(path, headings, columns)
         _say(path, _taken(headings, places))
@@ -284,7 +285,7 @@ def _parquet(path: Path, columns: Sequence[Column]) -> Listed:
         _refuse_large(path, file, wanted)
         rows: list[Row] = []
         # A text that comes again and again is held once.
-        file = pq.ParquetFile(local(path), read_dictionary=wanted)
+        file = pq.ParquetFile(here, read_dictionary=wanted)
         for part in file.iter_batches(_PARTS, columns=wanted):
             texts = {name: _texts(path, headings[place], part.column(headings[place])) for name, place in places.items()}
             for number in range(part.num_rows):

@@ -1,4 +1,4 @@
-"""The commands of a living gallery: `enroll`, `remove`, `rename`, `list`, `compact`. Parse, call, print."""
+"""The commands that change who is enrolled: `enroll`, `remove`, `rename`, `list`, `compact`. Parse, call, print."""
 
 import sys
 from pathlib import Path
