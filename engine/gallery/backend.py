@@ -1,7 +1,7 @@
 """The interface that `Gallery` needs of the place where its templates are stored: a folder, or Milvus.
 
-A new place needs a class that implements `Backend`, one that implements `Change`, and a subclass of `Snapshot`. Thresholds, decisions,
-templates of photographs, and what is refused before a change are the gallery's own, and the same everywhere.
+A new place needs a class that implements `Backend`, one that implements `Change`, and a subclass of `Snapshot`. Thresholds,
+decisions, templates of photographs, and what is refused before a change belong to `Gallery`, and are the same everywhere.
 """
 
 from contextlib import AbstractContextManager
@@ -21,8 +21,8 @@ from indexes.base import Progress
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a place supports. `changes`: people may be enrolled there, and leave. `files`: a gallery is a folder of files, with all of
-    its templates at hand, so that it can be compacted, copied and audited.
+    """What a place supports. `changes`: people may be enrolled there, and leave. `files`: a gallery is a folder of files, with
+    all of its templates at hand, so that it can be compacted, copied and audited.
     """
 
     changes: bool

@@ -399,7 +399,7 @@ class Gallery:
             return change.remove(names, ids)
 
     def rename(self, old: str, new: str, *, merge: bool = False, wait: float | None = None) -> int:
-        """Rename an identity. With `merge`, an identity that has the name already and this one become one. How many templates it had.
+        """Rename an identity; with `merge`, an identity that has the new name already takes its templates. How many they were.
 
         Raises:
             GalleryBusy: somebody else was writing all the while.
@@ -425,8 +425,8 @@ class Gallery:
         return self.backend.calibrate(strangers, progress)
 
     def compact(self, progress: Progress | None = None, *, wait: float | None = None) -> int:
-        """Rebuild the sealed files from all that is enrolled, calibrate, erase removed templates from every file, and verify that.
-        How many removed templates were erased.
+        """Rebuild the sealed files from all that is enrolled, calibrate, and erase removed templates from every file, which
+        is verified. How many removed templates were erased.
 
         Raises:
             GalleryBusy: somebody else was writing, or reading, all the while.

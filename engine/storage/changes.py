@@ -181,7 +181,7 @@ def remove(view: FolderSnapshot, ids: Lookup, writer: Writer, identities: list[s
 
 
 def rename(view: FolderSnapshot, writer: Writer, old: str, new: str, merge: bool) -> int:
-    """Call an identity otherwise; how many templates it has.
+    """Rename an identity; how many templates it has.
 
     Raises:
         GalleryError: nobody is called `old`, or somebody is called `new` already and `merge` is false.

@@ -195,7 +195,7 @@ def _cells(line: str, delimiter: str) -> list[str]:
 
 
 def _records(path: Path, lines: Iterable[tuple[int, str]], delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """The rows that are not empty, each with the line that it begins in."""
+    """The rows that are not empty, each with the number of its first line."""
     began = last = 0
 
     def passed() -> Iterator[str]:
@@ -227,7 +227,7 @@ def _name(path: Path, number: int, line: str) -> str:
 
 
 def _places(path: Path, headings: Sequence[str], columns: Sequence[Column]) -> dict[str, int]:
-    """Which heading each column has."""
+    """The position of each column's heading."""
     places = {}
     for column in columns:
         found = _known(column, headings)
@@ -243,14 +243,14 @@ def _places(path: Path, headings: Sequence[str], columns: Sequence[Column]) -> d
 
 
 def _known(column: Column, headings: Sequence[str]) -> list[int]:
-    """The places of the headings that mean a column: its own name, else one that people call it."""
+    """The positions of the headings that name a column: by its own name, else by another name for it."""
     plain = [_plainest(heading) for heading in headings]
     exact = [place for place, heading in enumerate(plain) if heading == _plainest(column.name)]
     return exact or [place for place, heading in enumerate(plain) if heading in column.also]
 
 
 def _plainest(heading: str) -> str:
-    """`File_Name ` and `file name` are one heading."""
+    """A heading without case, blanks and underscores: `File_Name ` and `file name` are one."""
     return " ".join(re.split(r"[\s_-]+", unicodedata.normalize("NFKC", heading).casefold().strip()))
 
 

@@ -81,7 +81,7 @@ class SpreadEmbedder(Embedder):
 def spread_identify(
     workers: "Workers", gallery: str, limit: float, top: int, head: Head | None, edition: str | None = None
 ) -> Callable[[Iterable[Templates]], Iterator[pa.Table]]:
-    """What maps `Snapshot.identify` over parts, on workers that open the same gallery; of this `edition`, if one is named.
+    """A function that maps `Snapshot.identify` over batches, on workers that open the same gallery (this `edition`, if named).
 
     Raises:
         SpreadError: it is in a milvus-lite, which one process at a time may open.
