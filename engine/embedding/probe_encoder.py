@@ -4,7 +4,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from engine.common.locks import ThreadLock
-from engine.encoders.named_by_user import Named
+from engine.embedding.named_by_user import Named
 from engine.errors import EncoderMismatch
 from engine.faces.chip import ALIGNMENT, CROP_ALIGNMENT
 from engine.templates.provenance import Provenance, require_same

@@ -15,8 +15,8 @@ from engine.answers.verification import Verification
 from engine.calibration.calibration import Calibration
 from engine.calibration.evidence import Evidence
 from engine.calibration.thresholds import MatchThreshold, ThresholdUsed
+from engine.embedding.named_by_user import Named
 from engine.embedding.probe_encoder import ProbeEncoder
-from engine.encoders.named_by_user import Named
 from engine.errors import GalleryError, GalleryReplaced, PhotographsError
 from engine.gallery.asking import Probes, identifying, verifying
 from engine.gallery.backend import Backend, Capabilities
