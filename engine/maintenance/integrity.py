@@ -59,7 +59,7 @@ def check(folder: Path, progress: Progress | None = None) -> list[Fault]:
 
 
 def _version(folder: Path) -> tuple[str, int] | None:
-    """None where the catalogue cannot be read at all."""
+    """The version; None where the catalogue cannot be read at all."""
     try:
         return read_version(folder)
     except GalleryError:
@@ -94,7 +94,7 @@ def _faults(folder: Path, progress: Progress | None) -> Iterator[Fault]:
 
 
 def _opens(folder: Path) -> Iterator[Fault]:
-    """Whatever else a reader would trip over."""
+    """Errors that reading the gallery as a user does would raise."""
     describe(folder, open_snapshot(folder))
     yield from ()
 

@@ -10,7 +10,7 @@ from engine.milvus.snapshot import MilvusSnapshot
 
 @dataclass(frozen=True)
 class MilvusInfo:
-    """As `engine.storage.summary.GalleryInfo`, of a gallery in Milvus.
+    """As `engine.storage.GalleryInfo`, of a gallery in Milvus.
 
     `server` is its version, `collection` where it keeps the templates. `index` is its name for the index, `effort` what a search
     spends on it (nprobe or ef; None where it is exact), `recall` the share of exact answers that it found when it was built.

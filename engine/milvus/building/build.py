@@ -108,7 +108,7 @@ def build(
 
 
 def _replaced(client: Client, overwrite: bool) -> list[str]:
-    """The collections that go when the new one is whole."""
+    """The collections that are dropped once the new one is complete."""
     address = client.address
     if not client.call("has_collection", address.name):
         return []
