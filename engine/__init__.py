@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from engine.embedding.embedder import Embedding, embed_images
     from engine.encoders import Encoder, load_encoder
     from engine.gallery.gallery import Gallery
+    from engine.grouping.grouping import group_templates
+    from engine.grouping.groups import Groups
     from engine.templates.parquet import Templates, read_templates
     from indexes.errors import OnekError
 
@@ -15,11 +17,13 @@ __all__ = [
     "Embedding",
     "Encoder",
     "Gallery",
+    "Groups",
     "OnekError",
     "Result",
     "Results",
     "Templates",
     "embed_images",
+    "group_templates",
     "load_encoder",
     "read_templates",
 ]
@@ -28,11 +32,13 @@ _HOME = {
     "Embedding": "engine.embedding.embedder",
     "Encoder": "engine.encoders",
     "Gallery": "engine.gallery.gallery",
+    "Groups": "engine.grouping.groups",
     "OnekError": "indexes.errors",
     "Result": "engine.answers.results",
     "Results": "engine.answers.results",
     "Templates": "engine.templates.parquet",
     "embed_images": "engine.embedding.embedder",
+    "group_templates": "engine.grouping.grouping",
     "load_encoder": "engine.encoders",
     "read_templates": "engine.templates.parquet",
 }

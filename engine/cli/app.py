@@ -17,6 +17,7 @@ import typer
 
 from engine.cli.calibration import audit_command, calibrate_command, print_calibration
 from engine.cli.enrolment import compact_command, enroll_command, list_command, remove_command, rename_command
+from engine.cli.grouping import group_command
 from engine.cli.inspection import explain_command, explain_encoder_command
 from engine.cli.maintenance import Overwrite, backup_command, check_command, merge_command
 from engine.cli.reports import encoders_command, info_command
@@ -352,6 +353,7 @@ app.command("remove")(remove_command)
 app.command("rename")(rename_command)
 app.command("list")(list_command)
 app.command("compact")(compact_command)
+app.command("group")(group_command)
 app.command("backup")(backup_command)
 app.command("merge")(merge_command)
 app.command("check")(check_command)

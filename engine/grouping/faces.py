@@ -5,6 +5,7 @@ Whatever order files come in, faces are taken in that of their ids, so that noth
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -83,7 +84,7 @@ def read_faces(templates: Templates) -> Faces:
     order = pc.sort_indices(table["template_id"]).to_numpy()
     table = table.take(pa.array(order)).combine_chunks()
     ids = table["template_id"].to_pylist()
-    again = np.array([False, *(one == two for one, two in zip(ids, ids[1:], strict=False))], bool)[: len(ids)]
+    again = np.array([False, *(one == two for one, two in pairwise(ids))], bool)[: len(ids)]
     vectors = Templates(table, templates.provenance).vectors
     for row in np.flatnonzero(again):
         if not np.array_equal(vectors[row], vectors[row - 1]):

@@ -1,6 +1,6 @@
 """Group faces: all of them anew, some again after corrections, or new ones into groups that are there."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,10 +11,9 @@ from engine.grouping.faces import Faces, Pairs, Units, chained, read_faces, unit
 from engine.grouping.groups import LOW_QUALITY, REJECTED, Cut, Groups, groups_schema
 from engine.grouping.method.cut import STEP, chance_of_wrong, choose, counts_at, wrong_by_impostors
 from engine.grouping.method.decoys import Graph, count_wrong
-from engine.grouping.method.linkage import Merges, Nodes, agglomerate, each_once, pair_scores
+from engine.grouping.method.linkage import Nodes, agglomerate, each_once, pair_scores
 from engine.grouping.method.space import (
     NEIGHBOURS,
-    Space,
     edges_between,
     estimate_space,
     neighbours,
@@ -159,7 +158,7 @@ class _Work:
     units: Units
 
     def nodes(self, places: np.ndarray) -> Nodes:
-        """Nodes of places (rows, d): faces of one vector count once, so that a thousand copies of a file weigh no more than it."""
+        """Nodes of places (rows, d). Faces of one vector count once: a thousand copies of a file weigh no more than it."""
         own = places[self.rows] if len(places) != len(self.rows) else places
         distinct = np.unique(np.column_stack([self.node_of, _numbered(own)]), axis=0, return_index=True)[1]
         sums = np.zeros((len(self.sizes), own.shape[1]))
@@ -168,7 +167,7 @@ class _Work:
         return Nodes(sums.astype(np.float32), counts.astype(np.float32), self.owners, self.apart)
 
 
-def _work(faces: Faces, units: Units, usable: np.ndarray, owners: np.ndarray) -> _Work:
+def _work(units: Units, usable: np.ndarray, owners: np.ndarray) -> _Work:
     rows = np.flatnonzero(usable)
     found, node_of = np.unique(units.unit_of[rows], return_inverse=True)
     owned = np.full(len(found), -1)
@@ -182,7 +181,7 @@ def _work(faces: Faces, units: Units, usable: np.ndarray, owners: np.ndarray) ->
 def _grouped(faces: Faces, before: _Before, together: np.ndarray, wrong: float | None, progress: Progress | None) -> Groups:
     units = _units(faces, before, together, before.bound)
     usable = (faces.good | (before.bound >= 0)) & ~before.rejected
-    work = _work(faces, units, usable, before.owners())
+    work = _work(units, usable, before.owners())
     vectors = faces.templates.vectors
     own = np.ascontiguousarray(vectors[work.rows])
     cut, stands = _cut(own, work, faces.templates.provenance, wrong, progress)
@@ -250,7 +249,7 @@ def _added(faces: Faces, before: _Before, new: np.ndarray, cut: Cut, progress: P
     bound = np.where(before.groups > 0, before.groups, -1)
     units = _units(faces, before, np.empty((0, 2), np.int64), bound)
     usable = (faces.good | (bound >= 0)) & ~before.rejected
-    work = _work(faces, units, usable, bound)
+    work = _work(units, usable, bound)
     places = placed(faces.templates.vectors, cut.mean)
     labels = np.full(len(faces), -1)
     if len(work.rows):
@@ -266,9 +265,7 @@ def _added(faces: Faces, before: _Before, new: np.ndarray, cut: Cut, progress: P
     return _assembled(faces, before, labels, places, cut)
 
 
-def _with_low(
-    labels: np.ndarray, places: np.ndarray, work: _Work, low: np.ndarray, units: Units, height: float
-) -> np.ndarray:
+def _with_low(labels: np.ndarray, places: np.ndarray, work: _Work, low: np.ndarray, units: Units, height: float) -> np.ndarray:
     """Let faces of low quality, bool (n,), join the group that each is most like, if it is like it enough; best ones first."""
     rows = np.flatnonzero(low)
     if not len(rows) or not len(work.rows):
@@ -286,7 +283,9 @@ def _with_low(
         row, group = int(rows[at // groups.shape[1]]), int(groups.ravel()[at])
         if scores[at] < height:
             break
-        if labels[row] < 0 and not any(group in labels[units.unit_of == unit] for unit in others.get(int(units.unit_of[row]), ())):
+        if labels[row] < 0 and not any(
+            group in labels[units.unit_of == unit] for unit in others.get(int(units.unit_of[row]), ())
+        ):
             labels[row] = group
     return labels
 
@@ -306,15 +305,13 @@ def _assembled(faces: Faces, before: _Before, labels: np.ndarray, places: np.nda
     names = {number: name for number, name in zip(before.groups.tolist(), before.names, strict=True) if name and number}
     scores = leave_one_out(places, numbers)
     made = faces.templates.provenance
-    notes = [
-        LOW_QUALITY if not good and not number else None for good, number in zip(faces.good.tolist(), numbers.tolist(), strict=True)
-    ]
+    poor = ~faces.good & (numbers == 0)
     added: dict[str, Sequence[object]] = {
         "group": [number or None for number in numbers.tolist()],
         "score": [None if np.isnan(score) else score for score in scores.tolist()],
         "corrected": before.corrected,
         "bound": [None if number < 0 else number for number in before.bound.tolist()],
-        "note": notes,
+        "note": [LOW_QUALITY if each else None for each in poor.tolist()],
     }
     columns = groups_schema(made)
     table = faces.templates.table

@@ -61,9 +61,9 @@ class Cut:
 class Groups:
     """Faces and their groups: a row for every face.
 
-    `table`: the columns of templates and `group` int32 (null: the face is alone), `score` float32 (how alike the face and the rest
-    of its group are; large is alike), `corrected` (what people did: `named`, `joined`, `apart`, `rejected`; or null), `bound` int32
-    (faces of one number stay together, because somebody said so), `note`. `identity` is the group's name.
+    `table`: the columns of templates, of which `identity` is the group's name, and `group` int32 (null: the face is alone),
+    `score` float32 (how alike the face and the rest of its group are; large is alike), `corrected` (what people did: `named`,
+    `joined`, `apart`, `rejected`; or null), `bound` int32 (faces of one number stay together, because somebody said so), `note`.
 
     `apart`: pairs of template ids that are two people. `last`: the largest group number that was ever given. `repeated`: faces
     that were given again and counted once.

@@ -1,8 +1,8 @@
 """Where to cut: how alike two groups must be to be one person, for as many wrong groups as the user bears.
 
-Among many people the decoys say how many groups are wrong at each height (`engine.grouping.method.decoys`). Among few they say too little,
-and what is known of the encoder's impostors says it: of C groups, C (C - 1) / 2 pairs could be merged wrongly, each with the share
-of pairs of different people that are as alike.
+Among many people the decoys (`engine.grouping.method.decoys`) say how many groups are wrong at each height. Among few they say
+too little, and what is known of the encoder's impostors says it: of C groups, C (C - 1) / 2 pairs could be merged wrongly, each
+with the share of pairs of different people that are as alike.
 """
 
 from dataclasses import dataclass
@@ -68,7 +68,7 @@ def choose(grid: Grid, counts: Counts, asked: float | None, few: bool) -> int:
 
 def chance_of_wrong(grid: Grid, counts: Counts) -> np.ndarray:
     """The chance that a merge at each height is wrong, (h,): of those about there, how many are; it falls as heights rise."""
-    width = 10
+    width = 25
     size = len(grid.heights)
     low, high = np.maximum(np.arange(size) - width, 0), np.minimum(np.arange(size) + width, size - 1)
     wrong = grid.wrong_merges[low] - grid.wrong_merges[high]

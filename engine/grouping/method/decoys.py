@@ -1,13 +1,14 @@
 """Mirror decoys: people who do not exist, distributed like those who do, so that wrong groups can be counted.
 
-A decoy is x' = V S Vᵀ x: a template mirrored along principal axes of the people, S with the signs, drawn at random but on the first
-axes, which are kept: they part kinds of people, and whoever is mirrored across them would be of no kind. All faces of a person
-are mirrored alike, so that decoys have as many faces, as much alike, as the people have. Real faces and decoys are grouped
-together, and whatever group holds both is wrong. Of the wrong groups of n faces, a share of f decoys shows 2f: there are f n² pairs
-of one of each, and n² / 2 pairs of real ones.
+A decoy is x' = V S Vᵀ x: a template mirrored along principal axes of the people, S with signs that are drawn at random, but on
+the first axes, which are kept: they part kinds of people, and whoever is mirrored across them would be of no kind. All faces of a
+person are mirrored alike, so that decoys have as many faces, as much alike, as the people have. Real faces and decoys are grouped
+together, and whatever group holds both is wrong. Of the wrong groups of n faces, a share of f decoys shows 2f: there are f n²
+pairs of one of each, and n² / 2 pairs of real ones.
 
-What is hard about a decoy is mostly its own original: kept axes make the two look alike, as brothers do. So the count has, for each
-person, one who resembles him; where people had none, it would be too high, and where all of them are brothers, too low.
+On real photographs nearly all mixed groups are those of a decoy and its own original, whom the kept axes make look alike as
+brothers do. So what is counted is, for each person, one who resembles him: too many where people have nobody like that, too few
+where many have more (`docs/guides/grouping.md` says how near the count came).
 """
 
 from dataclasses import dataclass
@@ -57,6 +58,7 @@ def count_wrong(graph: Graph, space: Space, people: np.ndarray, heights: np.ndar
         space: whose axes are mirrored.
         people: int64 (nodes,), which strict group each node is in: groups become decoys as wholes.
         heights: where to count, rising; nothing below the first is merged.
+        progress: told how many draws are done.
     """
     groups, members = np.unique(people, return_inverse=True)
     faces = len(graph.places)
@@ -92,9 +94,7 @@ def _grouped_with(graph: Graph, mirror: np.ndarray, chosen: np.ndarray, floor: f
     faces = np.flatnonzero(decoy_of[graph.node_of] >= 0)
     places = np.ascontiguousarray(graph.places[faces] @ mirror)
     found = neighbours(places, graph.places, NEIGHBOURS)
-    across = np.stack(
-        [graph.node_of[found.ravel()], np.repeat(decoy_of[graph.node_of[faces]], found.shape[1])], axis=1
-    )
+    across = np.stack([graph.node_of[found.ravel()], np.repeat(decoy_of[graph.node_of[faces]], found.shape[1])], axis=1)
     across = np.unique(across, axis=0) if len(graph.nodes.sums) < len(graph.places) else across
     among = decoy_of[graph.edges]
     among = among[(among >= 0).all(axis=1)]

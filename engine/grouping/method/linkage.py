@@ -1,11 +1,11 @@
 """Agglomeration along the edges of a graph: the two groups that are most alike become one, again and again.
 
-How alike two groups are is s(A, B) = m_A · m_B / (|m_A| |m_B|)^0.6, with m the mean of a group's templates. An exponent of 0 would
-be average linkage, which breaks up people of many looks; one of 1 the cosine of centroids, which lets any two large groups look
-alike. Both come from sums of templates, exactly.
+How alike two groups are is s(A, B) = m_A · m_B / (|m_A| |m_B|)^0.6, with m the mean of a group's templates. An exponent of 0
+would be average linkage, which breaks up people of many looks; one of 1 the cosine of centroids, which lets any two large groups
+look alike. Sums of templates give it exactly.
 
-A merge can raise scores. So a merge counts at the lowest score of all merges that it is made of, its height: heights fall from the
-leaves to the root, and every cut through them is a set of groups.
+A merge can raise scores. So a merge counts at the lowest score of all merges that it is made of, its height: heights fall from
+the leaves to the root, and every cut through them is a set of groups.
 
 Merging one pair at a time is slow in Python. Pairs that are each other's best are merged together, in bands of scores from the
 top down, which gives the same groups but where a merge within a band raises a score above another of that band.

@@ -64,9 +64,8 @@ def random_pairs(vectors: np.ndarray) -> tuple[float, float]:
     drawn = np.random.default_rng(_SEED)
     one, two = drawn.integers(0, len(vectors), (2, _PAIRS))
     one, two = one[one != two], two[one != two]
-    cosines = np.concatenate(
-        [np.einsum("ij,ij->i", vectors[one[at : at + _SEARCH_BATCH]], vectors[two[at : at + _SEARCH_BATCH]]) for at in range(0, len(one), _SEARCH_BATCH)]
-    )
+    parts = [slice(start, start + _SEARCH_BATCH) for start in range(0, len(one), _SEARCH_BATCH)]
+    cosines = np.concatenate([np.einsum("ij,ij->i", vectors[one[part]], vectors[two[part]]) for part in parts])
     middle = float(np.median(cosines))
     return middle, _ROBUST * float(np.median(np.abs(cosines - middle)))
 
