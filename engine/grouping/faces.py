@@ -146,10 +146,15 @@ def chained(members: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate(links) if links else np.empty((0, 2), np.int64)
 
 
+def numbered(vectors: np.ndarray) -> np.ndarray:
+    """A number for each vector (n, d), the same for the same bits, int64 (n,)."""
+    raw = np.ascontiguousarray(vectors).view(np.dtype((np.void, vectors.shape[1] * vectors.itemsize))).ravel()
+    return np.unique(raw, return_inverse=True)[1]
+
+
 def _identical(vectors: np.ndarray) -> np.ndarray:
     """Pairs of rows whose vectors are the same to the last bit, enough to hold all such together."""
-    raw = np.ascontiguousarray(vectors).view(np.dtype((np.void, vectors.shape[1] * 4))).ravel()
-    _, first, inverse = np.unique(raw, return_index=True, return_inverse=True)
+    _, first, inverse = np.unique(numbered(vectors), return_index=True, return_inverse=True)
     rows = np.arange(len(vectors))
     return np.stack([first[inverse], rows], axis=1)[first[inverse] != rows]
 

@@ -7,13 +7,14 @@ import numpy as np
 import pyarrow as pa
 
 from engine.errors import GroupingError
-from engine.grouping.faces import Faces, Pairs, Units, chained, read_faces, units_of
+from engine.grouping.faces import Faces, Pairs, Units, chained, numbered, read_faces, units_of
 from engine.grouping.groups import LOW_QUALITY, REJECTED, Cut, Groups, groups_schema
 from engine.grouping.method.cut import STEP, chance_of_wrong, choose, counts_at, wrong_by_impostors
 from engine.grouping.method.decoys import Graph, count_wrong
 from engine.grouping.method.linkage import Nodes, agglomerate, each_once, pair_scores
 from engine.grouping.method.space import (
     NEIGHBOURS,
+    STRICT,
     edges_between,
     estimate_space,
     neighbours,
@@ -31,6 +32,9 @@ from indexes.base import Progress
 _MANY_PEOPLE, _LEAST_PEOPLE = 500, 50
 # Nothing is merged below so many standard deviations above the median of random pairs.
 _FLOOR = 3.0
+# By an encoder's impostors: shares of pairs of different people that are as alike. So many are surely one person's, and below the
+# other one nothing is merged.
+_NEVER, _OFTEN = 1e-9, 0.001
 # A low face looks for its group among so many neighbours.
 _LOOKED_AT = 10
 
@@ -148,47 +152,54 @@ class _Before:
 
 @dataclass(frozen=True)
 class _Work:
-    """Faces on their way into groups: the `rows` that found groups, their nodes, and the node of each of these rows."""
+    """Faces on their way into groups.
+
+    `rows`: those that found groups, one of each vector, so that a thousand copies of a file weigh no more than it; `node_of`: the
+    node of each of these. `node_of_face`: the node of every face, -1 for those that found no group. `sizes`: the faces of a node.
+    """
 
     rows: np.ndarray
     node_of: np.ndarray
+    node_of_face: np.ndarray
     sizes: np.ndarray
     owners: np.ndarray
     apart: np.ndarray
-    units: Units
 
     def nodes(self, places: np.ndarray) -> Nodes:
-        """Nodes of places (rows, d). Faces of one vector count once: a thousand copies of a file weigh no more than it."""
-        own = places[self.rows] if len(places) != len(self.rows) else places
-        distinct = np.unique(np.column_stack([self.node_of, _numbered(own)]), axis=0, return_index=True)[1]
-        sums = np.zeros((len(self.sizes), own.shape[1]))
-        np.add.at(sums, self.node_of[distinct], own[distinct])
-        counts = np.bincount(self.node_of[distinct], minlength=len(self.sizes))
+        """Nodes of the places (rows, d) of `rows`."""
+        sums = np.zeros((len(self.sizes), places.shape[1]))
+        np.add.at(sums, self.node_of, places)
+        counts = np.bincount(self.node_of, minlength=len(self.sizes))
         return Nodes(sums.astype(np.float32), counts.astype(np.float32), self.owners, self.apart)
 
+    def labels(self, stands: np.ndarray) -> np.ndarray:
+        """For every face the node that stands for its group, -1 for those that found none."""
+        return np.where(self.node_of_face >= 0, stands[self.node_of_face], -1) if len(stands) else self.node_of_face
 
-def _work(units: Units, usable: np.ndarray, owners: np.ndarray) -> _Work:
-    rows = np.flatnonzero(usable)
-    found, node_of = np.unique(units.unit_of[rows], return_inverse=True)
-    owned = np.full(len(found), -1)
-    np.maximum.at(owned, node_of, owners[rows])
+
+def _work(vectors: np.ndarray, units: Units, usable: np.ndarray, owners: np.ndarray) -> _Work:
+    found, node_of = np.unique(units.unit_of[usable], return_inverse=True)
     place = np.full(units.count, -1)
     place[found] = np.arange(len(found))
+    node_of_face = np.where(usable, place[units.unit_of], -1) if len(found) else np.full(len(usable), -1)
+    owned = np.full(len(found), -1)
+    np.maximum.at(owned, node_of, owners[usable])
     apart = place[units.apart]
-    return _Work(rows, node_of, np.bincount(node_of, minlength=len(found)), owned, apart[(apart >= 0).all(axis=1)], units)
+    rows = np.flatnonzero(usable)
+    rows = rows[np.sort(np.unique(numbered(vectors[rows]), return_index=True)[1])]
+    sizes = np.bincount(node_of, minlength=len(found))
+    return _Work(rows, node_of_face[rows], node_of_face, sizes, owned, apart[(apart >= 0).all(axis=1)])
 
 
 def _grouped(faces: Faces, before: _Before, together: np.ndarray, wrong: float | None, progress: Progress | None) -> Groups:
     units = _units(faces, before, together, before.bound)
     usable = (faces.good | (before.bound >= 0)) & ~before.rejected
-    work = _work(units, usable, before.owners())
     vectors = faces.templates.vectors
+    work = _work(vectors, units, usable, before.owners())
     own = np.ascontiguousarray(vectors[work.rows])
     cut, stands = _cut(own, work, faces.templates.provenance, wrong, progress)
-    labels = np.full(len(faces), -1)
-    labels[work.rows] = stands[work.node_of]
     places = placed(vectors, cut.mean)
-    labels = _with_low(labels, places, work, ~usable & ~before.rejected, units, cut.height)
+    labels = _with_low(work.labels(stands), places, work, ~usable & ~before.rejected, units, cut.height)
     return _assembled(faces, before, labels, places, cut)
 
 
@@ -203,12 +214,11 @@ def _cut(
     vectors: np.ndarray, work: _Work, made: Provenance, wrong: float | None, progress: Progress | None
 ) -> tuple[Cut, np.ndarray]:
     """Where to cut, and the node that stands for each node's group there."""
-    distinct = len(np.unique(_numbered(vectors)))
-    if distinct < 2 or len(work.sizes) < 2:
-        nothing = Cut(1.0, wrong, "nothing to merge", distinct, 0, 0.0, np.zeros(made.dim), np.empty(0), np.empty(0))
+    if len(work.rows) < 2 or len(work.sizes) < 2:
+        nothing = Cut(1.0, wrong, "nothing to merge", len(work.sizes), 0, 0.0, np.zeros(made.dim), np.empty(0), np.empty(0))
         return nothing, np.arange(len(work.sizes))
-    space = estimate_space(vectors)
     impostors = impostors_of(made)
+    space = estimate_space(vectors, 1.0 if impostors is None else _cosine(impostors.distance_at(_NEVER)))
     few = space.people < _MANY_PEOPLE and impostors is not None
     if space.people < _LEAST_PEOPLE and not few:
         raise GroupingError(
@@ -219,15 +229,17 @@ def _cut(
     places = placed(vectors, mean)
     nodes = work.nodes(places)
     edges = edges_between(neighbours(places, places, NEIGHBOURS + 1, progress), work.node_of)
-    edges = edges[edges.max(axis=1) < len(work.sizes)]
-    middle, deviation = random_pairs(places)
-    heights = np.arange(min(middle + _FLOOR * deviation, 0.9), 1 + STEP, STEP)
+    middle, deviation = random_pairs(places[space.examples])
+    floor = middle + _FLOOR * deviation
+    if few and impostors is not None:
+        floor = _cosine(impostors.distance_at(_OFTEN))
+    heights = np.arange(min(floor, 0.9), 1 + STEP, STEP)
     merges = agglomerate(nodes, edges, float(heights[0]))
     counts = counts_at(merges, work.sizes, heights)
     if few and impostors is not None:
         grid = wrong_by_impostors(impostors, merges.nodes, counts, heights)
     else:
-        strict = merges.groups_at(middle + 6 * deviation)
+        strict = merges.groups_at(middle + STRICT * deviation)
         grid = count_wrong(Graph(places, work.node_of, nodes, edges), space, strict, heights, progress)
     at = choose(grid, counts, wrong, few)
     cut = Cut(
@@ -249,18 +261,16 @@ def _added(faces: Faces, before: _Before, new: np.ndarray, cut: Cut, progress: P
     bound = np.where(before.groups > 0, before.groups, -1)
     units = _units(faces, before, np.empty((0, 2), np.int64), bound)
     usable = (faces.good | (bound >= 0)) & ~before.rejected
-    work = _work(units, usable, bound)
-    places = placed(faces.templates.vectors, cut.mean)
-    labels = np.full(len(faces), -1)
-    if len(work.rows):
+    vectors = faces.templates.vectors
+    work = _work(vectors, units, usable, bound)
+    places = placed(vectors, cut.mean)
+    labels = work.labels(np.arange(len(work.sizes)))
+    fresh = np.flatnonzero(new[work.rows])
+    if len(fresh):
         own = np.ascontiguousarray(places[work.rows])
-        fresh = np.flatnonzero(new[work.rows])
-        edges = np.empty((0, 2), np.int64)
-        if len(fresh):
-            found = neighbours(np.ascontiguousarray(own[fresh]), own, NEIGHBOURS + 1, progress)
-            edges = each_once(np.repeat(work.node_of[fresh], found.shape[1]), work.node_of[found.ravel()], len(work.sizes))
-        merges = agglomerate(work.nodes(own), edges, cut.height)
-        labels[work.rows] = merges.groups_at(cut.height)[work.node_of]
+        found = neighbours(np.ascontiguousarray(own[fresh]), own, NEIGHBOURS + 1, progress)
+        edges = each_once(np.repeat(work.node_of[fresh], found.shape[1]), work.node_of[found.ravel()], len(work.sizes))
+        labels = work.labels(agglomerate(work.nodes(own), edges, cut.height).groups_at(cut.height))
     labels = _with_low(labels, places, work, ~usable & ~before.rejected, units, cut.height)
     return _assembled(faces, before, labels, places, cut)
 
@@ -362,7 +372,6 @@ def leave_one_out(places: np.ndarray, numbers: np.ndarray) -> np.ndarray:
     return scores
 
 
-def _numbered(vectors: np.ndarray) -> np.ndarray:
-    """A number for each vector (n, d), the same for the same bits."""
-    raw = np.ascontiguousarray(vectors).view(np.dtype((np.void, vectors.shape[1] * vectors.itemsize))).ravel()
-    return np.unique(raw, return_inverse=True)[1]
+def _cosine(distance: float) -> float:
+    """The cosine of unit vectors at a distance."""
+    return 1 - distance**2 / 2

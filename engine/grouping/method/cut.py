@@ -42,10 +42,15 @@ def counts_at(merges: Merges, sizes: np.ndarray, heights: np.ndarray) -> Counts:
 
 
 def wrong_by_impostors(impostors: Impostors, nodes: int, counts: Counts, heights: np.ndarray) -> Grid:
-    """How many groups are wrong at each height, as a table of impostors says it; heights are cosines."""
-    left = nodes - counts.merges
+    """How many groups are wrong at each height, as a table of impostors says it; heights are cosines.
+
+    As a cut is lowered, each pair of the groups that are left is merged wrongly with the share of pairs that are as alike as
+    that, and no more.
+    """
     rates = np.array([impostors.rate_at(float(np.sqrt(max(2 - 2 * height, 0)))) for height in heights])
-    wrong = left * (left - 1) / 2 * rates
+    left = nodes - np.append(counts.merges[1:], 0)
+    more = left * (left - 1) / 2 * np.maximum(rates - np.append(rates[1:], 0), 0)
+    wrong = np.cumsum(more[::-1])[::-1]
     return Grid(heights, wrong, wrong)
 
 
@@ -55,7 +60,7 @@ def choose(grid: Grid, counts: Counts, asked: float | None, few: bool) -> int:
     Asked for a rate: the lowest height at which at most that share of the groups is wrong. Nothing asked for: where right merges
     outweigh wrong ones most. Below the height of most wrong groups everything grows into one, and fewer groups says nothing good.
     """
-    sensible = np.arange(len(grid.heights)) >= int(np.argmax(grid.wrong_groups))
+    sensible = np.arange(len(grid.heights)) >= (0 if few else int(np.argmax(grid.wrong_groups)))
     if asked is None and not few:
         bearable = sensible & (grid.wrong_groups <= _BEARABLE * counts.groups)
         worth = np.where(bearable, counts.merges - _COST * grid.wrong_merges, -1)

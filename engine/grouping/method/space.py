@@ -14,7 +14,7 @@ from indexes.exact.flat import Flat
 
 NEIGHBOURS = 50
 # The strict grouping's cut, in robust standard deviations above the median of random pairs' scores.
-_STRICT = 6
+STRICT = 6
 # Random pairs that are looked at, and templates that the strict grouping is made of, at most.
 _PAIRS, _SAMPLE = 200_000, 20_000
 # Of a normal distribution: the standard deviation in units of the median of the absolute deviation.
@@ -25,13 +25,18 @@ _SEED = 20
 
 @dataclass(frozen=True)
 class Space:
-    """`mean` float64 (d,): what is taken away from templates. `axes` (d, d): one in each column, strongest first. `people`: how
-    many groups of the strict grouping they were estimated from.
+    """`mean` float64 (d,): what is taken away from templates. `axes` (d, d): one in each column, strongest first. `examples`
+    int64 (p,): the row of one template of each group of the strict grouping.
     """
 
     mean: np.ndarray
     axes: np.ndarray
-    people: int
+    examples: np.ndarray
+
+    @property
+    def people(self) -> int:
+        """About how many people there are."""
+        return len(self.examples)
 
     def place(self, vectors: np.ndarray) -> np.ndarray:
         """Templates (n, d) about the mean, of unit length, float32."""
@@ -43,27 +48,32 @@ def placed(vectors: np.ndarray, mean: np.ndarray) -> np.ndarray:
     return _unit(vectors - mean)
 
 
-def estimate_space(vectors: np.ndarray) -> Space:
-    """The space of templates float32 (n, d), two or more; of very many, evenly chosen ones say it."""
-    chosen = np.ascontiguousarray(vectors[:: -(-len(vectors) // _SAMPLE)])
+def estimate_space(vectors: np.ndarray, strict: float = 1.0) -> Space:
+    """The space of templates float32 (n, d), two or more; of very many, evenly chosen ones say it.
+
+    `strict`: a cosine that is strict enough for the strict grouping, where it is known. The median of random pairs says nothing
+    where most pictures are of one person.
+    """
+    step = -(-len(vectors) // _SAMPLE)
+    chosen = np.ascontiguousarray(vectors[::step])
     middle, deviation = random_pairs(chosen)
     edges = edges_between(neighbours(chosen, chosen, NEIGHBOURS + 1))
     alone = np.full(len(chosen), -1)
     nodes = Nodes(chosen, np.ones(len(chosen)), alone, np.empty((0, 2), np.int64))
-    strict = min(middle + _STRICT * deviation, 1 - 1e-4)
-    stands = np.unique(agglomerate(nodes, edges, strict).groups_at(strict), return_inverse=True)[1]
+    strict = min(middle + STRICT * deviation, strict, 1 - 1e-4)
+    found, stands = np.unique(agglomerate(nodes, edges, strict).groups_at(strict), return_inverse=True)
     sums = np.zeros((stands.max() + 1, chosen.shape[1]))
     np.add.at(sums, stands, chosen)
     means = _unit(sums).astype(np.float64)
     _, axes = np.linalg.eigh(np.atleast_2d(np.cov(means.T)) if len(means) > 1 else np.eye(means.shape[1]))
-    return Space(means.mean(axis=0), axes[:, ::-1], len(means))
+    return Space(means.mean(axis=0), axes[:, ::-1], found * step)
 
 
 def random_pairs(vectors: np.ndarray) -> tuple[float, float]:
     """The median of the cosines of random pairs of unit vectors (n, d), and their robust standard deviation."""
     drawn = np.random.default_rng(_SEED)
-    one, two = drawn.integers(0, len(vectors), (2, _PAIRS))
-    one, two = one[one != two], two[one != two]
+    one = drawn.integers(0, len(vectors), _PAIRS)
+    two = (one + drawn.integers(1, max(len(vectors), 2), _PAIRS)) % len(vectors)
     parts = [slice(start, start + _SEARCH_BATCH) for start in range(0, len(one), _SEARCH_BATCH)]
     cosines = np.concatenate([np.einsum("ij,ij->i", vectors[one[part]], vectors[two[part]]) for part in parts])
     middle = float(np.median(cosines))
