@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli.maintenance import Overwrite
+from engine.cli.options import Overwrite
 from engine.statistics.rates import read_rate
 
 if TYPE_CHECKING:
