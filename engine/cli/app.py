@@ -43,6 +43,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "rename": rename_command,
     "list": list_command,
     "compact": compact_command,
+    "group": group_command,
     "backup": backup_command,
     "merge": merge_command,
     "check": check_command,
