@@ -12,15 +12,13 @@ import numpy as np
 from engine.grouping.faces import read_faces
 from engine.grouping.groups import REJECTED, Groups
 from engine.grouping.method.linkage import Nodes, agglomerate, each_once, pair_scores
-from engine.grouping.method.space import neighbours, placed
+from engine.grouping.method.space import edges_within, neighbours, placed
 from engine.tables.sheets import sheet_file
 from engine.templates.parquet import Templates
 
 ONE_PERSON, TWO_PEOPLE = "one person?", "two people?"
 # Neighbours of each group that are looked at, and how far below the cut two groups may be.
 _NEIGHBOURS, _BELOW = 6, 0.15
-# Of larger groups a face is compared with so many neighbours, not with every other.
-_WHOLE, _WITHIN = 60, 20
 _LOWEST = -1.5
 
 
@@ -126,7 +124,7 @@ def _nearly_two(groups: Groups, places: np.ndarray, described: _Described) -> li
     looked = {number: rows for number, rows in groups.members.items() if len(rows) > 1 and not bound[rows].all()}
     if not looked:
         return []
-    edges = np.concatenate([_edges_within(rows, places) for rows in looked.values()])
+    edges = np.concatenate([rows[edges_within(places[rows])] for rows in looked.values()])
     nodes = Nodes(places, np.ones(len(places)), np.full(len(places), -1), np.empty((0, 2), np.int64))
     merges = agglomerate(nodes, edges[np.lexsort((edges[:, 1], edges[:, 0]))], _LOWEST)
     last: dict[int, int] = {}
@@ -143,13 +141,3 @@ def _nearly_two(groups: Groups, places: np.ndarray, described: _Described) -> li
         chance = float(groups.cut.chance_of_wrong(np.array([height]))[0])
         suggestions.append(described.suggestion(TWO_PEOPLE, rows[~side], rows[side], height, chance))
     return suggestions
-
-
-def _edges_within(rows: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Edges between faces of one group, int64 (m, 2), the smaller row first."""
-    if len(rows) <= _WHOLE:
-        one, two = np.triu_indices(len(rows), 1)
-        return np.stack([rows[one], rows[two]], axis=1)
-    near = neighbours(np.ascontiguousarray(places[rows]), np.ascontiguousarray(places[rows]), _WITHIN)
-    pairs = each_once(np.repeat(np.arange(len(rows)), near.shape[1]), near.ravel(), len(rows))
-    return rows[pairs]

@@ -20,6 +20,8 @@ _PAIRS, _SAMPLE = 200_000, 20_000
 # Of a normal distribution: the standard deviation in units of the median of the absolute deviation.
 _ROBUST = 1.4826
 _SEARCH_BATCH = 8192
+# Of groups larger than this a face is compared with so many neighbours, not with every other.
+_WHOLE, _WITHIN = 60, 20
 _SEED = 20
 
 
@@ -100,6 +102,14 @@ def edges_between(found: np.ndarray, stands: np.ndarray | None = None) -> np.nda
     if stands is not None:
         one, two = stands[one], stands[two]
     return each_once(one, two, max(len(found), 1))
+
+
+def edges_within(places: np.ndarray) -> np.ndarray:
+    """Edges int64 (m, 2) between the faces of one group, each with every other, or in large groups with its neighbours."""
+    if len(places) <= _WHOLE:
+        return np.stack(np.triu_indices(len(places), 1), axis=1).astype(np.int64)
+    places = np.ascontiguousarray(places)
+    return edges_between(neighbours(places, places, _WITHIN))
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
