@@ -51,18 +51,13 @@ def _dbscan(vectors: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
 def _hdbscan(vectors: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     from sklearn.cluster import HDBSCAN
 
+    # Its own parameter for that, cluster_selection_epsilon, fails on the newest NumPy: the tree is cut instead.
     for least in (1, 2):
         for choice in ("leaf", "eom"):
-            for reach in (0.0, 0.8, 0.9, 1.0, 1.05):
-                made = HDBSCAN(
-                    min_cluster_size=2,
-                    min_samples=least,
-                    cluster_selection_method=choice,
-                    cluster_selection_epsilon=reach,
-                    allow_single_cluster=False,
-                    copy=True,
-                )
-                yield f"{choice}, min_samples {least}, epsilon {reach:g}", made.fit_predict(vectors)
+            made = HDBSCAN(min_cluster_size=2, min_samples=least, cluster_selection_method=choice, copy=True).fit(vectors)
+            yield f"{choice}, min_samples {least}", made.labels_
+        for reach in np.arange(0.7, 1.13, 0.02):
+            yield f"cut {reach:.2f}, min_samples {least}", made.dbscan_clustering(reach, min_cluster_size=2)
 
 
 def _average(vectors: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:

@@ -102,3 +102,11 @@ def test_templates_that_were_not_measured_are_doubted(tmp_path: Path, monkeypatc
     foreign = Templates.from_vectors(faces_of([3] * 80).vectors)
     written(tmp_path / "foreign.parquet", foreign)
     assert "not for templates by an encoder that is not named" in run("group", "foreign.parquet", "--out", "g.parquet")
+
+
+def test_templates_that_do_not_suit_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path / "dlib.parquet", faces_of([2, 2], made=Provenance("dlib-resnet", "2" * 64, 128)))
+    done = CliRunner().invoke(app, ["group", "dlib.parquet", "--out", "g.parquet"])
+    assert "--encoder sface" in str(done.exception)
+    assert not Path("g.parquet").exists()
