@@ -15,6 +15,7 @@ from engine.cli.galleries.calibration import audit_command, calibrate_command
 from engine.cli.galleries.enrolment import compact_command, enroll_command, list_command, remove_command, rename_command
 from engine.cli.galleries.maintenance import backup_command, check_command, merge_command
 from engine.cli.galleries.reports import encoders_command, info_command
+from engine.cli.grouping import group_command
 from engine.cli.networks.inspection import explain_command, explain_encoder_command
 from engine.cli.networks.training import project_command, train_command, train_head_command, train_projection_command
 from engine.cli.options import CHANGE_SOMETHING, INTERRUPTED
@@ -43,6 +44,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "rename": rename_command,
     "list": list_command,
     "compact": compact_command,
+    "group": group_command,
     "backup": backup_command,
     "merge": merge_command,
     "check": check_command,
