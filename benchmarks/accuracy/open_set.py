@@ -9,7 +9,7 @@ import pyarrow as pa
 from engine.calibration.calibration import LEAST_IDENTITIES, Calibration, Names, calibrate
 from engine.errors import GalleryError
 from engine.matching.nearest_identities import Members
-from engine.matching.scoring import LOCAL, Scoring, SearchableGallery, densities
+from engine.matching.scoring import Scoring, SearchableGallery, densities
 from engine.templates.within_identity import stored_within
 from indexes.approximate.two_stage import TwoStageIndex
 from indexes.base import StoredIndex
@@ -51,7 +51,7 @@ def split(codes: np.ndarray, seed: int, strangers: float = 0.25) -> Split:
 def enrol(vectors: np.ndarray, codes: np.ndarray, scoring: Scoring) -> SearchableGallery:
     """Templates (n, d) of the identities `codes` (n,), in the index that `build-index` would choose, tuned as it does."""
     index, members = _index(vectors), Members(codes)
-    density = densities(index, members, scoring.neighbours) if scoring.score == LOCAL else None
+    density = densities(index, members, scoring.neighbours) if scoring.scaled else None
     return SearchableGallery(index, members, scoring, density)
 
 

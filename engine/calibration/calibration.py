@@ -9,7 +9,7 @@ import pyarrow as pa
 from engine.calibration.impostor_searches import NonMatedSearches, drift, impostor_distances, left_out_searches, search_strangers
 from engine.common.dataclass_json import from_plain
 from engine.errors import GalleryError
-from engine.matching.scoring import LOCAL, Scoring, SearchableGallery, densities
+from engine.matching.scoring import LOCAL, PLAIN, QUALITY, Scoring, SearchableGallery, densities
 from engine.statistics.rates import at_least, check_rate, percent
 from engine.statistics.score_tail import Tail, outliers, tail_of
 from indexes.base import Progress
@@ -68,7 +68,7 @@ class Calibration:
     `identities`: the K that it was made at. `source`: `gallery`, or `strangers` where a cohort was given. `tail`: of the best
     scores of strangers' searches. `pairs`: of the distances of two people's templates. `drift`: how the logarithm of scores moves
     with `Scoring.growth`. `left_out`: the pairs that `left_out_count` searches were left out for, the worst thousand. `unit`: the
-    squared distance that a local score of 1 usually stands for in this gallery; None for plain scores, and where an older onek
+    squared distance that a scaled score of 1 usually stands for in this gallery; None for plain scores, and where an older onek
     calibrated.
     """
 
@@ -153,9 +153,13 @@ class Calibration:
         return cls(**{**values, "tail": Tail.from_json(values["tail"]), "pairs": Tail.from_json(values["pairs"])})
 
 
-def default_score(identities: int) -> str:
-    """The score of a gallery of K identities where nobody chose: local, unless too few support the default false-alarm rate."""
-    return LOCAL if identities >= LEAST_LOCAL else "plain"
+def default_score(identities: int, *, qualities: bool = False) -> str:
+    """The score of a gallery of K identities where nobody chose: plain where too few support the default false-alarm rate, else
+    quality where of all templates it is known what they are worth, else local.
+    """
+    if identities < LEAST_LOCAL:
+        return PLAIN
+    return QUALITY if qualities else LOCAL
 
 
 def calibrate(enrolled: SearchableGallery, names: Names, progress: Progress | None = None) -> Calibration:
@@ -170,16 +174,21 @@ def calibrate(enrolled: SearchableGallery, names: Names, progress: Progress | No
 
 
 def calibrate_on_strangers(
-    enrolled: SearchableGallery, vectors: np.ndarray, names: Names, stranger_names: Names, progress: Progress | None = None
+    enrolled: SearchableGallery,
+    vectors: np.ndarray,
+    names: Names,
+    stranger_names: Names,
+    progress: Progress | None = None,
+    qualities: np.ndarray | None = None,
 ) -> Calibration:
-    """Calibrate a gallery on templates (n, d) of people who are not enrolled.
+    """Calibrate a gallery on templates (n, d) of people who are not enrolled; `qualities` (n,): what these are worth.
 
     Raises:
         GalleryError: too few, or one of them is enrolled: it is the very template.
     """
     identities = enrolled.members.identities
     require_strangers(len(vectors), identities, enrolled.scoring)
-    found = search_strangers(enrolled, vectors, np.arange(len(vectors)), progress=progress)
+    found = search_strangers(enrolled, vectors, np.arange(len(vectors)), qualities=qualities, progress=progress)
     return calibration_of(enrolled, found, "strangers", 1, names, stranger_names, identities)
 
 
@@ -251,8 +260,8 @@ def calibration_of(
 
 
 def _unit(enrolled: SearchableGallery) -> float | None:
-    """The squared distance that a local score of 1 usually stands for, the median density; None for plain scores."""
-    if enrolled.scoring.score != LOCAL:
+    """The squared distance that a scaled score of 1 usually stands for, the median density; None for plain scores."""
+    if not enrolled.scoring.scaled:
         return None
     density = enrolled.density
     if density is None:  # a sample of a gallery that lies elsewhere

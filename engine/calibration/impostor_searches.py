@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from engine.matching.nearest_identities import Members
-from engine.matching.scoring import LOCAL, PLAIN, SearchableGallery, densities
+from engine.matching.scoring import LOCAL, PLAIN, QUALITY, SearchableGallery, densities
 from engine.statistics.score_tail import outliers
 from indexes.base import Progress
 from indexes.exact.flat import Flat
@@ -20,9 +20,9 @@ _HALVINGS, _LEAST_NESTED, _COMPARED = 3, 100, 0.1
 _WORTH, _BETWEEN = 1000, (0.1, 0.5)
 # Points in fewer than four dimensions move faster than this; where templates seem to, many people are enrolled twice.
 _FASTEST = -0.25
-# What the drift of local scores is in units of that law, at the least: 6 for `sface` on LFW, 20 for `dlib-resnet`. The smaller
-# one is the stricter as a gallery grows.
-_LOCAL = -6
+# What the drift of scaled scores is in units of that law, at the least: of local ones 6 for `sface` on LFW, 20 for `dlib-resnet`;
+# of quality scores 20 for `sface`. The smaller one is the stricter as a gallery grows.
+_LAW = {PLAIN: 1, LOCAL: -6, QUALITY: -18}
 # Identities whose templates are compared in pairs.
 _MOST_PAIRED = 2000
 
@@ -55,7 +55,8 @@ def left_out_searches(
     Needs one identity more than the score needs, and at least 2.
     """
     chosen, rows = left_out_templates(enrolled.members, most, seed)
-    return search_strangers(enrolled, enrolled.index.vectors(rows), rows, without=chosen, progress=progress)
+    vectors, qualities = enrolled.index.vectors(rows), enrolled.qualities(rows)
+    return search_strangers(enrolled, vectors, rows, without=chosen, qualities=qualities, progress=progress)
 
 
 def left_out_templates(members: Members, most: int = MOST_SEARCHES, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -70,13 +71,17 @@ def search_strangers(
     vectors: np.ndarray,
     probes: np.ndarray,
     without: np.ndarray | None = None,
+    qualities: np.ndarray | None = None,
     progress: Progress | None = None,
 ) -> NonMatedSearches:
-    """Search for vectors (n, d) of strangers, called `probes` (n,); `without` (n,) is as in `SearchableGallery.candidates`."""
+    """Search for vectors (n, d) of strangers, called `probes` (n,); `without` (n,) and `qualities` (n,) are as in
+    `SearchableGallery.candidates`.
+    """
     parts = []
     for start in range(0, len(vectors), _BATCH):
         part = slice(start, start + _BATCH)
-        parts.append(enrolled.candidates(vectors[part], 1, None if without is None else without[part]))
+        left_out, worth = (None if each is None else each[part] for each in (without, qualities))
+        parts.append(enrolled.candidates(vectors[part], 1, left_out, worth))
         if progress:
             progress("calibrating", min(start + _BATCH, len(vectors)), len(vectors))
     columns = (np.concatenate([getattr(part, name)[:, 0] for part in parts]) for name in ("rows", "distances", "scores"))
@@ -89,8 +94,9 @@ def subsample(enrolled: SearchableGallery, identities: np.ndarray) -> Searchable
     kept = rows >= 0
     codes = np.broadcast_to(np.arange(len(identities))[:, None], rows.shape)[kept]
     index, members = Flat.build(enrolled.index.vectors(rows[kept])), Members(codes)
-    density = densities(index, members, enrolled.scoring.neighbours) if enrolled.scoring.score == LOCAL else None
-    return replace(enrolled, index=index, members=members, density=density, among=None)
+    density = densities(index, members, enrolled.scoring.neighbours) if enrolled.scoring.scaled else None
+    quality = None if enrolled.quality is None else enrolled.quality[rows[kept]]
+    return replace(enrolled, index=index, members=members, density=density, among=None, quality=quality)
 
 
 def drift(enrolled: SearchableGallery, seed: int = 0) -> float:
@@ -102,7 +108,7 @@ def drift(enrolled: SearchableGallery, seed: int = 0) -> float:
     """
     whole = np.random.default_rng(seed).permutation(enrolled.members.identities)[:MOST_NESTED]
     scores = _scores_in_groups(enrolled, whole, len(whole))
-    foretold = _by_chances(scores) * (1 if enrolled.scoring.score == PLAIN else _LOCAL)
+    foretold = _by_chances(scores) * _LAW[enrolled.scoring.score]
     sizes = [size for halving in range(1, _HALVINGS + 1) if (size := len(whole) >> halving) >= _LEAST_NESTED]
     if not sizes:
         return foretold

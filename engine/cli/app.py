@@ -20,10 +20,11 @@ from engine.cli.enrolment import compact_command, enroll_command, list_command, 
 from engine.cli.inspection import explain_command, explain_encoder_command
 from engine.cli.maintenance import Overwrite, backup_command, check_command, merge_command
 from engine.cli.reports import encoders_command, info_command
-from engine.cli.thresholds import Fmr, Fpir, default_line
+from engine.cli.thresholds import Fmr, Fpir, Quality, default_line
 from engine.cli.training import project_command, train_command, train_head_command, train_projection_command
 from engine.common.allocator import give_large_blocks_back
-from engine.errors import ListGuess, OnekError, SpreadError
+from engine.errors import FormerFile, ListGuess, OnekError, SpreadError
+from engine.templates.quality import LEAST
 
 if TYPE_CHECKING:
     from engine.gallery.gallery import Gallery
@@ -114,6 +115,7 @@ def embed(
     sources: Annotated[
         bool, typer.Option("--source/--no-source", help="Whether templates say which photograph they are of.")
     ] = True,
+    quality: Quality = LEAST,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run to the same output.")] = False,
     on: On = None,
     workers: Workers = None,
@@ -148,7 +150,16 @@ def embed(
             from engine.workflows.ray_workers import SpreadEmbedder
 
             embedder = SpreadEmbedder(embedder, load, spread)
-        made = embed_to_file(photographs, embedder, out, overwrite=overwrite, resume=resume, sources=sources, progress=done)
+        made = embed_to_file(
+            photographs,
+            embedder,
+            out,
+            overwrite=overwrite,
+            resume=resume,
+            sources=sources,
+            quality=quality,
+            progress=done,
+        )
     console.print(
         f"{thousands(made.images)} images: {thousands(made.templates)} templates in {out}, "
         f"{thousands(made.problems)} problems in {made.problems_file}"
@@ -186,12 +197,16 @@ def build_index(
     score: Annotated[
         str | None,
         typer.Option(
-            metavar="plain|local", help="The distance, or the locally scaled one. Default: local from 50 identities on."
+            metavar="plain|local|quality",
+            help="The distance, the locally scaled one, or by what pictures are worth too. Default: by what is known.",
         ),
     ] = None,
     fuse: Annotated[
-        int, typer.Option(min=1, metavar="M", help="An identity is as far as the mean of its M nearest templates.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            min=0, metavar="M", help="An identity is as far as the mean of its M nearest templates; 0: as one fused of all."
+        ),
+    ] = None,
     milvus: Annotated[
         str | None,
         typer.Option(metavar="replicas=2,shards=8,...", help="Also resource-groups=A+B, mmap=yes, consistency=bounded."),
@@ -250,6 +265,7 @@ def identify(
     fpir: Fpir = None,
     threshold: Score = None,
     top: Annotated[int, typer.Option(min=1, help="Candidates to list for each probe.")] = 5,
+    quality: Quality = LEAST,
     faces: Faces = None,
     encoder: OwnEncoder = None,
     weights: Weights = None,
@@ -289,6 +305,7 @@ def identify(
             projection=projection,
             runtime=runtime,
             head=None if head is None else read_head(head),
+            quality=quality,
             overwrite=overwrite,
             workers=spread,
             progress=done,
@@ -314,6 +331,7 @@ def verify(
     gallery: GalleryOption,
     threshold: Distance = None,
     fmr: Fmr = None,
+    quality: Quality = LEAST,
     faces: Annotated[str | None, typer.Option(metavar="largest|none", help="none: the photograph is a face crop.")] = None,
     encoder: OwnEncoder = None,
     weights: Weights = None,
@@ -337,6 +355,7 @@ def verify(
         weights=weights,
         projection=projection,
         head=learnt,
+        quality=quality,
     )
     answer = "the same" if found.same else "not the same"
     limit = str(opened.match_threshold(threshold, fmr)) if learnt is None else f"p(same) {found.probability:.4f} by the head"
@@ -379,14 +398,15 @@ def _say_guesses() -> None:
     others = warnings.showwarning
 
     def say(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
-        if issubclass(category, ListGuess):
+        if issubclass(category, ListGuess | FormerFile):
             from engine.cli.console import err
 
             err.print(str(message))
         else:
             others(message, category, *where, **more)
 
-    warnings.simplefilter("always", ListGuess)
+    for kind in (ListGuess, FormerFile):
+        warnings.simplefilter("always", kind)
     warnings.showwarning = say
 
 

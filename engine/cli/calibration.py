@@ -1,5 +1,6 @@
 """The commands `onek calibrate` and `onek audit`, and what is printed of a calibration: parse, call, print."""
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,22 +39,24 @@ def audit_command(
     most: Annotated[int, typer.Option(min=1, help="How many of each kind to list.")] = 100,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")] = False,
 ) -> None:
-    """List who is likely enrolled under two names, and images that likely show somebody else than they say."""
+    """List who is likely enrolled under two names, images that likely show somebody else than they say, people whose pictures lie
+    far from their own mean, and templates that are worth little.
+    """
     from engine.cli.console import out as console
     from engine.cli.console import stages
     from engine.files.outputs import check_outputs
-    from engine.inspection.label_audit import WRONG_IMAGE, audit, write_audit
+    from engine.inspection.label_audit import LITTLE_WORTH, SCATTERED, TWO_NAMES, WRONG_IMAGE, audit, write_audit
     from engine.workflows.locations import open_files
 
     check_outputs(out, [Path(gallery)], overwrite)
     with stages() as told:
         findings = audit(open_files(gallery, "audit"), most, told)
     write_audit(out, findings)
-    wrong = sum(finding.kind == WRONG_IMAGE for finding in findings)
+    found = Counter(finding.kind for finding in findings)
     likely = sum(finding.likely for finding in findings)
     console.print(
-        f"{len(findings) - wrong} pairs of identities and {wrong} images in {out}, worst first; "
-        f"{likely} are more likely wrong than not"
+        f"{found[TWO_NAMES]} pairs of identities, {found[WRONG_IMAGE]} images, {found[SCATTERED]} scattered people and "
+        f"{found[LITTLE_WORTH]} templates of little worth in {out}, worst first; {likely} are more likely wrong than not"
     )
 
 

@@ -43,7 +43,7 @@ def encoders_command() -> None:
     from engine.encoders import CARDS, DEFAULT
     from engine.faces.detector import LICENCE, SOURCE
 
-    table = Table("name", "dim", "chip", "threshold", "mirror", "licence", "source")
+    table = Table("name", "dim", "chip", "threshold", "mirror", "quality", "licence", "source")
     for card in CARDS:
         name = f"{card.name} (default)" if card.name == DEFAULT else card.name
         threshold = "none" if card.threshold is None else f"{card.threshold:g}"
@@ -53,10 +53,11 @@ def encoders_command() -> None:
             f"{card.chip.size}x{card.chip.size}",
             f"{threshold}, {card.measured}",
             "yes" if card.flip else "no",
+            "none" if card.quality is None else card.quality.means,
             card.licence,
             card.source,
         )
-    described = ("as its JSON file says", "yes", "yours", "a network of yours, with a JSON file beside it")
+    described = ("as its JSON file says", "yes", "none", "yours", "a network of yours, with a JSON file beside it")
     table.add_row("PATH.onnx, PATH.keras", "any", "any", *described)
     console.print(table)
     console.print(f"Faces are found by {SOURCE} ({LICENCE}). mirror: whether --flip is the default.")

@@ -26,7 +26,7 @@ class BuildOptions(TypedDict, total=False):
     memory: int | None
     recall: float
     score: str | None
-    fuse: int
+    fuse: int | None
     planned: Callable[[Plan], None] | None
     progress: Progress | None
 
@@ -41,7 +41,7 @@ def build_folder(
     memory: int | None = None,
     recall: float = RECALL,
     score: str | None = None,
-    fuse: int = 1,
+    fuse: int | None = None,
     planned: Callable[[Plan], None] | None = None,
     progress: Progress | None = None,
 ) -> None:

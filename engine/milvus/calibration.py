@@ -11,7 +11,7 @@ from engine.matching.by_name import by_name
 from engine.matching.nearest_identities import Members
 from engine.matching.scoring import SearchableGallery
 from engine.milvus.catalogue import MilvusCatalogue
-from engine.milvus.collection import ENTITY, vectors_in
+from engine.milvus.collection import qualities_in, vectors_in
 from engine.milvus.connection.client import Client, Row
 from engine.milvus.shortlist import Shortlister, Size
 from engine.templates.parquet import Templates
@@ -39,10 +39,11 @@ def calibrated(
     if strangers is None:
         require_calibratable(size.identities, catalogue.scoring)
         rows = left_out_templates(members)[1]
-        found, names = _search(shortlister, size, sample.index.vectors(rows), [people[row] for row in rows], progress)
+        vectors, without = sample.index.vectors(rows), [people[row] for row in rows]
+        found, names = _search(shortlister, size, vectors, sample.qualities(rows), without, progress)
         return calibration_of(sample, found.of(rows), "gallery", 2, names, Names(ids), size.identities)
     require_strangers(len(strangers), size.identities, catalogue.scoring)
-    found, names = _search(shortlister, size, strangers.vectors, None, progress)
+    found, names = _search(shortlister, size, strangers.vectors, strangers.qualities, None, progress)
     theirs = Names(strangers.table["template_id"])
     return calibration_of(sample, found, "strangers", 1, names, theirs, size.identities)
 
@@ -58,17 +59,23 @@ def _sample(client: Client, catalogue: MilvusCatalogue, size: Size) -> tuple[Sea
     """All templates of about `MOST_SEARCHES` identities, or of all: those whose keys, which are as good as random, are least."""
     share = min(1.0, 1.0 * MOST_SEARCHES / max(size.identities, 1))
     where = "" if share == 1 else f'person < "{int(share * 16**8):08x}"'
-    rows = list(client.rows(catalogue.collection, where, ENTITY))
+    rows = list(client.rows(catalogue.collection, where, catalogue.entity))
     people = [row["person"] for row in rows]
     _, first, codes = np.unique(people, return_index=True, return_inverse=True)
     names = pa.array([rows[at]["identity"] for at in first], pa.string())
     template_ids = pa.chunked_array([pa.array([row["template_id"] for row in rows], pa.string())])
-    sample = SearchableGallery(Flat.build(vectors_in(rows, catalogue.provenance.dim)), Members(codes), catalogue.scoring)
+    index = Flat.build(vectors_in(rows, catalogue.provenance.dim))
+    sample = SearchableGallery(index, Members(codes), catalogue.scoring, quality=qualities_in(rows))
     return by_name(sample, names, template_ids), template_ids, people
 
 
 def _search(
-    shortlister: Shortlister, size: Size, vectors: np.ndarray, without: Sequence[str] | None, progress: Progress | None
+    shortlister: Shortlister,
+    size: Size,
+    vectors: np.ndarray,
+    qualities: np.ndarray,
+    without: Sequence[str] | None,
+    progress: Progress | None,
 ) -> tuple[NonMatedSearches, Names]:
     """As `engine.calibration.impostor_searches.search_strangers`, in Milvus; and what the found `rows` are called."""
     ids: list[pa.Array] = []
@@ -78,7 +85,7 @@ def _search(
         people = None if without is None else without[here]
         part = shortlister.shortlist(vectors[here], shortlister.scoring.shortlist + (without is not None), size, people)
         codes = None if people is None else part.codes_of(people)
-        found = part.enrolled.scored(vectors[here], part.nearest, 1, codes)
+        found = part.enrolled.scored(vectors[here], part.nearest, 1, codes, qualities[here])
         distances[here], scores[here] = found.distances[:, 0], found.scores[:, 0]
         ids.append(part.template_ids.take(pa.array(found.rows[:, 0])))
         if progress:

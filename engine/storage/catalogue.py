@@ -30,10 +30,11 @@ from indexes.planner import RECALL
 NAME = "catalogue.sqlite"
 # Times that a catalogue is copied which somebody else changes in the meantime.
 _LOOKS = 5
-FORMAT = 5
+FORMAT = 6
 # Formats 1 and 2 knew no scores: only their rows are read. Formats 1 to 3 lack the tables of changes, which the first change
 # adds. Up to format 4 an index was a file of FAISS's, which may name any other file, and FAISS opens that for writing: none is
-# read, and every vector is searched. The first change of such a gallery seals it anew before.
+# read, and every vector is searched. The first change of such a gallery seals it anew before. Up to format 5 templates did not
+# say what they are worth; rows that were sealed then stay as they are.
 _ROWS_ONLY, _UNCHANGEABLE, _UNINDEXED = (1, 2), (1, 2, 3), (1, 2, 3, 4)
 
 _TABLES = """
@@ -71,7 +72,7 @@ CREATE TABLE IF NOT EXISTS renamed (
 ) WITHOUT ROWID;
 """
 # All that a catalogue may hold.
-_KNOWN = (_TABLES, _SEGMENTS, *_FORMER_SEGMENTS, _CHANGES, recent.TABLE)
+_KNOWN = (_TABLES, _SEGMENTS, *_FORMER_SEGMENTS, _CHANGES, recent.TABLE, recent.FORMER_TABLE)
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ class BuildRequest:
     factory: str | None = None
     recall: float = RECALL
     score: str | None = None
-    fuse: int = 1
+    fuse: int | None = None
 
 
 @dataclass(frozen=True)
@@ -251,6 +252,8 @@ def upgrade(database: sqlite3.Connection) -> None:
         tables += _SEGMENTS
     for statement in tables.split(";"):
         database.execute(statement)
+    (made,) = database.execute("SELECT value FROM gallery WHERE key = 'provenance'").fetchone()
+    recent.upgrade(database, Provenance.from_json(made))
     for key, value in (
         ("format", str(FORMAT)),
         ("id", uuid4().hex),

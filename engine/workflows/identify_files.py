@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from engine.answers.results import Counts, Results, results_file, writer_for
+from engine.answers.results import Counts, Results, problems_in, results_file, writer_for
 from engine.answers.snapshot import Snapshot
 from engine.calibration.thresholds import ThresholdUsed
 from engine.common.concurrency import ahead, batched
@@ -18,6 +18,8 @@ from engine.gallery.gallery import Gallery
 from engine.matching.pair_verifier import Head
 from engine.templates.parquet import Templates, count_templates, is_template_file, stream_templates
 from engine.templates.problems import ALL_SEEN, Problem, Unseen, problems_path, write_problems
+from engine.templates.quality import LEAST
+from engine.templates.quality.gate import check_least
 
 if TYPE_CHECKING:
     from engine.embedding.embedder import Embedder
@@ -68,6 +70,7 @@ def identify_to_file(
     projection: Path | None = None,
     runtime: str | None = None,
     head: Head | None = None,
+    quality: float = LEAST,
     overwrite: bool = False,
     workers: "Workers | None" = None,
     progress: Progress | None = None,
@@ -75,7 +78,7 @@ def identify_to_file(
 ) -> IdentifySummary:
     """Identify photographs or one template file into `.parquet`, `.csv` or `.jsonl`; arguments as in `Gallery.identify`.
 
-    The problems file beside `out` names each photograph that failed, and why. Templates never load an encoder. Where there are
+    The problems file beside `out` names each probe that failed, and why. Templates never load an encoder. Where there are
     `workers`, they do the work, and the results are the same. `left_out` is told what below a folder is not taken for a
     photograph.
 
@@ -84,6 +87,7 @@ def identify_to_file(
         OnekError: as `Gallery.identify`.
     """
     check_results_output(out, probes, overwrite)
+    check_least(quality)
     # All of the file is answered by the gallery as it is now.
     seen = gallery.snapshot()
     used = seen.threshold_used(threshold, fpir)
@@ -95,11 +99,11 @@ def identify_to_file(
             raise PhotographsError(
                 "--faces, --encoder, --weights, --projection and --runtime go with photographs; the probes are templates already"
             )
-        identify: Identify = partial(_identified, seen, limit, top, head)
+        identify: Identify = partial(_identified, seen, limit, top, head, quality)
         if workers is not None:
             from engine.workflows.ray_workers import spread_identify
 
-            identify = spread_identify(workers, gallery.address, limit, top, head, seen.edition)
+            identify = spread_identify(workers, gallery.address, limit, top, head, seen.edition, quality)
         tables = _of_templates(probes, identify, progress)
     else:
         from engine.embedding.photographs import find_photographs  # late: templates do without what reads pictures
@@ -114,12 +118,13 @@ def identify_to_file(
 
             load = gallery.encoder_loader(runtime, count)
             embedder = SpreadEmbedder(embedder, load, workers)
-        tables = _of_photographs(seen, photographs, limit, top, head, embedder, problems, unseen, progress)
+        tables = _of_photographs(seen, photographs, limit, top, head, quality, embedder, unseen, progress)
     counts = Counts()
     with results_file(out) as writer:
         for table in tables:
             writer.write(table)
             counts += Results(table).counts
+            problems += problems_in(table)
         write_problems(out, problems)
     return IdentifySummary(counts, problems_path(out), used, sum(unseen, ALL_SEEN))
 
@@ -141,8 +146,10 @@ def _of_templates(probes: Sequence[Path], identify: Identify, progress: Progress
             progress(table.num_rows)
 
 
-def _identified(seen: Snapshot, limit: float, top: int, head: Head | None, parts: Iterable[Templates]) -> Iterator[pa.Table]:
-    return (seen.identify(part, limit, top, head) for part in parts)
+def _identified(
+    seen: Snapshot, limit: float, top: int, head: Head | None, quality: float, parts: Iterable[Templates]
+) -> Iterator[pa.Table]:
+    return (seen.identify(part, limit, top, head, quality) for part in parts)
 
 
 def _of_photographs(
@@ -151,14 +158,13 @@ def _of_photographs(
     limit: float,
     top: int,
     head: Head | None,
+    quality: float,
     embedder: "Embedder",
-    problems: list[Problem],
     unseen: list[Unseen],
     progress: Progress | None,
 ) -> Iterator[pa.Table]:
-    from engine.embedding.embedder import problems_of, unseen_in
+    from engine.embedding.embedder import unseen_in
 
     for outcomes in batched(embedder.stream(photographs, progress), BATCH):
-        problems += problems_of(outcomes)
         unseen.append(unseen_in(outcomes))
-        yield seen.identify_outcomes(outcomes, embedder, limit, top, head)
+        yield seen.identify_outcomes(outcomes, embedder, limit, top, head, quality)
