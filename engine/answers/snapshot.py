@@ -21,7 +21,7 @@ from engine.templates.parquet import Templates
 from engine.templates.provenance import Provenance, require_same
 from engine.templates.quality import LEAST
 from engine.templates.quality.gate import check_least, refused, why_refused
-from indexes.base import distances_to
+from indexes.base import Progress, distances_to
 
 if TYPE_CHECKING:
     from engine.embedding.embedder import Embedder, Outcome
@@ -116,6 +116,15 @@ class Snapshot(ABC):
     def threshold_used(self, threshold: float | None = None, fpir: float | None = None) -> ThresholdUsed:
         """As `threshold`, with the rate that it is for and from how much evidence."""
         return identify_threshold(threshold, fpir, self.evidence)
+
+    @abstractmethod
+    def calibrated_to(self, qualities: np.ndarray, progress: Progress | None = None) -> "Snapshot":
+        """The same, calibrated for probes that are worth so much, (n,), by searches of its own people, weighted to be such.
+
+        Raises:
+            GalleryError: nobody knows what the probes or its own people's templates are worth, or too few of these are such as
+                the probes are.
+        """
 
     @property
     def evidence(self) -> Evidence:

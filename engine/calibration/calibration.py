@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from engine.calibration.impostor_searches import NonMatedSearches, drift, impostor_distances, left_out_searches, search_strangers
+from engine.calibration.probes import Kind, weighted
 from engine.common.dataclass_json import from_plain
 from engine.errors import GalleryError
 from engine.matching.scoring import LOCAL, PLAIN, QUALITY, Scoring, SearchableGallery, densities
@@ -69,7 +70,7 @@ class Calibration:
     scores of strangers' searches. `pairs`: of the distances of two people's templates. `drift`: how the logarithm of scores moves
     with `Scoring.growth`. `left_out`: the pairs that `left_out_count` searches were left out for, the worst thousand. `unit`: the
     squared distance that a scaled score of 1 usually stands for in this gallery; None for plain scores, and where an older onek
-    calibrated.
+    calibrated. `made_for`: what was searched for; None where an older onek calibrated.
     """
 
     identities: int
@@ -81,6 +82,7 @@ class Calibration:
     left_out: tuple[LeftOut, ...]
     left_out_count: int
     unit: float | None = None
+    made_for: Kind | None = None
 
     @property
     def least_rate(self) -> float:
@@ -148,6 +150,8 @@ class Calibration:
         values["left_out"] = tuple(from_plain(LeftOut, pair) for pair in values["left_out"])
         if not (int(values["identities"]) > 0 and np.isfinite(float(values["drift"]))):
             raise ValueError(f"a calibration at {values['identities']} identities, drifting by {values['drift']}")
+        if values.get("made_for") is not None:
+            values["made_for"] = Kind.from_plain(values["made_for"])
         if (unit := values.get("unit")) is not None and not 0 < float(unit) < np.inf:
             raise ValueError(f"a calibration in units of {unit}")
         return cls(**{**values, "tail": Tail.from_json(values["tail"]), "pairs": Tail.from_json(values["pairs"])})
@@ -162,15 +166,24 @@ def default_score(identities: int, *, qualities: bool = False) -> str:
     return QUALITY if qualities else LOCAL
 
 
-def calibrate(enrolled: SearchableGallery, names: Names, progress: Progress | None = None) -> Calibration:
+def calibrate(
+    enrolled: SearchableGallery, names: Names, progress: Progress | None = None, probes: np.ndarray | None = None
+) -> Calibration:
     """Calibrate a gallery on itself: enrolled people are searched for as if they had never been enrolled.
 
+    Args:
+        enrolled: the gallery.
+        names: of its rows.
+        progress: told how far it has come.
+        probes: what the probes that it is for are worth, (n,); by default they are as its own people's templates are.
+
     Raises:
-        GalleryError: too few identities.
+        GalleryError: too few identities, or too few of the kind that `probes` are.
     """
     identities = enrolled.members.identities
     require_calibratable(identities, enrolled.scoring)
-    return calibration_of(enrolled, left_out_searches(enrolled, progress=progress), "gallery", 2, names, names, identities)
+    found = left_out_searches(enrolled, progress=progress)
+    return calibration_of(enrolled, found, "gallery", 2, names, names, identities, probes)
 
 
 def calibrate_on_strangers(
@@ -224,6 +237,7 @@ def calibration_of(
     names: Names,
     probe_names: Names,
     identities: int,
+    like: np.ndarray | None = None,
 ) -> Calibration:
     """What searches of strangers say.
 
@@ -235,9 +249,10 @@ def calibration_of(
         names: of the searches' rows.
         probe_names: of their probes.
         identities: the K that they were made at.
+        like: what the probes that they are to speak for are worth, (n,); by default they are like those of the searches.
 
     Raises:
-        GalleryError: a stranger is enrolled.
+        GalleryError: a stranger is enrolled, or too few of the searches are like the probes.
     """
     if source == "strangers":
         _refuse_the_same(found, names, probe_names)
@@ -250,12 +265,13 @@ def calibration_of(
         identities=identities,
         source=source,
         scoring=enrolled.scoring,
-        tail=tail_of(kept.scores, together),
+        tail=tail_of(kept.scores if like is None else weighted(kept.scores, kept.qualities, like), together),
         pairs=tail_of(impostor_distances(enrolled), 2),
         drift=drift(enrolled),
         left_out=tuple(pairs.values()),
         left_out_count=int(suspects.sum()),
         unit=_unit(enrolled),
+        made_for=Kind.of(kept.qualities if like is None else like, None if like is not None else kept.seconds),
     )
 
 

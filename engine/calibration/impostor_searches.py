@@ -1,11 +1,11 @@
 """Searches for enrolled people as if they had never been enrolled: what a gallery does with strangers, from the gallery alone."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from engine.matching.nearest_identities import Members
-from engine.matching.scoring import LOCAL, PLAIN, QUALITY, SearchableGallery, densities
+from engine.matching.scoring import LOCAL, PLAIN, QUALITY, Candidates, SearchableGallery, densities
 from engine.statistics.score_tail import outliers
 from indexes.base import Progress
 from indexes.exact.flat import Flat
@@ -30,13 +30,16 @@ _MOST_PAIRED = 2000
 @dataclass(frozen=True)
 class NonMatedSearches:
     """Searches (n,) of strangers. `probes`: the template searched for, an enrolled one or row of a cohort; `rows`: the enrolled
-    template that has the best score; `distances`, `scores`: of that.
+    template that has the best score; `distances`, `scores`: of that. `seconds`: the distance to the second candidate, NaN where
+    there is none; `qualities`: what the probes are worth, NaN where nobody knows.
     """
 
     probes: np.ndarray
     rows: np.ndarray
     distances: np.ndarray
     scores: np.ndarray
+    seconds: np.ndarray
+    qualities: np.ndarray
 
     def of(self, probes: np.ndarray) -> "NonMatedSearches":
         """The same, their probes being called (n,)."""
@@ -44,7 +47,7 @@ class NonMatedSearches:
 
     def only(self, which: np.ndarray) -> "NonMatedSearches":
         """Those that a bool (n,) picks."""
-        return NonMatedSearches(self.probes[which], self.rows[which], self.distances[which], self.scores[which])
+        return NonMatedSearches(*(getattr(self, field.name)[which] for field in fields(self)))
 
 
 def left_out_searches(
@@ -81,11 +84,22 @@ def search_strangers(
     for start in range(0, len(vectors), _BATCH):
         part = slice(start, start + _BATCH)
         left_out, worth = (None if each is None else each[part] for each in (without, qualities))
-        parts.append(enrolled.candidates(vectors[part], 1, left_out, worth))
+        parts.append(enrolled.candidates(vectors[part], 2, left_out, worth))
         if progress:
             progress("calibrating", min(start + _BATCH, len(vectors)), len(vectors))
-    columns = (np.concatenate([getattr(part, name)[:, 0] for part in parts]) for name in ("rows", "distances", "scores"))
-    return NonMatedSearches(probes, *columns)
+    rows, distances, scores = (
+        np.concatenate([getattr(part, name)[:, 0] for part in parts]) for name in ("rows", "distances", "scores")
+    )
+    seconds = np.concatenate([second_distances(part) for part in parts])
+    known = np.full(len(probes), np.nan, np.float32) if qualities is None else qualities
+    return NonMatedSearches(probes, rows, distances, scores, seconds, known)
+
+
+def second_distances(found: Candidates) -> np.ndarray:
+    """The distance of each probe's second candidate, float32 (n,); NaN where there is none."""
+    if found.distances.shape[1] < 2:
+        return np.full(len(found.distances), np.nan, np.float32)
+    return found.distances[:, 1]
 
 
 def subsample(enrolled: SearchableGallery, identities: np.ndarray) -> SearchableGallery:

@@ -253,6 +253,7 @@ def build_index(
             f"{info.operating.of_visits} visits and a shortlist of {info.operating.shortlist}"
         )
     _doubt_one_person(built)
+    _doubt_quality(built)
     print_calibration(info.calibration, info.score)
     console.print(default_line(built))
 
@@ -266,6 +267,10 @@ def identify(
     threshold: Score = None,
     top: Annotated[int, typer.Option(min=1, help="Candidates to list for each probe.")] = 5,
     quality: Quality = LEAST,
+    calibrate_to: Annotated[
+        str | None,
+        typer.Option(metavar="probes", help="Weight calibration for pictures that are worth what these probes are, this once."),
+    ] = None,
     faces: Faces = None,
     encoder: OwnEncoder = None,
     weights: Weights = None,
@@ -306,6 +311,7 @@ def identify(
             runtime=runtime,
             head=None if head is None else read_head(head),
             quality=quality,
+            calibrate_to=calibrate_to,
             overwrite=overwrite,
             workers=spread,
             progress=done,
@@ -320,6 +326,8 @@ def identify(
     )
     if made.unseen.faces:
         console.print(f"{made.unseen}; --faces all looks at them")
+    if made.unlike:
+        console.print(f"warning: {made.unlike}")
     if counts.failed:
         raise typer.Exit(PROBLEMS)
 
@@ -391,6 +399,25 @@ def _doubt_one_person(built: "Gallery") -> None:
 
     if built.capabilities.files and (doubt := one_person(Counter(dict(built.templates_by_identity())), "templates")):
         err.print(f"warning: {doubt}; onek embed --labels says otherwise")
+
+
+def _doubt_quality(built: "Gallery") -> None:
+    """Warn of a gallery most of which is worth little, and of templates below the gate. Of one in Milvus every row would be asked
+    for.
+    """
+    if not built.capabilities.files:
+        return
+    import numpy as np
+
+    from engine.calibration.probes import badly_enrolled
+    from engine.cli.console import err, thousands
+    from engine.templates.quality.gate import refused
+
+    qualities = built.enrolled.qualities(np.arange(len(built)))
+    if doubt := badly_enrolled(qualities):
+        err.print(f"warning: {doubt}")
+    if below := int(refused(qualities, LEAST).sum()):
+        err.print(f"{thousands(below)} templates are below the gate of --quality; onek audit lists them")
 
 
 def _say_guesses() -> None:

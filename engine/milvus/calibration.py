@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from engine.calibration.calibration import Calibration, Names, calibration_of, require_calibratable, require_strangers
-from engine.calibration.impostor_searches import MOST_SEARCHES, NonMatedSearches, left_out_templates
+from engine.calibration.impostor_searches import MOST_SEARCHES, NonMatedSearches, left_out_templates, second_distances
 from engine.matching.by_name import by_name
 from engine.matching.nearest_identities import Members
 from engine.matching.scoring import SearchableGallery
@@ -28,8 +28,10 @@ def calibrated(
     size: Size,
     strangers: Templates | None,
     progress: Progress | None = None,
+    probes: np.ndarray | None = None,
 ) -> Calibration:
-    """Calibrate on a sample of up to 20,000 of the enrolled, each searched for as if never enrolled, or on strangers.
+    """Calibrate on a sample of up to 20,000 of the enrolled, each searched for as if never enrolled, or on strangers. `probes` is
+    as in `engine.calibration.calibration.calibrate`.
 
     Raises:
         GalleryError: too few identities or strangers, or one of these is enrolled.
@@ -41,7 +43,7 @@ def calibrated(
         rows = left_out_templates(members)[1]
         vectors, without = sample.index.vectors(rows), [people[row] for row in rows]
         found, names = _search(shortlister, size, vectors, sample.qualities(rows), without, progress)
-        return calibration_of(sample, found.of(rows), "gallery", 2, names, Names(ids), size.identities)
+        return calibration_of(sample, found.of(rows), "gallery", 2, names, Names(ids), size.identities, probes)
     require_strangers(len(strangers), size.identities, catalogue.scoring)
     found, names = _search(shortlister, size, strangers.vectors, strangers.qualities, None, progress)
     theirs = Names(strangers.table["template_id"])
@@ -79,16 +81,16 @@ def _search(
 ) -> tuple[NonMatedSearches, Names]:
     """As `engine.calibration.impostor_searches.search_strangers`, in Milvus; and what the found `rows` are called."""
     ids: list[pa.Array] = []
-    distances, scores = np.empty(len(vectors), np.float32), np.empty(len(vectors), np.float32)
+    distances, scores, seconds = (np.empty(len(vectors), np.float32) for _ in range(3))
     for start in range(0, len(vectors), _PROBES):
         here = slice(start, start + _PROBES)
         people = None if without is None else without[here]
         part = shortlister.shortlist(vectors[here], shortlister.scoring.shortlist + (without is not None), size, people)
         codes = None if people is None else part.codes_of(people)
-        found = part.enrolled.scored(vectors[here], part.nearest, 1, codes, qualities[here])
-        distances[here], scores[here] = found.distances[:, 0], found.scores[:, 0]
+        found = part.enrolled.scored(vectors[here], part.nearest, 2, codes, qualities[here])
+        distances[here], scores[here], seconds[here] = found.distances[:, 0], found.scores[:, 0], second_distances(found)
         ids.append(part.template_ids.take(pa.array(found.rows[:, 0])))
         if progress:
             progress("calibrating", min(start + _PROBES, len(vectors)), len(vectors))
     every = np.arange(len(vectors))
-    return NonMatedSearches(every, every, distances, scores), Names(pa.chunked_array(ids))
+    return NonMatedSearches(every, every, distances, scores, seconds, qualities), Names(pa.chunked_array(ids))

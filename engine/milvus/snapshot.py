@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,12 +15,14 @@ from engine.errors import GalleryError, GalleryReplaced
 from engine.matching.pair_verifier import SHORTLIST, Head, reordered
 from engine.matching.scoring import Candidates, Scoring
 from engine.milvus import catalogue as catalogues
+from engine.milvus.calibration import calibrated
 from engine.milvus.catalogue import MilvusCatalogue
 from engine.milvus.collection import vectors_in
 from engine.milvus.connection.client import LONG, Client, key_of
 from engine.milvus.shortlist import Shortlister, Size
 from engine.templates.names import spellings
 from engine.templates.provenance import Provenance
+from indexes.base import Progress
 
 # Probes of one search.
 PROBES = 1024
@@ -113,6 +115,10 @@ class MilvusSnapshot(Snapshot):
             self.size.identities,
             part.enrolled.qualities(found.rows),
         )
+
+    def calibrated_to(self, qualities: np.ndarray, progress: Progress | None = None) -> "MilvusSnapshot":
+        made = calibrated(self.client, self.catalogue, self.shortlister, self.size, None, progress, qualities)
+        return replace(self, catalogue=replace(self.catalogue, calibration=made))
 
     def templates_of(self, identity: str) -> tuple[list[str], np.ndarray]:
         keys = [key_of(name) for name in spellings(identity)]

@@ -11,9 +11,10 @@ import pyarrow.compute as pc
 
 from engine.answers.snapshot import Found, Snapshot
 from engine.answers.verification import code_of
-from engine.calibration.calibration import Calibration
+from engine.calibration.calibration import Calibration, Names, calibrate
 from engine.common.string_lookup import Lookup
 from engine.errors import GalleryError, GalleryReplaced
+from engine.matching.by_name import by_name
 from engine.matching.nearest_identities import Members
 from engine.matching.pair_verifier import SHORTLIST, Head, reordered
 from engine.matching.scoring import Scoring, SearchableGallery
@@ -23,7 +24,7 @@ from engine.storage.segments import OpenSegment, open_segment, read_sources
 from engine.templates.parquet import qualities_of, vectors_of
 from engine.templates.provenance import Provenance
 from indexes.approximate.two_stage import TwoStageIndex
-from indexes.base import SearchableIndex
+from indexes.base import Progress, SearchableIndex
 from indexes.composite.concatenated import ConcatenatedIndex
 from indexes.composite.masked import MaskedIndex
 from indexes.exact.flat import Flat
@@ -102,6 +103,11 @@ class FolderSnapshot(Snapshot):
             members.identities,
             self.enrolled.qualities(found.rows),
         )
+
+    def calibrated_to(self, qualities: np.ndarray, progress: Progress | None = None) -> "FolderSnapshot":
+        people = by_name(self.enrolled, self.identities, self.template_ids)
+        made = calibrate(people, Names(self.template_ids), progress, qualities)
+        return replace(self, catalogue=replace(self.catalogue, calibration=made))
 
     def templates_of(self, identity: str) -> tuple[list[str], np.ndarray]:
         code = code_of(self.identities, identity, self.called)

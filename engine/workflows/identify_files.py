@@ -6,13 +6,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 
 from engine.answers.results import Counts, Results, problems_in, results_file, writer_for
 from engine.answers.snapshot import Snapshot
+from engine.answers.unlike import ProbesSeen
 from engine.calibration.thresholds import ThresholdUsed
 from engine.common.concurrency import ahead, batched
-from engine.errors import PhotographsError
+from engine.errors import GalleryError, PhotographsError
 from engine.files.outputs import check_outputs
 from engine.gallery.gallery import Gallery
 from engine.matching.pair_verifier import Head
@@ -37,13 +39,14 @@ Identify = Callable[[Iterable[Templates]], Iterator[pa.Table]]
 @dataclass(frozen=True)
 class IdentifySummary:
     """How many probe faces were decided which way, where the reasons of failed photographs lie, by which threshold, and how many
-    faces of photographs were not looked at.
+    faces of photographs were not looked at. `unlike`: that the probes are not like those that the gallery was calibrated for.
     """
 
     counts: Counts
     problems_file: Path
     threshold: ThresholdUsed
     unseen: Unseen = ALL_SEEN
+    unlike: str | None = None
 
 
 def check_results_output(out: Path, probes: Sequence[Path], overwrite: bool) -> None:
@@ -71,6 +74,7 @@ def identify_to_file(
     runtime: str | None = None,
     head: Head | None = None,
     quality: float = LEAST,
+    calibrate_to: str | None = None,
     overwrite: bool = False,
     workers: "Workers | None" = None,
     progress: Progress | None = None,
@@ -80,21 +84,28 @@ def identify_to_file(
 
     The problems file beside `out` names each probe that failed, and why. Templates never load an encoder. Where there are
     `workers`, they do the work, and the results are the same. `left_out` is told what below a folder is not taken for a
-    photograph.
+    photograph. With `calibrate_to`, which is `probes`, thresholds are weighted for pictures that are worth what those of a
+    template file are; they are not kept.
 
     Raises:
         OutputError: `out` exists, cannot be written, or has an ending that no format goes with.
+        GalleryError: the gallery cannot be calibrated to the probes; or as `Gallery.identify`.
         OnekError: as `Gallery.identify`.
     """
     check_results_output(out, probes, overwrite)
     check_least(quality)
+    of_templates = any(is_template_file(path) for path in probes)
+    if calibrate_to is not None:
+        _require_calibratable_to(calibrate_to, of_templates, workers)
     # All of the file is answered by the gallery as it is now.
     seen = gallery.snapshot()
+    if calibrate_to is not None:
+        seen = seen.calibrated_to(np.concatenate([part.qualities for part in stream_templates(probes[0], TEMPLATES)]))
     used = seen.threshold_used(threshold, fpir)
     limit = used.score
     problems: list[Problem] = []
     unseen: list[Unseen] = []
-    if any(is_template_file(path) for path in probes):
+    if of_templates:
         if faces or encoder or weights or projection or runtime:
             raise PhotographsError(
                 "--faces, --encoder, --weights, --projection and --runtime go with photographs; the probes are templates already"
@@ -119,14 +130,29 @@ def identify_to_file(
             load = gallery.encoder_loader(runtime, count)
             embedder = SpreadEmbedder(embedder, load, workers)
         tables = _of_photographs(seen, photographs, limit, top, head, quality, embedder, unseen, progress)
-    counts = Counts()
+    counts, like = Counts(), ProbesSeen()
     with results_file(out) as writer:
         for table in tables:
             writer.write(table)
             counts += Results(table).counts
             problems += problems_in(table)
+            like.add(table)
         write_problems(out, problems)
-    return IdentifySummary(counts, problems_path(out), used, sum(unseen, ALL_SEEN))
+    doubt = like.unlike(seen.calibration, gallery.address) if threshold is None else None
+    return IdentifySummary(counts, problems_path(out), used, sum(unseen, ALL_SEEN), doubt)
+
+
+def _require_calibratable_to(what: str, of_templates: bool, workers: "Workers | None") -> None:
+    """Refuse, before any work, what thresholds cannot be calibrated to. Raises `GalleryError`."""
+    if what != "probes":
+        raise GalleryError(f"--calibrate-to {what}: expected probes")
+    if not of_templates:
+        raise GalleryError(
+            "--calibrate-to probes looks at all of them before the first is decided, so it takes a template file: onek embed "
+            "makes one of the photographs"
+        )
+    if workers is not None:
+        raise GalleryError("--calibrate-to probes is for this run alone, and the processes of --on know nothing of it; say one")
 
 
 def count_probes(probes: Sequence[Path]) -> int | None:
