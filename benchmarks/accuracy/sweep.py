@@ -83,14 +83,21 @@ class Without:
 
     identities: frozenset[str]
     templates: frozenset[str]
+    sources: frozenset[str] = frozenset()
 
     @classmethod
     def read(cls, path: Path) -> "Without":
         """What `onek audit` calls more likely wrong than not: the second name of each pair, and single images."""
-        columns = [Column(name) for name in ("kind", "other", "template_id", "likely")]
+        columns = [Column(name) for name in ("kind", "other", "template_id", "source", "likely")]
         rows = [row.values for row in read_list(path, columns).rows if row.values["likely"] == "True"]
         names = frozenset(row["other"] for row in rows if row["kind"] == "two names")
-        return cls(names, frozenset(row["template_id"] for row in rows if row["kind"] == "wrong image"))
+        wrong = [row for row in rows if row["kind"] == "wrong image"]
+        return cls(names, *(frozenset(row[name] for row in wrong) for name in ("template_id", "source")))
+
+    def keeps_pictures(self, names: np.ndarray, sources: Sequence[str]) -> np.ndarray:
+        """Which of some photographs stay, bool (n,), called by their files, wherever these lie."""
+        wrong = {Path(source).name for source in self.sources}
+        return ~(np.isin(names, list(self.identities)) | np.array([Path(source).name in wrong for source in sources]))
 
     def keeps(self, names: np.ndarray, ids: np.ndarray) -> np.ndarray:
         """Which of the templates stay, bool (n,)."""

@@ -5,7 +5,8 @@ strangers and probes are drawn from it, while the first half is enrolled with th
 be. Pictures are ordinary, or a share of them is made worse (`benchmarks.quality.pictures.degraded`).
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +16,10 @@ import pyarrow as pa
 from benchmarks.accuracy.sweep import Summary, summary
 from benchmarks.quality.fit import fitting_half
 from benchmarks.quality.pictures import degraded, garbage
-from engine.calibration.calibration import Calibration, Names, calibrate
+from engine.calibration.calibration import Calibration, Names, calibrate, calibrate_on_strangers
+from engine.calibration.probes import badly_enrolled, unlike
 from engine.encoders import Encoder
-from engine.errors import TemplatesError
+from engine.errors import GalleryError, TemplatesError
 from engine.faces.alignment import alignment
 from engine.files.atomic_files import whole_file
 from engine.matching.nearest_identities import Members
@@ -32,6 +34,9 @@ from indexes.exact.flat import Flat
 _BATCH = 64
 RATES = (0.003, 0.01)
 THIRD = 1 / 3
+# Shares of pictures that are made worse; strangers that are given to a gallery.
+_KINDS = {"clean": 0.0, "mixed": THIRD, "bad": 1.0}
+GIVEN = 300
 
 
 @dataclass(frozen=True)
@@ -118,6 +123,7 @@ def measure(pictures: Pictures, splits: int, progress: Progress | None = None) -
         for name, value in (
             *_single(pictures, number),
             *_several(pictures, number),
+            *_shifted(pictures, number),
         ):
             found.setdefault(name, []).append(value)
         if progress:
@@ -172,7 +178,7 @@ def _several(pictures: Pictures, number: int) -> Iterator[tuple[str, float]]:
     parts = _split(pictures, number, several=True)
     for condition, share in (("clean", 0.0), ("a third worse on both sides", THIRD)):
         enrolled = _mixed(pictures, share, parts.random).of(parts.enrolled)
-        probes = _mixed(pictures, share if condition != "clean" else 0.0, parts.random)
+        probes = _mixed(pictures, share, parts.random)
         for name, scoring in (
             ("local", Scoring.of(LOCAL)),
             ("quality, nearest", Scoring.of(QUALITY, 1)),
@@ -189,6 +195,38 @@ def _several(pictures: Pictures, number: int) -> Iterator[tuple[str, float]]:
                 yield f"several photographs, {condition}: own FPIR for 1 % asked, {name}", own
 
 
+def _shifted(pictures: Pictures, number: int) -> Iterator[tuple[str, float]]:
+    """Galleries and probes of other kinds than each other, behind the gate: what is obtained for 1 % asked, as the gallery
+    calibrates itself, weighted for the probes, and by strangers of the probes' kind.
+    """
+    parts = _split(pictures, number, several=False)
+    given, others = parts.strangers[:GIVEN], parts.strangers[GIVEN:]
+    for kind, share in _KINDS.items():
+        enrolled = _mixed(pictures, share, parts.random).of(parts.enrolled)
+        passed = ~refused(enrolled.qualities, LEAST)
+        gallery = enrolled_as(enrolled.of(passed), np.arange(int(passed.sum())), Scoring.of(QUALITY))
+        own = calibrated(gallery)
+        for theirs, bad in _KINDS.items():
+            seen = _mixed(pictures, bad, parts.random)
+            cohort, strangers = (seen.of(rows[~refused(seen.qualities[rows], LEAST)]) for rows in (given, others))
+            found = _found(gallery, strangers).scores[:, 0]
+            made = {"itself": own}
+            if theirs != kind:
+                names = Names(pa.chunked_array([np.arange(len(cohort.qualities)).astype(str)]))
+                made["strangers given"] = calibrate_on_strangers(
+                    gallery, cohort.vectors, _names(gallery), names, qualities=cohort.qualities
+                )
+                with suppress(GalleryError):  # too few of its people are such as the probes
+                    made["weighted"] = calibrate(gallery, _names(gallery), probes=strangers.qualities)
+            for how, calibration in made.items():
+                limit = calibration.threshold(0.01, gallery.members.identities).score
+                obtained = float(np.mean(found <= limit)) / 0.01
+                yield f"{kind} gallery, {theirs} probes: FPIR for 1 % asked, by {how}", obtained
+            doubt = unlike(own.made_for, strangers.qualities, np.full(len(found), np.nan), "g")
+            yield f"{kind} gallery, {theirs} probes: told, %", 100.0 * (doubt is not None)
+        yield f"{kind} gallery: told when built, %", 100.0 * (badly_enrolled(enrolled.of(passed).qualities) is not None)
+
+
 def enrolled_as(seen: Seen, codes: np.ndarray, scoring: Scoring) -> SearchableGallery:
     """A gallery of templates of the identities `codes` (n,), searched exactly."""
     index, members = Flat.build(np.ascontiguousarray(seen.vectors)), Members(codes)
@@ -198,7 +236,11 @@ def enrolled_as(seen: Seen, codes: np.ndarray, scoring: Scoring) -> SearchableGa
 
 def calibrated(gallery: SearchableGallery) -> Calibration:
     """As it calibrates itself."""
-    return calibrate(gallery, Names(pa.chunked_array([np.arange(gallery.index.count).astype(str)])))
+    return calibrate(gallery, _names(gallery))
+
+
+def _names(gallery: SearchableGallery) -> Names:
+    return Names(pa.chunked_array([np.arange(gallery.index.count).astype(str)]))
 
 
 def _found(gallery: SearchableGallery, probes: Seen) -> Candidates:
@@ -247,8 +289,3 @@ def _encoded(encoder: Encoder, pixels: np.ndarray, what: str, progress: Progress
         if progress:
             progress(f"encoding {what}", min(start + _BATCH, len(pixels)), len(pixels))
     return np.concatenate(vectors), np.concatenate(sure)
-
-
-def table(figures: Sequence[Figure]) -> Mapping[str, Summary]:
-    """By what was measured."""
-    return {figure.what: figure.value for figure in figures}
