@@ -19,8 +19,8 @@ _SHARES = tuple(round(0.05 * number, 2) for number in range(1, 20))
 MANY = 100
 # Up to this, two distributions of many probes differ by chance and by how many of them are enrolled; the share of the enrolled
 # that must be worth more than `_BAD`.
-_QUALITIES_DIFFER, _DISTANCES_DIFFER, _CHANCE = 0.15, 0.4, 1.63
-_BAD, _HALF = 0.05, 0.5
+_QUALITIES_DIFFER, _DISTANCES_DIFFER, _CHANCE = 0.08, 0.4, 1.63
+_BAD, _HALF = 0.15, 0.5
 # Steps of quality in which searches are weighted; the searches that the weighted ones must at least be worth.
 _STEPS, _LEAST_WORTH = 16, 100
 

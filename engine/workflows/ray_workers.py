@@ -38,7 +38,7 @@ class EmbeddingWorker:
         self._embedder = Embedder(load(), faces)
 
     def work(self, photographs: Sequence[Photograph]) -> list[Outcome]:
-        """What becomes of them."""
+        """Process one batch."""
         return self._embedder.embed_batch(photographs)
 
 
@@ -90,7 +90,7 @@ def spread_identify(
     edition: str | None = None,
     quality: float = LEAST,
 ) -> Callable[[Iterable[Templates]], Iterator[pa.Table]]:
-    """What maps `Snapshot.identify` over parts, on workers that open the same gallery; of this `edition`, if one is named.
+    """A function that maps `Snapshot.identify` over batches, on workers that open the same gallery (this `edition`, if named).
 
     Raises:
         SpreadError: it is in a milvus-lite, which one process at a time may open.
@@ -162,7 +162,7 @@ def _work_in(folder: str) -> None:
 
 
 def _require_listening(where: str, address: str) -> None:
-    """Ray itself tries for minutes."""
+    """Refuse an address where nobody listens: Ray itself would try for minutes."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
         raise SpreadError(f"--on {where}: expected ray, or ray=HOST:PORT of a cluster")
