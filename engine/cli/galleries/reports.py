@@ -52,13 +52,19 @@ def encoders_command() -> None:
             f"{card.chip.size}x{card.chip.size}",
             f"{threshold}, {card.measured}",
             "yes" if card.flip else "no",
-            "none" if card.quality is None else card.quality.means,
+            "no" if card.quality is None else "yes",
             card.licence,
             card.source,
         )
-    described = ("as its JSON file says", "yes", "none", "yours", "a network of yours, with a JSON file beside it")
+    described = ("as its JSON file says", "yes", "no", "yours", "a network of yours, with a JSON file beside it")
     table.add_row("PATH.onnx, PATH.keras", "any", "any", *described)
     console.print(table)
     console.print(f"Faces are found by {SOURCE} ({LICENCE}). mirror: whether --flip is the default.")
     known = ", ".join(card.name for card in CARDS if card.impostors is not None)
     console.print(f"How near strangers come is known for {known}; of others, fewer than 50 people have no default threshold.")
+    for card in CARDS:
+        if (scale := card.quality) is not None:
+            console.print(
+                f"What a picture is worth says {card.name}, by {scale.photographs:,} photographs of {scale.people:,} people: "
+                f"{scale.means[0].lower()}{scale.means[1:]}"
+            )

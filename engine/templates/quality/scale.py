@@ -18,8 +18,8 @@ from engine.templates.provenance import Provenance
 
 ENDING = ".quality.json"
 _FOLDER = Path(__file__).parent
-# Beyond these log odds (a share of 6e-16 at one end, 1 - 1e-7 at the other) nothing is told apart.
-_WORST, _BEST = -35.0, 16.0
+# Beyond these shares nothing is told apart.
+_WORST, _BEST = 1e-15, 1 - 1e-7
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Scale:
         """
         confidences = np.asarray(confidences, np.float64)
         odds = _line(confidences, np.array(self.confidences), self._odds)
-        return share_of(np.clip(odds, _WORST, _BEST))
+        return share_of(np.clip(odds, *log_odds(np.array([_WORST, _BEST]))))
 
     @cached_property
     def _odds(self) -> np.ndarray:
@@ -57,7 +57,7 @@ class Scale:
 
 def log_odds(quality: np.ndarray) -> np.ndarray:
     """log(q / (1 - q)) of qualities (n,): 0 for the median photograph, negative for worse ones. NaN where there is none."""
-    q = np.clip(np.asarray(quality, np.float64), 1e-30, 1 - 1e-7)
+    q = np.clip(np.asarray(quality, np.float64), _WORST, _BEST)
     return np.asarray(np.log(q) - np.log1p(-q))
 
 
