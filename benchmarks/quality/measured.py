@@ -174,11 +174,10 @@ def _discarded(
 
 
 def _several(pictures: Pictures, number: int) -> Iterator[tuple[str, float]]:
-    """All photographs of each person enrolled but one, of people who have three."""
+    """All photographs of each person enrolled but one, of people who have three; the probes as they are."""
     parts = _split(pictures, number, several=True)
-    for condition, share in (("clean", 0.0), ("a third worse on both sides", THIRD)):
-        enrolled = _mixed(pictures, share, parts.random).of(parts.enrolled)
-        probes = _mixed(pictures, share, parts.random)
+    for condition, share in (("clean", 0.0), ("a third of those enrolled worse", THIRD)):
+        enrolled, probes = _mixed(pictures, share, parts.random).of(parts.enrolled), pictures.clean
         for name, scoring in (
             ("local", Scoring.of(LOCAL)),
             ("quality, nearest", Scoring.of(QUALITY, 1)),
