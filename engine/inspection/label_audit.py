@@ -8,10 +8,12 @@ templates of one person under two names lie much closer together than any two ph
 cannot say which of them is wrong: both are listed. (Tried: that distance in units of the density around it, and of the distance
 to the nearest other identity; both find fewer.)
 
+**Two groups.** The images of an identity fall into two groups of two and more (`engine.inspection.two_groups`).
+
 **Scattered.** A person is suspect whose templates lie far from their own mean: by the square root of the sum of their squared
 distances to it over one less than their number, which does not grow with that.
 
-For all three, a tail fitted to the gallery's own scores says how many as extreme chance alone would give.
+For all of these, a tail fitted to the gallery's own scores says how many as extreme chance alone would give.
 
 **Little worth.** Templates whose quality is below the gate, which an older onek, or `--quality 0`, let in: they are hardly ever
 taken for their person, but for whatever else shows no face.
@@ -28,6 +30,7 @@ from engine.calibration.calibration import LEAST_IDENTITIES, default_score
 from engine.calibration.impostor_searches import left_out_searches
 from engine.errors import GalleryError
 from engine.gallery.gallery import Gallery
+from engine.inspection.two_groups import split_people
 from engine.matching.nearest_identities import Members
 from engine.matching.scoring import Scoring, SearchableGallery, densities
 from engine.statistics.score_tail import expected_as_small, outliers
@@ -37,7 +40,8 @@ from engine.templates.quality.gate import refused
 from indexes.base import Progress, distances_to
 from indexes.exact.flat import Flat
 
-TWO_NAMES, WRONG_IMAGE, SCATTERED, LITTLE_WORTH = "two names", "wrong image", "scattered", "little worth"
+TWO_NAMES, WRONG_IMAGE, TWO_GROUPS = "two names", "wrong image", "two groups"
+SCATTERED, LITTLE_WORTH = "scattered", "little worth"
 # Findings of which half may be chance are more likely wrong than not.
 _LIKELY = 0.5
 _BATCH = 4096
@@ -47,14 +51,14 @@ _BATCH = 4096
 class Finding:
     """A likely mistake. Of two names: `identity` and `other` may be one person, seen in their two nearest templates. Of a wrong
     image: `template_id` may show somebody else than `identity`, perhaps `other`, who is nearest to it by `other_template_id`. Of
-    a scattered identity: `template_id` lies farthest from its mean. Of little worth: `template_id` is. The last two name nobody
-    else.
+    two groups: `identity` and `other` are the same name, under which two people may be, seen in the two templates. Of a scattered
+    identity: `template_id` lies farthest from its mean. Of little worth: `template_id` is. The last two name nobody else.
 
     `distance`: between the two templates, or to the mean; None of little worth. `score`: what ranked it, small is worse: a local
-    score of two names, for an image one over the distance to its own identity, one over the scatter, the quality.
-    `expected_false_alarms`: how many as bad a gallery without mistakes would show; None of little worth. `likely`: it and all
-    that are worse are more likely wrong than not. `quality`: of `template_id`, the share of ordinary photographs that are worse;
-    None where nobody knows.
+    score of two names, for an image one over the distance to its own identity, how alike two groups are, one over the scatter,
+    the quality. `expected_false_alarms`: how many as bad a gallery without mistakes would show; None of little worth. `likely`: it
+    and all that are worse are more likely wrong than not. `quality`: of `template_id`, the share of ordinary photographs that are
+    worse; None where nobody knows.
     """
 
     kind: str
@@ -72,7 +76,7 @@ class Finding:
 
 
 def audit(gallery: Gallery, most: int = 100, progress: Progress | None = None) -> list[Finding]:
-    """The `most` worst findings of each kind: two names, wrong images, scattered identities, templates of little worth.
+    """The `most` worst findings of each kind: two names, wrong images, two groups, scattered identities, little worth.
 
     Raises:
         GalleryError: the gallery has fewer than 10 identities.
@@ -86,6 +90,7 @@ def audit(gallery: Gallery, most: int = 100, progress: Progress | None = None) -
     return [
         *_two_names(enrolled, described, most, progress),
         *_wrong_images(enrolled, described, most, progress),
+        *_two_groups(enrolled, described, most, progress),
         *_scattered(enrolled, described, most),
         *_little_worth(described, most),
     ]
@@ -178,6 +183,16 @@ def _wrong_images(enrolled: SearchableGallery, described: _Described, most: int,
     for at in np.argsort(scores, kind="stable")[:most]:
         distance = float(np.linalg.norm(index.vectors(rows[at : at + 1]) - index.vectors(others[at : at + 1])))
         findings.append(described.finding(WRONG_IMAGE, rows[at], others[at], distance, scores[at], expected[at], likely[at]))
+    return findings
+
+
+def _two_groups(enrolled: SearchableGallery, described: _Described, most: int, progress: Progress | None) -> list[Finding]:
+    vectors = enrolled.index.vectors
+    findings = []
+    for each in split_people(enrolled, _LIKELY, progress)[:most]:
+        distance = float(np.linalg.norm(vectors(np.array([each.row])) - vectors(np.array([each.other]))))
+        at = (each.row, each.other, distance, each.score, each.expected, each.likely)
+        findings.append(described.finding(TWO_GROUPS, *at))
     return findings
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from engine.matching.nearest_identities import Members
 from indexes.base import SearchableIndex
 
-_ORDINARY, _LEAST = 10.0, 0.15
+_ORDINARY, _LEAST, _TINY = np.float32(10), np.float32(0.15), np.float32(1e-12)
 # Templates whose vectors are looked at together.
 _PART = 65_536
 
@@ -30,10 +30,10 @@ def fused(index: SearchableIndex, members: Members, odds: np.ndarray, identities
     vectors, worth = np.empty((len(identities), index.dim), np.float32), np.empty(len(identities), np.float32)
     for part in _parts(members.counts[identities]):
         rows, starts = members.flat_rows(identities[part])
-        own = odds[rows].astype(np.float64)
+        own = odds[rows]
         weights = np.maximum(_ORDINARY + own, _LEAST)
-        sums = np.add.reduceat(index.vectors(rows).astype(np.float64) * weights[:, None], starts, axis=0)
-        vectors[part] = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
+        sums = np.add.reduceat(index.vectors(rows) * weights[:, None], starts, axis=0)
+        vectors[part] = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), _TINY)
         worth[part] = np.add.reduceat(own * weights, starts) / np.add.reduceat(weights, starts)
     return vectors, worth
 

@@ -46,7 +46,7 @@ def audit_command(
     from engine.cli.console import out as console
     from engine.cli.console import stages
     from engine.files.outputs import check_outputs
-    from engine.inspection.label_audit import LITTLE_WORTH, SCATTERED, TWO_NAMES, WRONG_IMAGE, audit, write_audit
+    from engine.inspection.label_audit import LITTLE_WORTH, SCATTERED, TWO_GROUPS, TWO_NAMES, WRONG_IMAGE, audit, write_audit
     from engine.workflows.locations import open_files
 
     check_outputs(out, [Path(gallery)], overwrite)
@@ -56,6 +56,7 @@ def audit_command(
     found = Counter(finding.kind for finding in findings)
     likely = sum(finding.likely for finding in findings)
     console.print(
-        f"{found[TWO_NAMES]} pairs of identities, {found[WRONG_IMAGE]} images, {found[SCATTERED]} scattered people and "
-        f"{found[LITTLE_WORTH]} templates of little worth in {out}, worst first; {likely} are more likely wrong than not"
+        f"{found[TWO_NAMES]} pairs of identities, {found[WRONG_IMAGE]} images, {found[TWO_GROUPS]} identities of two groups, "
+        f"{found[SCATTERED]} scattered people and {found[LITTLE_WORTH]} templates of little worth in {out}, worst first; "
+        f"{likely} are more likely wrong than not"
     )
