@@ -56,9 +56,9 @@ class Finding:
 
     `distance`: between the two templates, or to the mean; None of little worth. `score`: what ranked it, small is worse: a local
     score of two names, for an image one over the distance to its own identity, how alike two groups are, one over the scatter,
-    the quality. `expected_false_alarms`: how many as bad a gallery without mistakes would show; None of little worth. `likely`: it
-    and all that are worse are more likely wrong than not. `quality`: of `template_id`, the share of ordinary photographs that are
-    worse; None where nobody knows.
+    the quality. `expected_false_alarms`: how many as bad a gallery without mistakes would show; None of little worth. `likely`:
+    it and all that are worse are more likely wrong than not. `quality`: of `template_id`, the share of ordinary photographs that
+    are worse; None where nobody knows.
     """
 
     kind: str

@@ -5,9 +5,6 @@ Its vector is the mean of theirs, weighted by max(10 + log odds of the quality, 
 which nobody knows what they are worth count as ordinary ones.
 """
 
-from collections.abc import Iterator
-from itertools import pairwise
-
 import numpy as np
 
 from engine.matching.nearest_identities import Members
@@ -28,20 +25,16 @@ def fused(index: SearchableIndex, members: Members, odds: np.ndarray, identities
         identities: their numbers.
     """
     vectors, worth = np.empty((len(identities), index.dim), np.float32), np.empty(len(identities), np.float32)
-    for part in _parts(members.counts[identities]):
-        rows, starts = members.flat_rows(identities[part])
-        own = odds[rows]
-        weights = np.maximum(_ORDINARY + own, _LEAST)
-        sums = np.add.reduceat(index.vectors(rows) * weights[:, None], starts, axis=0)
-        vectors[part] = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), _TINY)
-        worth[part] = np.add.reduceat(own * weights, starts) / np.add.reduceat(weights, starts)
+    counts = members.counts[identities]
+    # Identities with the same number of templates together, so that one with a thousand does not widen the arrays of all.
+    for size in np.unique(counts).tolist():
+        same = np.flatnonzero(counts == size)
+        for start in range(0, len(same), max(_PART // size, 1)):
+            at = same[start : start + max(_PART // size, 1)]
+            rows = members.rows(identities[at])
+            own = odds[rows]
+            weights = np.maximum(_ORDINARY + own, _LEAST)
+            sums = np.einsum("ns,nsd->nd", weights, index.vectors(rows.ravel()).reshape(*rows.shape, -1))
+            vectors[at] = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), _TINY)
+            worth[at] = (own * weights).sum(axis=1) / weights.sum(axis=1)
     return vectors, worth
-
-
-def _parts(counts: np.ndarray) -> Iterator[slice]:
-    """Identities with about `_PART` templates together; an identity is never divided."""
-    ends = np.flatnonzero(np.diff(np.cumsum(counts) // _PART)) + 1
-    bounds = [0, *ends.tolist(), len(counts)]
-    for first, last in pairwise(bounds):
-        if last > first:
-            yield slice(first, last)

@@ -50,13 +50,6 @@ class Members:
         inside = at < self.counts[identities][..., None]
         return np.where(inside, self._order[np.where(inside, self._starts[identities][..., None] + at, 0)], -1)
 
-    def flat_rows(self, identities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The rows of the templates of some identities (m,), one identity's behind the other's: int64, and where each begins."""
-        counts = self.counts[identities]
-        starts = np.cumsum(counts) - counts
-        at = np.arange(int(counts.sum())) - np.repeat(starts, counts)
-        return self._order[np.repeat(self._starts[identities], counts) + at], starts
-
 
 def nearest_identities(index: SearchableIndex, members: Members, probes: np.ndarray, top: int) -> NearestIdentities:
     """The `top` nearest identities of each probe; an identity is as near as its nearest template.
