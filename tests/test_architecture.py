@@ -110,3 +110,16 @@ def test_tests_import_from_no_other_test() -> None:
         if any(part.startswith("test_") for part in imported.split(".")[:-1])
     ]
     assert taken == []
+
+
+@pytest.mark.parametrize("top", ["engine", "indexes"])
+def test_what_is_handed_over_does_not_change(top: str) -> None:
+    """Dataclasses are frozen."""
+    loose = []
+    for module, file in modules_of(top):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            for decorator in getattr(node, "decorator_list", []):
+                said = ast.unparse(decorator)
+                if said.split("(")[0] == "dataclass" and "frozen=True" not in said:
+                    loose.append(f"{module}.{node.name}")
+    assert loose == []
