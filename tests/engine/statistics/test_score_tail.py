@@ -157,7 +157,8 @@ def test_many_strangers_with_one_score() -> None:
 def test_a_stored_tail_that_cannot_be(changed: dict[str, object]) -> None:
     """What lies at the limits is read, and nothing beyond them."""
     flat = [[0.0, 0.0], [0.0, 0.0]]
-    stored = dict(searches=1, together=1, rates=[0.5, 1.0], scores=[0.4, 0.4], shape=0.0, scale=1e-6, spread=flat)
+    stored = {"searches": 1, "together": 1, "rates": [0.5, 1.0], "scores": [0.4, 0.4], "shape": 0.0, "scale": 1e-6}
+    stored |= {"spread": flat}
     assert Tail.from_json(stored).to_json() == stored
     with pytest.raises(ValueError, match="its quantiles are none|its tail is none"):
         Tail.from_json({**stored, **changed})
