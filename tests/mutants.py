@@ -24,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from difflib import unified_diff
@@ -176,16 +176,17 @@ def try_module(module: str, files: tuple[str, ...], each: int, seed: int, lines:
     """Try `each` changes of a module and say what became of them."""
     tests = observed(module, [f"tests/{file}" for file in (*_EVERYWHERE, *files)])
     noticed, changes = 0, sample(module, each, seed)
+    failed: Counter[str] = Counter()
     if lines:
         changes = [change for change in changes if change.start_pos[0] in lines]
     for change in changes:
         path = change.module_path
         before = path.read_text(encoding="utf-8")
         after = mutate_code(before, get_operator(change.operator_name)(**change.operator_args), change.occurrence) or ""
-        chosen = tests.of(path, lines_about(before, *change.start_pos))
+        chosen = tests.of(path, lines_about(before, *change.start_pos), failed)
         path.write_text(after, encoding="utf-8")
         try:
-            survived = not chosen or passes(chosen, max(_PATIENCE, _TIMES * tests.seconds(chosen)))
+            survived = not chosen or passes(chosen, max(_PATIENCE, _TIMES * tests.seconds(chosen)), failed)
         finally:
             path.write_text(before, encoding="utf-8")
         noticed += not survived
@@ -244,12 +245,14 @@ class Observed:
     took: dict[str, float]
     by_line: dict[str, dict[int, list[str]]]
 
-    def of(self, path: Path, lines: range) -> list[str]:
-        """The tests that come by some lines, the quick ones first; all of the tests, where the lines run at import."""
+    def of(self, path: Path, lines: range, failed: Counter[str]) -> list[str]:
+        """The tests that come by some lines; all of the tests, where the lines run at import. First those that are quick, and those
+        that noticed other changes.
+        """
         met = self.by_line.get(str(path), {})
         tests = {test for line in lines for test in met.get(line, [])}
         tests = set(self.took) if "" in tests else tests
-        return sorted(tests & set(self.took), key=lambda test: self.took[test])
+        return sorted(tests & set(self.took), key=lambda test: self.took[test] / (1 + failed[test]))
 
     def seconds(self, tests: list[str]) -> float:
         return sum(self.took[test] for test in tests)
@@ -296,8 +299,19 @@ def run_pytest(tests: list[str], plugins: list[object]) -> int:
     return int(pytest.main([*options, *tests], plugins=plugins))
 
 
-def passes(tests: list[str], patience: float) -> bool:
-    return in_fork(lambda: run_pytest(tests, []), patience) == 0
+def passes(tests: list[str], patience: float, failed: Counter[str]) -> bool:
+    """Whether all of some tests do; counts the one that does not."""
+    with tempfile.TemporaryDirectory() as folder:
+        told = Path(folder) / "failed"
+
+        class Watch:
+            def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+                if report.failed:
+                    told.write_text(report.nodeid)
+
+        passed = in_fork(lambda: run_pytest(tests, [Watch()]), patience) == 0
+        failed.update([told.read_text()] if told.exists() else [])
+    return passed
 
 
 def in_fork(what: Callable[[], int], patience: float, output: Path = Path(os.devnull)) -> int:
