@@ -113,6 +113,8 @@ MIRRORED: dict[str, tuple[str, ...]] = {
         "engine/storage/test_durability.py",
         "engine/gallery/test_stale.py",
         "engine/gallery/test_living.py",
+        "engine/gallery/test_threads.py",
+        "engine/gallery/test_forking.py",
         "engine/files/test_other_users.py",
     ),
     "engine/storage/sealing.py": ("engine/gallery/test_transitions.py", "engine/gallery/test_stateful.py"),
@@ -207,7 +209,7 @@ def sample(module: str, each: int, seed: int) -> list[MutationSpec]:
             if not change.operator_name.startswith(_TRIVIAL):
                 places[change.module_path, change.start_pos].append(change)
     for path in {path for path, _ in places}:
-        for start, end in annotations(path):
+        for start, end in unnoticeable(path):
             for where in [where for where in places if where[0] == path and start <= where[1] < end]:
                 del places[where]
     chosen = random.Random(f"{seed} {module}")  # noqa: S311
@@ -215,10 +217,11 @@ def sample(module: str, each: int, seed: int) -> list[MutationSpec]:
     return [chosen.choice(places[place]) for place in sorted(where)]
 
 
-def annotations(path: Path) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
-    """Where annotations begin and end, which no test can notice."""
+def unnoticeable(path: Path) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+    """Where what no test can notice begins and ends: annotations, and that lists which are always alike are taken to be."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        for found in (getattr(node, "annotation", None), getattr(node, "returns", None)):
+        strict = node.value if isinstance(node, ast.keyword) and node.arg == "strict" else None
+        for found in (getattr(node, "annotation", None), getattr(node, "returns", None), strict):
             if isinstance(found, ast.expr):
                 yield (found.lineno, found.col_offset), (found.end_lineno or 0, found.end_col_offset or 0)
 
@@ -246,9 +249,7 @@ class Observed:
     by_line: dict[str, dict[int, list[str]]]
 
     def of(self, path: Path, lines: range, failed: Counter[str]) -> list[str]:
-        """The tests that come by some lines; all of the tests, where the lines run at import. First those that are quick, and those
-        that noticed other changes.
-        """
+        """The tests that come by some lines, or all where these run at import: quick ones first, and such as noticed others."""
         met = self.by_line.get(str(path), {})
         tests = {test for line in lines for test in met.get(line, [])}
         tests = set(self.took) if "" in tests else tests
