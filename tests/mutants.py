@@ -110,6 +110,7 @@ MIRRORED: dict[str, tuple[str, ...]] = {
         "engine/storage/test_durability.py",
     ),
     "engine/storage/writer_lock.py": (
+        "engine/storage/test_writer.py",
         "engine/storage/test_durability.py",
         "engine/gallery/test_stale.py",
         "engine/gallery/test_living.py",

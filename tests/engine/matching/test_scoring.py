@@ -92,6 +92,9 @@ def test_large_galleries_measure_densities_among_a_sample(monkeypatch: pytest.Mo
     assert enrolled.density is not None
     among = np.flatnonzero(reference(enrolled.members))
     assert 10 <= len(among) < 40
+    monkeypatch.setattr("engine.matching.scoring._MOST_SEARCHED", len(codes))
+    assert reference(enrolled.members).all()
+    monkeypatch.setattr("engine.matching.scoring._MOST_SEARCHED", 50)
 
     def by_hand(row: int, but: set[int]) -> float:
         squares = ((vectors.astype(float) - vectors[row]) ** 2).sum(axis=1)
