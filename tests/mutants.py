@@ -97,6 +97,7 @@ MIRRORED: dict[str, tuple[str, ...]] = {
         "engine/storage/test_batches.py",
     ),
     "engine/storage/changes.py": (
+        "engine/storage/test_changes.py",
         "engine/gallery/test_stateful.py",
         "engine/gallery/test_stale.py",
         "engine/gallery/test_living.py",

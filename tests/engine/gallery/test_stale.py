@@ -153,9 +153,7 @@ def test_a_log_that_grows_while_it_is_copied_is_copied_again(
         assert "id30" in read_catalogue(gallery.path).changes.recent.table["identity"].to_pylist()  # type: ignore[union-attr]
         assert len(copied) == writes + 1
     else:
-        with pytest.raises(
-            GalleryError, match="it is being written to from elsewhere, and no file can"
-        ):
+        with pytest.raises(GalleryError, match="it is being written to from elsewhere, and no file can"):
             read_catalogue(gallery.path)
 
 
