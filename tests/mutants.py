@@ -81,6 +81,7 @@ MIRRORED: dict[str, tuple[str, ...]] = {
         "engine/storage/test_batches.py",
     ),
     "engine/calibration/calibration.py": (
+        "engine/calibration/test_by_hand.py",
         "engine/calibration/test_calibration.py",
         "engine/calibration/test_small_galleries.py",
         "engine/storage/test_hostile.py",
