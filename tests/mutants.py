@@ -83,12 +83,7 @@ MIRRORED: dict[str, tuple[str, ...]] = {
         "engine/calibration/test_calibration.py",
         "engine/storage/test_batches.py",
     ),
-    "engine/calibration/calibration.py": (
-        "engine/calibration/test_by_hand.py",
-        "engine/calibration/test_calibration.py",
-        "engine/calibration/test_small_galleries.py",
-        "engine/storage/test_hostile.py",
-    ),
+    "engine/calibration/calibration.py": ("engine/calibration/test_by_hand.py", "engine/calibration/test_calibration.py"),
     "engine/statistics/score_tail.py": ("engine/statistics/test_score_tail.py", "engine/calibration/test_calibration.py"),
     "engine/calibration/impostor_searches.py": (
         "engine/calibration/test_calibration.py",
@@ -102,10 +97,8 @@ MIRRORED: dict[str, tuple[str, ...]] = {
     ),
     "engine/storage/changes.py": (
         "engine/storage/test_changes.py",
-        "engine/gallery/test_stateful.py",
         "engine/gallery/test_stale.py",
-        "engine/gallery/test_living.py",
-        "engine/gallery/test_transitions.py",
+        "engine/gallery/test_stateful.py",
     ),
     "engine/storage/catalogue.py": (
         "engine/storage/test_writer.py",
