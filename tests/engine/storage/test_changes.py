@@ -9,6 +9,7 @@ import pytest
 
 from engine.errors import GalleryError, TemplatesError
 from engine.gallery.gallery import Gallery
+from engine.storage.catalogue import read_version
 from engine.storage.changes import not_enrolled, require_words, spelt_as_enrolled, undisputed
 from engine.storage.recent_rows import numbers
 from engine.storage.writer_lock import Writer
@@ -108,7 +109,7 @@ def gallery(tmp_path: Path) -> Gallery:
 def test_templates_that_leave_are_counted_until_they_are_erased(gallery: Gallery) -> None:
     """Sealed ones and recent ones, by name, by id and by both, each once."""
     gallery.enroll(people(40, 44))
-    assert gallery.remove(["id3", "id40"], templates=["id3#0", "id40#1", "id4#1", "id41#0"]) == 6
+    assert gallery.remove(["id3", "id40"], templates=["id3#0", "id40#1", "id4#1", "id43#1"]) == 6
     assert gallery.info().awaiting_erasure == 6
     assert gallery.enroll(people(42, 43), on_duplicate="replace").replaced == 2
     assert gallery.info().awaiting_erasure == 8
@@ -143,10 +144,29 @@ def test_a_name_of_recent_and_sealed_templates_is_one(gallery: Gallery) -> None:
         gallery.rename("one", "two")
     assert gallery.rename("id1", "one") == 4
     assert gallery.rename("id40", "one", merge=True) == 2
+    before = read_version(gallery.path)
     assert gallery.rename("one", "one") == 6
+    assert read_version(gallery.path) == before  # nothing was written for that
     assert gallery.rename("one", "id2", merge=True) == 6
     gallery.remove(["id3"])
     assert gallery.rename("id2", "id3") == 8
     expected = {"id3": 8, **{f"id{number}": 2 for number in (0, *range(4, 30), 41)}}
     for seen in (gallery, Gallery.open(gallery.path)):
         assert dict(seen.templates_by_identity()) == expected
+
+
+def test_whose_an_id_is_now(gallery: Gallery) -> None:
+    """Of sealed templates and of recent ones, by the name that they have now, which others took meanwhile."""
+    gallery.enroll(people(40, 42))
+    gallery.rename("id1", "one")
+    gallery.rename("id2", "id1")
+    gallery.rename("id40", "forty")
+    for seen in (gallery, Gallery.open(gallery.path)):
+        for key, owner in (("id0#1", "id0"), ("id1#0", "one"), ("id2#0", "id1"), ("id40#0", "forty"), ("id41#1", "id41")):
+            new = Templates.from_vectors(people(90, 91, each=1).vectors, ["somebody"], [key])
+            with pytest.raises(
+                TemplatesError, match=f"the template {key} is enrolled already as {owner}'s, and would become"
+            ):
+                seen.enroll(new)
+            assert seen.enroll(new.of(owner)).replaced == 1
+    assert (len(gallery), gallery.identity_count) == (64, 32)
