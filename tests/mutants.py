@@ -86,9 +86,8 @@ MIRRORED: dict[str, tuple[str, ...]] = {
     "engine/calibration/calibration.py": ("engine/calibration/test_by_hand.py", "engine/calibration/test_calibration.py"),
     "engine/statistics/score_tail.py": ("engine/statistics/test_score_tail.py", "engine/calibration/test_calibration.py"),
     "engine/calibration/impostor_searches.py": (
-        "engine/calibration/test_calibration.py",
+        "engine/calibration/test_impostor_searches.py",
         "engine/matching/test_scoring.py",
-        "engine/storage/test_batches.py",
     ),
     "engine/matching/nearest_identities.py": (
         "engine/matching/test_nearest_identities.py",

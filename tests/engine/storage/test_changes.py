@@ -164,9 +164,7 @@ def test_whose_an_id_is_now(gallery: Gallery) -> None:
     for seen in (gallery, Gallery.open(gallery.path)):
         for key, owner in (("id0#1", "id0"), ("id1#0", "one"), ("id2#0", "id1"), ("id40#0", "forty"), ("id41#1", "id41")):
             new = Templates.from_vectors(people(90, 91, each=1).vectors, ["somebody"], [key])
-            with pytest.raises(
-                TemplatesError, match=f"the template {key} is enrolled already as {owner}'s, and would become"
-            ):
+            with pytest.raises(TemplatesError, match=f"the template {key} is enrolled already as {owner}'s, and would become"):
                 seen.enroll(new)
             assert seen.enroll(new.of(owner)).replaced == 1
     assert (len(gallery), gallery.identity_count) == (64, 32)
