@@ -100,6 +100,7 @@ MIRRORED: dict[str, tuple[str, ...]] = {
         "engine/gallery/test_stateful.py",
     ),
     "engine/storage/catalogue": (
+        "engine/storage/test_catalogue.py",
         "engine/storage/test_writer.py",
         "engine/storage/test_changes.py",
         "engine/storage/test_durability.py",
