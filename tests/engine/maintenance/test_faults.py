@@ -338,3 +338,17 @@ def test_strays_in_a_gallery_of_a_former_format(tmp_path: Path, number: int) -> 
     assert [(Path(fault.file).name, fault.what) for fault in check(former)] == [
         (name, "it is no file of the gallery's") for name in ("notes.txt", "zzz")
     ]
+
+
+def test_a_gallery_without_fault_is_looked_at_once(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though somebody writes all the while."""
+    looks = []
+
+    def faults(folder: Path, progress: object) -> list[Fault]:
+        looks.append(folder)
+        say(folder, "UPDATE gallery SET value = value + 1 WHERE key = 'version'")
+        return []
+
+    monkeypatch.setattr("engine.maintenance.integrity._faults", faults)
+    assert check(copy) == []
+    assert len(looks) == 1
