@@ -212,6 +212,19 @@ def test_a_quarter_of_the_people_is_calibrated_and_not_one_less(tmp_path: Path, 
     assert (info.recent + info.awaiting_erasure == 0) == sealed
 
 
+def test_a_quarter_is_counted_from_the_calibration_that_was_asked_for(tmp_path: Path) -> None:
+    """Whoever calibrates anew need not wait for another calibration a moment later."""
+    gallery = Gallery.build(people(0, 60, each=1), tmp_path / "g", score="plain")
+    gallery.enroll(people(100, 114, each=1))
+    gallery.calibrate()
+    gallery.enroll(people(114, 118, each=1))
+    assert gallery.calibration is not None
+    assert (gallery.calibration.identities, gallery.info().recent) == (74, 18)
+    gallery.enroll(people(118, 133, each=1))
+    gallery.refresh()
+    assert (gallery.calibration.identities, gallery.info().recent) == (93, 0)
+
+
 def test_recent_templates_of_a_large_part_are_sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the larger of a number and a part, at the limit and below."""
     monkeypatch.setattr("engine.storage.sealing.SEAL_AT", 20)
