@@ -225,6 +225,17 @@ def test_a_quarter_is_counted_from_the_calibration_that_was_asked_for(tmp_path: 
     assert (gallery.calibration.identities, gallery.info().recent) == (93, 0)
 
 
+@pytest.mark.parametrize(("founders", "joining", "calibrated"), [(7, 2, False), (6, 4, True), (9, 3, True), (9, 2, False)])
+def test_a_gallery_is_calibrated_as_soon_as_it_can_be(tmp_path: Path, founders: int, joining: int, calibrated: bool) -> None:
+    """With ten people, where a quarter of them is new; not with nine."""
+    gallery = Gallery.build(people(0, founders, each=1), tmp_path / "g", score="plain")
+    assert gallery.calibration is None
+    gallery.enroll(people(100, 100 + joining, each=1))
+    gallery.refresh()
+    assert (gallery.calibration is not None) == calibrated
+    assert gallery.identity_count == founders + joining
+
+
 def test_recent_templates_of_a_large_part_are_sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the larger of a number and a part, at the limit and below."""
     monkeypatch.setattr("engine.storage.sealing.SEAL_AT", 20)

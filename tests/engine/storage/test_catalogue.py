@@ -1,5 +1,6 @@
 """The catalogue by hand: what is put is what is read, and what it refuses in which words."""
 
+import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -178,3 +179,15 @@ def test_folders_that_are_none(tmp_path: Path) -> None:
         read_catalogue(tmp_path / "nothing")
     with pytest.raises(GalleryError, match="is no gallery: it holds no catalogue.sqlite; build one with onek build-index"):
         read_catalogue(tmp_path)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_a_gallery_of_a_former_format_has_a_version_too(tmp_path: Path, number: int) -> None:
+    """What is read of it and what tells whether anything happened are one, so that nothing is read again for nothing."""
+    former = Path(__file__).parents[2] / "fixtures" / "galleries" / f"format-{number}"
+    path = Path(shutil.copytree(former, tmp_path / "g"))
+    catalogue = read_catalogue(path)
+    assert catalogue.changes is not None
+    assert read_version(path) == (catalogue.id, catalogue.changes.version)
+    (only,) = catalogue.segments
+    assert (only.indexed, only.rows_only, only.kind == "flat") == (False, number < 3, number < 4)

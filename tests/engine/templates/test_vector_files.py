@@ -365,3 +365,16 @@ def test_the_first_of_several_wrong_rows_is_named(tmp_path: Path) -> None:
     pq.write_table(table(lists(values=values)), tmp_path / "v.parquet")
     with pytest.raises(TemplatesError, match="vector in row 3 is null"):
         read_templates(tmp_path / "v.parquet")
+
+
+@pytest.mark.parametrize("rows", [5, 7, 1000])
+def test_rows_are_counted_and_compared_across_batches(tmp_path: Path, rows: int) -> None:
+    """A later batch has the dimensions of the first, and its rows the numbers that they have in the file."""
+    path = tmp_path / "v.parquet"
+    pq.write_table(table(), path, row_group_size=7)
+    sources = [each.as_py() for part in stream_templates(path, rows) for each in part.table["source"]]
+    assert sources == [f"v.parquet:{row}" for row in range(COUNT)]
+    values = [row.tolist() if at < 15 else row.tolist()[:4] for at, row in enumerate(X)]
+    pq.write_table(table(lists(values=values)), path, row_group_size=5)
+    with pytest.raises(TemplatesError, match="vector in row 15 has 4 dimensions, expected 6 as in the first row"):
+        list(stream_templates(path, rows))
