@@ -114,7 +114,12 @@ MIRRORED: dict[str, tuple[str, ...]] = {
         "engine/gallery/test_stale.py",
         "engine/gallery/test_threads.py",
     ),
-    "engine/storage/sealing.py": ("engine/gallery/test_transitions.py", "engine/gallery/test_stateful.py"),
+    "engine/storage/sealing.py": (
+        "engine/gallery/test_transitions.py",
+        "engine/gallery/test_stateful.py",
+        "engine/calibration/test_small_galleries.py",
+        "engine/maintenance/test_erasure.py",
+    ),
     "engine/maintenance/erasure.py": ("engine/maintenance/test_erasure.py",),
     "engine/maintenance/integrity.py": ("engine/maintenance/test_faults.py", "engine/maintenance/test_integrity.py"),
     "engine/templates/parquet.py": (

@@ -236,6 +236,20 @@ def test_a_gallery_is_calibrated_as_soon_as_it_can_be(tmp_path: Path, founders: 
     assert gallery.identity_count == founders + joining
 
 
+@pytest.mark.parametrize(("joining", "anew"), [(19, False), (20, True), (33, True)])
+def test_a_large_gallery_is_sealed_anew_when_it_has_doubled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, joining: int, anew: bool
+) -> None:
+    """Before that, behind what its index was built of."""
+    monkeypatch.setattr("engine.storage.sealing.SMALL", 10)
+    monkeypatch.setattr("engine.storage.sealing.SEAL_AT", 2)
+    gallery = Gallery.build(people(0, 20, each=1), tmp_path / "g", score="plain")
+    gallery.enroll(people(100, 100 + joining, each=1))
+    assert (gallery.info().recent, len(gallery)) == (0, 20 + joining)
+    assert read_catalogue(Path(gallery.path)).measured == (None if anew else 20)
+    assert check(Path(gallery.path)) == []
+
+
 def test_recent_templates_of_a_large_part_are_sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the larger of a number and a part, at the limit and below."""
     monkeypatch.setattr("engine.storage.sealing.SEAL_AT", 20)
