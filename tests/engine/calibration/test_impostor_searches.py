@@ -113,3 +113,11 @@ def test_a_subsample_is_its_identities_in_their_order() -> None:
     assert some.density is not None
     np.testing.assert_allclose(some.density, densities(some.index, some.members), rtol=1e-6)
     assert subsample(enrol(12), chosen).density is None
+
+
+def test_templates_that_are_the_same_have_no_distance() -> None:
+    """Rounding makes some of them more alike than alike can be."""
+    vectors = np.repeat(enrol(40).index.vectors(np.arange(40)), 5, axis=0)
+    found = impostor_distances(SearchableGallery(Flat.build(vectors), Members(np.arange(200)), Scoring(PLAIN)))
+    assert np.isfinite(found).all()
+    assert (found < 1e-3).sum() == 40 * 10
