@@ -277,3 +277,22 @@ def test_a_second_writer_waits_for_the_first_and_builds_on_what_he_did(gallery: 
         gallery.remove(["id4"])
     gallery.close()
     assert check(gallery.path) == []
+
+
+def test_a_gallery_that_was_built_anew_of_the_same_is_another(tmp_path: Path) -> None:
+    """To the byte the same segment, but not who joined it, who left, and what people were called since."""
+    gallery = Gallery.build(people(0, 30), tmp_path / "g")
+    gallery.enroll(people(50, 51))
+    gallery.rename("id1", "one")
+    gallery.remove(["id3"])
+    reader = Gallery.open(gallery.path)
+    before = read_catalogue(tmp_path / "g")
+    gallery.close()
+    again = Gallery.build(people(0, 30), tmp_path / "g", overwrite=True)
+    assert read_catalogue(tmp_path / "g").segments == before.segments
+    again.enroll(people(60, 61))
+    expected = {f"id{number}" for number in (*range(30), 60)}
+    assert reader.refresh()
+    assert set(reader.identities) == expected
+    gallery.enroll(people(61, 62))
+    assert set(Gallery.open(gallery.path).identities) == {*expected, "id61"}
