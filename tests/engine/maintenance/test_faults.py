@@ -141,6 +141,16 @@ def test_fewer_vectors_than_rows(copy: Path) -> None:
     assert told.endswith(" vectors are not those of segment-000001.parquet")
 
 
+def test_more_vectors_than_rows(copy: Path) -> None:
+    def lengthen(file: Path) -> None:
+        held = np.array(open_vectors(file))
+        with VectorWriter(file, held.shape[1]) as writer:
+            writer.write(np.concatenate([held, held[:2]]))
+
+    recorded(copy, ".vectors.npy", lengthen)
+    assert "2 vectors are not those of segment-000001.parquet" in said(copy)["segment-000001.vectors.npy"]
+
+
 def test_rows_without_identity_and_rows_that_are_missing(copy: Path) -> None:
     rows(copy, lambda values: [values[row].update(identity=None) for row in (3, 4)])
     assert said(copy)["segment-000001.parquet"] == ["2 templates have no identity"]
