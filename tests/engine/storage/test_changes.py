@@ -168,3 +168,12 @@ def test_whose_an_id_is_now(gallery: Gallery) -> None:
                 seen.enroll(new)
             assert seen.enroll(new.of(owner)).replaced == 1
     assert (len(gallery), gallery.identity_count) == (64, 32)
+
+
+def test_templates_that_are_gone_are_not_renamed(gallery: Gallery) -> None:
+    gallery.enroll(people(40, 41))
+    gallery.remove(templates=["id4#0", "id40#0"])
+    assert gallery.rename("id4", "four") == 1
+    assert gallery.rename("four", "four") == 1
+    assert gallery.rename("id40", "four", merge=True) == 1
+    assert dict(gallery.templates_by_identity())["four"] == 2
