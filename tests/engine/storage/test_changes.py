@@ -1,6 +1,8 @@
 """Which templates an enrolment takes, by hand; how whoever is meant is found, and what is said of whoever is not."""
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -177,3 +179,17 @@ def test_templates_that_are_gone_are_not_renamed(gallery: Gallery) -> None:
     assert gallery.rename("four", "four") == 1
     assert gallery.rename("id40", "four", merge=True) == 1
     assert dict(gallery.templates_by_identity())["four"] == 2
+
+
+def test_another_spelling_of_ones_own_name_is_nobody_elses(gallery: Gallery) -> None:
+    """As an older onek enrolled it: no identity is merged with another, and so nobody has to say so."""
+    gallery.close()
+    composed, decomposed = "Zo\u00eb", "Zoe\u0308"
+    with closing(sqlite3.connect(gallery.path / "catalogue.sqlite")) as database, database:
+        database.execute("INSERT INTO renamed VALUES ('segment-000001', 'id1', ?)", (decomposed,))
+    (gallery.path / "catalogue.sha256").unlink()
+    gallery = Gallery.open(gallery.path)
+    assert decomposed in gallery.identities
+    assert gallery.rename(composed, composed) == 2
+    assert composed in gallery.identities
+    assert decomposed not in gallery.identities

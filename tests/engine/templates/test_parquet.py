@@ -227,3 +227,9 @@ def test_how_many_rows_are_bad() -> None:
         Templates.from_vectors(np.array([[1.0, 0], [0, 0]]))
     with pytest.raises(TemplatesError, match=r"row 1 holds NaN .* not all zero \(2 such rows in this part\)$"):
         Templates.from_vectors(np.array([[1.0, 0], [np.nan, 0], [0, 0]]))
+
+
+def test_vectors_as_large_and_as_small_as_numbers_get() -> None:
+    """Their squares would be infinite, or nothing."""
+    told = Templates.from_vectors(np.array([[3e200, 4e200], [3e-200, -4e-200], [-3e300, 4e-300]]))
+    np.testing.assert_allclose(told.vectors, [[0.6, 0.8], [0.6, -0.8], [-1, 0]], atol=1e-6)
