@@ -39,9 +39,16 @@ ROOMS = {
         *("statistics", "tables", "faces", "templates", "matching", "calibration", "encoders", "embedding", "answers"),
         *("training", "gallery"),
     },
+    "engine.evaluation": {
+        *("metrics", "statistics", "tables", "templates", "matching", "calibration", "gallery"),
+    },
+    "engine.reports": {
+        *("metrics", "statistics", "tables", "faces", "templates", "matching", "calibration", "answers", "inspection"),
+        "evaluation",
+    },
     "engine.workflows": {
         *("tables", "templates", "faces", "matching", "calibration", "encoders", "embedding", "answers", "storage"),
-        *("maintenance", "training", "gallery", "milvus"),
+        *("maintenance", "training", "gallery", "milvus", "inspection", "evaluation", "reports"),
     },
 }
 # `engine` itself says what its public names are; the command line, benchmarks and tests stand above the house.

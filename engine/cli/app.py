@@ -17,6 +17,7 @@ import typer
 
 from engine.cli.calibration import audit_command, calibrate_command, print_calibration
 from engine.cli.enrolment import compact_command, enroll_command, list_command, remove_command, rename_command
+from engine.cli.evaluate import evaluate_command, report_command
 from engine.cli.inspection import explain_command, explain_encoder_command
 from engine.cli.maintenance import Overwrite, backup_command, check_command, merge_command
 from engine.cli.reports import encoders_command, info_command
@@ -363,6 +364,8 @@ app.command("explain")(explain_command)
 app.command("explain-encoder")(explain_encoder_command)
 app.command("calibrate")(calibrate_command)
 app.command("audit")(audit_command)
+app.command("evaluate")(evaluate_command)
+app.command("report")(report_command)
 
 
 def _doubt_one_person(built: "Gallery") -> None:
