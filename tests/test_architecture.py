@@ -43,8 +43,8 @@ ROOMS = {
         *("metrics", "statistics", "tables", "templates", "matching", "calibration", "gallery"),
     },
     "engine.reports": {
-        *("metrics", "statistics", "tables", "faces", "templates", "matching", "calibration", "answers", "inspection"),
-        "evaluation",
+        *("metrics", "statistics", "tables", "faces", "templates", "matching", "calibration", "embedding", "answers"),
+        *("inspection", "evaluation"),
     },
     "engine.workflows": {
         *("tables", "templates", "faces", "matching", "calibration", "encoders", "embedding", "answers", "storage"),

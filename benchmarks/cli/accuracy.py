@@ -40,12 +40,14 @@ def accuracy_command(
     """How accuracy changes as the gallery grows: rank-1, TPIR at FPIR, and the FPIR that is really obtained."""
     from benchmarks.accuracy.curves import accuracy_table, alarms_table, draw, fixed_table
     from benchmarks.accuracy.sweep import Without, line, people_of, rows_of, sweep
+    from benchmarks.cli.reporting import show
     from benchmarks.data.labelled_templates import labelled
     from engine.cli.console import err
     from engine.cli.console import out as console
+    from engine.evaluation.splits import LEAST_IDENTITIES
 
     left_out = None if without is None else Without.read(without)
-    for made in labelled(photos, templates, encoders, out):
+    for made in labelled(photos, templates, encoders, out, least=LEAST_IDENTITIES):
         people = people_of(made, left_out)
         times = sweep(
             people,
@@ -55,7 +57,8 @@ def accuracy_command(
             distractors=_distractors(distractors, people.vectors.shape[1]),
             said=lambda what: err.print(what),
         )
-        console.print(f"{people.encoder}: the whole sweep took {times:.2f} times its largest K")
+        took = "everything was there already" if times is None else f"the whole sweep took {times:.2f} times its largest K"
+        console.print(f"{people.encoder}: {took}")
     rows = rows_of(out)
     console.print(accuracy_table(rows))
     console.print(alarms_table(rows, "obtained", "FPIR obtained / asked for, the gallery's own threshold"))
@@ -68,7 +71,9 @@ def accuracy_command(
                 console.print(
                     f"{encoder}, {score}: {name} moves by {100 * fitted[0]:.1f} points a tenfold of K (R2 {fitted[1]:.3f})"
                 )
-    console.print(f"curves in {', '.join(map(str, draw(rows, out / 'accuracy')))}, raw scores beside them")
+    drawn = draw(rows, out / "accuracy")
+    show(drawn[-1], "Accuracy, false alarms and the fixed threshold against K")
+    console.print(f"curves in {', '.join(map(str, drawn))}, raw scores beside them")
 
 
 def _distractors(given: str | None, dim: int) -> "np.ndarray | None":

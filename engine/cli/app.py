@@ -258,6 +258,10 @@ def identify(
     runtime: Runtime = None,
     head: Head = None,
     threads: Threads = None,
+    annotate: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Also write copies of the photographs there, with boxes, names and scores."),
+    ] = None,
     on: On = None,
     workers: Workers = None,
     overwrite: Overwrite = False,
@@ -292,6 +296,7 @@ def identify(
             head=None if head is None else read_head(head),
             overwrite=overwrite,
             workers=spread,
+            annotate=annotate,
             progress=done,
             left_out=left_out,
         )

@@ -61,7 +61,8 @@ def mistakes(one: AtSize, other: AtSize, keys: np.ndarray, rate: float) -> list[
 
 def _wrong(part: AtSize, rate: float) -> np.ndarray:
     """Whether each search goes wrong at the threshold of an FPIR, bool (n,)."""
-    named = part.scores <= threshold_at(part.scores[~part.mated], rate)
+    scores = part.scores.astype(np.float64)  # thresholds lie between two of float32
+    named = scores <= threshold_at(scores[~part.mated], rate)
     return np.where(part.mated, ~(named & part.right), named)
 
 

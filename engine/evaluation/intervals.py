@@ -93,7 +93,8 @@ def wilson(value: float, count: float, z: float) -> tuple[float, float]:
     """Wilson's score interval of a share of `count` independent searches."""
     middle, scale = value + z * z / (2 * count), 1 + z * z / count
     half = z * np.sqrt(value * (1 - value) / count + z * z / (4 * count * count))
-    return max(float((middle - half) / scale), 0.0), min(float((middle + half) / scale), 1.0)
+    low, high = float((middle - half) / scale), float((middle + half) / scale)
+    return low if value > 0 else 0.0, high if value < 1 else 1.0
 
 
 def quantiles(draws: np.ndarray) -> tuple[float, float]:

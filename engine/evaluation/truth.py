@@ -1,5 +1,6 @@
 """Whose the probes are, as somebody knows it: a list, or what the templates say themselves; and the groups that people are of."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.compute as pc
 
-from engine.errors import ListError, MetricsError
+from engine.errors import ListError, ListGuess, MetricsError
 from engine.tables.lists import IDENTITY, PATH, Column, read_list
 from engine.templates.parquet import Templates, read_templates
 from engine.templates.problems import problems_path
@@ -209,7 +210,9 @@ def read_groups(path: Path) -> Groups:
     Raises:
         ListError: it cannot be read, has neither column or no other, or says two things of one.
     """
-    headings = [heading for heading in read_list(path, []).headings if heading.strip()]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ListGuess)  # which is said when the columns are read
+        headings = [heading for heading in read_list(path, []).headings if heading.strip()]
     plain = {heading.strip().casefold(): heading for heading in headings}
     key = next((name for name in _KEYS if name in plain), None)
     others = [heading for heading in headings if heading != plain.get(key or "")]

@@ -8,13 +8,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.evaluation.figures import Curve, Figure
-from engine.evaluation.intervals import LEAST_EVENTS, RESAMPLES, interval, quantiles
+from engine.evaluation.intervals import LEAST_EVENTS, interval, quantiles
 from engine.evaluation.raw import System
 from engine.metrics import Comparisons, eer, fmr, fnmr, threshold_at
 
 FMRS = (0.1, 0.01, 0.001, 0.0001)
 # Lots that people are drawn in, and distances at which pairs are counted.
 _LOTS, _GRID = 150, 80
+# Draws of the bootstrap; each counts all pairs anew.
+_RESAMPLES = 400
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def verification_of(table: pa.Table, templates: str, seed: int = 0) -> Verificat
     random = np.random.default_rng(seed)
     lots = min(people, _LOTS)
     lot = random.permutation(people) % lots
-    weights = random.multinomial(lots, np.full(lots, 1 / lots), RESAMPLES).astype(np.float32)
+    weights = random.multinomial(lots, np.full(lots, 1 / lots), _RESAMPLES).astype(np.float32)
     genuine, impostor = distances[mated], distances[~mated]
     ordered = np.sort(impostor)
     rare = ordered[np.unique(np.geomspace(1, len(ordered), _GRID).astype(int)) - 1]

@@ -119,4 +119,5 @@ def drawing(svg: str, name: str, title: str) -> Markup:
     body = re.sub(r'(<svg [^>]*?)\s(?:width|height)="[^"]*pt"', r"\1", body, count=1)
     label = f"{name}-title"
     body = body.replace("<svg", f'<svg role="img" aria-labelledby="{label}"', 1)
-    return Markup(re.sub(r"(<svg[^>]*>)", rf'\1<title id="{label}">{html.escape(shown(title))}</title>', body, count=1))
+    named = f'<title id="{label}">{html.escape(shown(title))}</title>'
+    return Markup(re.sub(r"<svg[^>]*>", lambda found: found[0] + named, body, count=1))

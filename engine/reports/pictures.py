@@ -1,8 +1,7 @@
-"""Faces out of photographs, for pages: cut around their boxes, small, inside the page; and photographs with boxes drawn."""
+"""Faces out of photographs, for pages: cut around their boxes, small, inside the page."""
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -12,23 +11,12 @@ from engine.errors import ImageProblem
 from engine.faces.alignment import Face, aligner
 from engine.faces.chip import Chip
 from engine.faces.images import decode
-from engine.files.escaping import shown
 from engine.reports.markup import Markup, tag
 
-# Pixels of a face's side on a page; how much around its box is shown; of an annotated photograph's longer side, at most.
-_SIDE, _AROUND, _LONGEST = 180, 0.35, 1600
+# Pixels of a face's side on a page; how much around its box is shown.
+_SIDE, _AROUND = 180, 0.35
 # What the alignment is for is not used here: the boxes are.
 _CHIP = Chip(112, ((38.3, 51.7), (73.5, 51.5), (56.0, 71.7), (41.5, 92.4), (70.7, 92.2)))
-_KNOWN, _UNKNOWN = (46, 139, 87), (200, 80, 40)
-
-
-@dataclass(frozen=True)
-class Label:
-    """What is written beside a face's box."""
-
-    box: tuple[float, float, float, float]
-    text: str
-    identified: bool
 
 
 def faces_in(picture: np.ndarray, faces: str) -> list[Face]:
@@ -67,41 +55,3 @@ def image(pixels: np.ndarray, alt: str) -> Markup:
         return tag("div", "not shown", class_="none")
     source = f"data:image/jpeg;base64,{base64.b64encode(coded.tobytes()).decode('ascii')}"
     return Markup(tag("img", src=source, alt=alt, width=str(pixels.shape[1]), height=str(pixels.shape[0])).replace("</img>", ""))
-
-
-def annotated(picture: np.ndarray, labels: Sequence[Label]) -> np.ndarray:
-    """A copy of a picture, uint8 (h, w, 3), no larger than 1,600 pixels, with boxes and what is written beside them."""
-    scale = min(1.0, _LONGEST / max(picture.shape[:2]))
-    size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
-    copy = cv2.resize(picture, size, interpolation=cv2.INTER_AREA) if scale < 1 else picture.copy()
-    for label in labels:
-        x, y, width, height = (value * scale for value in label.box)
-        colour = _KNOWN if label.identified else _UNKNOWN
-        line = max(1, round(max(size) / 400))
-        cv2.rectangle(copy, (round(x), round(y)), (round(x + width), round(y + height)), colour, line)
-        _write(copy, shown(label.text), round(x), round(y), round(y + height), colour)
-    return copy
-
-
-def _write(picture: np.ndarray, text: str, x: int, top: int, bottom: int, colour: tuple[int, int, int]) -> None:
-    """Write a text on its colour, above a box or, where there is no room, below; names in any script."""
-    from PIL import Image, ImageDraw, ImageFont
-
-    size = max(11, round(max(picture.shape[:2]) / 45))
-    font = ImageFont.truetype(_font(), size)
-    left, upper, right, lower = font.getbbox(text)
-    width, height = int(right - left) + 6, int(lower - upper) + 6
-    y = top - height if top >= height else min(bottom, picture.shape[0] - height)
-    x = max(0, min(x, picture.shape[1] - width))
-    drawn = Image.fromarray(picture)
-    draw = ImageDraw.Draw(drawn)
-    draw.rectangle((x, y, x + width, y + height), fill=colour)
-    draw.text((x + 3 - left, y + 3 - upper), text, font=font, fill=(255, 255, 255))
-    picture[:] = np.asarray(drawn)
-
-
-def _font() -> str:
-    """DejaVu Sans, which comes with matplotlib: Latin, Greek, Cyrillic, Arabic letters and more."""
-    import matplotlib as mpl
-
-    return str(Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"))

@@ -70,6 +70,7 @@ def identify_to_file(
     head: Head | None = None,
     overwrite: bool = False,
     workers: "Workers | None" = None,
+    annotate: Path | None = None,
     progress: Progress | None = None,
     left_out: "Callable[[LeftOut], None] | None" = None,
 ) -> IdentifySummary:
@@ -77,13 +78,17 @@ def identify_to_file(
 
     The problems file beside `out` names each photograph that failed, and why. Templates never load an encoder. Where there are
     `workers`, they do the work, and the results are the same. `left_out` is told what below a folder is not taken for a
-    photograph.
+    photograph. `annotate`: a folder for copies of the photographs with boxes, names and scores in them.
 
     Raises:
         OutputError: `out` exists, cannot be written, or has an ending that no format goes with.
         OnekError: as `Gallery.identify`.
     """
     check_results_output(out, probes, overwrite)
+    if annotate is not None:
+        from engine.reports.annotated import prepare_folder
+
+        prepare_folder(annotate, probes, overwrite)
     # All of the file is answered by the gallery as it is now.
     seen = gallery.snapshot()
     used = seen.threshold_used(threshold, fpir)
@@ -95,6 +100,8 @@ def identify_to_file(
             raise PhotographsError(
                 "--faces, --encoder, --weights, --projection and --runtime go with photographs; the probes are templates already"
             )
+        if annotate is not None:
+            raise PhotographsError(f"--annotate {annotate} goes with photographs; the probes are templates")
         identify: Identify = partial(_identified, seen, limit, top, head)
         if workers is not None:
             from engine.workflows.ray_workers import spread_identify
@@ -114,7 +121,7 @@ def identify_to_file(
 
             load = gallery.encoder_loader(runtime, count)
             embedder = SpreadEmbedder(embedder, load, workers)
-        tables = _of_photographs(seen, photographs, limit, top, head, embedder, problems, unseen, progress)
+        tables = _of_photographs(seen, photographs, limit, top, head, embedder, problems, unseen, progress, annotate)
     counts = Counts()
     with results_file(out) as writer:
         for table in tables:
@@ -155,10 +162,18 @@ def _of_photographs(
     problems: list[Problem],
     unseen: list[Unseen],
     progress: Progress | None,
+    annotate: Path | None,
 ) -> Iterator[pa.Table]:
     from engine.embedding.embedder import problems_of, unseen_in
 
+    done = 0
     for outcomes in batched(embedder.stream(photographs, progress), BATCH):
         problems += problems_of(outcomes)
         unseen.append(unseen_in(outcomes))
-        yield seen.identify_outcomes(outcomes, embedder, limit, top, head)
+        table = seen.identify_outcomes(outcomes, embedder, limit, top, head)
+        if annotate is not None:
+            from engine.reports.annotated import write_annotated
+
+            write_annotated(annotate, outcomes, table, done)
+        done += len(outcomes)
+        yield table
