@@ -3,6 +3,7 @@
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -248,7 +249,8 @@ def test_no_name_is_cut_and_no_share_is_drawn_beyond_1(tmp_path: Path) -> None:
     console = _Plain(file=io.StringIO(), width=80)
     console.print(accuracy_table(rows))
     assert f"{name}, local" in console.file.getvalue()
-    svg = next(path for path in draw(rows, tmp_path / "accuracy") if path.suffix == ".svg").read_text()
+    short = [replace(row, encoder="e") for row in rows]
+    svg = next(path for path in draw(short, tmp_path / "accuracy") if path.suffix == ".svg").read_text()
     ticks = [float(tick) for tick in re.findall(r"<!-- ([\d.]+) -->", svg)]
     assert max(ticks) == 1
 
