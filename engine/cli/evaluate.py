@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from engine.cli.maintenance import Overwrite
-from engine.cli.thresholds import Fpir
+from engine.cli.options import Fpir, Overwrite, OwnEncoder
 
 Groups = Annotated[
     Path | None,
@@ -51,9 +50,7 @@ def evaluate_command(
         bool, typer.Option("--pictures", help="Show the faces of the worst mistakes. The page holds photographs of people then.")
     ] = False,
     photos: PhotosBelow = None,
-    encoder: Annotated[
-        str | None, typer.Option(metavar="PATH", help="The gallery's encoder, where that is a file: none is loaded unasked.")
-    ] = None,
+    encoder: OwnEncoder = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Measure how often people are missed and strangers named, at this size and for these groups, and write a report."""
