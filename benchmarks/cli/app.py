@@ -17,7 +17,7 @@ from benchmarks.cli.durability import (
     threads_command,
 )
 from benchmarks.cli.reporting import reporting
-from benchmarks.cli.scale import milvus_command, ray_command, scale_command
+from benchmarks.cli.scale import milvus_command, ray_command, report_command, scale_command
 from benchmarks.cli.search import fit_command, gallery_command, search_command
 from benchmarks.cli.thresholds import impostors_command, small_galleries_command
 from benchmarks.cli.training import learned_command, robustness_command, training_command
@@ -246,6 +246,7 @@ benchmark.command("training")(training_command)
 benchmark.command("milvus")(milvus_command)
 benchmark.command("ray")(ray_command)
 benchmark.command("scale")(scale_command)
+benchmark.command("report")(report_command)
 benchmark.command("fit-templates")(fit_command)
 benchmark.command("impostors")(impostors_command)
 benchmark.command("small-galleries")(small_galleries_command)
