@@ -24,7 +24,8 @@ METHOD = (
     "Intervals hold with 95 %: people are drawn anew with replacement, with all of their searches, 1,000 times (bootstrap over "
     "identities); the interval of a rate p with variance v is Wilson's at p (1 - p) / v searches. That "
     "of a difference is between "
-    "percentiles, the same people being drawn for both systems.",
+    "percentiles, the same people being drawn for both systems. They hold for the people who were enrolled: among others a small "
+    "gallery may fare otherwise, which splits show.",
     f"A rate is not told where fewer than {LEAST_EVENTS} of the strangers (counted as people) would be expected to reach it.",
     "The K-fold law is FPIR = 1 - (1 - FMR)^K: what independence of comparisons would make of the false match rate. It is beside "
     "what was measured because searches are not independent.",
