@@ -76,7 +76,7 @@ def report_command(
     made = measure_report(out, searches, identities)
     console.print(
         f"{made.searches:,} searches at K = {made.identities:,} and {made.others:,} of smaller galleries: the report in "
-        f"{made.seconds:.0f} s, {made.mebibytes:,.0f} MiB at most"
+        f"{made.seconds:.0f} s ({made.cpu:.0f} s of CPU), {made.mebibytes:,.0f} MiB at most"
     )
 
 

@@ -23,12 +23,13 @@ _SMALLER, _EACH = 0.1, 4
 
 @dataclass(frozen=True)
 class Cost:
-    """`searches` of the whole gallery and `others` of smaller ones in it, up to K `identities`; what a report of them took."""
+    """`searches` of the whole gallery and `others` of smaller ones in it, up to K `identities`; what a report of them took, `cpu` in seconds of one core."""
 
     searches: int
     others: int
     identities: int
     seconds: float
+    cpu: float
     mebibytes: float
 
 
@@ -52,7 +53,8 @@ def measure_report(folder: Path, searches: int = 1_000_000, identities: int = 1_
     _, status, usage = os.wait4(child, 0)
     if status:
         raise RuntimeError(f"the report ended with status {os.waitstatus_to_exitcode(status)}")
-    return Cost(searches, sum(many.values()) - searches, identities, time.perf_counter() - start, usage.ru_maxrss / 1024)
+    seconds, cpu = time.perf_counter() - start, usage.ru_utime + usage.ru_stime
+    return Cost(searches, sum(many.values()) - searches, identities, seconds, cpu, usage.ru_maxrss / 1024)
 
 
 def _drawn(size: int, count: int, top: int) -> Iterator[pa.Table]:
