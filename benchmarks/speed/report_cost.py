@@ -23,7 +23,9 @@ _SMALLER, _EACH = 0.1, 4
 
 @dataclass(frozen=True)
 class Cost:
-    """`searches` of the whole gallery and `others` of smaller ones in it, up to K `identities`; what a report of them took, `cpu` in seconds of one core."""
+    """`searches` of the whole gallery and `others` of smaller ones in it, up to K `identities`; what a report of them took, `cpu`
+    in seconds of one core.
+    """
 
     searches: int
     others: int
