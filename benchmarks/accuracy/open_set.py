@@ -21,7 +21,7 @@ from indexes.tuning.simulated_probes import second_templates
 
 # Candidates whose order is kept.
 TOP = 10
-_TUNED_WITH = 2048
+_TUNED_WITH = 4096
 
 
 def enrol(vectors: np.ndarray, codes: np.ndarray, scoring: Scoring) -> SearchableGallery:

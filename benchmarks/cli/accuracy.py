@@ -40,8 +40,8 @@ def accuracy_command(
     """How accuracy changes as the gallery grows: rank-1, TPIR at FPIR, and the FPIR that is really obtained."""
     from benchmarks.accuracy.curves import accuracy_table, alarms_table, draw, fixed_table
     from benchmarks.accuracy.sweep import Without, line, people_of, rows_of, sweep
-    from benchmarks.cli.reporting import show
     from benchmarks.data.labelled_templates import labelled
+    from benchmarks.reporting import show
     from engine.cli.console import err
     from engine.cli.console import out as console
     from engine.evaluation.splits import LEAST_IDENTITIES
@@ -191,7 +191,7 @@ def audit_command(
     """Plant 50 mistakes of each kind, and see how many `onek audit` lists among its 100 worst."""
     import tempfile
 
-    from benchmarks.data.planted_errors import measure_audit
+    from benchmarks.data.planted_errors import measure_audit, measure_merged
     from engine.cli.console import out as console
     from engine.templates.parquet import read_templates
 
@@ -202,4 +202,10 @@ def audit_command(
         console.print(
             f"of {made.planted} people under two names {made.names} are among the {made.listed} worst "
             f"(the last at {made.last_name}), of {made.planted} wrong images {made.images} (the last at {made.last_image})"
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            merged = measure_merged(read, Path(folder, "gallery"), seed)
+        console.print(
+            f"of {merged.planted} identities that are two people each {merged.groups} are among the {merged.listed} worst of two "
+            f"groups (the last at {merged.last}), and of {merged.images} an image is among the worst wrong images"
         )

@@ -16,11 +16,12 @@ from benchmarks.cli.durability import (
     readers_command,
     threads_command,
 )
-from benchmarks.cli.reporting import reporting
+from benchmarks.cli.grouping import group_command
 from benchmarks.cli.scale import milvus_command, ray_command, report_command, scale_command
 from benchmarks.cli.search import fit_command, gallery_command, search_command
 from benchmarks.cli.thresholds import impostors_command, small_galleries_command
 from benchmarks.cli.training import learned_command, robustness_command, training_command
+from benchmarks.reporting import reporting
 
 if TYPE_CHECKING:
     from benchmarks.speed.encoder_throughput import Ratio
@@ -250,6 +251,7 @@ benchmark.command("report")(report_command)
 benchmark.command("fit-templates")(fit_command)
 benchmark.command("impostors")(impostors_command)
 benchmark.command("small-galleries")(small_galleries_command)
+benchmark.command("group")(group_command)
 for registered in benchmark.registered_commands:
     if registered.callback is not None and registered.name is not None:
         registered.callback = reporting(registered.callback, registered.name)

@@ -60,7 +60,7 @@ def evaluate_command(
     from engine.reports.folder import PAGE
     from engine.reports.words import answers
     from engine.templates.parquet import is_template_file
-    from engine.workflows.evaluate_files import Asked, evaluate_gallery, evaluate_labelled
+    from engine.workflows.measuring.evaluate_files import Asked, evaluate_gallery, evaluate_labelled
 
     asked = Asked(0.01 if fpir is None else fpir, groups, pictures, photos, _command())
     if all(is_template_file(Path(each)) for each in inputs):
@@ -102,7 +102,7 @@ def report_command(
     from engine.reports.contact_sheet import contact_sheet, read_results
     from engine.reports.folder import PAGE, write_text
     from engine.reports.words import answers
-    from engine.workflows.evaluate_files import Asked, report_again
+    from engine.workflows.measuring.evaluate_files import Asked, report_again
 
     if is_searches(results):
         if photos is not None:
