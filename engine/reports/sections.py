@@ -290,7 +290,7 @@ def _mistakes(evaluation: Evaluation, pictures: Markup) -> list[Markup]:
     likely = [each for each in evaluation.findings if each.likely]
     if likely:
         rows = [
-            [each.kind, each.identity, each.other or "", f"{each.distance:.3f}", f"{each.expected_false_alarms:.2g}"]
+            [each.kind, each.identity, each.other or "", _said(each.distance, ".3f"), _said(each.expected_false_alarms, ".2g")]
             for each in likely[:30]
         ]
         headings = ["likely mistake of the labels", "identity", "other", "distance", "so bad by chance"]
@@ -328,3 +328,7 @@ def _method(evaluation: Evaluation) -> list[Markup]:
     notes = [tag("p", note) for note in about.notes]
     lines = [tag("div", tag("dt", label), tag("dd", text)) for label, text in facts]
     return [tag("h2", "How it was measured"), *(tag("p", line) for line in METHOD), *notes, tag("dl", *lines, class_="answers")]
+
+
+def _said(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)

@@ -104,7 +104,7 @@ def test_one_labelled_set_and_two_encoders_of_it(tmp_path: Path) -> None:
         (["g"], "expected a gallery and its probes, or labelled templates"),
         (["t.parquet", "--truth", "x.csv"], "--truth and --encoder go with a gallery and its probes"),
         (["g", "t.parquet", "--splits", "3"], "--splits 3 goes with labelled templates"),
-        (["t.parquet", "--score", "cosine"], "--score cosine: expected plain or local"),
+        (["t.parquet", "--score", "cosine"], "--score cosine: expected plain, local or quality"),
         (["few.parquet"], "12 identities; accuracy is measured from 40 on"),
     ],
 )
