@@ -22,7 +22,7 @@ def faces_of(
     *,
     made: Provenance = SFACE,
     photographs: Sequence[str] | None = None,
-    detections: Sequence[float] | None = None,
+    qualities: Sequence[float] | None = None,
     first: int = 0,
     seed: int = 0,
 ) -> Templates:
@@ -36,7 +36,7 @@ def faces_of(
         ids += [f"p{person:03}/{image}#0" for image in range(count)]
     if photographs is not None:
         ids = list(photographs)
-    rows = batch(made, ids, None, np.stack(vectors), sources=[f"{each}.jpg" for each in ids], detections=detections)
+    rows = batch(made, ids, None, np.stack(vectors), sources=[f"{each}.jpg" for each in ids], qualities=qualities)
     return Templates(pa.Table.from_batches([rows]), made)
 
 
