@@ -27,7 +27,7 @@ from engine import Templates
 from engine.cli.console import _Plain
 from engine.errors import ListError, MetricsError, PhotographsError, TemplatesError
 from engine.evaluation.splits import sizes, split
-from engine.templates.parquet import TemplateWriter, batch, schema
+from engine.templates.parquet import TemplateWriter, batch, schema, with_vectors
 from engine.templates.provenance import Provenance
 from tests.support.people import crowded
 
@@ -110,8 +110,8 @@ def test_summaries_and_lines_by_hand() -> None:
 
 def test_mistakes_are_left_out(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(
-        "kind,identity,other,template_id,likely\n"
-        "two names,id1,id2,x,True\ntwo names,id3,id4,x,False\nwrong image,id5,id6,id5/id5_0001.jpg#0,True\n"
+        "kind,identity,other,template_id,source,likely\n"
+        "two names,id1,id2,x,,True\ntwo names,id3,id4,x,,False\nwrong image,id5,id6,id5/id5_0001.jpg#0,id5/id5_0001.jpg,True\n"
     )
     whole, cut = people_of(labelled()), people_of(labelled(), Without.read(tmp_path / "a.csv"))
     assert len(whole.vectors) - len(cut.vectors) == 3
@@ -125,7 +125,7 @@ def test_shifted_probes(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).normal(size=(600, 128)) * 0.01
     worse = clean.vectors + noise
     worse /= np.linalg.norm(worse, axis=1, keepdims=True)
-    table = clean.table.set_column(6, clean.table.schema.field("vector"), _vectors(worse))
+    table = with_vectors(clean.table, worse, clean.provenance)
     kinds = {CLEAN: clean, "noisy": Templates(table, clean.provenance)}
     shifts = measure_shifts(kinds, "local", identities=120, splits=2)
     assert [(shift.enrolled, shift.probes) for shift in shifts] == [
@@ -140,10 +140,6 @@ def test_shifted_probes(tmp_path: Path) -> None:
         assert 0.2 < shift.obtained[0.1].mean < 3
         assert 0.2 < shift.cohort[0.1].mean < 3
         assert 0.3 < shift.found.mean <= 1
-
-
-def _vectors(values: np.ndarray) -> pa.ChunkedArray:
-    return pa.chunked_array([pa.FixedSizeListArray.from_arrays(pa.array(values.astype(np.float32).ravel()), 128)])
 
 
 @pytest.mark.parametrize("kind", sorted(DEGRADATIONS))
