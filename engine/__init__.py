@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from engine.answers.results import Result, Results
+    from engine.client import Client
     from engine.embedding.embedder import Embedding, embed_images
     from engine.encoders import Encoder, load_encoder
     from engine.gallery.gallery import Gallery
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from indexes.errors import OnekError
 
 __all__ = [
+    "Client",
     "Embedding",
     "Encoder",
     "Gallery",
@@ -25,6 +27,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "Client": "engine.client",
     "Embedding": "engine.embedding.embedder",
     "Encoder": "engine.encoders",
     "Gallery": "engine.gallery.gallery",

@@ -43,6 +43,10 @@ ROOMS = {
         *("tables", "templates", "faces", "matching", "calibration", "encoders", "embedding", "answers", "storage"),
         *("maintenance", "training", "gallery", "milvus"),
     },
+    "engine.client": {"templates", "matching", "calibration", "answers"},
+    "engine.service": {
+        *("templates", "faces", "matching", "calibration", "encoders", "embedding", "answers", "storage", "gallery", "workflows"),
+    },
 }
 # `engine` itself says what its public names are; the command line, benchmarks and tests stand above the house.
 ABOVE = {"engine", "engine.cli"}

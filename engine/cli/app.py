@@ -20,6 +20,8 @@ from engine.cli.enrolment import compact_command, enroll_command, list_command, 
 from engine.cli.inspection import explain_command, explain_encoder_command
 from engine.cli.maintenance import Overwrite, backup_command, check_command, merge_command
 from engine.cli.reports import encoders_command, info_command
+from engine.cli.serving.serve import serve_command
+from engine.cli.serving.tokens import token
 from engine.cli.thresholds import Fmr, Fpir, default_line
 from engine.cli.training import project_command, train_command, train_head_command, train_projection_command
 from engine.common.allocator import give_large_blocks_back
@@ -363,6 +365,8 @@ app.command("explain")(explain_command)
 app.command("explain-encoder")(explain_encoder_command)
 app.command("calibrate")(calibrate_command)
 app.command("audit")(audit_command)
+app.command("serve")(serve_command)
+app.add_typer(token, name="token")
 
 
 def _doubt_one_person(built: "Gallery") -> None:
