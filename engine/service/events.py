@@ -4,6 +4,7 @@ import logging
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ CREATE INDEX IF NOT EXISTS event_of ON event (identity);
 CREATE INDEX IF NOT EXISTS event_at ON event (at);
 """
 _COLUMNS = "at, kind, identity, decision, score, threshold, expected_false_alarms, token, request_id"
+AGAIN = 10.0
+"""Seconds in which the same answer to the same token is one event: a camera asks several times a second."""
+_MOST_LATELY = 1000
 _log = logging.getLogger("onek.service")
 
 
@@ -58,6 +62,7 @@ class Events:
         """
         self.path, self.days = path, days
         self._lock = threading.Lock()
+        self._lately: dict[tuple[str | None, ...], float] = {}
         try:
             with suppress(FileExistsError):
                 os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -69,7 +74,10 @@ class Events:
             raise OutputError(f"{path}: events cannot be kept there: {error}") from error
 
     def add(self, events: Iterable[Event]) -> None:
-        """Keep events. Raises `sqlite3.Error` where they cannot be written."""
+        """Keep events; of what a camera sees again and again only the first. Raises `sqlite3.Error` where that cannot be written."""
+        events = [event for event in events if event.kind != "identify" or self._is_new(event)]
+        if not events:
+            return
         rows = [
             (e.at, e.kind, e.identity, e.decision, e.score, e.threshold, e.expected_false_alarms, e.token, e.request_id)
             for e in events
@@ -82,6 +90,16 @@ class Events:
                 self._database.execute("ROLLBACK")
                 raise
             self._database.execute("COMMIT")
+
+    def _is_new(self, event: Event) -> bool:
+        """Whether nobody asked by the same token was answered the same in the last seconds."""
+        what, at = (event.token, event.identity, event.decision), time.monotonic()
+        with self._lock:
+            if len(self._lately) > _MOST_LATELY:
+                self._lately = {each: seen for each, seen in self._lately.items() if at - seen < AGAIN}
+            new = at - self._lately.get(what, -AGAIN) >= AGAIN
+            self._lately[what] = at
+        return new
 
     def recent(self, limit: int, before: int | None = None) -> tuple[list[Event], int | None]:
         """The newest events, and the number to ask on from, None at the end."""

@@ -121,4 +121,5 @@ def _curve(evidence: Evidence) -> list[dict[str, float]]:
     expected = evidence.expected_false_alarms(levels) if len(levels) else None
     if expected is None:
         return []
-    return [{"score": float(score), "expected_false_alarms": float(e)} for score, e in zip(levels, expected, strict=True)]
+    points = zip(levels.tolist(), expected.tolist(), strict=True)
+    return [{"score": score, "expected_false_alarms": number} for score, number in points if number >= _CURVE[0] / 10]
