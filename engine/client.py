@@ -20,6 +20,7 @@ from engine.errors import GalleryError, OnekError, PhotographsError, ServiceErro
 
 # Times that a request is sent which may be sent again, and seconds before the second time; twice as many before each further one.
 _TRIES, _PAUSE = 5, 0.2
+# What was refused so was not begun.
 _LATER = (429, 503)
 
 Picture = bytes | str | Path
@@ -267,8 +268,7 @@ class Client:
                     said: dict[str, Any] = answer.json()
                     return said
                 problem = _error(answer)
-                # What was refused so was not begun; but a change that took too long may have been made.
-                if answer.status_code not in _LATER or (not again and getattr(problem, "code", "") == "timeout"):
+                if answer.status_code not in _LATER:
                     raise problem
             if not left:
                 raise problem if isinstance(problem, OnekError) else _unreachable(self._url, problem) from problem

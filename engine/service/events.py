@@ -74,7 +74,7 @@ class Events:
             raise OutputError(f"{path}: events cannot be kept there: {error}") from error
 
     def add(self, events: Iterable[Event]) -> None:
-        """Keep events; of what a camera sees again and again only the first. Raises `sqlite3.Error` where that cannot be written."""
+        """Keep events; of what a camera sees again and again the first. Raises `sqlite3.Error` where it cannot be written."""
         events = [event for event in events if event.kind != "identify" or self._is_new(event)]
         if not events:
             return

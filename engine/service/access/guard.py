@@ -18,7 +18,7 @@ from engine.service.settings import Settings
 
 LOOPBACK = {"127.0.0.1", "localhost", "[::1]"}
 # What takes as long as the gallery is large, and how many times the usual time it has.
-_LONG, _LONGER = re.compile(r"/(erase|check)$"), 40
+_LONG, _LONGER = re.compile(r"/(erase|check|compact)$"), 40
 _ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 HEADERS = {
@@ -69,7 +69,7 @@ class Guard:
             await passing.refuse(refused)
         except TimeoutError:
             if passing.whole:
-                await passing.refuse(Refused(503, "timeout", f"no answer within {seconds:g} seconds", {"Retry-After": "1"}))
+                await passing.refuse(Refused(504, "timeout", f"no answer within {seconds:g} seconds; it may be done yet"))
             else:
                 await passing.refuse(Refused(408, "timeout", f"the request did not arrive within {seconds:g} seconds"))
         except ClientDisconnect:

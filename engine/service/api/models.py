@@ -144,6 +144,14 @@ class Receipt(BaseModel):
     verified: bool
 
 
+class Compacted(BaseModel):
+    """What a gallery has now, and how many templates that awaited it were erased."""
+
+    gallery: str
+    templates: int
+    erased: int
+
+
 class GalleryName(BaseModel):
     """A gallery, and whether it answers."""
 

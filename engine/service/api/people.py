@@ -9,12 +9,12 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.concurrency import run_in_threadpool
 
 from engine.embedding.embedder import of_one_face
-from engine.errors import GalleryBusy, GalleryError, TemplatesError
+from engine.errors import GalleryBusy, GalleryError, OnekError, TemplatesError
 from engine.service.access.signing import read_signed, signed
 from engine.service.api.asked import ERRORS, AsAdmin, AtDesk, IdentityPath, Service, TheGallery, TheService, enrolled
 from engine.service.api.bodies import PICTURES_OR_VECTORS, has_vectors, pictures_of, vectors_of
 from engine.service.api.errors import Refused
-from engine.service.api.models import Enrolled, Identities, IdentityShown, Receipt, Removed, Rename, Renamed
+from engine.service.api.models import Compacted, Enrolled, Identities, IdentityShown, Receipt, Removed, Rename, Renamed
 from engine.service.events import Event, now
 from engine.service.galleries import Served
 from engine.templates.names import name_of
@@ -144,14 +144,11 @@ def erase(request: Request, service: TheService, token: AsAdmin, served: TheGall
     name = enrolled(served, identity)
     ids, _ = served.gallery.snapshot().templates_of(name)
     served.gallery.remove(name, wait=_wait(served))
-    for left in reversed(range(_TRIES)):
-        try:
-            served.gallery.compact(wait=_wait(served))
-            break
-        except GalleryBusy:
-            if not left:
-                raise
-            time.sleep(0.25)
+    try:
+        _compacted(served)
+    except OnekError as error:
+        why = f"{name} is removed, but the bytes are still there: {error}; POST compact erases them"
+        raise Refused(409, "not_erased", " ".join(why.split())) from error
     events, pictures = service.forget(served, name)
     return Receipt(
         gallery=served.name,
@@ -163,6 +160,14 @@ def erase(request: Request, service: TheService, token: AsAdmin, served: TheGall
         erased_at=now(),
         verified=True,
     )
+
+
+@router.post("/compact", response_model=Compacted, summary="Erase whoever was removed, and verify it")
+def compact(service: TheService, token: AsAdmin, served: TheGallery) -> Compacted:  # noqa: ARG001 - who may
+    """Write the gallery's files anew without what was removed, and look through them."""
+    erased = _awaiting(served) or 0
+    _compacted(served)
+    return Compacted(gallery=served.name, templates=len(served.gallery), erased=erased)
 
 
 @router.get("/identities/{identity:path}", response_model=IdentityShown, summary="Show somebody")
@@ -232,6 +237,18 @@ def _is_there(served: Served, identity: str, template_id: str, vector: np.ndarra
         return False
     ids, vectors = served.gallery.snapshot().templates_of(identity)
     return template_id in ids and np.array_equal(vectors[ids.index(template_id)], vector)
+
+
+def _compacted(served: Served) -> None:
+    """Compact; while somebody reads the catalogue just then, again."""
+    for left in reversed(range(_TRIES)):
+        try:
+            return served.gallery.compact(wait=_wait(served))
+        except GalleryBusy:
+            if not left:
+                raise
+            time.sleep(0.25)
+    return None
 
 
 def _wait(served: Served) -> float | None:

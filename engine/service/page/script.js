@@ -517,6 +517,13 @@ async function check() {
   $("check-said").textContent = !found ? "" : faults.length ? say("check_faults", { count: faults.length, first: faults[0].says }) : say("check_well");
 }
 
+async function compact() {
+  $("check-said").textContent = say("compacting");
+  const done = await trying(() => ask("POST", inGallery("compact")));
+  $("check-said").textContent = done ? say("compacted", done) : "";
+  await showGallery();
+}
+
 // The page.
 
 async function show() {
@@ -588,6 +595,7 @@ function listen() {
   });
   $("people-more").addEventListener("click", () => showPeople(true));
   $("check").addEventListener("click", check);
+  $("compact").addEventListener("click", compact);
   $("galleries").addEventListener("change", (event) => {
     page.gallery = event.target.value;
     localStorage.setItem(CHOSEN, page.gallery);
