@@ -47,7 +47,7 @@ MIRRORED: dict[str, tuple[str, ...]] = {
         "engine/gallery/test_stale.py",
         "engine/gallery/test_living.py",
     ),
-    "engine/storage/catalogue.py": (
+    "engine/storage/catalogue": (
         "engine/maintenance/test_faults.py",
         "engine/gallery/test_stale.py",
         "engine/storage/test_durability.py",

@@ -343,7 +343,7 @@ def _used(path: Path, chance: random.Random) -> Callable[[], None]:
         lambda: _drop(Gallery.open(path).identify(_vectors(3), threshold=0.5)),
         lambda: _drop(Gallery.open(path).info()),
         lambda: _drop(check(path)),
-        *chance.sample([change, lambda: Gallery.open(path).compact(), lambda: _copy(path), lambda: _merge(path)], 2),
+        *chance.sample([change, lambda: _drop(Gallery.open(path).compact()), lambda: _copy(path), lambda: _merge(path)], 2),
     ]
 
     def ask() -> None:

@@ -65,7 +65,7 @@ class _Found:
 
 
 class Embedder:
-    """An encoder, and how faces are brought to its chip. A photograph with more than `most` faces is a problem."""
+    """An encoder, and the alignment that brings faces to its chip. A photograph with more than `most` faces is a problem."""
 
     def __init__(self, encoder: Encoder, faces: str = "largest", most: int | None = None) -> None:
         self.encoder = encoder
@@ -86,7 +86,7 @@ class Embedder:
                     progress(len(outcomes))
 
     def embed_batch(self, photographs: Sequence[Photograph]) -> list[Outcome]:
-        """What becomes of a few photographs, in order. One picture is held at a time; chips are encoded together."""
+        """The outcomes of a few photographs, in order. One picture is held at a time; chips are encoded together."""
         outcomes: list[Outcome] = []
         waiting: list[_Found] = []
         for photograph in photographs:

@@ -49,7 +49,7 @@ class Labelled:
 
     @cached_property
     def labelling(self) -> Labelling:
-        """What is to be said of that."""
+        """How the labels were found, in words, and doubts about them."""
         whose = [photograph.identity for photograph in self.photographs]
         doubtful = () if self.rules == (_AS_SAID,) else tuple(doubts(whose))
         return Labelling(self.rules, len(whose), len(set(whose) - {None}), doubtful)

@@ -1,7 +1,6 @@
 """A linear map behind an encoder: templates of one encoder in, templates of another, perhaps shorter, out."""
 
 import hashlib
-import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -11,8 +10,7 @@ import pyarrow as pa
 from engine.common.dataclass_json import from_plain
 from engine.encoders.base import Encoder
 from engine.errors import EncoderMismatch, TrainingError
-from engine.files.atomic_files import whole_file
-from engine.files.learnt_file import read_learnt
+from engine.files.learnt_file import read_learnt, write_learnt
 from engine.templates.parquet import Templates, batch
 from engine.templates.provenance import Provenance
 
@@ -44,15 +42,8 @@ class Projection:
 
     def save(self, path: Path) -> None:
         """Write it as `.npz`. Raises `OutputError`."""
-        said = json.dumps({"kind": self.kind, "made": asdict(self.made)})
-        with whole_file(path) as temporary, temporary.open("wb") as stream:
-            np.savez(
-                stream,
-                allow_pickle=False,
-                said=np.frombuffer(said.encode(), np.uint8),
-                mean=self.mean,
-                matrix=self.matrix,
-            )
+        said = {"kind": self.kind, "made": asdict(self.made)}
+        write_learnt(path, said, {"mean": self.mean, "matrix": self.matrix})
 
 
 def read_projection(path: Path) -> Projection:

@@ -1,9 +1,8 @@
 """The gallery that a user holds: built or opened, asked, and changed, wherever its templates lie."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -11,14 +10,15 @@ import pyarrow as pa
 from engine.answers.already_enrolled import NOT_LOOKED, matches_of
 from engine.answers.results import Results
 from engine.answers.snapshot import Snapshot
+from engine.answers.summary import Info
 from engine.answers.verification import Verification
 from engine.calibration.calibration import Calibration
 from engine.calibration.evidence import Evidence
 from engine.calibration.thresholds import MatchThreshold, ThresholdUsed
-from engine.common.concurrency import batched
+from engine.embedding.named_by_user import Named
 from engine.embedding.probe_encoder import ProbeEncoder
-from engine.encoders.named_by_user import Named
 from engine.errors import GalleryError, GalleryReplaced, PhotographsError
+from engine.gallery.asking import Probes, identifying, verifying
 from engine.gallery.backend import Backend, Capabilities
 from engine.gallery.build import build_folder
 from engine.gallery.folder import FolderBackend
@@ -27,14 +27,13 @@ from engine.maintenance.backup import merged
 from engine.maintenance.integrity import Fault
 from engine.matching.pair_verifier import Head
 from engine.matching.scoring import Scoring, SearchableGallery
-from engine.storage.catalogue import read_catalogue
+from engine.storage.catalogue import BuildRequest, read_catalogue
 from engine.storage.changes import EnrolmentResult, require_words
 from engine.storage.folder_snapshot import FolderSnapshot
 from engine.templates.enrolment import Source, require_joinable
 from engine.templates.names import each_of, name_of
 from engine.templates.parquet import Templates
-from engine.templates.problems import ALL_SEEN
-from engine.templates.provenance import Provenance, require_same
+from engine.templates.provenance import Provenance
 from indexes.base import Progress, SearchableIndex
 from indexes.planner import RECALL, Plan
 
@@ -48,7 +47,6 @@ if TYPE_CHECKING:
 # What makes templates of photographs is imported where photographs are met: a question about vectors does without OpenCV.
 
 Answer = TypeVar("Answer")
-Probes = np.ndarray | Templates | str | Path | Sequence[str | Path | np.ndarray]
 
 
 class Gallery:
@@ -111,20 +109,8 @@ class Gallery:
             IndexUnsupported: no such kind of index, or FAISS makes none of the string.
             GalleryError: no such score, or too few identities for it.
         """
-        path = Path(path)
-        build_folder(
-            templates,
-            path,
-            overwrite=overwrite,
-            index=index,
-            factory=factory,
-            memory=memory,
-            recall=recall,
-            score=score,
-            fuse=fuse,
-            planned=planned,
-            progress=progress,
-        )
+        asked = BuildRequest(index, factory, recall, score, fuse)
+        build_folder(templates, Path(path), asked, overwrite=overwrite, memory=memory, planned=planned, progress=progress)
         return cls.open(path)
 
     @classmethod
@@ -152,12 +138,12 @@ class Gallery:
         """
         folders = [Path(folder) for folder in each_of(galleries)]
         people = merged(folders, on_duplicate)
-        asked = asdict(read_catalogue(folders[0]).asked)
-        return cls.build(people, out, overwrite=overwrite, progress=progress, **asked)
+        build_folder(people, Path(out), read_catalogue(folders[0]).asked, overwrite=overwrite, progress=progress)
+        return cls.open(out)
 
     @property
-    def path(self) -> Any:
-        """What it is called in messages: the folder, a `Path`, or the address of another place."""
+    def path(self) -> Path | str:
+        """Its name in messages: the folder, a `Path`; of a gallery elsewhere its address, text."""
         return self.backend.path
 
     @property
@@ -167,7 +153,7 @@ class Gallery:
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the place where it lies can."""
+        """What the place where it is stored supports."""
         return self.backend.capabilities
 
     def snapshot(self) -> Snapshot:
@@ -175,7 +161,7 @@ class Gallery:
         return self.backend.snapshot()
 
     def refresh(self) -> bool:
-        """See what was enrolled, removed, calibrated and replaced since, by any process; whether there was anything.
+        """Read the gallery anew, with the changes of every process. Whether anything had changed.
 
         Raises:
             GalleryError: there is none any more, or it is damaged.
@@ -183,8 +169,8 @@ class Gallery:
         return self.backend.refresh()
 
     def answered(self, ask: Callable[[Snapshot], Answer], threshold: float | None = None) -> Answer:
-        """What `ask` makes of a snapshot. Where another gallery takes its place meanwhile, it asks again, all of it, of that one,
-        unless a `threshold` was given, and that one scores otherwise.
+        """Call `ask` with a snapshot. If another gallery takes this one's place meanwhile, call it once more with a snapshot of
+        that one; not where a `threshold` was given and the other gallery scores differently, which raises.
         """
         seen = self.snapshot()
         try:
@@ -271,7 +257,7 @@ class Gallery:
         return self._encoder.embedder(self.provenance, faces, named, runtime=runtime, photographs=photographs)
 
     def encoder_loader(self, runtime: str | None = None, photographs: int | None = None) -> "partial[Encoder]":
-        """What loads the encoder of the last `embedder`, here or in another process."""
+        """A function that loads the encoder of the last `embedder`, here or in another process."""
         return self._encoder.loader(self.provenance, runtime, photographs)
 
     def identify(
@@ -304,29 +290,12 @@ class Gallery:
             TemplatesError: a vector is zero, NaN or infinite.
             GalleryError: there is no threshold, it is out of range, or the gallery does not support the rate.
         """
-        if isinstance(probes, Templates) or (isinstance(probes, np.ndarray) and probes.dtype != np.uint8):
-            if faces is not None:
-                raise PhotographsError(f"faces={faces!r} goes with photographs; the probes are vectors already")
-            templates = probes if isinstance(probes, Templates) else Templates.from_vectors(probes)
-            require_same(self.provenance, templates.provenance, str(self.path), "the probe file")
-            return Results(
-                self.answered(lambda seen: seen.identify(templates, seen.threshold(threshold, fpir), top, head), threshold)
-            )
-        from engine.embedding.embedder import list_photographs, unseen_in
 
-        pictures: str | Path | Sequence[str | Path | np.ndarray] = [probes] if isinstance(probes, np.ndarray) else probes
-        photographs = list_photographs(pictures, "none")
-        embedder = self.embedder(faces, photographs=len(photographs))
+        def embedder(photographs: int) -> "Embedder":
+            return self.embedder(faces, photographs=photographs)
 
-        def identified(seen: Snapshot) -> Results:
-            limit = seen.threshold(threshold, fpir)
-            tables, unseen = [], ALL_SEEN
-            for part in batched(embedder.stream(photographs), 1024):
-                tables.append(seen.identify_outcomes(part, embedder, limit, top, head))
-                unseen += unseen_in(part)
-            return Results(pa.concat_tables(tables), unseen)
-
-        return self.answered(identified, threshold)
+        ask = identifying(probes, embedder, threshold=threshold, fpir=fpir, top=top, faces=faces, head=head)
+        return self.answered(ask, threshold)
 
     def verify(
         self,
@@ -361,17 +330,10 @@ class Gallery:
         if faces == "all":
             raise PhotographsError("--faces all: verify compares one face; expected largest or none")
 
-        def verified(seen: Snapshot) -> Verification:
-            claim = seen.claim(identity, threshold, fmr, head)
-            if isinstance(probe, np.ndarray) and probe.dtype != np.uint8:
-                templates = Templates.from_vectors(probe)
-                require_same(seen.provenance, templates.provenance, str(self.path), "the probe")
-                return claim.verified("vector", templates.vectors[0])
-            from engine.embedding.embedder import one_face
+        def embedder() -> "Embedder":
+            return self.embedder(faces, encoder=encoder, weights=weights, projection=projection)
 
-            return claim.verified(*one_face(probe, self.embedder(faces, encoder=encoder, weights=weights, projection=projection)))
-
-        return self.answered(verified)
+        return self.answered(verifying(probe, embedder, identity, threshold=threshold, fmr=fmr, head=head))
 
     def enroll(
         self,
@@ -437,7 +399,7 @@ class Gallery:
             return change.remove(names, ids)
 
     def rename(self, old: str, new: str, *, merge: bool = False, wait: float | None = None) -> int:
-        """Call an identity otherwise; `merge` makes one identity of it and one that is called `new` already. How many templates.
+        """Rename an identity; with `merge`, an identity that has the new name already takes its templates. How many they were.
 
         Raises:
             GalleryBusy: somebody else was writing all the while.
@@ -462,8 +424,9 @@ class Gallery:
         """
         return self.backend.calibrate(strangers, progress)
 
-    def compact(self, progress: Progress | None = None, *, wait: float | None = None) -> None:
-        """Seal all that is enrolled anew, calibrate, and erase what was removed from every file; verified.
+    def compact(self, progress: Progress | None = None, *, wait: float | None = None) -> int:
+        """Rebuild the sealed files from all that is enrolled, calibrate, and erase removed templates from every file, which
+        is verified. How many removed templates were erased.
 
         Raises:
             GalleryBusy: somebody else was writing, or reading, all the while.
@@ -471,7 +434,7 @@ class Gallery:
             OnekError: as `Gallery.build`.
         """
         folder = self._folder("compact")
-        folder.compact(progress, folder.patience(wait))
+        return folder.compact(progress, folder.patience(wait))
 
     def backup(self, out: str | Path, *, overwrite: bool = False) -> None:
         """Copy the gallery as it is at one moment, while others read and write.
@@ -482,8 +445,8 @@ class Gallery:
         """
         self._folder("backup").backup(Path(out), overwrite)
 
-    def info(self) -> Any:
-        """What the gallery holds: `engine.storage.summary.GalleryInfo`, or in Milvus `engine.milvus.info.MilvusInfo`."""
+    def info(self) -> Info:
+        """What the gallery holds: `engine.storage.GalleryInfo`, or in Milvus `engine.milvus.MilvusInfo`."""
         return self.backend.info()
 
     def check(self, progress: Progress | None = None) -> list[Fault]:
@@ -529,7 +492,7 @@ class Gallery:
 
     @property
     def segment_names(self) -> tuple[str, ...]:
-        """What its sealed segments are called."""
+        """The names of its sealed segments."""
         return tuple(segment.name for segment in self._view().catalogue.segments)
 
     def _view(self) -> FolderSnapshot:

@@ -29,11 +29,11 @@ def joining_of(
     sources: bool = True,
     left_out: "Callable[[LeftOut], None] | None" = None,
 ) -> Joining:
-    """Templates of people to enrol, and what is to be said of them.
+    """Templates of people to enrol, and what the result reports beside them: problems, labels, unseen faces.
 
     Args:
         people: templates with identities, or photographs as for `embed_images`.
-        embedder: gives what embeds so many photographs.
+        embedder: called with the number of photographs, returns an embedder for them.
         identity: whose they all are; by default as the photographs' names say.
         faces: what the user said of the photographs' faces; templates have none.
         sources: whether the photographs' paths are kept; pictures in memory have none.

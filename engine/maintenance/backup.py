@@ -16,7 +16,7 @@ from engine.files.atomic_files import whole_folder
 from engine.files.object_storage import require_local
 from engine.files.outputs import check_outputs
 from engine.storage.catalogue import NAME, connect, put, read_catalogue, reading, refusing
-from engine.storage.catalogue_digest import write_digest
+from engine.storage.catalogue.digest import write_digest
 from engine.storage.folder_snapshot import FolderSnapshot, open_snapshot
 from engine.storage.sealing import stored
 from engine.storage.segments import recorded_files

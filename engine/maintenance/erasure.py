@@ -6,7 +6,7 @@ import numpy as np
 
 from engine.errors import GalleryBusy, GalleryError
 from engine.storage.catalogue import NAME, put, read_catalogue
-from engine.storage.catalogue_digest import DIGEST
+from engine.storage.catalogue.digest import DIGEST
 from engine.storage.segments import segment_files
 from engine.storage.writer_lock import HOLDER, LOCK, Writer
 from indexes.files import open_vectors
@@ -35,7 +35,7 @@ def erase(writer: Writer, removed: np.ndarray) -> None:
         if free:
             raise GalleryError(f"{folder / NAME} still has {free} free pages; say onek compact again")
         put(database, "erasable", "0")  # not before: where the log stays, info goes on to say that something waits
-        pages = database.serialize()  # never through a file handle: see engine.storage.catalogue_digest
+        pages = database.serialize()  # never through a file handle: see engine.storage.catalogue.digest
     _verify(folder, pages, np.ascontiguousarray(removed, "<f4"))
 
 

@@ -14,7 +14,7 @@ from engine.errors import GalleryError, IndexFileError, OnekError, TemplatesErro
 from engine.files.atomic_files import UNREADABLE, sha256_file
 from engine.files.budgets import refuse_bomb
 from engine.storage.catalogue import NAME, Catalogue, Segment, read_catalogue, read_only, read_version
-from engine.storage.catalogue_digest import DIGEST, matches_digest
+from engine.storage.catalogue.digest import DIGEST, matches_digest
 from engine.storage.folder_snapshot import open_snapshot
 from engine.storage.segments import recorded_files, segment_files
 from engine.storage.summary import describe
@@ -59,7 +59,7 @@ def check(folder: Path, progress: Progress | None = None) -> list[Fault]:
 
 
 def _version(folder: Path) -> tuple[str, int] | None:
-    """None where the catalogue cannot be read at all."""
+    """The version; None where the catalogue cannot be read at all."""
     try:
         return read_version(folder)
     except GalleryError:
@@ -94,7 +94,7 @@ def _faults(folder: Path, progress: Progress | None) -> Iterator[Fault]:
 
 
 def _opens(folder: Path) -> Iterator[Fault]:
-    """Whatever else a reader would trip over."""
+    """Errors that reading the gallery as a user does would raise."""
     describe(folder, open_snapshot(folder))
     yield from ()
 

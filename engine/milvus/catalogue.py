@@ -66,7 +66,7 @@ def building(client: Client) -> str | None:
 
 
 def write(client: Client, catalogue: MilvusCatalogue) -> None:
-    """Have the gallery be this from now on."""
+    """Make this the gallery from now on."""
     old = _get(client, _HEAD)
     calibration, parts = None, 0
     if catalogue.calibration is not None:

@@ -26,7 +26,7 @@ from indexes.base import Progress
 
 
 class MilvusChange:
-    """A gallery on which a change is being made, as it was seen at its beginning; keeps `engine.gallery.backend.Change`."""
+    """A gallery on which a change is being made, as it was seen at its beginning; implements `engine.gallery.backend.Change`."""
 
     def __init__(self, seen: MilvusSnapshot, progress: Progress | None = None) -> None:
         self._seen = seen
@@ -123,7 +123,7 @@ class MilvusChange:
         return held
 
     def _measure(self) -> None:
-        """See how large it is now."""
+        """Count its templates and identities anew."""
         self._seen = replace(self._seen, size=measured_size(self._client, self._seen.collection))
 
     def _follow(self) -> bool:
@@ -146,7 +146,7 @@ class MilvusChange:
         return {row["identity"] for row in self._rows("person", [key_of(name) for name in names.to_pylist()], "identity")}
 
     def _settle(self, people: set[str]) -> None:
-        """Have exactly one template stand for each of some identities that have any."""
+        """Mark exactly one template of each of some identities as the one that stands for it, where they have any."""
         wrong: list[Row] = []
         firsts: dict[str, list[str]] = {}
         for row in self._rows("person", sorted(people), "person", "first"):

@@ -53,7 +53,7 @@ def require_kind(client: Client, kind: str) -> None:
 
 
 def index_kind(kind: str, count: int) -> IndexKind:
-    """What Milvus has for a kind that `indexes.planner` chose, or one of `MILVUS_ONLY`, for so many templates.
+    """The index of Milvus's for a kind that `indexes.planner` chose, or one of `MILVUS_ONLY`, for so many templates.
 
     Whatever a quantised kind finds is measured again on full vectors by the engine, so that its codes only choose candidates.
     `flat-codes` is a choice of speed, and what is fast in Milvus at its sizes are lists of full vectors: they need no refinement.
@@ -170,7 +170,7 @@ def vectors_in(rows: Sequence[Row], dim: int) -> np.ndarray:
 
 
 def search_settings(kind: IndexKind, effort: int | None) -> dict[str, Any]:
-    """What a search is told."""
+    """The settings of a search."""
     return {"metric_type": "IP", "params": {} if kind.effort is None else {kind.effort: effort}}
 
 

@@ -41,7 +41,7 @@ class MilvusSnapshot(Snapshot):
 
     @property
     def collection(self) -> str:
-        """What has its templates."""
+        """The name of the collection that has its templates."""
         return self.catalogue.collection
 
     @property
@@ -74,7 +74,7 @@ class MilvusSnapshot(Snapshot):
 
     @cached_property
     def shortlister(self) -> Shortlister:
-        """What searches its collection."""
+        """The object that searches its collection."""
         return Shortlister(self.client, self.catalogue)
 
     def find(self, probes: np.ndarray, top: int, head: Head | None) -> Found:
@@ -122,7 +122,7 @@ class MilvusSnapshot(Snapshot):
 
     @contextmanager
     def unreplaced(self) -> Iterator[None]:
-        """Around what only this gallery can answer.
+        """Hold for a question to this gallery: where it failed since another gallery took its place, the error says so.
 
         Raises:
             GalleryReplaced: it failed, and another gallery has taken this one's place.

@@ -60,6 +60,12 @@ class FolderSnapshot(Snapshot):
         return _version(self.catalogue)
 
     @property
+    def awaiting_erasure(self) -> int:
+        """How many removed templates have bytes in the gallery's files."""
+        changes = self.catalogue.changes
+        return len(changes.removed) + changes.erasable if changes else 0
+
+    @property
     def called(self) -> str:
         return self.address
 

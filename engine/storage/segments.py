@@ -243,7 +243,7 @@ def recorded_files(folder: Path, segment: Segment) -> list[tuple[Path, int, str]
 
 
 def following(name: str) -> str:
-    """What the segment after one is called."""
+    """The name of the segment that follows one."""
     return f"segment-{int(name.split('-')[1]) + 1:06d}"
 
 

@@ -37,7 +37,7 @@ class EmbeddingWorker:
         self._embedder = Embedder(load(), faces)
 
     def work(self, photographs: Sequence[Photograph]) -> list[Outcome]:
-        """What becomes of them."""
+        """Process one batch."""
         return self._embedder.embed_batch(photographs)
 
 
@@ -81,7 +81,7 @@ class SpreadEmbedder(Embedder):
 def spread_identify(
     workers: "Workers", gallery: str, limit: float, top: int, head: Head | None, edition: str | None = None
 ) -> Callable[[Iterable[Templates]], Iterator[pa.Table]]:
-    """What maps `Snapshot.identify` over parts, on workers that open the same gallery; of this `edition`, if one is named.
+    """A function that maps `Snapshot.identify` over batches, on workers that open the same gallery (this `edition`, if named).
 
     Raises:
         SpreadError: it is in a milvus-lite, which one process at a time may open.
@@ -153,7 +153,7 @@ def _work_in(folder: str) -> None:
 
 
 def _require_listening(where: str, address: str) -> None:
-    """Ray itself tries for minutes."""
+    """Refuse an address where nobody listens: Ray itself would try for minutes."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
         raise SpreadError(f"--on {where}: expected ray, or ray=HOST:PORT of a cluster")

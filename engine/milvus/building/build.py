@@ -108,7 +108,7 @@ def build(
 
 
 def _replaced(client: Client, overwrite: bool) -> list[str]:
-    """The collections that go when the new one is whole."""
+    """The collections that are dropped once the new one is complete."""
     address = client.address
     if not client.call("has_collection", address.name):
         return []
@@ -156,7 +156,7 @@ def _rows(local: Gallery, progress: Progress | None) -> Iterator[list[Row]]:
 def _files(local: Gallery) -> tuple[Path, ...]:
     """Rows, vectors and the rest of a gallery that was just built."""
     (name,) = local.segment_names
-    return segment_files(local.path, name)
+    return segment_files(Path(local.path), name)
 
 
 def _indexed(

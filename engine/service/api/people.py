@@ -243,12 +243,13 @@ def _compacted(served: Served) -> None:
     """Compact; while somebody reads the catalogue just then, again."""
     for left in reversed(range(_TRIES)):
         try:
-            return served.gallery.compact(wait=_wait(served))
+            served.gallery.compact(wait=_wait(served))
         except GalleryBusy:
             if not left:
                 raise
             time.sleep(0.25)
-    return None
+        else:
+            return
 
 
 def _wait(served: Served) -> float | None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from engine.cli.maintenance import Overwrite
+from engine.cli.options import Overwrite, OwnEncoder, OwnProjection, OwnWeights
 
 
 def explain_command(
@@ -14,11 +14,9 @@ def explain_command(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="WHY.png", help="The picture to draw: PNG, SVG or PDF.")],
     identity: Annotated[str | None, typer.Option("--identity", metavar="NAME", help="Default: the first candidate.")] = None,
     faces: Annotated[str | None, typer.Option(metavar="largest|none", help="Default: as the gallery was made.")] = None,
-    encoder: Annotated[
-        str | None, typer.Option(metavar="PATH", help="The gallery's encoder, where that is a file: none is loaded unasked.")
-    ] = None,
-    weights: Annotated[Path | None, typer.Option(metavar="FOLDER|FILE", help="The same for its weights.")] = None,
-    projection: Annotated[Path | None, typer.Option(metavar="P.npz", help="The same for the projection behind it.")] = None,
+    encoder: OwnEncoder = None,
+    weights: OwnWeights = None,
+    projection: OwnProjection = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Draw why a probe has this candidate: which parts of the face, covered, take it away. The picture shows faces."""

@@ -5,10 +5,8 @@ from typing import Annotated
 
 import typer
 
-from engine.cli.enrolment import PROBLEMS, Wait
+from engine.cli.options import PROBLEMS, Overwrite, Wait
 from engine.cli.thresholds import default_line
-
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
 
 
 def check_command(

@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from engine.cli.calibration import print_calibration
-from engine.cli.thresholds import default_line
+from engine.cli.thresholds import default_line, print_calibration
 
 
 def info_command(

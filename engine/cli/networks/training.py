@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from engine.cli.enrolment import PROBLEMS
-from engine.cli.maintenance import Overwrite
+from engine.cli.options import PROBLEMS, Overwrite
 
 
 def train_command(

@@ -1,4 +1,4 @@
-"""The commands of a living gallery: `enroll`, `remove`, `rename`, `list`, `compact`. Parse, call, print."""
+"""The commands that change who is enrolled: `enroll`, `remove`, `rename`, `list`, `compact`. Parse, call, print."""
 
 import sys
 from pathlib import Path
@@ -6,20 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from engine.cli.options import PROBLEMS, OwnEncoder, OwnProjection, OwnWeights, Wait
 from engine.cli.thresholds import default_line, tell_threshold
 
 if TYPE_CHECKING:
     from engine.workflows.places import Place
 
-# Exit status.
-PROBLEMS = 3
 Gallery_ = Annotated[str, typer.Option("--gallery", "-g", metavar="GALLERY", help="The gallery.")]
-Wait = Annotated[
-    float | None,
-    typer.Option(min=0, metavar="SECONDS", help="How long to wait for another writer. Default: 10.", show_default=False),
-]
-
-Sources = Annotated[bool, typer.Option("--source/--no-source", help="Whether the photographs' paths are kept.")]
 
 
 def require_waiting(place: "Place", wait: float | None) -> None:
@@ -47,11 +40,9 @@ def enroll_command(
     faces: Annotated[
         str | None, typer.Option(metavar="largest|none", help="none: the photographs are face crops. Default: as the gallery.")
     ] = None,
-    encoder: Annotated[
-        str | None, typer.Option(metavar="PATH", help="The gallery's encoder, where that is a file: none is loaded unasked.")
-    ] = None,
-    weights: Annotated[Path | None, typer.Option(metavar="FOLDER|FILE", help="The same for its weights.")] = None,
-    projection: Annotated[Path | None, typer.Option(metavar="P.npz", help="The same for the projection behind it.")] = None,
+    encoder: OwnEncoder = None,
+    weights: OwnWeights = None,
+    projection: OwnProjection = None,
     on_duplicate: Annotated[
         str,
         typer.Option(
@@ -194,9 +185,9 @@ def compact_command(gallery: Annotated[str, typer.Argument(metavar="GALLERY")], 
     from engine.workflows.locations import in_folder
 
     opened = Gallery.open(in_folder(gallery, "compact"))
-    removed, before = opened.info().awaiting_erasure, default_line(opened)
+    before = default_line(opened)
     with stages() as told:
-        opened.compact(told, wait=wait)
+        removed = opened.compact(told, wait=wait)
     console.print(
         f"{thousands(len(opened))} templates in {gallery}; {thousands(removed)} removed ones erased and looked for in vain"
     )

@@ -1,14 +1,15 @@
-"""The commands `onek calibrate` and `onek audit`, and what is printed of a calibration: parse, call, print."""
+"""The commands `onek calibrate` and `onek audit`. Parse, call, print."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli.thresholds import default_line, tell_threshold
+from engine.cli.options import Overwrite
+from engine.cli.thresholds import default_line, print_calibration, tell_threshold
 
 if TYPE_CHECKING:
-    from engine.storage.summary import CalibrationInfo
+    pass
 
 
 def calibrate_command(
@@ -36,7 +37,7 @@ def audit_command(
     gallery: Annotated[str, typer.Argument(metavar="GALLERY")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="AUDIT.csv", help="The list to write, worst first.")],
     most: Annotated[int, typer.Option(min=1, help="How many of each kind to list.")] = 100,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """List who is likely enrolled under two names, and images that likely show somebody else than they say."""
     from engine.cli.console import out as console
@@ -55,26 +56,3 @@ def audit_command(
         f"{len(findings) - wrong} pairs of identities and {wrong} images in {out}, worst first; "
         f"{likely} are more likely wrong than not"
     )
-
-
-def print_calibration(info: "CalibrationInfo | None", score: str) -> None:
-    """Thresholds for the usual rates, how sure they are, and whom they were learnt without."""
-    from engine.cli.console import out as console
-
-    if info is None:
-        console.print("not calibrated: fewer than 10 identities say nothing of strangers")
-        return
-    who = "strangers given" if info.source == "strangers" else "enrolled people, each as if never enrolled"
-    console.print(f"calibrated at {info.identities:,} identities by {info.searches:,} searches of {who}:")
-    for rate in info.rates:
-        how = "with the encoder's impostors"
-        if rate.interval is not None:
-            how = "sampled" if rate.from_sample else "fitted tail"
-            how += f"; truly {rate.interval.low:.2g} to {rate.interval.high:.2g}"
-        console.print(f"  --fpir {rate.fpir:<6g} {score} score {rate.threshold:.4f}  ({how})")
-    if info.left_out:
-        nearest = min(pair.distance for pair in info.left_out)
-        console.print(
-            f"left out: {len(info.left_out)} pairs that may be one person under two names, the nearest {nearest:.3f} apart; "
-            "onek audit lists such pairs"
-        )
