@@ -20,6 +20,7 @@ from benchmarks.cli.scale import milvus_command, ray_command, scale_command
 from benchmarks.cli.search import fit_command, gallery_command, search_command
 from benchmarks.cli.thresholds import impostors_command, small_galleries_command
 from benchmarks.cli.training import learned_command, robustness_command, training_command
+from benchmarks.service.commands import serve_command
 
 if TYPE_CHECKING:
     from benchmarks.speed.encoder_throughput import Ratio
@@ -239,6 +240,7 @@ benchmark.command("concurrent")(concurrent_command)
 benchmark.command("threads")(threads_command)
 benchmark.command("growth")(growth_command)
 benchmark.command("fuzz")(fuzz_command)
+benchmark.command("serve")(serve_command)
 benchmark.command("learned")(learned_command)
 benchmark.command("robustness")(robustness_command)
 benchmark.command("training")(training_command)

@@ -77,6 +77,7 @@ def described_application(settings: Settings) -> FastAPI:
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
     )
     add_handlers(app)
     for each in (identify, people, gallery, liveness, health):

@@ -83,7 +83,7 @@ def serve(settings: Settings) -> None:
     with tempfile.TemporaryDirectory(prefix="onek-serve-") as folder, _listening(settings) as listening:
         settings = replace(settings, secret=settings.secret or secrets.token_hex(32), state=folder)
         if settings.workers == 1:
-            server = uvicorn.Server(_config(make_application(settings), settings))
+            server = uvicorn.Server(server_config(make_application(settings), settings))
             with contextlib.suppress(KeyboardInterrupt):  # the signal that ended it, raised once more
                 server.run(sockets=[listening])
             return
@@ -94,7 +94,7 @@ def serve(settings: Settings) -> None:
         shared = Path(folder, "metrics")
         shared.mkdir()
         os.environ[_TOLD], os.environ[SHARED] = settings.to_json(), str(shared)
-        config = _config("engine.service.server:application", settings)
+        config = server_config("engine.service.server:application", settings)
         with contextlib.suppress(KeyboardInterrupt):
             Multiprocess(config, sockets=[listening]).run()
 
@@ -107,7 +107,8 @@ def application() -> ASGIApp:
     return make_application(settings)
 
 
-def _config(app: "ASGIApp | str", settings: Settings) -> uvicorn.Config:
+def server_config(app: "ASGIApp | str", settings: Settings) -> uvicorn.Config:
+    """How uvicorn serves an application, or what an import string makes."""
     PatientProtocol.most_connections = settings.connections
     return uvicorn.Config(
         app,
