@@ -165,8 +165,7 @@ def erase(request: Request, service: TheService, token: AsAdmin, served: TheGall
 @router.post("/compact", response_model=Compacted, summary="Erase whoever was removed, and verify it")
 def compact(service: TheService, token: AsAdmin, served: TheGallery) -> Compacted:  # noqa: ARG001 - who may
     """Write the gallery's files anew without what was removed, and look through them."""
-    erased = _awaiting(served) or 0
-    _compacted(served)
+    erased = _compacted(served)
     return Compacted(gallery=served.name, templates=len(served.gallery), erased=erased)
 
 
@@ -239,17 +238,14 @@ def _is_there(served: Served, identity: str, template_id: str, vector: np.ndarra
     return template_id in ids and np.array_equal(vectors[ids.index(template_id)], vector)
 
 
-def _compacted(served: Served) -> None:
-    """Compact; while somebody reads the catalogue just then, again."""
-    for left in reversed(range(_TRIES)):
+def _compacted(served: Served) -> int:
+    """Compact; while somebody reads the catalogue just then, again. How many removed templates were erased."""
+    for _ in range(_TRIES):
         try:
-            served.gallery.compact(wait=_wait(served))
+            return served.gallery.compact(wait=_wait(served))
         except GalleryBusy:
-            if not left:
-                raise
             time.sleep(0.25)
-        else:
-            return
+    return served.gallery.compact(wait=_wait(served))
 
 
 def _wait(served: Served) -> float | None:
