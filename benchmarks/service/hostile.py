@@ -190,32 +190,30 @@ def _of_pictures(random: np.random.Generator, picture: bytes, base: str, token: 
 
 def _of_json(random: np.random.Generator, picture: bytes, base: str, token: str | None) -> bytes:  # noqa: ARG001 - as all kinds
     vector = random.normal(size=128).tolist()
+    said: list[object] = [
+        {"vectors": [vector[:5]]},
+        {"vectors": [[]]},
+        {"vectors": []},
+        {"vectors": [vector, vector[:3]]},
+        {"vectors": "x"},
+        [],
+        3,
+        {"vectors": [[0] * 128]},
+        {"vectors": [[True] * 128]},
+        {"vectors": [["1"] * 128]},
+        {"vectors": {"0": 1}},
+        None,
+        {"vectors": [[10**400] * 128]},
+        {"vectors": [[1e308] * 128]},
+        {"vectors": [[vector]]},
+        {"identity": "x" * 5000},
+        {"identity": "a\nb"},
+        {"identity": ""},
+        {"identity": 5, "merge": "x"},
+        {"vectors": [[1e-320] * 128]},
+    ]
     bodies: list[bytes] = [
-        *(
-            json.dumps(each).encode()
-            for each in (
-                {"vectors": [vector[:5]]},
-                {"vectors": [[]]},
-                {"vectors": []},
-                {"vectors": [vector, vector[:3]]},
-                {"vectors": "x"},
-                [],
-                3,
-                {"vectors": [[0] * 128]},
-                {"vectors": [[True] * 128]},
-                {"vectors": [["1"] * 128]},
-                {"vectors": {"0": 1}},
-                None,
-                {"vectors": [[10**400] * 128]},
-                {"vectors": [[1e308] * 128]},
-                {"vectors": [[vector]]},
-                {"identity": "x" * 5000},
-                {"identity": "a\nb"},
-                {"identity": ""},
-                {"identity": 5, "merge": "x"},
-                {"vectors": [[1e-320] * 128]},
-            )
-        ),
+        *(json.dumps(each).encode() for each in said),
         b'{"vectors": [[NaN]]}',
         b'{"vectors": [[' + b"Infinity," * 127 + b"1]]}",
         b"[" * 100_000,

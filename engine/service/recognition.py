@@ -2,8 +2,11 @@
 
 import asyncio
 import os
+import threading
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -55,11 +58,33 @@ class _Key:
     made: Provenance
 
 
+class _UnderWay:
+    """How many are at work, each within a block."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._count = 0
+
+    @property
+    def several(self) -> bool:
+        """Whether more than one is."""
+        return self._count > 1
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._count += 1
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        with self._lock:
+            self._count -= 1
+
+
 class Recognition:
     """The threads that do all of that for one process."""
 
     def __init__(self, settings: Settings, numbers: Numbers) -> None:
         self._settings = settings
+        self._under_way = _UnderWay()
         self._embedders: dict[tuple[Provenance, str | None], Embedder] = {}
         shared: dict[str, Any] = {"waiting": settings.waiting, "longest_wait": settings.longest_wait, "told": numbers.told_batch}
         self._pictures: Batches[Photograph, Outcome] = Batches(
@@ -129,9 +154,9 @@ class Recognition:
         self._pictures.close()
         self._searches.close()
 
-    @staticmethod
-    def _embed(embedder: Embedder, photographs: Sequence[Photograph]) -> list[Outcome]:
-        with one_thread_each():
+    def _embed(self, embedder: Embedder, photographs: Sequence[Photograph]) -> list[Outcome]:
+        """What becomes of photographs. Whoever asks alone has every core; else each thread has its own."""
+        with self._under_way, one_thread_each() if self._under_way.several else nullcontext():
             return embedder.embed_batch(photographs)
 
     @staticmethod
