@@ -43,11 +43,14 @@ class Waited:
 def pictures_beside(
     gallery: Path, files: Sequence[Path], *, clients: int = 16, rounds: int = 5, progress: Progress = untold
 ) -> Beside:
-    """Pictures a second: `clients` that send one after another, against `Gallery.identify` of the same files in this process."""
+    """Pictures a second: `clients` that send one after another, against `Gallery.identify` of the same files in this process; the
+    same runtime runs the encoder in both.
+    """
     opened = Gallery.open(gallery)
-    opened.identify(list(files[:100]), faces="largest")
+    opened.identify(list(files), faces="largest")
+    runtime = runtime_of(opened.embedder("largest", photographs=len(files)).provenance.runtime or "")
     bodies = [file.read_bytes() for file in files]
-    with Running(gallery, "--rate", 0) as service:
+    with Running(gallery, "--rate", 0, "--runtime", runtime) as service:
         path = "identify?faces=largest"
         _sent(service.port, gallery.name, path, bodies[:32], clients, "application/octet-stream")
 
@@ -112,13 +115,10 @@ def one_client(gallery: Path, picture: np.ndarray, requests: int = 500, faces: s
 
 
 def differing(gallery: Path, files: Sequence[Path]) -> int:
-    """How many of the answers to files differ in anything from those of `Gallery.identify`, which `onek identify` writes down.
-
-    OpenCV runs the encoder in both: the library takes it for few photographs.
-    """
+    """How many of the answers to files differ in anything from those of `Gallery.identify`, which `onek identify` writes down."""
     opened = Gallery.open(gallery)
     different = 0
-    with Running(gallery, "--rate", 0, "--runtime", "opencv") as service:
+    with Running(gallery, "--rate", 0) as service:
         line = Line(service.port, gallery.name)
         for file in files:
             _, said = line.ask("POST", "identify?faces=all", file.read_bytes())
@@ -133,6 +133,13 @@ def differing(gallery: Path, files: Sequence[Path]) -> int:
             different += not same
         line.close()
     return different
+
+
+def runtime_of(about: str) -> str:
+    """What `--runtime` calls what ran an encoder."""
+    if "OpenVINO" not in about:
+        return "opencv"
+    return "openvino-half" if "bfloat16" in about else "openvino"
 
 
 def _beside(service: Callable[[], float], library: Callable[[], float], count: int, rounds: int, progress: Progress) -> Beside:

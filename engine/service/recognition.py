@@ -17,7 +17,6 @@ from engine.calibration.thresholds import ThresholdUsed
 from engine.common.opencv import one_thread_each
 from engine.embedding.embedder import Embedder, Outcome
 from engine.embedding.photographs import Photograph
-from engine.encoders.runtimes import LONG
 from engine.faces.images import ImageBytes
 from engine.service.batching import Batches
 from engine.service.galleries import Served
@@ -107,7 +106,6 @@ class Recognition:
                 weights=settings.weights,
                 projection=settings.projection,
                 runtime=settings.runtime,
-                photographs=LONG,
             )
             self._embedders[made, faces] = Embedder(ready.encoder, ready.faces, settings.faces)
         return self._embedders[made, faces]

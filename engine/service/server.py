@@ -79,7 +79,7 @@ def serve(settings: Settings) -> None:
         OnekError: as `engine.service.application.make_service`.
     """
     logging.basicConfig(level=logging.WARNING, format="onek: %(message)s", stream=sys.stderr)
-    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(prefix="onek-serve-") as folder, _listening(settings) as listening:
         settings = replace(settings, secret=settings.secret or secrets.token_hex(32), state=folder)
         if settings.workers == 1:

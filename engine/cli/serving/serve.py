@@ -41,7 +41,10 @@ def serve_command(
     projection: Annotated[Path | None, typer.Option(metavar="P.npz", help="The same for the projection behind it.")] = None,
     runtime: Annotated[
         str | None,
-        typer.Option(metavar="opencv|openvino|openvino-half", help="What runs the encoder. Default: OpenVINO, where it is."),
+        typer.Option(
+            metavar="opencv|openvino|openvino-half",
+            help="What runs the encoder. Default: as for one photograph.",
+        ),
     ] = None,
     max_body: Annotated[str, typer.Option("--max-body", metavar="SIZE", help="The largest request.")] = "20MiB",
     max_megapixels: Annotated[float, typer.Option("--max-megapixels", min=0.1, help="The largest picture.")] = 25,

@@ -76,7 +76,7 @@ async def identify(
         elif service.pad is not None and not look:
             refuse(rows, PAD, await run_in_threadpool(refused_by_pad, service.pad, settings.megapixels, pictures, rows))
         if not look:
-            keep(service, request, pictures, rows)
+            await run_in_threadpool(keep, service, request, pictures, rows)
     if not look:
         await count(service, served, token, request, found, rows)
     return answer(served, found, rows)

@@ -1,6 +1,8 @@
 """Who may ask a service, from where, and how much."""
 
+import shutil
 import socket
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -233,3 +235,31 @@ def test_the_client_says_what_the_service_says(house: Path, serve: Callable[[Set
     assert refused.value.request_id
     with Client(url, token) as client, pytest.raises(ServiceError, match="role"):
         client.remove("person0")
+
+
+def test_no_picture_is_written_to_a_disk(house: Path, serve: Callable[[Settings], str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a picture would be written to a disk")
+
+    monkeypatch.setattr("tempfile.SpooledTemporaryFile.rollover", refuse)
+    noise = np.random.default_rng(0).integers(256, size=(900, 900, 3), dtype=np.uint8)
+    url = serve(Settings(str(house), rate=0, runtime="opencv"))
+    with Client(url) as client:
+        assert len(coded(noise, ".png")) > 2_000_000
+        assert client.identify([coded(noise, ".png")], faces="largest")[0].decision == "failed"
+    left = {file.name for file in house.parent.rglob("*") if file.is_file() and file.parent != house}
+    assert left == set(), "no events and no pictures are kept unless somebody says so"
+
+
+def test_tls_is_spoken(house: Path, serve: Callable[[Settings], str], tmp_path: Path) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl")
+    cert, key = tmp_path / "c.pem", tmp_path / "k.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
+    made += ["-addext", "subjectAltName=IP:127.0.0.1", "-out", str(cert), "-keyout", str(key)]
+    subprocess.run(made, check=True, capture_output=True)
+    url = serve(Settings(str(house), tls_cert=str(cert), tls_key=str(key), rate=0)).replace("http:", "https:")
+    with Client(url, verify=str(cert)) as client:
+        assert client.galleries() == ["house"]
+    with Client(url) as client, pytest.raises(ServiceError, match="does not answer"):
+        client.galleries()

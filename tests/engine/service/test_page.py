@@ -189,3 +189,14 @@ def test_a_token_is_asked_for_and_says_what_may_be_done(
     page.click("#camera")
     assert "person3" in state(page, "identified")
     assert page.context.cookies() == []
+
+
+def test_a_still_picture_before_a_door_with_a_challenge_stays_out(
+    opened: Any, house: Path, serve: Callable[[Settings], str]
+) -> None:
+    page = visit(opened, serve(Settings(str(house), challenge="turn", rate=0, runtime="opencv")))
+    page.click("#camera")
+    page.wait_for_selector('#state-text:has-text("Look at the camera")', timeout=_SOON)
+    page.click("#challenge")
+    page.wait_for_selector('#state-text:has-text("Look to your")', timeout=_SOON)
+    assert "the head was not turned" in state(page, "refused")
