@@ -42,6 +42,12 @@ class Service:
     wrong: Rates = field(default_factory=lambda: Rates(_WRONG))
     ready: bool = False
 
+    def named(self, message: str) -> str:
+        """The same, with galleries called by their names: where they lie is nobody's business."""
+        for served in self.galleries:
+            message = message.replace(str(served.gallery.path), served.name)
+        return message
+
     def note(self, served: Served, events: Iterable[Event]) -> None:
         """Keep events, where they are kept. One that cannot be written holds nobody up: the log and a counter say so."""
         if (kept := self.events.get(served.name)) is None:

@@ -83,7 +83,9 @@ def add_handlers(app: FastAPI) -> None:
 
 
 async def _answered(request: Request, error: Exception) -> JSONResponse:
-    return envelope(_refused(error), request.state.request_id)
+    refused = _refused(error)
+    refused.message = request.app.state.service.named(refused.message)
+    return envelope(refused, request.state.request_id)
 
 
 def _refused(error: Exception) -> Refused:

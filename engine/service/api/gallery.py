@@ -40,7 +40,7 @@ def galleries(service: TheService, token: AtDoor) -> dict[str, Any]:  # noqa: AR
                 "name": served.name,
                 "identities": seen.identity_count,
                 "templates": seen.template_count,
-                "trouble": served.trouble,
+                "trouble": served.trouble and service.named(served.trouble),
             }
         )
     return {"galleries": listed}
@@ -53,7 +53,12 @@ def shown(service: TheService, token: AtDesk, served: TheGallery) -> dict[str, A
     info = jsonable_encoder(asdict(served.gallery.info()))
     info.pop("path", None)
     said = None if used is None else threshold_said(used)
-    return {"name": served.name, "trouble": served.trouble, "default_threshold": said, "info": info}
+    return {
+        "name": served.name,
+        "trouble": served.trouble and service.named(served.trouble),
+        "default_threshold": said,
+        "info": info,
+    }
 
 
 @router.get("/galleries/{gallery}/thresholds", response_model=models.Thresholds, summary="Thresholds by rate")
