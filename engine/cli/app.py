@@ -15,6 +15,7 @@ from engine.cli.galleries.calibration import audit_command, calibrate_command
 from engine.cli.galleries.enrolment import compact_command, enroll_command, list_command, remove_command, rename_command
 from engine.cli.galleries.maintenance import backup_command, check_command, merge_command
 from engine.cli.galleries.reports import encoders_command, info_command
+from engine.cli.grouping import group_command
 from engine.cli.networks.inspection import explain_command, explain_encoder_command
 from engine.cli.networks.training import project_command, train_command, train_head_command, train_projection_command
 from engine.cli.options import CHANGE_SOMETHING, INTERRUPTED
@@ -22,6 +23,7 @@ from engine.cli.pipeline import build_index_command, embed_command, identify_com
 from engine.cli.serving.serve import serve_command
 from engine.cli.serving.tokens import token
 from engine.common.allocator import give_large_blocks_back
+from engine.common.late import keep_pandas_out
 from engine.errors import ListGuess, OnekError
 
 app = typer.Typer(
@@ -44,6 +46,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "rename": rename_command,
     "list": list_command,
     "compact": compact_command,
+    "group": group_command,
     "backup": backup_command,
     "merge": merge_command,
     "check": check_command,
@@ -98,12 +101,11 @@ def main() -> None:
     """Run the command line; every error that the user can mend ends in one line and exit status 2."""
     _tidy_at_the_end()
     give_large_blocks_back()
-    for command in entry_points(group="onek.commands"):
-        loaded = command.load()
-        if isinstance(loaded, typer.Typer):
-            app.add_typer(loaded, name=command.name)
-        else:
-            app.command(command.name)(loaded)
+    own = {command.name or str(getattr(command.callback, "__name__", "")) for command in app.registered_commands}
+    if len(sys.argv) > 1 and sys.argv[1] in own:
+        keep_pandas_out()
+    else:
+        _load_commands_of_others()
     try:
         app()
     except OnekError as error:
@@ -116,6 +118,15 @@ def main() -> None:
         if end.code == INTERRUPTED:
             typer.echo(f"onek: interrupted; {_left()}", err=True)
         raise
+
+
+def _load_commands_of_others() -> None:
+    for command in entry_points(group="onek.commands"):
+        loaded = command.load()
+        if isinstance(loaded, typer.Typer):
+            app.add_typer(loaded, name=command.name)
+        else:
+            app.command(command.name)(loaded)
 
 
 def _left() -> str:

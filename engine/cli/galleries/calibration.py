@@ -43,7 +43,7 @@ def audit_command(
     from engine.cli.console import out as console
     from engine.cli.console import stages
     from engine.files.outputs import check_outputs
-    from engine.inspection.label_audit import WRONG_IMAGE, audit, write_audit
+    from engine.inspection.label_audit import TWO_GROUPS, WRONG_IMAGE, audit, write_audit
     from engine.workflows.locations import open_files
 
     check_outputs(out, [Path(gallery)], overwrite)
@@ -51,8 +51,9 @@ def audit_command(
         findings = audit(open_files(gallery, "audit"), most, told)
     write_audit(out, findings)
     wrong = sum(finding.kind == WRONG_IMAGE for finding in findings)
+    groups = sum(finding.kind == TWO_GROUPS for finding in findings)
     likely = sum(finding.likely for finding in findings)
     console.print(
-        f"{len(findings) - wrong} pairs of identities and {wrong} images in {out}, worst first; "
-        f"{likely} are more likely wrong than not"
+        f"{len(findings) - wrong - groups} pairs of identities, {wrong} images and {groups} identities of two groups in {out}, "
+        f"worst first; {likely} are more likely wrong than not"
     )
