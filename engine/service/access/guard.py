@@ -9,10 +9,9 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from engine.service.api.errors import Refused, envelope
+from engine.service.api.errors import DEFECT, Refused, envelope
 from engine.service.measured import AccessLog, Numbers
 from engine.service.settings import Settings
 
@@ -54,8 +53,6 @@ class Guard:
         started = time.perf_counter()
         try:
             await self._let_through(passing)
-        except ClientDisconnect:
-            passing.status = passing.status or 499
         finally:
             self._note(passing, time.perf_counter() - started)
 
@@ -72,11 +69,9 @@ class Guard:
                 await passing.refuse(Refused(504, "timeout", f"no answer within {seconds:g} seconds; it may be done yet"))
             else:
                 await passing.refuse(Refused(408, "timeout", f"the request did not arrive within {seconds:g} seconds"))
-        except ClientDisconnect:
-            raise
         except Exception:
             _log.exception("request %s failed", passing.request_id)
-            await passing.refuse(Refused(500, "internal", "a defect of onek's; the log says more under this request id"))
+            await passing.refuse(DEFECT)
 
     def _check(self, passing: "_Passing") -> None:
         """Refuse what comes from another page, by another name, or is too large."""

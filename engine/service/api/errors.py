@@ -5,6 +5,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from engine import errors
 from engine.errors import OnekError
@@ -67,6 +68,7 @@ def as_refused(error: Exception) -> Refused:
     return Refused(status, code_of(type(error)), " ".join(message.split()), {"Retry-After": "1"} if status == 503 else None)
 
 
+DEFECT = Refused(500, "internal", "a defect of onek's; the log says more under this request id")
 BUSY = Refused(503, "busy", "more is being asked than this service can answer just now; ask again", {"Retry-After": "1"})
 
 
@@ -78,7 +80,7 @@ def envelope(refused: Refused, request_id: str) -> JSONResponse:
 
 def add_handlers(app: FastAPI) -> None:
     """Have every error that reaches the framework answered in the envelope."""
-    for kind in (Refused, OnekError, MemoryError, Full, RequestValidationError, HTTPException):
+    for kind in (Refused, OnekError, MemoryError, Full, RequestValidationError, HTTPException, ClientDisconnect, Exception):
         app.add_exception_handler(kind, _answered)
 
 
@@ -101,4 +103,8 @@ def _refused(error: Exception) -> Refused:
         case HTTPException():
             code = _HTTP.get(error.status_code, "refused")
             return Refused(error.status_code, code, str(error.detail), dict(error.headers or {}))
-    return as_refused(error)
+        case ClientDisconnect():
+            return Refused(499, "gone", "the client went away before its request was whole")
+        case OnekError() | MemoryError():
+            return as_refused(error)
+    return DEFECT

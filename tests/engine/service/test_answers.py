@@ -140,3 +140,17 @@ def test_what_a_gallery_holds(client: Client, http: httpx.Client, house: Path) -
     assert len(curve) > 10
     assert all(one["expected_false_alarms"] <= two["expected_false_alarms"] for one, two in pairwise(curve))
     assert str(house) not in http.get("/v1/galleries/house").text
+
+
+def test_a_defect_of_ours_is_in_the_envelope_too_and_says_nothing_more(
+    asked: Client, pictures: list[bytes], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("engine.service.api.identify.rows_of", lambda *_: 1 / 0)
+    with pytest.raises(ServiceError) as said:
+        asked.identify(pictures[0])
+    assert (said.value.status, said.value.code) == (500, "internal")
+    assert "ZeroDivisionError" not in str(said.value)
+    assert said.value.request_id in caplog.text
+    assert "ZeroDivisionError" in caplog.text
+    monkeypatch.undo()
+    assert asked.identify(pictures[0], faces="largest")[0].identity == "person0"
