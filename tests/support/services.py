@@ -5,7 +5,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import uvicorn
@@ -13,6 +13,16 @@ import uvicorn
 from engine.service.application import make_application
 from engine.service.server import server_config
 from engine.service.settings import Settings
+
+
+def soon(true: Callable[[], bool], seconds: float = 20) -> bool:
+    """Whether something comes true: a service sees changes within a second, and a busy machine may take longer."""
+    until = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.1)
+    return True
 
 
 @contextlib.contextmanager

@@ -90,13 +90,16 @@ def test_roles_and_withdrawal(house: Path, serve: Callable[[Settings], str], tmp
         assert http.get(f"{base}/identities", headers=bearer(added)).status_code == 200
 
 
-def test_guessing_is_slowed(house: Path, serve: Callable[[Settings], str], tmp_path: Path) -> None:
+def test_guessing_is_slowed(
+    house: Path, serve: Callable[[Settings], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.service.api.asked._WRONG", 0.2)
     add_token(tmp_path / "tokens.toml", "door")
     url = serve(Settings(str(house), tokens=str(tmp_path / "tokens.toml"), rate=0))
     with httpx.Client(base_url=url, trust_env=False, headers=bearer("onek_wrong")) as http:
         statuses = [http.get("/v1/galleries").status_code for _ in range(30)]
     assert statuses[0] == 401
-    assert statuses.count(429) > 10
+    assert statuses.count(429) > 5
 
 
 def test_it_refuses_to_listen_elsewhere_without_tokens(house: Path, tmp_path: Path) -> None:
@@ -164,10 +167,10 @@ def test_limits_of_body_pixels_and_faces(house: Path, serve: Callable[[Settings]
 
 
 def test_a_rate_is_kept(house: Path, serve: Callable[[Settings], str]) -> None:
-    url = serve(Settings(str(house), rate=2))
+    url = serve(Settings(str(house), rate=0.2))
     with httpx.Client(base_url=url, trust_env=False) as http:
         answers = [http.get("/v1/galleries") for _ in range(12)]
-    assert [answer.status_code for answer in answers[:4]] == [200] * 4
+    assert answers[0].status_code == 200
     late = [answer for answer in answers if answer.status_code == 429]
     assert len(late) >= 4
     assert int(late[0].headers["retry-after"]) >= 1
