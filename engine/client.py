@@ -29,15 +29,18 @@ Pictures = Picture | Sequence[Picture]
 
 @dataclass(frozen=True)
 class Answer:
-    """What was decided of one face, or of one vector: as `engine.Result`, with where the face is and why there is none.
+    """What was decided of one face, or of one vector: as `engine.Result`, with where the face is.
 
-    `box` is x, y, width, height in pixels; `refused_by` is `challenge` or `pad` where the decision is `refused`.
+    `box` is x, y, width, height in pixels; `detection` the detector's confidence; `refused_by` is `challenge` or `pad` where the
+    decision is `refused`.
     """
 
     probe: str
     face: int | None
     box: tuple[float, float, float, float] | None
+    detection: float | None
     quality: float | None
+    reasons: str | None
     decision: str
     identity: str | None
     distance: float | None
@@ -45,7 +48,6 @@ class Answer:
     threshold: float
     expected_false_alarms: float | None
     candidates: tuple[Candidate, ...]
-    problem: str | None
     refused_by: str | None
 
 

@@ -124,7 +124,17 @@ def differing(gallery: Path, files: Sequence[Path]) -> int:
             _, said = line.ask("POST", "identify?faces=all", file.read_bytes())
             ours = list(opened.identify([file], faces="all"))
             rows = said["results"]
-            names = ("face", "decision", "identity", "distance", "score", "threshold", "expected_false_alarms")
+            names = (
+                "face",
+                "decision",
+                "identity",
+                "distance",
+                "score",
+                "threshold",
+                "expected_false_alarms",
+                "quality",
+                "reasons",
+            )
             same = len(rows) == len(ours) and all(
                 [row[name] for name in names] == [getattr(result, name) for name in names]
                 and [each["template_id"] for each in row["candidates"]] == [each.template_id for each in result.candidates]

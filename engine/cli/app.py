@@ -24,7 +24,7 @@ from engine.cli.serving.serve import serve_command
 from engine.cli.serving.tokens import token
 from engine.common.allocator import give_large_blocks_back
 from engine.common.late import keep_pandas_out
-from engine.errors import ListGuess, OnekError
+from engine.errors import FormerFile, ListGuess, OnekError
 
 app = typer.Typer(
     name="onek",
@@ -78,14 +78,15 @@ def _say_guesses() -> None:
     others = warnings.showwarning
 
     def say(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
-        if issubclass(category, ListGuess):
+        if issubclass(category, ListGuess | FormerFile):
             from engine.cli.console import err
 
             err.print(str(message))
         else:
             others(message, category, *where, **more)
 
-    warnings.simplefilter("always", ListGuess)
+    for kind in (ListGuess, FormerFile):
+        warnings.simplefilter("always", kind)
     warnings.showwarning = say
 
 

@@ -93,11 +93,11 @@ def _lifespan(service: Service, access: AccessLog | None):  # type: ignore[no-un
         ended = threading.Event()
         threading.Thread(target=_expire, args=(service, ended), name="expire", daemon=True).start()
         await asyncio.get_running_loop().run_in_executor(None, _warm, service)
-        service.ready = True
+        service.ready.set()
         try:
             yield
         finally:
-            service.ready = False
+            service.ready.clear()
             ended.set()
             service.recognition.close()
             service.galleries.close()

@@ -16,7 +16,7 @@ class Full(Exception):
     """So much waits already that nothing more is taken."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Waiting(Generic[Item, Made]):
     key: Hashable
     item: Item

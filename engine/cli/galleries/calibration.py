@@ -1,5 +1,6 @@
 """The commands `onek calibrate` and `onek audit`. Parse, call, print."""
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,21 +40,23 @@ def audit_command(
     most: Annotated[int, typer.Option(min=1, help="How many of each kind to list.")] = 100,
     overwrite: Overwrite = False,
 ) -> None:
-    """List who is likely enrolled under two names, and images that likely show somebody else than they say."""
+    """List who is likely enrolled under two names, images that likely show somebody else than they say, people whose pictures lie
+    far from their own mean, and templates that are worth little.
+    """
     from engine.cli.console import out as console
     from engine.cli.console import stages
     from engine.files.outputs import check_outputs
-    from engine.inspection.label_audit import TWO_GROUPS, WRONG_IMAGE, audit, write_audit
+    from engine.inspection.label_audit import LITTLE_WORTH, SCATTERED, TWO_GROUPS, TWO_NAMES, WRONG_IMAGE, audit, write_audit
     from engine.workflows.locations import open_files
 
     check_outputs(out, [Path(gallery)], overwrite)
     with stages() as told:
         findings = audit(open_files(gallery, "audit"), most, told)
     write_audit(out, findings)
-    wrong = sum(finding.kind == WRONG_IMAGE for finding in findings)
-    groups = sum(finding.kind == TWO_GROUPS for finding in findings)
+    found = Counter(finding.kind for finding in findings)
     likely = sum(finding.likely for finding in findings)
     console.print(
-        f"{len(findings) - wrong - groups} pairs of identities, {wrong} images and {groups} identities of two groups in {out}, "
-        f"worst first; {likely} are more likely wrong than not"
+        f"{found[TWO_NAMES]} pairs of identities, {found[WRONG_IMAGE]} images, {found[TWO_GROUPS]} identities of two groups, "
+        f"{found[SCATTERED]} scattered people and {found[LITTLE_WORTH]} templates of little worth in {out}, worst first; "
+        f"{likely} are more likely wrong than not"
     )

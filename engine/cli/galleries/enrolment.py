@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli.options import PROBLEMS, OwnEncoder, OwnProjection, OwnWeights, Wait
+from engine.cli.options import PROBLEMS, OwnEncoder, OwnProjection, OwnWeights, Quality, Wait
 from engine.cli.thresholds import default_line, tell_threshold
+from engine.templates.quality import LEAST
 
 if TYPE_CHECKING:
     from engine.workflows.places import Place
@@ -57,6 +58,7 @@ def enroll_command(
     sources: Annotated[
         bool, typer.Option("--source/--no-source", help="Whether the gallery keeps the photographs' paths.")
     ] = True,
+    quality: Quality = LEAST,
     wait: Wait = None,
 ) -> None:
     """Enrol people: durable when the command ends, seen by every search from then on."""
@@ -93,13 +95,14 @@ def enroll_command(
             on_duplicate=on_duplicate,
             on_match=on_match,
             sources=sources,
+            quality=quality,
             left_out=left_out,
             wait=wait,
             progress=told,
         )
     problems = ""
     if done.problems:
-        problems = f"; {len(done.problems)} photographs gave none, reasons in {add_problems(place.beside, done.problems)}"
+        problems = f"; {len(done.problems)} gave none, reasons in {add_problems(place.beside, done.problems)}"
     announce_enrolled(done, looked=on_match != "ignore")
     console.print(
         f"{thousands(done.templates)} templates enrolled ({thousands(done.replaced)} in the place of others), "

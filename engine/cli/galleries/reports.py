@@ -42,7 +42,7 @@ def encoders_command() -> None:
     from engine.encoders import CARDS, DEFAULT
     from engine.faces.detector import LICENCE, SOURCE
 
-    table = Table("name", "dim", "chip", "threshold", "mirror", "licence", "source")
+    table = Table("name", "dim", "chip", "threshold", "mirror", "quality", "licence", "source")
     for card in CARDS:
         name = f"{card.name} (default)" if card.name == DEFAULT else card.name
         threshold = "none" if card.threshold is None else f"{card.threshold:g}"
@@ -52,12 +52,19 @@ def encoders_command() -> None:
             f"{card.chip.size}x{card.chip.size}",
             f"{threshold}, {card.measured}",
             "yes" if card.flip else "no",
+            "no" if card.quality is None else "yes",
             card.licence,
             card.source,
         )
-    described = ("as its JSON file says", "yes", "yours", "a network of yours, with a JSON file beside it")
+    described = ("as its JSON file says", "yes", "no", "yours", "a network of yours, with a JSON file beside it")
     table.add_row("PATH.onnx, PATH.keras", "any", "any", *described)
     console.print(table)
     console.print(f"Faces are found by {SOURCE} ({LICENCE}). mirror: whether --flip is the default.")
     known = ", ".join(card.name for card in CARDS if card.impostors is not None)
     console.print(f"How near strangers come is known for {known}; of others, fewer than 50 people have no default threshold.")
+    for card in CARDS:
+        if (scale := card.quality) is not None:
+            console.print(
+                f"What a picture is worth says {card.name}, by {scale.photographs:,} photographs of {scale.people:,} people: "
+                f"{scale.means[0].lower()}{scale.means[1:]}"
+            )

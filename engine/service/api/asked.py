@@ -2,6 +2,7 @@
 
 import logging
 import sqlite3
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, cast
@@ -26,9 +27,9 @@ _log = logging.getLogger("onek.service")
 _WRONG = 5.0
 
 
-@dataclass
+@dataclass(frozen=True)
 class Service:
-    """Everything that one process of a service has; `ready` once it can answer at once."""
+    """Everything that one process of a service has; `ready` is set once it can answer at once."""
 
     settings: Settings
     galleries: Galleries
@@ -40,7 +41,7 @@ class Service:
     pad: Callable[..., Any] | None
     rates: Rates
     wrong: Rates = field(default_factory=lambda: Rates(_WRONG))
-    ready: bool = False
+    ready: threading.Event = field(default_factory=threading.Event)
 
     def named(self, message: str) -> str:
         """The same, with galleries called by their names: where they lie is nobody's business."""

@@ -42,7 +42,7 @@ async def healthz() -> dict[str, str]:
 async def readyz(service: TheService) -> dict[str, Any]:
     """Networks and galleries are loaded, and each gallery could be looked at a moment ago."""
     trouble = [served.name for served in service.galleries if served.trouble is not None]
-    if not service.ready or trouble:
+    if not service.ready.is_set() or trouble:
         raise Refused(503, "not_ready", f"galleries that cannot be read: {', '.join(trouble)}" if trouble else "starting")
     return {"status": "ready", "galleries": len(service.galleries)}
 

@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from engine.answers.snapshot import Snapshot
 from engine.answers.verification import Verification
 from engine.calibration.thresholds import IDENTIFIED, MatchThreshold, ThresholdUsed
-from engine.embedding.embedder import Outcome
+from engine.embedding.embedder import Outcome, of_quality
 from engine.faces.chip import CROP_ALIGNMENT
 from engine.service.access.tokens import DESK, Token
 from engine.service.api.asked import ERRORS, AtDoor, IdentityPath, Service, TheGallery, TheService, enrolled
@@ -23,8 +23,10 @@ from engine.service.liveness.pad import refused_by_pad
 from engine.service.recognition import Found, Question
 from engine.templates.parquet import Templates
 from engine.templates.provenance import require_same
+from engine.templates.quality import LEAST
 
 REFUSED, CHALLENGE, PAD = "refused", "challenge", "pad"
+_NUMBERS = ("distance", "score", "threshold", "expected_false_alarms")
 router = APIRouter(prefix="/v1/galleries/{gallery}", responses=ERRORS, tags=["recognition"])
 
 Fpir = Annotated[
@@ -96,7 +98,7 @@ async def verify(
     name = enrolled(served, identity)
     (picture, *_) = await pictures_of(request, 1)
     embedder = service.recognition.embedder(served, None)
-    (outcome,) = await service.recognition.embedded(embedder, [picture])
+    (outcome,) = map(of_quality(LEAST), await service.recognition.embedded(embedder, [picture]))
     if outcome.problem is not None:
         raise Refused(422, "image_problem", f"{outcome.problem}, so there is nothing to compare")
 
@@ -139,21 +141,16 @@ async def _looked_for(
 
 
 def rows_of(found: Found, outcomes: list[Outcome] | None) -> list[dict[str, Any]]:
-    """Rows as `models.Row` describes them; boxes, qualities and problems are those of the pictures."""
-    rows: list[dict[str, Any]] = []
-    more: list[tuple[Any, Any, Any]] = [(None, None, None)] * len(found.rows)
+    """Rows as `models.Row` describes them; boxes are those of the pictures."""
+    where: list[tuple[Any, Any]] = [(None, None)] * len(found.rows)
     if outcomes is not None:
-        more = []
+        where = []
         for outcome in outcomes:
-            more += [(box_of(outcome, n), face.quality, None) for n, face in enumerate(outcome.faces)]
-            if not outcome.faces:
-                more.append((None, None, outcome.problem or "no face found"))
-    for row, (box, quality, problem) in zip(found.rows, more, strict=True):
-        said = {name: row[name] for name in ("probe", "face")}
-        said |= {"box": box, "quality": quality}
-        said |= {name: row[name] for name in ("decision", "identity")}
-        said |= {name: _finite(row[name]) for name in ("distance", "score", "threshold", "expected_false_alarms")}
-        rows.append({**said, "candidates": row["candidates"], "problem": problem, "refused_by": None})
+            where += [(box_of(outcome, n), face.detection) for n, face in enumerate(outcome.faces)] or [(None, None)]
+    rows = []
+    for row, (box, detection) in zip(found.rows, where, strict=True):
+        said = {**row, "box": box, "detection": detection, "refused_by": None}
+        rows.append({**said, **{name: _finite(row[name]) for name in _NUMBERS}})
     return rows
 
 

@@ -71,7 +71,7 @@ async def answered(
     why = await run_in_threadpool(_why_not, service, served, turns, pictures, [each.vectors for each in outcomes])
     if why is not None:
         refuse(rows, CHALLENGE, [0])
-        rows[0]["problem"] = rows[0]["problem"] or why
+        rows[0]["reasons"] = rows[0]["reasons"] or why
     elif service.pad is not None:
         refuse(rows, PAD, await run_in_threadpool(refused_by_pad, service.pad, service.settings.megapixels, pictures[:1], rows))
     await run_in_threadpool(keep, service, request, pictures[:1], rows)

@@ -21,6 +21,7 @@ class Candidate(BaseModel):
     template_id: str
     distance: float
     score: float
+    quality: float | None
 
 
 class Row(BaseModel):
@@ -29,7 +30,8 @@ class Row(BaseModel):
     probe: str = Field(description="`picture:0`, `picture:1`, ... or `vectors:0`, ..., in the order sent.")
     face: int | None = Field(description="Which face of the picture; null for vectors, and where none was found.")
     box: Box | None
-    quality: float | None = Field(description="The detector's confidence, 0 to 1.")
+    detection: float | None = Field(description="The detector's confidence, 0 to 1.")
+    quality: float | None = Field(description="The share of ordinary photographs that are worse; null where nobody knows.")
     decision: Literal["identified", "unknown", "failed", "refused"]
     identity: str | None = Field(description="Null unless identified.")
     distance: float | None = Field(description="Euclidean, of unit vectors, 0 to 2; small is alike.")
@@ -39,7 +41,9 @@ class Row(BaseModel):
         description="How many of the enrolled a stranger would be expected to match at least this well; null where unknown."
     )
     candidates: list[Candidate]
-    problem: str | None = Field(description="Why there is no template: no face, a damaged file, too large.")
+    reasons: str | None = Field(
+        description="Why there is no template (no face, a damaged file, too little quality), or what is wrong with a poor one."
+    )
     refused_by: Literal["challenge", "pad"] | None = Field(description="What found that no living person stands there.")
 
 

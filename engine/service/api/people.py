@@ -8,7 +8,7 @@ import pyarrow as pa
 from fastapi import APIRouter, Path, Query, Request
 from starlette.concurrency import run_in_threadpool
 
-from engine.embedding.embedder import of_one_face
+from engine.embedding.embedder import of_one_face, of_quality
 from engine.errors import GalleryBusy, GalleryError, OnekError, TemplatesError
 from engine.service.access.signing import read_signed, signed
 from engine.service.api.asked import ERRORS, AsAdmin, AtDesk, IdentityPath, Service, TheGallery, TheService, enrolled
@@ -20,6 +20,7 @@ from engine.service.galleries import Served
 from engine.templates.names import name_of
 from engine.templates.parquet import Templates, batch, normalised
 from engine.templates.provenance import Provenance, require_same
+from engine.templates.quality import LEAST
 
 router = APIRouter(prefix="/v1/galleries/{gallery}", responses=ERRORS, tags=["people"])
 TemplateId = Annotated[
@@ -217,12 +218,13 @@ async def _template(
         return _of(made, identity, template_id, unit), None
     (picture, *_) = await pictures_of(request, 1)
     embedder = service.recognition.embedder(served, None)
-    (outcome,) = map(of_one_face, await service.recognition.embedded(embedder, [picture], identity))
+    (outcome,) = map(of_quality(LEAST), map(of_one_face, await service.recognition.embedded(embedder, [picture], identity)))
     if outcome.problem is not None:
         raise Refused(422, "image_problem", outcome.problem)
-    (face,) = outcome.faces
-    more: dict[str, Any] = {"faces": [0], "boxes": [face.box], "qualities": [face.quality]}
-    return _of(embedder.provenance, identity, template_id, outcome.vectors, **more), face.quality
+    (face,), (worth,) = outcome.faces, outcome.worth
+    more: dict[str, Any] = {"qualities": [worth.quality], "detections": [face.detection], "reasons": [worth.reasons]}
+    templates = _of(embedder.provenance, identity, template_id, outcome.vectors, faces=[0], boxes=[face.box], **more)
+    return templates, worth.quality
 
 
 def _of(made: Provenance, identity: str, template_id: str, vectors: np.ndarray, **more: Any) -> Templates:

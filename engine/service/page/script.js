@@ -3,7 +3,7 @@
 
 const $ = (id) => document.getElementById(id);
 const TOKEN = "onek-token", WARNED = "onek-warned", CHOSEN = "onek-gallery";
-const WIDTH = 640, PAUSE = 120, AGAIN = 1500, SHOTS = 12;
+const WIDTH = 640, PAUSE = 120, AGAIN = 1500, SHOTS = 12, POOR = 0.1;
 const ROLES = ["door", "desk", "admin"];
 const page = { texts: {}, settings: null, gallery: null, view: "door", stream: null, running: false, shots: [], people: null };
 
@@ -108,11 +108,11 @@ function stateOf(results) {
   const names = results.filter((each) => each.decision === "identified").map((each) => each.identity);
   const unknown = results.filter((each) => each.decision === "unknown").length;
   const refused = results.find((each) => each.decision === "refused");
-  if (refused) return state("refused", say("state_refused"), refused.problem ?? say(`state_refused_${refused.refused_by}_more`));
+  if (refused) return state("refused", say("state_refused"), refused.reasons ?? say(`state_refused_${refused.refused_by}_more`));
   if (names.length && unknown) return state("identified", say("state_mixed", { names: listed(names), unknown }), say("state_mixed_more"));
   if (names.length) return state("identified", say("state_identified", { names: listed(names) }), say("state_identified_more"));
   if (unknown) return state("unknown", say("state_unknown"), say("state_unknown_more"));
-  const problem = results[0]?.problem;
+  const problem = results[0]?.reasons;
   if (problem && problem !== "no face found") return state("failed", say("state_problem"), problem);
   return state("failed", say("state_failed"), say("state_failed_more"));
 }
@@ -148,7 +148,7 @@ function explain(answer) {
     number(each.score),
     number(each.threshold),
     number(each.expected_false_alarms),
-    each.candidates.map((one) => `${one.identity} ${number(one.score)}`).join(", ") || (each.problem ?? "–"),
+    each.candidates.map((one) => `${one.identity} ${number(one.score)}`).join(", ") || (each.reasons ?? "–"),
   ])));
 }
 
@@ -312,13 +312,15 @@ async function lookAtShots() {
 
 function judged(results) {
   const faces = results.filter((each) => each.decision !== "failed");
-  if (!faces.length) return { good: false, text: say("shot_failed", { problem: results[0]?.problem ?? "" }) };
+  if (!faces.length) return { good: false, text: say("shot_failed", { problem: results[0]?.reasons ?? "" }) };
   if (faces.length > 1) return { good: false, text: say("shot_several", { count: faces.length }) };
   const [face] = faces;
-  const quality = say("shot_quality", { quality: face.quality.toFixed(2) });
+  const share = face.quality;
+  const quality = share === null ? say("shot_quality_unknown") : say("shot_quality", { quality: percent(share) });
+  const verdict = share === null || share >= POOR ? say("shot_good") : say("shot_poor", { reasons: face.reasons ?? say("shot_sharper") });
   const known = face.decision === "identified"
     ? say("shot_already", { name: face.identity, score: number(face.score), threshold: number(face.threshold) }) : say("shot_new");
-  return { good: true, text: `${quality}, ${say(face.quality >= 0.85 ? "shot_good" : "shot_poor")}; ${known}` };
+  return { good: true, text: `${quality}, ${verdict}; ${known}` };
 }
 
 function showShots() {

@@ -160,10 +160,10 @@ def test_limits_of_body_pixels_and_faces(house: Path, serve: Callable[[Settings]
         assert streamed.json()["error"]["code"] == "too_large"
         assert http.post(identify, json={"vectors": [[1.0] * 128] * 5}).status_code == 413
         (huge,) = http.post(identify, content=coded(np.zeros((500, 500, 3), np.uint8))).json()["results"]
-        assert "0.2" in huge["problem"]
+        assert "0.2" in huge["reasons"]
         small = coded(np.concatenate([drawn[1], drawn[2]], axis=1))
         (crowd,) = http.post(identify, content=small).json()["results"]
-        assert crowd["problem"] == "2 faces; of a picture at most 1 are looked at"
+        assert crowd["reasons"] == "2 faces; of a picture at most 1 are looked at"
 
 
 def test_a_rate_is_kept(house: Path, serve: Callable[[Settings], str]) -> None:

@@ -23,7 +23,17 @@ def test_answers_are_those_of_the_library(asked: Client, house: Path, pictures_a
         theirs = list(gallery.identify(paths, faces=faces, top=3))
         assert len(ours) == len(theirs) >= 12
         for one, other in zip(ours, theirs, strict=True):
-            for name in ("face", "decision", "identity", "score", "threshold", "expected_false_alarms", "candidates"):
+            for name in (
+                "face",
+                "decision",
+                "identity",
+                "score",
+                "threshold",
+                "expected_false_alarms",
+                "quality",
+                "reasons",
+                "candidates",
+            ):
                 assert getattr(one, name) == getattr(other, name), name
 
 
@@ -33,12 +43,14 @@ def test_pictures_of_one_request_are_answered_in_order(asked: Client, pictures: 
     assert [answer.probe for answer in answers] == [f"picture:{number}" for number in range(5)]
     assert [answer.decision for answer in answers] == ["identified", "failed", "failed", "unknown", "identified"]
     assert [answer.identity for answer in answers] == ["person3", None, None, None, "person0"]
-    assert answers[1].problem == "no face found"
-    assert answers[2].problem is not None
+    assert answers[1].reasons == "no face found"
+    assert answers[2].reasons is not None
     assert answers[2].candidates == ()
     assert answers[0].box is not None
+    assert answers[0].detection is not None
+    assert answers[0].detection > 0.7
     assert answers[0].quality is not None
-    assert answers[0].quality > 0.7
+    assert 0 < answers[0].quality < 1
 
 
 def test_a_picture_with_two_people_has_two_rows(asked: Client, drawn: list[np.ndarray]) -> None:

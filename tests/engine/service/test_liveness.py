@@ -119,7 +119,7 @@ def test_another_person_on_a_later_picture_is_noticed(
     with httpx.Client(base_url=guarded, trust_env=False, timeout=20) as http:
         asked = http.post("/v1/galleries/house/challenges").json()
         (row,) = answered(http, asked, [pictures[0], pictures[1], pictures[0]]).json()["results"]
-        assert row["problem"] == "the pictures do not show one person throughout"
+        assert row["reasons"] == "the pictures do not show one person throughout"
         assert answered(http, {"challenge": "forged"}, [pictures[0]] * 3).status_code == 400
 
 
