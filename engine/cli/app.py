@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from engine.cli.evaluate import evaluate_command, report_command
 from engine.cli.galleries.calibration import audit_command, calibrate_command
 from engine.cli.galleries.enrolment import compact_command, enroll_command, list_command, remove_command, rename_command
 from engine.cli.galleries.maintenance import backup_command, check_command, merge_command
@@ -58,6 +59,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "explain-encoder": explain_encoder_command,
     "calibrate": calibrate_command,
     "audit": audit_command,
+    "evaluate": evaluate_command,
+    "report": report_command,
     "serve": serve_command,
 }
 for _name, _command in COMMANDS.items():
