@@ -51,6 +51,10 @@ ROOMS = {
         *("tables", "templates", "faces", "matching", "calibration", "encoders", "embedding", "answers", "storage"),
         *("grouping", "maintenance", "training", "gallery", "milvus", "inspection", "evaluation", "reports"),
     },
+    "engine.client": {"templates", "matching", "calibration", "answers"},
+    "engine.service": {
+        *("templates", "faces", "matching", "calibration", "encoders", "embedding", "answers", "storage", "gallery", "workflows"),
+    },
 }
 # `engine` itself says what its public names are; the command line, benchmarks and tests stand above the house.
 ABOVE = {"engine", "engine.cli"}

@@ -22,6 +22,7 @@ from benchmarks.cli.search import fit_command, gallery_command, search_command
 from benchmarks.cli.thresholds import fit_quality_command, impostors_command, quality_command, small_galleries_command
 from benchmarks.cli.training import learned_command, robustness_command, training_command
 from benchmarks.reporting import reporting
+from benchmarks.service.commands import serve_command
 
 if TYPE_CHECKING:
     from benchmarks.speed.encoder_throughput import Ratio
@@ -241,6 +242,7 @@ benchmark.command("concurrent")(concurrent_command)
 benchmark.command("threads")(threads_command)
 benchmark.command("growth")(growth_command)
 benchmark.command("fuzz")(fuzz_command)
+benchmark.command("serve")(serve_command)
 benchmark.command("learned")(learned_command)
 benchmark.command("robustness")(robustness_command)
 benchmark.command("training")(training_command)

@@ -65,7 +65,7 @@ def write_annotated(folder: Path, outcomes: Sequence["Outcome"], results: pa.Tab
         if outcome.problem is not None and not outcome.picture:
             continue  # nothing that could be read
         image = outcome.photograph.image
-        picture = decode(image) if isinstance(image, Path) else image
+        picture = image if isinstance(image, np.ndarray) else decode(image)
         labels = [
             Label(face.box, _said(row), row["decision"] == IDENTIFIED) for face, row in zip(outcome.faces, own, strict=False)
         ]
