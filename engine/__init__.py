@@ -1,45 +1,49 @@
 """onek recognises one in K: photographs or vectors go in; for every probe comes out who it is, or "unknown"."""
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from indexes.late import late_names
 
 if TYPE_CHECKING:
     from engine.answers.results import Result, Results
+    from engine.client import Client
     from engine.embedding.embedder import Embedding, embed_images
-    from engine.encoders import Encoder, load_encoder
+    from engine.encoders.base import Encoder
+    from engine.encoders.registry import load_encoder
     from engine.gallery.gallery import Gallery
+    from engine.grouping.grouping import group_templates
+    from engine.grouping.groups import Groups
     from engine.templates.parquet import Templates, read_templates
     from indexes.errors import OnekError
 
 __all__ = [
+    "Client",
     "Embedding",
     "Encoder",
     "Gallery",
+    "Groups",
     "OnekError",
     "Result",
     "Results",
     "Templates",
     "embed_images",
+    "group_templates",
     "load_encoder",
     "read_templates",
 ]
 
-_HOME = {
-    "Embedding": "engine.embedding.embedder",
-    "Encoder": "engine.encoders",
-    "Gallery": "engine.gallery.gallery",
-    "OnekError": "indexes.errors",
-    "Result": "engine.answers.results",
-    "Results": "engine.answers.results",
-    "Templates": "engine.templates.parquet",
-    "embed_images": "engine.embedding.embedder",
-    "load_encoder": "engine.encoders",
-    "read_templates": "engine.templates.parquet",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used: `import engine` alone loads nothing heavy."""
-    if name in _HOME:
-        return getattr(importlib.import_module(_HOME[name]), name)
-    raise AttributeError(f"module 'engine' has no attribute {name!r}")
+__getattr__ = late_names(
+    __name__,
+    {
+        "engine.answers.results": ("Result", "Results"),
+        "engine.client": ("Client",),
+        "engine.embedding.embedder": ("Embedding", "embed_images"),
+        "engine.encoders.base": ("Encoder",),
+        "engine.encoders.registry": ("load_encoder",),
+        "engine.gallery.gallery": ("Gallery",),
+        "engine.grouping.grouping": ("group_templates",),
+        "engine.grouping.groups": ("Groups",),
+        "engine.templates.parquet": ("Templates", "read_templates"),
+        "indexes.errors": ("OnekError",),
+    },
+)

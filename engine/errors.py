@@ -5,9 +5,11 @@ from indexes.errors import IndexFileError, IndexUnsupported, OnekError, PlanErro
 __all__ = [
     "EncoderError",
     "EncoderMismatch",
+    "FormerFile",
     "GalleryBusy",
     "GalleryError",
     "GalleryReplaced",
+    "GroupingError",
     "ImageProblem",
     "IndexFileError",
     "IndexUnsupported",
@@ -19,6 +21,7 @@ __all__ = [
     "OutputError",
     "PhotographsError",
     "PlanError",
+    "ServiceError",
     "SpreadError",
     "StorageError",
     "TemplatesError",
@@ -41,6 +44,10 @@ class ListError(OnekError):
 
 class ListGuess(UserWarning):
     """What was guessed of a list: what parts its columns, which of them is meant. The command line prints it."""
+
+
+class FormerFile(UserWarning):
+    """A file of an older onek is read, and what it does not say is not known. The command line prints it."""
 
 
 class ImageProblem(OnekError):
@@ -71,12 +78,24 @@ class GalleryReplaced(GalleryError):
     """Another gallery took the place of the one that was being asked, which is gone: an answer would mix both."""
 
 
+class GroupingError(OnekError):
+    """Faces that cannot be grouped, corrections that contradict each other or name what is not there, a damaged groups file."""
+
+
 class TrainingError(OnekError):
     """Pictures that nothing can be learnt from, a run that cannot go on, or a loss that is no number any more."""
 
 
 class SpreadError(OnekError):
     """Work cannot be done on other processes or machines: they are not there, or do not answer."""
+
+
+class ServiceError(OnekError):
+    """A service does not answer, or refuses: `code` and `status` are what it said, `request_id` what its log says."""
+
+    def __init__(self, message: str, code: str = "unreachable", status: int = 0, request_id: str = "") -> None:
+        super().__init__(message)
+        self.code, self.status, self.request_id = code, status, request_id
 
 
 class StorageError(OnekError):

@@ -27,6 +27,7 @@ ROOMS = {
     "engine.embedding": {"tables", "templates", "faces", "encoders"},
     "engine.answers": {"tables", "templates", "matching", "calibration", "embedding"},
     "engine.storage": {"statistics", "templates", "matching", "calibration", "answers"},
+    "engine.grouping": {"statistics", "tables", "faces", "templates"},
     "engine.maintenance": {"templates", "storage"},
     "engine.training": {"metrics", "templates", "faces", "matching", "encoders", "embedding"},
     "engine.gallery": {
@@ -37,11 +38,22 @@ ROOMS = {
     },
     "engine.inspection": {
         *("statistics", "tables", "faces", "templates", "matching", "calibration", "encoders", "embedding", "answers"),
-        *("training", "gallery"),
+        *("grouping", "training", "gallery"),
+    },
+    "engine.evaluation": {
+        *("metrics", "statistics", "tables", "templates", "matching", "calibration", "gallery"),
+    },
+    "engine.reports": {
+        *("metrics", "statistics", "tables", "faces", "templates", "matching", "calibration", "embedding", "answers"),
+        *("inspection", "evaluation"),
     },
     "engine.workflows": {
         *("tables", "templates", "faces", "matching", "calibration", "encoders", "embedding", "answers", "storage"),
-        *("maintenance", "training", "gallery", "milvus"),
+        *("grouping", "maintenance", "training", "gallery", "milvus", "inspection", "evaluation", "reports"),
+    },
+    "engine.client": {"templates", "matching", "calibration", "answers"},
+    "engine.service": {
+        *("templates", "faces", "matching", "calibration", "encoders", "embedding", "answers", "storage", "gallery", "workflows"),
     },
 }
 # `engine` itself says what its public names are; the command line, benchmarks and tests stand above the house.
@@ -110,3 +122,52 @@ def test_tests_import_from_no_other_test() -> None:
         if any(part.startswith("test_") for part in imported.split(".")[:-1])
     ]
     assert taken == []
+
+
+@pytest.mark.parametrize("top", ["engine", "indexes"])
+def test_what_is_handed_over_does_not_change(top: str) -> None:
+    """Dataclasses are frozen."""
+    loose = []
+    for module, file in modules_of(top):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            for decorator in getattr(node, "decorator_list", []):
+                said = ast.unparse(decorator)
+                if said.split("(")[0] == "dataclass" and "frozen=True" not in said:
+                    loose.append(f"{module}.{node.name}")
+    assert loose == []
+
+
+def packages_with_public_names() -> list[Path]:
+    files = [file for top in ("engine", "indexes") for file in sorted((ROOT / top).rglob("__init__.py"))]
+    return [file for file in files if "__all__" in file.read_text(encoding="utf-8")]
+
+
+def defined_in(file: Path) -> set[str]:
+    nodes = ast.parse(file.read_text(encoding="utf-8")).body
+    targets = [target for node in nodes if isinstance(node, ast.Assign) for target in node.targets]
+    targets += [node.target for node in nodes if isinstance(node, ast.AnnAssign)]
+    names = {each.id for target in targets for each in getattr(target, "elts", [target]) if isinstance(each, ast.Name)}
+    return names | {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+
+
+@pytest.mark.parametrize("file", packages_with_public_names(), ids=lambda file: ".".join(file.relative_to(ROOT).parent.parts))
+def test_public_names_are_where_their_package_says(file: Path) -> None:
+    """What type checkers read, what is imported late, and `__all__` name the same; no module of the package has such a name."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    (typed,) = (node for node in tree.body if isinstance(node, ast.If))
+    said = {alias.name: node.module for node in typed.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    (late,) = (node for node in ast.walk(tree) if isinstance(node, ast.Dict))
+    homes = {name: home for home, names in ast.literal_eval(late).items() for name in names}
+    (public,) = (node.value for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__")
+    assert said == homes
+    assert sorted(ast.literal_eval(public)) == sorted(homes)
+    for name, home in homes.items():
+        assert name in defined_in(ROOT / f"{home.replace('.', '/')}.py"), f"{home} has no {name}"
+        assert not (file.parent / f"{name}.py").exists(), f"{name} is a module's name too"
+
+
+def test_every_room_has_public_names() -> None:
+    """But for those whose modules are imported by themselves: helpers, and the command line."""
+    having = {file.parent.relative_to(ROOT).as_posix() for file in packages_with_public_names()}
+    rooms = {room.replace(".", "/") for room in ROOMS if (ROOT / room.replace(".", "/")).is_dir()}
+    assert rooms - having == {"engine/common", "engine/files"}

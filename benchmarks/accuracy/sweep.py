@@ -12,15 +12,15 @@ import pyarrow.parquet as pq
 from scipy.spatial.distance import pdist
 from scipy.stats import t as student
 
-from benchmarks.accuracy.open_set import RATES, Split, calibrated, enrol, search, split, thresholds
+from benchmarks.accuracy.open_set import calibrated, enrol, search, thresholds
 from engine.errors import TemplatesError
+from engine.evaluation.splits import LEAST_IDENTITIES, RATES, Split, sizes, split
 from engine.files.atomic_files import whole_file
-from engine.matching.scoring import LOCAL, Scoring
+from engine.matching.scoring import PLAIN, Scoring
 from engine.metrics import Searches, fmr, fpir, measure, tpir
 from engine.tables.lists import Column, read_list
 from engine.templates.parquet import Templates
 
-_FIRST = 10
 # People whose templates are compared in pairs for the false-match rate.
 _PAIRED = 3000
 _METADATA = b"onek.trial"
@@ -28,12 +28,15 @@ _METADATA = b"onek.trial"
 
 @dataclass(frozen=True)
 class People:
-    """Labelled templates of one encoder: `vectors` (n, d), identities as numbers `codes` (n,), and its 1:1 threshold."""
+    """Labelled templates of one encoder: `vectors` (n, d), identities as numbers `codes` (n,), its 1:1 threshold, and what they
+    are worth, `qualities` (n,), NaN where nobody knows.
+    """
 
     encoder: str
     vectors: np.ndarray
     codes: np.ndarray
     threshold: float | None
+    qualities: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -71,10 +74,11 @@ def people_of(templates: Templates, without: "Without | None" = None) -> People:
     names, ids = np.asarray(table["identity"].to_pylist()), np.asarray(table["template_id"].to_pylist())
     keep = np.ones(len(names), bool) if without is None else without.keeps(names, ids)
     codes = np.unique(names[keep], return_inverse=True)[1]
-    if codes.max(initial=0) < 4 * _FIRST:
-        raise TemplatesError(f"{codes.max(initial=-1) + 1} identities; accuracy is measured from {4 * _FIRST} on")
+    if codes.max(initial=-1) + 1 < LEAST_IDENTITIES:
+        raise TemplatesError(f"{codes.max(initial=-1) + 1} identities; accuracy is measured from {LEAST_IDENTITIES} on")
     made = templates.provenance
-    return People(made.encoder or "vectors", np.ascontiguousarray(templates.vectors[keep]), codes, made.threshold)
+    vectors, worth = np.ascontiguousarray(templates.vectors[keep]), templates.qualities[keep]
+    return People(made.encoder or "vectors", vectors, codes, made.threshold, worth)
 
 
 @dataclass(frozen=True)
@@ -83,24 +87,25 @@ class Without:
 
     identities: frozenset[str]
     templates: frozenset[str]
+    sources: frozenset[str] = frozenset()
 
     @classmethod
     def read(cls, path: Path) -> "Without":
         """What `onek audit` calls more likely wrong than not: the second name of each pair, and single images."""
-        columns = [Column(name) for name in ("kind", "other", "template_id", "likely")]
+        columns = [Column(name) for name in ("kind", "other", "template_id", "source", "likely")]
         rows = [row.values for row in read_list(path, columns).rows if row.values["likely"] == "True"]
         names = frozenset(row["other"] for row in rows if row["kind"] == "two names")
-        return cls(names, frozenset(row["template_id"] for row in rows if row["kind"] == "wrong image"))
+        wrong = [row for row in rows if row["kind"] == "wrong image"]
+        return cls(names, *(frozenset(row[name] for row in wrong) for name in ("template_id", "source")))
+
+    def keeps_pictures(self, names: np.ndarray, sources: Sequence[str]) -> np.ndarray:
+        """Which of some photographs stay, bool (n,), called by their files, wherever these lie."""
+        wrong = {Path(source).name for source in self.sources}
+        return ~(np.isin(names, list(self.identities)) | np.array([Path(source).name in wrong for source in sources]))
 
     def keeps(self, names: np.ndarray, ids: np.ndarray) -> np.ndarray:
         """Which of the templates stay, bool (n,)."""
         return ~(np.isin(names, list(self.identities)) | np.isin(ids, list(self.templates)))
-
-
-def sizes(most: int) -> list[int]:
-    """10, 30, 100, 300, ... and `most`, which takes the place of a size that is nearly as large."""
-    steps = [size for power in range(1, 9) for size in (10**power, 3 * 10**power)]
-    return [size for size in steps if size * 1.5 < most] + [most]
 
 
 def sweep(
@@ -111,13 +116,13 @@ def sweep(
     splits: int = 10,
     distractors: np.ndarray | None = None,
     said: Callable[[str], None] | None = None,
-) -> float:
+) -> float | None:
     """Measure every K in nested galleries; raw scores go to `out/encoder=E/score=S/k=K/split=N.parquet`, and what is there stays.
 
     `distractors` (p, d): templates of further identities, enrolled behind all others, in the first split only.
 
     Returns:
-        What the whole sweep took, in units of its largest K; NaN where everything was there already.
+        What the whole sweep took, in units of its largest K; None where everything was there already.
     """
     spent: dict[int, float] = {}
     for score in scores:
@@ -128,7 +133,7 @@ def sweep(
             steps = sorted({*sizes(len(parts.enrolled)), *sizes(len(parts.enrolled) + len(extra))})
             foretold: dict[int, dict[str, dict[str, float]]] = {}
             for size in steps:
-                if score == LOCAL and size <= Scoring(LOCAL).least_identities:
+                if score != PLAIN and size <= Scoring.of(score).least_identities:
                     continue
                 path = out / f"encoder={people.encoder}" / f"score={score}" / f"k={size}" / f"split={number:02d}.parquet"
                 if said:
@@ -137,11 +142,11 @@ def sweep(
                     start = time.perf_counter()
                     # What a gallery about a tenth as large foretold: sizes step by about three.
                     before = [later[str(size)] for smaller, later in foretold.items() if smaller * 9 <= size]
-                    table, about = _trial(people, parts, extra, size, Scoring(score), steps)
+                    table, about = _trial(people, parts, extra, size, Scoring.of(score), steps)
                     _write(path, table, {**about, "foretold": before[-1] if before else {}, "fmr": rate})
                     spent[size] = spent.get(size, 0) + time.perf_counter() - start
                 foretold[size] = json.loads(pq.read_schema(path).metadata[_METADATA])["later"]
-    return sum(spent.values()) / spent[max(spent)] if spent else float("nan")
+    return sum(spent.values()) / spent[max(spent)] if spent else None
 
 
 def _trial(
@@ -155,13 +160,15 @@ def _trial(
     """Raw scores of one K, and what was known without strangers: thresholds, and those for `larger` K."""
     own = parts.enrolled[:size]
     vectors = np.concatenate([people.vectors[own], extra[: size - len(own)]])
-    enrolled = enrol(np.ascontiguousarray(vectors), np.arange(len(vectors)), scoring)
+    worth = np.concatenate([people.qualities[own], np.full(len(vectors) - len(own), np.nan, np.float32)])
+    enrolled = enrol(np.ascontiguousarray(vectors), np.arange(len(vectors)), scoring, worth)
     calibration = calibrated(enrolled)
     place = np.full(people.codes.max() + 1, -1)
     place[people.codes[own]] = np.arange(len(own))
     mated = parts.mated[place[people.codes[parts.mated]] >= 0]
     who = (people.codes[mated], people.codes[parts.strangers])
-    table = search(enrolled, people.vectors[mated], place[who[0]], people.vectors[parts.strangers], who)
+    theirs = (people.qualities[mated], people.qualities[parts.strangers])
+    table = search(enrolled, people.vectors[mated], place[who[0]], people.vectors[parts.strangers], who, theirs)
     return table, {
         "identities": size,
         "thresholds": thresholds(calibration, size),
@@ -193,7 +200,7 @@ def rows_of(out: Path) -> list[Row]:
     rows = []
     for (encoder, score, identities), splits in sorted(found.items()):
         names = dict.fromkeys(name for figures in splits for name in figures)
-        summaries = {name: summary([figures[name] for figures in splits if name in figures]) for name in names}
+        summaries = {name: of_shares([figures[name] for figures in splits if name in figures]) for name in names}
         rows.append(Row(encoder, score, identities, len(splits), summaries))
     return rows
 
@@ -228,6 +235,12 @@ def summary(values: Sequence[float]) -> Summary:
         return Summary(mean, float("nan"), float("nan"))
     half = float(student.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
     return Summary(mean, mean - half, mean + half)
+
+
+def of_shares(values: Sequence[float]) -> Summary:
+    """As `summary`, of shares: no interval leaves 0 to 1."""
+    found = summary(values)
+    return Summary(found.mean, *(float(np.clip(each, 0, 1)) for each in (found.low, found.high)))
 
 
 def line(rows: Sequence[Row], name: str) -> tuple[float, float] | None:

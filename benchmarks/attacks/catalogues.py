@@ -9,6 +9,7 @@ from pathlib import Path
 from benchmarks.attacks.case import OfGallery, Place
 
 _TABLES = ("gallery", "segments", "removed", "renamed", "recent")
+_RECENT = ("number", "template_id", "identity", "source", "face", "box", "quality", "detection", "reasons", "checksum")
 _KEYS = ("format", "id", "version", "provenance", "asked", "scoring", "calibration", "measured", "created")
 _ENDLESS = "WITH RECURSIVE r(a, b) AS (SELECT 'format', '5' UNION ALL SELECT a, b FROM r) SELECT a, b FROM r"
 # What is done to a catalogue, by what it is called; `{...}` are chosen anew for each.
@@ -135,7 +136,9 @@ def _values(place: Place, chance: random.Random) -> dict[str, object]:
         "path": chance.choice([f"../../{place.canary.name}/precious", str(place.canary / "precious"), "s3://bucket/net.onnx"]),
         "column": chance.choice(["key", "name", "segment", "identity", "template_id", "source", "vector"]),
         "sizes": chance.choice(["rows_bytes", "vectors_bytes", "index_bytes", "density_bytes", "rows_sha256", "index_sha256"]),
-        "recent": chance.choice(["number", "template_id", "identity", "source", "face", "box", "quality", "checksum"]),
+        "recent": chance.choice(
+            ["number", "template_id", "identity", "source", "face", "box", "quality", "detection", "reasons", "checksum"]
+        ),
         "tail": chance.choice(["tail", "pairs", "tail.scores", "tail.searches", "identities", "source"]),
         "tails": chance.choice(["[]", "{}", "null", "[1e308]", "-1", '"x"', "[[[]]]"]),
     }

@@ -12,6 +12,7 @@ import numpy as np
 
 from benchmarks.data.synthetic_templates import Population, Shape
 from engine.errors import OnekError
+from engine.gallery.folder import FolderBackend
 from engine.gallery.gallery import Gallery
 from engine.templates.parquet import Templates
 from indexes.base import Progress
@@ -57,7 +58,7 @@ def measure_living(out: Path, count: int, rounds: int, progress: Progress | None
         for parts in (singles, batches):
             enroll = partial(gallery.enroll, on_match=on_match)
             rates.append(sum(map(len, parts)) / _seconds(lambda parts=parts, enroll=enroll: list(map(enroll, parts))))  # type: ignore[misc]
-    recent = gallery.info().recent
+    recent = FolderBackend(out).info().recent
     slower = sorted(_slower(before, gallery, probes, rounds))
     gallery.close()
     leaving = [f"person{number}" for number in range(0, count, max(1, count // 1000))][:1000]

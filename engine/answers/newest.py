@@ -18,8 +18,8 @@ class _At(Generic[Seen]):
 
 
 class Newest(Generic[Seen]):
-    """What `look` gives, of what was seen before: looked at when somebody says so, or asks after a change. Readers wait for
-    nobody but who looks on their behalf.
+    """The newest snapshot, which `look` makes from the one before: when asked to, or at the first question after a change of this
+    process. Readers wait for each other only while one of them looks.
     """
 
     def __init__(self, seen: Seen, look: Callable[[Seen], Seen]) -> None:

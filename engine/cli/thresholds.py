@@ -1,32 +1,10 @@
-"""What the commands say of thresholds, and the option of a rate."""
+"""What the commands say of thresholds, and of what they were learnt from."""
 
-from typing import TYPE_CHECKING, Annotated
-
-import typer
-
-from engine.statistics.rates import read_rate
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from engine.calibration.summary import CalibrationInfo
     from engine.gallery.gallery import Gallery
-
-Fpir = Annotated[
-    float | None,
-    typer.Option(
-        "--fpir",
-        metavar="RATE",
-        parser=read_rate,
-        help="The share of strangers' searches that may get a name, such as 0.003 or 0.3%. Default: 1%.",
-    ),
-]
-Fmr = Annotated[
-    float | None,
-    typer.Option(
-        "--fmr",
-        metavar="RATE",
-        parser=read_rate,
-        help="Instead: the share of pairs of different people that may be called the same, such as 0.1%.",
-    ),
-]
 
 
 def default_line(gallery: "Gallery") -> str:
@@ -47,3 +25,26 @@ def tell_threshold(gallery: "Gallery", before: str) -> None:
     console.print(now)
     if now.partition(":")[0] != before.partition(":")[0]:
         console.print(f"that has changed; before: {before}")
+
+
+def print_calibration(info: "CalibrationInfo | None", score: str) -> None:
+    """Thresholds for the usual rates, how sure they are, and whom they were learnt without."""
+    from engine.cli.console import out as console
+
+    if info is None:
+        console.print("not calibrated: fewer than 10 identities say nothing of strangers")
+        return
+    who = "strangers given" if info.source == "strangers" else "enrolled people, each as if never enrolled"
+    console.print(f"calibrated at {info.identities:,} identities by {info.searches:,} searches of {who}:")
+    for rate in info.rates:
+        how = "with the encoder's impostors"
+        if rate.interval is not None:
+            how = "sampled" if rate.from_sample else "fitted tail"
+            how += f"; truly {rate.interval.low:.2g} to {rate.interval.high:.2g}"
+        console.print(f"  --fpir {rate.fpir:<6g} {score} score {rate.threshold:.4f}  ({how})")
+    if info.left_out:
+        nearest = min(pair.distance for pair in info.left_out)
+        console.print(
+            f"left out: {len(info.left_out)} pairs that may be one person under two names, the nearest {nearest:.3f} apart; "
+            "onek audit lists such pairs"
+        )

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from engine.errors import ListError, ListGuess, NameRefused, PhotographsError
 from engine.faces.image_formats import NAMES
-from engine.faces.images import LeftOut, find_images, summary
+from engine.faces.images import ImageBytes, LeftOut, find_images, summary
 from engine.files.object_storage import exists, is_folder, is_remote, local, uri
 from engine.tables.lists import IDENTITY, MAYBE_IDENTITY, PATH, Column, read_list
 from engine.templates.names import Labelling, doubts, each_of, name_of, names_in
@@ -36,7 +36,7 @@ class Photograph:
     """
 
     source: str
-    image: Path | np.ndarray
+    image: Path | np.ndarray | ImageBytes
     identity: str | None
 
 
@@ -49,7 +49,7 @@ class Labelled:
 
     @cached_property
     def labelling(self) -> Labelling:
-        """What is to be said of that."""
+        """How the labels were found, in words, and doubts about them."""
         whose = [photograph.identity for photograph in self.photographs]
         doubtful = () if self.rules == (_AS_SAID,) else tuple(doubts(whose))
         return Labelling(self.rules, len(whose), len(set(whose) - {None}), doubtful)

@@ -4,7 +4,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from engine.common.locks import ThreadLock
-from engine.encoders.named_by_user import Named
+from engine.embedding.named_by_user import Named
 from engine.errors import EncoderMismatch
 from engine.faces.chip import ALIGNMENT, CROP_ALIGNMENT
 from engine.templates.provenance import Provenance, require_same
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class ProbeEncoder:
-    """Makes embedders for a `gallery`, which is called so in messages: their templates are as the gallery's were made."""
+    """Makes embedders whose templates are made as a gallery's are; `gallery` is its name in messages."""
 
     def __init__(self, gallery: object) -> None:
         self._gallery = gallery
@@ -81,7 +81,7 @@ class ProbeEncoder:
         return embedder
 
     def loader(self, made: Provenance, runtime: str | None = None, photographs: int | None = None) -> "partial[Encoder]":
-        """What loads the encoder of the last `embedder`, here or in another process."""
+        """A function that loads the encoder of the last `embedder`, here or in another process."""
         return self._loader(made, self._named, runtime, photographs)
 
     def _loader(self, made: Provenance, named: Named, runtime: str | None, photographs: int | None) -> "partial[Encoder]":

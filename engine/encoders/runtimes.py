@@ -4,7 +4,7 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.util import find_spec
 from typing import Any, Protocol
@@ -37,15 +37,16 @@ class Network(Protocol):
         """From float32 (n, ...) as the network takes them to its output, float32 (n, ...)."""
 
 
-def in_order(runtime: str | None, photographs: int | None) -> tuple[str, ...]:
+def in_order(runtime: str | None, photographs: int | None, unasked: Sequence[str] = RUNTIMES) -> tuple[str, ...]:
     """The runtimes to take for so many photographs (None: nobody knows), the first that will do.
 
-    The one that was asked for, and no other; else all that are installed, OpenVINO first where the work is long.
+    The one that was asked for, and no other; else those of `unasked` that are installed, which are named from the one that starts
+    soonest to the fastest: the fastest first where the work is long.
 
     Raises:
         EncoderError: no such runtime, or it is not installed.
     """
-    installed = tuple(name for name in RUNTIMES if name == OPENCV or find_spec("openvino") is not None)
+    installed = tuple(name for name in unasked if name == OPENCV or find_spec("openvino") is not None)
     if runtime is None:
         if _forked_from_openvino():
             return (OPENCV,)
@@ -62,13 +63,30 @@ def network(model: bytes, runtime: str, *, at_once: int = AT_ONCE) -> Network:
 
     Args:
         model: the network.
-        runtime: one of `RUNTIMES`, or `HALF`: OpenVINO in half precision (bfloat16), half as fast again.
+        runtime: one of `RUNTIMES`.
         at_once: how many inputs it is given in one call, at most.
 
     Raises:
         EncoderError: the runtime cannot run it; says what it said.
     """
-    return OpenCv(model, at_once) if runtime == OPENCV else OpenVino(model, runtime == HALF, at_once)
+    return OpenCv(model, at_once) if runtime == OPENCV else OpenVino([(model, "float32")], at_once)
+
+
+def half_network(beginning: bytes, rest: bytes, *, at_once: int = AT_ONCE) -> Network:
+    """A network in two parts on OpenVINO: the `beginning` in single precision, what it gives goes through the `rest` in bfloat16.
+
+    Raises:
+        EncoderError: the processor has no instructions for bfloat16, or OpenVINO cannot run the network.
+    """
+    if not computes_in_half():
+        raise EncoderError(f"--runtime {HALF}: this processor has no instructions for bfloat16; take {OPENVINO}")
+    return OpenVino([(beginning, "float32"), (rest, "bfloat16")], at_once)
+
+
+def computes_in_half() -> bool:
+    """Whether this processor has instructions for bfloat16, as OpenVINO says."""
+    _require_its_process()
+    return "BF16" in _openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 class OpenCv:
@@ -93,35 +111,44 @@ class OpenCv:
 
 
 class OpenVino:
-    """On OpenVINO, in single precision, or with `half` in bfloat16."""
+    """On OpenVINO: a network in parts, each with its precision (`float32` or `bfloat16`); what one gives, the next takes."""
 
-    def __init__(self, model: bytes, half: bool, at_once: int) -> None:
+    def __init__(self, parts: Sequence[tuple[bytes, str]], at_once: int) -> None:
         _require_its_process()
         openvino = _openvino()
         core = openvino.Core()
-        if half and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-            raise EncoderError(f"--runtime {HALF}: this processor has no instructions for bfloat16; take {OPENVINO}")
-        options = {"INFERENCE_PRECISION_HINT": "bf16" if half else "f32", "PERFORMANCE_HINT": "THROUGHPUT"}
         try:
-            compiled = core.compile_model(core.read_model(model), "CPU", options)
+            compiled = [core.compile_model(core.read_model(model), "CPU", _options(precision)) for model, precision in parts]
         except RuntimeError as error:
             raise _cannot_run("OpenVINO", error) from error
         version = openvino.__version__.split("-", maxsplit=1)[0]
-        self.about = f"OpenVINO {version}, {'bfloat16' if half else 'float32'}"
+        self.about = f"OpenVINO {version}, {' and '.join(precision for _, precision in parts)}"
         self._at_once = at_once
-        self._requests: Pool[Any] = Pool(compiled.create_infer_request)
+        self._requests: Pool[list[Any]] = Pool(lambda: [each.create_infer_request() for each in compiled])
 
     def __call__(self, inputs: np.ndarray) -> np.ndarray:
-        with self._requests.one() as request:
-            return _in_parts(partial(self._forward, request), inputs, self._at_once)
+        with self._requests.one() as requests:
+            return _in_parts(partial(self._forward, requests), inputs, self._at_once)
 
     @staticmethod
-    def _forward(request: Any, part: np.ndarray) -> np.ndarray:
+    def _forward(requests: list[Any], part: np.ndarray) -> np.ndarray:
         _require_its_process()
+        first, *others = requests
         try:
-            return request.infer([part])[0]
+            first.infer([part])
+            given = first.get_output_tensor()
+            for request in others:
+                request.set_input_tensor(given)
+                request.infer()
+                given = request.get_output_tensor()
         except RuntimeError as error:
             raise _cannot_run("OpenVINO", error) from error
+        return given.data
+
+
+def _options(precision: str) -> dict[str, str]:
+    hint = {"float32": "f32", "bfloat16": "bf16"}[precision]
+    return {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "THROUGHPUT"}
 
 
 def _in_parts(forward: Callable[[np.ndarray], np.ndarray], inputs: np.ndarray, size: int) -> np.ndarray:

@@ -38,10 +38,12 @@ def check_output(path: Path, overwrite: bool) -> None:
     """Refuse, before any work is done, an output that exists or whose folder cannot be written to.
 
     Raises:
-        OutputError: it exists and `overwrite` is false, or its folder is missing or not writable.
+        OutputError: it exists and `overwrite` is false, or its folder is missing, not writable, or may not be entered.
     """
     _asked[path] = None
-    if (places.exists(path) if places.is_remote(path) else path.exists()) and not overwrite:
+    with refusing(path):  # a folder that may not be entered does not say what is in it
+        there = places.exists(path) if places.is_remote(path) else path.exists()
+    if there and not overwrite:
         raise OutputError(f"{path} exists already; choose another name, or pass --overwrite to replace it")
     if places.is_remote(path):
         places.require_writable(path)

@@ -1,12 +1,15 @@
 """Files of what training made: arrays, and what they say of themselves."""
 
+import json
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from engine.common.dataclass_json import from_json
 from engine.errors import TemplatesError, TrainingError
+from engine.files.atomic_files import whole_file
 from engine.files.budgets import refuse_bomb
 from engine.files.object_storage import local
 
@@ -14,6 +17,12 @@ from engine.files.object_storage import local
 _UNREADABLE = (
     *(OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, NotImplementedError, MemoryError, TemplatesError),
 )
+
+
+def write_learnt(path: Path, said: Mapping[str, object], arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays as `.npz`, with what they say of themselves as JSON. Raises `OutputError` where it cannot be written."""
+    with whole_file(path) as temporary, temporary.open("wb") as stream:
+        np.savez(stream, allow_pickle=False, said=np.frombuffer(json.dumps(said).encode(), np.uint8), **arrays)
 
 
 def read_learnt(path: Path, names: tuple[str, ...]) -> tuple[dict[str, object], dict[str, np.ndarray]]:

@@ -1,14 +1,16 @@
-"""What a place for galleries answers: all that `Gallery` asks of the folder, or of Milvus, where its templates lie.
+"""The interface that `Gallery` needs of the place where its templates are stored: a folder, or Milvus.
 
-Whoever adds a place writes a class that keeps `Backend`, one that keeps `Change`, and a snapshot. Thresholds, decisions,
-templates of photographs, and what is refused before a change are the gallery's own, and the same everywhere.
+A new place needs a class that implements `Backend`, one that implements `Change`, and a subclass of `Snapshot`. Thresholds,
+decisions, templates of photographs, and what is refused before a change belong to `Gallery`, and are the same everywhere.
 """
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Protocol
 
 from engine.answers.snapshot import Snapshot
+from engine.answers.summary import Info
 from engine.calibration.calibration import Calibration
 from engine.maintenance.integrity import Fault
 from engine.storage.changes import EnrolmentResult
@@ -19,8 +21,8 @@ from indexes.base import Progress
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a place can. `changes`: people may be enrolled there, and leave. `files`: a gallery is a folder of files, with all of
-    its templates at hand, so that it can be compacted, copied and audited.
+    """What a place supports. `changes`: people may be enrolled there, and leave. `files`: a gallery is a folder of files, with
+    all of its templates at hand, so that it can be compacted, copied and audited.
     """
 
     changes: bool
@@ -52,7 +54,7 @@ class Change(Protocol):
         """
 
     def rename(self, old: str, new: str, merge: bool) -> int:
-        """Call an identity otherwise, or make one of two; how many templates it had.
+        """Rename an identity, or merge it into another; how many templates it had.
 
         Raises:
             GalleryError: nobody is called `old`, or somebody is called `new` and `merge` is false.
@@ -60,10 +62,11 @@ class Change(Protocol):
 
 
 class Backend(Protocol):
-    """A gallery in its place, for any number of threads at once."""
+    """One gallery in the place where it is stored. Any number of threads may use it at once."""
 
-    # What it is called in messages: a folder's path, or an address.
-    path: Any
+    @property
+    def path(self) -> Path | str:
+        """Its name in messages: a folder's path, or an address."""
 
     @property
     def address(self) -> str:
@@ -71,24 +74,24 @@ class Backend(Protocol):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What this place can."""
+        """What this place supports."""
 
     def snapshot(self) -> Snapshot:
-        """The gallery as somebody saw it last, or as it is now, where this process has changed something since."""
+        """The snapshot read last; read anew if this process has changed the gallery since."""
 
     def refresh(self) -> bool:
-        """See what was enrolled, removed, calibrated and replaced since, by any process; whether there was anything."""
+        """Read the gallery anew, with the changes of every process. Whether anything had changed."""
 
     def patience(self, wait: float | None) -> float:
-        """The seconds that a writer waits for another, where the user says `wait`, or nothing. Asked before any work.
+        """How many seconds a change waits for another writer: `wait`, or this place's default. Asked before any work.
 
         Raises:
             GalleryError: there is nobody to wait for, or nothing can be changed here.
         """
 
     def changing(self, templates: int, wait: float, progress: Progress | None = None) -> AbstractContextManager[Change]:
-        """Around a change that brings or takes up to so many templates. Whatever is asked of this object after it, by any thread,
-        is answered as after the change. `progress` is told how far it has come, where it takes longer than a moment.
+        """Hold the gallery for a change of up to so many `templates`. Every later question to this object, from any thread, sees
+        the change. `progress` is told how far it has come, where it takes longer than a moment.
 
         Raises:
             GalleryBusy: somebody else was writing for `wait` seconds.
@@ -99,8 +102,8 @@ class Backend(Protocol):
     def calibrate(self, strangers: Templates | None, progress: Progress | None) -> Calibration:
         """Learn anew how strangers score, and keep it; arguments and errors as of `Gallery.calibrate`."""
 
-    def info(self) -> Any:
-        """What the gallery holds, as a dataclass of this place's own."""
+    def info(self) -> Info:
+        """What the gallery holds."""
 
     def check(self, progress: Progress | None = None) -> list[Fault]:
         """Everything that is wrong with it."""

@@ -16,17 +16,17 @@ from engine.storage.segments import seal
 from engine.storage.writer_lock import locked
 from engine.templates.enrolment import Source, enrolment
 from indexes.base import Progress
-from indexes.planner import RECALL, Plan, check_disk, plan
+from indexes.planner import Plan, check_disk, plan
 
 
 class BuildOptions(TypedDict, total=False):
-    """What `Gallery.build` says of them."""
+    """Optional arguments of `Gallery.build`, where they are described."""
 
     index: str | None
     memory: int | None
     recall: float
     score: str | None
-    fuse: int
+    fuse: int | None
     planned: Callable[[Plan], None] | None
     progress: Progress | None
 
@@ -34,35 +34,30 @@ class BuildOptions(TypedDict, total=False):
 def build_folder(
     templates: Source,
     path: Path,
+    asked: BuildRequest,
     *,
     overwrite: bool = False,
-    index: str | None = None,
-    factory: str | None = None,
     memory: int | None = None,
-    recall: float = RECALL,
-    score: str | None = None,
-    fuse: int = 1,
     planned: Callable[[Plan], None] | None = None,
     progress: Progress | None = None,
 ) -> None:
-    """Make the gallery in a folder; arguments and errors as of `Gallery.build`."""
+    """Make the gallery in a folder, as it is `asked` for; other arguments and errors as of `Gallery.build`."""
     require_local(path, "where Gallery.build makes one")
     check_output(path, overwrite)
     if path.exists():
         read_catalogue(path)  # only a gallery is ever replaced, never another folder
     enrolled = enrolment(templates)
     refuse_inputs([path], enrolled.files)
-    chosen = plan(enrolled.count, enrolled.made.dim, memory=memory, recall=recall, kind=index, factory=factory)
+    chosen = plan(enrolled.count, enrolled.made.dim, memory=memory, recall=asked.recall, kind=asked.index, factory=asked.factory)
     check_disk(chosen, path.absolute().parent)
     if planned:
         planned(chosen)
     with locked(path) if path.exists() else nullcontext(), whole_folder(path) as folder:
-        segment, opened = seal(folder, "segment-000001", enrolled, chosen, progress, score=score, fuse=fuse)
+        segment, opened = seal(folder, "segment-000001", enrolled, chosen, progress, score=asked.score, fuse=asked.fuse)
         created = datetime.now(UTC).isoformat(timespec="seconds")
         calibrated = None
         if opened.enrolled.members.identities >= LEAST_IDENTITIES:
             people = by_name(opened.enrolled, opened.identities, opened.template_ids)
             calibrated = calibrate(people, Names(opened.template_ids), progress)
-        asked = BuildRequest(index, factory, recall, score, fuse)
         scoring = opened.enrolled.scoring
         write_catalogue(folder, Catalogue(enrolled.made, created, (segment,), scoring, calibrated, asked=asked))

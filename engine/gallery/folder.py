@@ -25,7 +25,7 @@ from indexes.base import Progress
 
 
 class FolderBackend:
-    """The gallery in a folder; keeps `engine.gallery.backend.Backend`."""
+    """A gallery in a folder; implements `engine.gallery.backend.Backend`."""
 
     def __init__(self, path: Path, copy_of: str | None = None) -> None:
         """Open it. `copy_of`: where the gallery itself lies, if the folder is a copy, which is only read.
@@ -58,7 +58,7 @@ class FolderBackend:
 
     @contextmanager
     def changing(self, templates: int, wait: float, progress: Progress | None = None) -> Iterator["FolderChange"]:
-        """As `Backend.changing`; what joined is sealed after it, if that is due."""
+        """As `Backend.changing`; seals the recent templates afterwards, if that is due."""
         with self._holding(wait):
             yield FolderChange(self._newest, self._writer)
             self._changed(templates)
@@ -85,10 +85,10 @@ class FolderBackend:
             return calibrate(people, names, progress)
         require_not_enrolled(strangers, seen.provenance, str(self.path), seen.enrolled_among)
         theirs = Names(strangers.table["template_id"])
-        return calibrate_on_strangers(people, strangers.vectors, names, theirs, progress)
+        return calibrate_on_strangers(people, strangers.vectors, names, theirs, progress, strangers.qualities)
 
-    def compact(self, progress: Progress | None, wait: float) -> None:
-        """Seal all that is enrolled anew, calibrate, and erase what was removed from every file; verified."""
+    def compact(self, progress: Progress | None, wait: float) -> int:
+        """Seal all that is enrolled anew, calibrate, and erase what was removed from every file; how many templates that were."""
         self._require_changeable()
         with self._writer.holding(wait):
             seen = self._newest.looked()
@@ -96,6 +96,7 @@ class FolderBackend:
             reseal(seen, self._writer, progress)
             erase(self._writer, removed)
             self._sealed()
+            return seen.awaiting_erasure
 
     def backup(self, out: Path, overwrite: bool) -> None:
         """Copy the gallery as it is at one moment, while others read and write."""
@@ -113,7 +114,7 @@ class FolderBackend:
 
     @contextmanager
     def _holding(self, wait: float) -> Iterator[FolderSnapshot]:
-        """The lock, what others changed seen, and a gallery in whose format changes can be written: it as it was seen last."""
+        """Hold the lock; give the newest snapshot, after bringing a gallery of a former format to the present one."""
         self._require_changeable()
         with self._writer.holding(wait):
             if self._writer.version() != self._known:
@@ -128,18 +129,18 @@ class FolderBackend:
             raise only_read(self.address)
 
     def _changed(self, by: int) -> None:
-        """While the lock is held: what was written is seen by the next call of any thread."""
+        """Note a change, while the lock is held, so that the next call of any thread sees it."""
         self._known = self._writer.version()
         self._newest.changed(max(by, 1))
 
     def _sealed(self) -> None:
-        """As `_changed`, where the segment is another: whoever enrols next goes by the one that was seen last."""
+        """As `_changed`, after the segment was replaced: the next enrolment needs the new one, so it is read at once."""
         self._changed(1)
         self.snapshot()
 
 
 class FolderChange:
-    """A gallery whose lock is held; keeps `engine.gallery.backend.Change`."""
+    """A gallery whose lock is held; implements `engine.gallery.backend.Change`."""
 
     def __init__(self, newest: Newest[FolderSnapshot], writer: Writer) -> None:
         self._newest = newest
@@ -166,7 +167,7 @@ class FolderChange:
 
 
 def only_read(address: str) -> GalleryError:
-    """Why nothing is changed where only copies are at hand."""
+    """The error for a change of a gallery in object storage, of which there is only a copy here."""
     return GalleryError(
         f"{address} lies in object storage, where a gallery is only read; change a copy in a folder, or keep it in Milvus"
     )

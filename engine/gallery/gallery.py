@@ -1,9 +1,8 @@
 """The gallery that a user holds: built or opened, asked, and changed, wherever its templates lie."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -11,14 +10,15 @@ import pyarrow as pa
 from engine.answers.already_enrolled import NOT_LOOKED, matches_of
 from engine.answers.results import Results
 from engine.answers.snapshot import Snapshot
+from engine.answers.summary import Info
 from engine.answers.verification import Verification
 from engine.calibration.calibration import Calibration
 from engine.calibration.evidence import Evidence
 from engine.calibration.thresholds import MatchThreshold, ThresholdUsed
-from engine.common.concurrency import batched
+from engine.embedding.named_by_user import Named
 from engine.embedding.probe_encoder import ProbeEncoder
-from engine.encoders.named_by_user import Named
 from engine.errors import GalleryError, GalleryReplaced, PhotographsError
+from engine.gallery.asking import Probes, identifying, verifying
 from engine.gallery.backend import Backend, Capabilities
 from engine.gallery.build import build_folder
 from engine.gallery.folder import FolderBackend
@@ -27,14 +27,14 @@ from engine.maintenance.backup import merged
 from engine.maintenance.integrity import Fault
 from engine.matching.pair_verifier import Head
 from engine.matching.scoring import Scoring, SearchableGallery
-from engine.storage.catalogue import read_catalogue
+from engine.storage.catalogue import BuildRequest, read_catalogue
 from engine.storage.changes import EnrolmentResult, require_words
 from engine.storage.folder_snapshot import FolderSnapshot
 from engine.templates.enrolment import Source, require_joinable
 from engine.templates.names import each_of, name_of
 from engine.templates.parquet import Templates
-from engine.templates.problems import ALL_SEEN
-from engine.templates.provenance import Provenance, require_same
+from engine.templates.provenance import Provenance
+from engine.templates.quality import LEAST
 from indexes.base import Progress, SearchableIndex
 from indexes.planner import RECALL, Plan
 
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
 # What makes templates of photographs is imported where photographs are met: a question about vectors does without OpenCV.
 
 Answer = TypeVar("Answer")
-Probes = np.ndarray | Templates | str | Path | Sequence[str | Path | np.ndarray]
 
 
 class Gallery:
@@ -84,7 +83,7 @@ class Gallery:
         memory: int | None = None,
         recall: float = RECALL,
         score: str | None = None,
-        fuse: int = 1,
+        fuse: int | None = None,
         planned: Callable[[Plan], None] | None = None,
         progress: Progress | None = None,
     ) -> "Gallery":
@@ -98,8 +97,10 @@ class Gallery:
             factory: a FAISS string for the index, instead.
             memory: bytes that building and searching may take; by default half of what is free.
             recall: the share of exact rank-1 answers that mated probes must get.
-            score: `plain`, the distance, or `local`, the locally scaled one; by default local from 50 identities on.
-            fuse: an identity is as far away as the mean of its `fuse` nearest templates.
+            score: `plain`, the distance; `local`, the locally scaled one; or `quality`, which goes by what the pictures are worth
+                too. By default, from 50 identities on, quality where that is known of all templates, else local.
+            fuse: an identity is as far away as the mean of its `fuse` nearest templates; 0: as one template that is fused of all
+                of them. By default 0 with the quality score, else 1.
             planned: told what will be built, before any work.
             progress: told how far the work has come.
 
@@ -111,20 +112,8 @@ class Gallery:
             IndexUnsupported: no such kind of index, or FAISS makes none of the string.
             GalleryError: no such score, or too few identities for it.
         """
-        path = Path(path)
-        build_folder(
-            templates,
-            path,
-            overwrite=overwrite,
-            index=index,
-            factory=factory,
-            memory=memory,
-            recall=recall,
-            score=score,
-            fuse=fuse,
-            planned=planned,
-            progress=progress,
-        )
+        asked = BuildRequest(index, factory, recall, score, fuse)
+        build_folder(templates, Path(path), asked, overwrite=overwrite, memory=memory, planned=planned, progress=progress)
         return cls.open(path)
 
     @classmethod
@@ -152,12 +141,12 @@ class Gallery:
         """
         folders = [Path(folder) for folder in each_of(galleries)]
         people = merged(folders, on_duplicate)
-        asked = asdict(read_catalogue(folders[0]).asked)
-        return cls.build(people, out, overwrite=overwrite, progress=progress, **asked)
+        build_folder(people, Path(out), read_catalogue(folders[0]).asked, overwrite=overwrite, progress=progress)
+        return cls.open(out)
 
     @property
-    def path(self) -> Any:
-        """What it is called in messages: the folder, a `Path`, or the address of another place."""
+    def path(self) -> Path | str:
+        """Its name in messages: the folder, a `Path`; of a gallery elsewhere its address, text."""
         return self.backend.path
 
     @property
@@ -167,7 +156,7 @@ class Gallery:
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the place where it lies can."""
+        """What the place where it is stored supports."""
         return self.backend.capabilities
 
     def snapshot(self) -> Snapshot:
@@ -175,7 +164,7 @@ class Gallery:
         return self.backend.snapshot()
 
     def refresh(self) -> bool:
-        """See what was enrolled, removed, calibrated and replaced since, by any process; whether there was anything.
+        """Read the gallery anew, with the changes of every process. Whether anything had changed.
 
         Raises:
             GalleryError: there is none any more, or it is damaged.
@@ -183,8 +172,8 @@ class Gallery:
         return self.backend.refresh()
 
     def answered(self, ask: Callable[[Snapshot], Answer], threshold: float | None = None) -> Answer:
-        """What `ask` makes of a snapshot. Where another gallery takes its place meanwhile, it asks again, all of it, of that one,
-        unless a `threshold` was given, and that one scores otherwise.
+        """Call `ask` with a snapshot. If another gallery takes this one's place meanwhile, call it once more with a snapshot of
+        that one; not where a `threshold` was given and the other gallery scores differently, which raises.
         """
         seen = self.snapshot()
         try:
@@ -271,7 +260,7 @@ class Gallery:
         return self._encoder.embedder(self.provenance, faces, named, runtime=runtime, photographs=photographs)
 
     def encoder_loader(self, runtime: str | None = None, photographs: int | None = None) -> "partial[Encoder]":
-        """What loads the encoder of the last `embedder`, here or in another process."""
+        """A function that loads the encoder of the last `embedder`, here or in another process."""
         return self._encoder.loader(self.provenance, runtime, photographs)
 
     def identify(
@@ -283,6 +272,7 @@ class Gallery:
         top: int = 5,
         faces: str | None = None,
         head: Head | None = None,
+        quality: float = LEAST,
     ) -> Results:
         """Say of each probe who it is, or that it is nobody enrolled.
 
@@ -294,6 +284,7 @@ class Gallery:
             faces: for photographs, as in `embedder`.
             head: puts the candidates in another order; whether the first is accepted its score says as before, so that no more
                 strangers get a name.
+            quality: the share of ordinary photographs that must be worse; a probe that is worth less fails. 0 takes all.
 
         Returns:
             One result per probe face, in order; a photograph without a face has one that says `failed`. Its `unseen` counts the
@@ -304,29 +295,12 @@ class Gallery:
             TemplatesError: a vector is zero, NaN or infinite.
             GalleryError: there is no threshold, it is out of range, or the gallery does not support the rate.
         """
-        if isinstance(probes, Templates) or (isinstance(probes, np.ndarray) and probes.dtype != np.uint8):
-            if faces is not None:
-                raise PhotographsError(f"faces={faces!r} goes with photographs; the probes are vectors already")
-            templates = probes if isinstance(probes, Templates) else Templates.from_vectors(probes)
-            require_same(self.provenance, templates.provenance, str(self.path), "the probe file")
-            return Results(
-                self.answered(lambda seen: seen.identify(templates, seen.threshold(threshold, fpir), top, head), threshold)
-            )
-        from engine.embedding.embedder import list_photographs, unseen_in
 
-        pictures: str | Path | Sequence[str | Path | np.ndarray] = [probes] if isinstance(probes, np.ndarray) else probes
-        photographs = list_photographs(pictures, "none")
-        embedder = self.embedder(faces, photographs=len(photographs))
+        def embedder(photographs: int) -> "Embedder":
+            return self.embedder(faces, photographs=photographs)
 
-        def identified(seen: Snapshot) -> Results:
-            limit = seen.threshold(threshold, fpir)
-            tables, unseen = [], ALL_SEEN
-            for part in batched(embedder.stream(photographs), 1024):
-                tables.append(seen.identify_outcomes(part, embedder, limit, top, head))
-                unseen += unseen_in(part)
-            return Results(pa.concat_tables(tables), unseen)
-
-        return self.answered(identified, threshold)
+        ask = identifying(probes, embedder, threshold=threshold, fpir=fpir, top=top, faces=faces, head=head, quality=quality)
+        return self.answered(ask, threshold)
 
     def verify(
         self,
@@ -340,6 +314,7 @@ class Gallery:
         weights: str | Path | None = None,
         projection: str | Path | None = None,
         head: Head | None = None,
+        quality: float = LEAST,
     ) -> Verification:
         """Compare one probe with one enrolled identity.
 
@@ -353,6 +328,7 @@ class Gallery:
             weights: for a photograph, as in `embedder`.
             projection: for a photograph, as in `embedder`.
             head: decides instead of a threshold.
+            quality: for a photograph, as in `identify`.
 
         Raises:
             GalleryError: nobody of that name is enrolled, there is no threshold, or the gallery does not support the rate.
@@ -361,17 +337,10 @@ class Gallery:
         if faces == "all":
             raise PhotographsError("--faces all: verify compares one face; expected largest or none")
 
-        def verified(seen: Snapshot) -> Verification:
-            claim = seen.claim(identity, threshold, fmr, head)
-            if isinstance(probe, np.ndarray) and probe.dtype != np.uint8:
-                templates = Templates.from_vectors(probe)
-                require_same(seen.provenance, templates.provenance, str(self.path), "the probe")
-                return claim.verified("vector", templates.vectors[0])
-            from engine.embedding.embedder import one_face
+        def embedder() -> "Embedder":
+            return self.embedder(faces, encoder=encoder, weights=weights, projection=projection)
 
-            return claim.verified(*one_face(probe, self.embedder(faces, encoder=encoder, weights=weights, projection=projection)))
-
-        return self.answered(verified)
+        return self.answered(verifying(probe, embedder, identity, threshold=threshold, fmr=fmr, head=head, quality=quality))
 
     def enroll(
         self,
@@ -382,6 +351,7 @@ class Gallery:
         on_duplicate: str = "own",
         on_match: str = "warn",
         sources: bool = True,
+        quality: float = LEAST,
         left_out: "Callable[[LeftOut], None] | None" = None,
         wait: float | None = None,
         progress: Progress | None = None,
@@ -397,6 +367,7 @@ class Gallery:
             on_match: what becomes of a face that the gallery takes for somebody else, at its own threshold: `warn` enrols it and
                 says so in the result, `refuse` enrols nothing, `ignore` does not look.
             sources: whether the gallery may keep the photographs' paths; pictures in memory have none.
+            quality: the share of ordinary photographs that must be worse; what is worth less is a problem. 0 takes all.
             left_out: told what below a folder is not taken for a photograph, and why.
             wait: seconds to wait for another writer; by default ten. In Milvus there is nobody to wait for.
             progress: told how far the work has come, where it takes longer than a moment.
@@ -411,7 +382,9 @@ class Gallery:
         def embedder(photographs: int) -> "Embedder":
             return self.embedder(faces, photographs=photographs)
 
-        joining = joining_of(people, embedder, identity=identity, faces=faces, sources=sources, left_out=left_out)
+        joining = joining_of(
+            people, embedder, identity=identity, faces=faces, sources=sources, quality=quality, left_out=left_out
+        )
         if joining.problems and not len(joining.templates):
             return EnrolmentResult(0, 0, 0).of(joining, NOT_LOOKED)
         with self.backend.changing(len(joining.templates), patience, progress) as change:
@@ -437,7 +410,7 @@ class Gallery:
             return change.remove(names, ids)
 
     def rename(self, old: str, new: str, *, merge: bool = False, wait: float | None = None) -> int:
-        """Call an identity otherwise; `merge` makes one identity of it and one that is called `new` already. How many templates.
+        """Rename an identity; with `merge`, an identity that has the new name already takes its templates. How many they were.
 
         Raises:
             GalleryBusy: somebody else was writing all the while.
@@ -462,8 +435,9 @@ class Gallery:
         """
         return self.backend.calibrate(strangers, progress)
 
-    def compact(self, progress: Progress | None = None, *, wait: float | None = None) -> None:
-        """Seal all that is enrolled anew, calibrate, and erase what was removed from every file; verified.
+    def compact(self, progress: Progress | None = None, *, wait: float | None = None) -> int:
+        """Rebuild the sealed files from all that is enrolled, calibrate, and erase removed templates from every file, which
+        is verified. How many removed templates were erased.
 
         Raises:
             GalleryBusy: somebody else was writing, or reading, all the while.
@@ -471,7 +445,7 @@ class Gallery:
             OnekError: as `Gallery.build`.
         """
         folder = self._folder("compact")
-        folder.compact(progress, folder.patience(wait))
+        return folder.compact(progress, folder.patience(wait))
 
     def backup(self, out: str | Path, *, overwrite: bool = False) -> None:
         """Copy the gallery as it is at one moment, while others read and write.
@@ -482,8 +456,8 @@ class Gallery:
         """
         self._folder("backup").backup(Path(out), overwrite)
 
-    def info(self) -> Any:
-        """What the gallery holds: `engine.storage.summary.GalleryInfo`, or in Milvus `engine.milvus.info.MilvusInfo`."""
+    def info(self) -> Info:
+        """What the gallery holds: `engine.storage.GalleryInfo`, or in Milvus `engine.milvus.MilvusInfo`."""
         return self.backend.info()
 
     def check(self, progress: Progress | None = None) -> list[Fault]:
@@ -529,7 +503,7 @@ class Gallery:
 
     @property
     def segment_names(self) -> tuple[str, ...]:
-        """What its sealed segments are called."""
+        """The names of its sealed segments."""
         return tuple(segment.name for segment in self._view().catalogue.segments)
 
     def _view(self) -> FolderSnapshot:

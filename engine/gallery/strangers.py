@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from engine.common.late import pc
 from engine.errors import GalleryError
 from engine.templates.parquet import Templates
 from engine.templates.provenance import Provenance, require_same
@@ -13,7 +13,7 @@ from engine.templates.provenance import Provenance, require_same
 def require_not_enrolled(
     strangers: Templates, made: Provenance, where: str, enrolled: Callable[[pa.Array], Iterable[str]]
 ) -> None:
-    """Refuse strangers who cannot say how strangers score in the gallery `where` templates are `made` so.
+    """Refuse templates that cannot serve to calibrate a gallery: made by another encoder, or of people who are enrolled.
 
     Args:
         strangers: their templates; with identities, or without.

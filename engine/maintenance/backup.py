@@ -9,14 +9,14 @@ from pathlib import Path
 from uuid import uuid4
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from engine.common.late import pc
 from engine.errors import GalleryError
 from engine.files.atomic_files import whole_folder
 from engine.files.object_storage import require_local
 from engine.files.outputs import check_outputs
 from engine.storage.catalogue import NAME, connect, put, read_catalogue, reading, refusing
-from engine.storage.catalogue_digest import write_digest
+from engine.storage.catalogue.digest import write_digest
 from engine.storage.folder_snapshot import FolderSnapshot, open_snapshot
 from engine.storage.sealing import stored
 from engine.storage.segments import recorded_files

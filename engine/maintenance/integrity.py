@@ -7,19 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from engine.common.late import pc
 from engine.errors import GalleryError, IndexFileError, OnekError, TemplatesError
 from engine.files.atomic_files import UNREADABLE, sha256_file
 from engine.files.budgets import refuse_bomb
 from engine.storage.catalogue import NAME, Catalogue, Segment, read_catalogue, read_only, read_version
-from engine.storage.catalogue_digest import DIGEST, matches_digest
+from engine.storage.catalogue.digest import DIGEST, matches_digest
 from engine.storage.folder_snapshot import open_snapshot
 from engine.storage.segments import recorded_files, segment_files
 from engine.storage.summary import describe
 from engine.storage.writer_lock import HOLDER, LOCK
-from engine.templates.parquet import ROW_GROUP, schema, vectors_of
+from engine.templates.parquet import ROW_GROUP, is_contract, vectors_of
 from indexes.base import Progress
 from indexes.files import open_vectors
 from indexes.registry import load_index
@@ -59,7 +59,7 @@ def check(folder: Path, progress: Progress | None = None) -> list[Fault]:
 
 
 def _version(folder: Path) -> tuple[str, int] | None:
-    """None where the catalogue cannot be read at all."""
+    """The version; None where the catalogue cannot be read at all."""
     try:
         return read_version(folder)
     except GalleryError:
@@ -94,7 +94,7 @@ def _faults(folder: Path, progress: Progress | None) -> Iterator[Fault]:
 
 
 def _opens(folder: Path) -> Iterator[Fault]:
-    """Whatever else a reader would trip over."""
+    """Errors that reading the gallery as a user does would raise."""
     describe(folder, open_snapshot(folder))
     yield from ()
 
@@ -147,7 +147,7 @@ class _Rows:
     def faults(self, vectors_file: Path) -> Iterator[Fault]:
         refuse_bomb(self._file)
         parquet = pq.ParquetFile(self._file)
-        if not parquet.schema_arrow.equals(schema(self._made)):
+        if not is_contract(parquet.schema_arrow, self._made):
             yield Fault(self._file, "its columns are not those of a template file")
             return
         vectors = np.empty((0, self._made.dim), np.float32)
@@ -200,8 +200,6 @@ def _change_faults(file: Path, catalogue: Catalogue, sealed_ids: pa.ChunkedArray
         again = pc.is_in(recent["template_id"], value_set=sealed_ids.filter(pa.array(live)))
         if count := pc.sum(again).as_py() or 0:
             yield Fault(file, f"{count} template ids of recent templates are those of sealed ones")
-    if count := _not_unit(vectors_of(recent)):
-        yield Fault(file, f"{count} recent vectors have not the norm 1")
 
 
 def _index_faults(folder: Path, segment: Segment, progress: Progress | None) -> Iterator[Fault]:

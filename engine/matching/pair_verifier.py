@@ -1,6 +1,5 @@
 """A head: a verifier of two templates, trained on pairs. `train-head` makes one; `verify` and `identify` use it."""
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -8,8 +7,7 @@ import numpy as np
 
 from engine.common.dataclass_json import from_plain
 from engine.errors import EncoderMismatch, TrainingError
-from engine.files.atomic_files import whole_file
-from engine.files.learnt_file import read_learnt
+from engine.files.learnt_file import read_learnt, write_learnt
 from engine.matching.scoring import Candidates
 from engine.templates.provenance import Provenance
 from indexes.base import SearchableIndex
@@ -50,9 +48,8 @@ class Head:
 
     def save(self, path: Path) -> None:
         """Write it as `.npz`. Raises `OutputError`."""
-        said = json.dumps({"form": self.form, "bias": float(self.bias), "made": asdict(self.made)})
-        with whole_file(path) as temporary, temporary.open("wb") as stream:
-            np.savez(stream, allow_pickle=False, said=np.frombuffer(said.encode(), np.uint8), weights=self.weights)
+        said = {"form": self.form, "bias": float(self.bias), "made": asdict(self.made)}
+        write_learnt(path, said, {"weights": self.weights})
 
 
 def reordered(found: Candidates, head: Head, probes: np.ndarray, index: SearchableIndex, top: int) -> Candidates:

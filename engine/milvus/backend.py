@@ -9,7 +9,6 @@ from engine.errors import GalleryError
 from engine.gallery.backend import Capabilities
 from engine.maintenance.integrity import Fault
 from engine.milvus.changes import MilvusChange
-from engine.milvus.connection.address import Address
 from engine.milvus.connection.client import Client
 from engine.milvus.info import MilvusInfo, describe
 from engine.milvus.integrity import check
@@ -19,7 +18,7 @@ from indexes.base import Progress
 
 
 class MilvusBackend:
-    """The enrolled templates of K identities, in Milvus; keeps `engine.gallery.backend.Backend`.
+    """The enrolled templates of K identities, in Milvus; implements `engine.gallery.backend.Backend`.
 
     Every call sees what any process enrolled or removed before it. Changes that were cut off may be made again: they do no harm
     twice. One writer at a time keeps the count of identities exact; `engine.milvus.integrity` says where it is not.
@@ -33,13 +32,13 @@ class MilvusBackend:
         Raises:
             GalleryError: Milvus does not answer, or there is no whole gallery of ours.
         """
-        self.path: Address = client.address
+        self.path = str(client.address)
         self._client = client
         self._newest = Newest(look(client), lambda _: look(client))
 
     @property
     def address(self) -> str:
-        return str(self.path)
+        return self.path
 
     def snapshot(self) -> MilvusSnapshot:
         return self._newest.current()
@@ -79,11 +78,10 @@ class MilvusBackend:
             return change.calibrate(strangers)
 
     def info(self) -> MilvusInfo:
-        seen = self.snapshot()
-        return describe(self._client, seen.catalogue, seen.size)
+        return describe(self.snapshot())
 
     def check(self, progress: Progress | None = None) -> list[Fault]:
-        return check(self.path, progress)
+        return check(self._client.address, progress)
 
     def close(self) -> None:
         """Let go of Milvus; the gallery is of no use then."""

@@ -1,4 +1,4 @@
-"""Changes of a living gallery: enrol, remove, rename. Each is durable when it returns."""
+"""Changes of a gallery: enrol, remove, rename. Each is durable when it returns."""
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
@@ -7,9 +7,9 @@ from itertools import chain
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from engine.answers.already_enrolled import NOT_LOOKED, ON_MATCH, Matches
+from engine.common.late import pc
 from engine.common.string_lookup import Lookup
 from engine.errors import GalleryError, TemplatesError
 from engine.storage.catalogue import put
@@ -130,18 +130,18 @@ def spelt_as_enrolled(table: pa.Table, enrolled: Callable[[pa.Array], Iterable[s
 
 
 def not_enrolled(unknown: Sequence[str], where: object) -> GalleryError:
-    """Why identities and template ids cannot leave a gallery."""
+    """The error for identities and template ids to remove that are not enrolled."""
     more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
     return GalleryError(f"{unknown[0]} is not enrolled in {where}{more}; nothing was removed")
 
 
 def nobody_called(old: str, where: object) -> GalleryError:
-    """Why an identity cannot be called otherwise."""
+    """The error for an identity to rename that is not enrolled."""
     return GalleryError(f"nobody called {old} is enrolled in {where}")
 
 
 def somebody_called(new: str, where: object) -> GalleryError:
-    """Why a name cannot be given to an identity."""
+    """The error for a new name that another identity has."""
     return GalleryError(f"{new} is enrolled in {where} already; pass --merge to make one identity of both")
 
 
@@ -181,7 +181,7 @@ def remove(view: FolderSnapshot, ids: Lookup, writer: Writer, identities: list[s
 
 
 def rename(view: FolderSnapshot, writer: Writer, old: str, new: str, merge: bool) -> int:
-    """Call an identity otherwise; how many templates it has.
+    """Rename an identity; how many templates it has.
 
     Raises:
         GalleryError: nobody is called `old`, or somebody is called `new` already and `merge` is false.

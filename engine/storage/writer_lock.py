@@ -18,7 +18,7 @@ from engine.errors import GalleryBusy, OutputError
 from engine.files.atomic_files import new_file
 from engine.files.foreign_sqlite import refuse_planted
 from engine.storage.catalogue import NAME, connect, read_catalogue, refusing, upgrade, version_of
-from engine.storage.catalogue_digest import DIGEST, drop_digest, write_digest
+from engine.storage.catalogue.digest import DIGEST, drop_digest, write_digest
 
 WAIT = 10.0
 """Seconds that a writer waits for another."""
@@ -112,7 +112,7 @@ class _Kept:
         self.close = weakref.finalize(self, _close, self.database, folder, self._inode, self._process)
 
     def current(self, folder: Path) -> bool:
-        """Whether it still is: a gallery may have been replaced, a process forked."""
+        """Whether it still is of this process and this file: a process may have forked, a gallery been replaced."""
         return self._process == os.getpid() and (folder / NAME).stat().st_ino == self._inode
 
 

@@ -195,7 +195,7 @@ def _cells(line: str, delimiter: str) -> list[str]:
 
 
 def _records(path: Path, lines: Iterable[tuple[int, str]], delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """The rows that are not empty, each with the line that it begins in."""
+    """The rows that are not empty, each with the number of its first line."""
     began = last = 0
 
     def passed() -> Iterator[str]:
@@ -227,7 +227,7 @@ def _name(path: Path, number: int, line: str) -> str:
 
 
 def _places(path: Path, headings: Sequence[str], columns: Sequence[Column]) -> dict[str, int]:
-    """Which heading each column has."""
+    """The position of each column's heading."""
     places = {}
     for column in columns:
         found = _known(column, headings)
@@ -243,14 +243,14 @@ def _places(path: Path, headings: Sequence[str], columns: Sequence[Column]) -> d
 
 
 def _known(column: Column, headings: Sequence[str]) -> list[int]:
-    """The places of the headings that mean a column: its own name, else one that people call it."""
+    """The positions of the headings that name a column: by its own name, else by another name for it."""
     plain = [_plainest(heading) for heading in headings]
     exact = [place for place, heading in enumerate(plain) if heading == _plainest(column.name)]
     return exact or [place for place, heading in enumerate(plain) if heading in column.also]
 
 
 def _plainest(heading: str) -> str:
-    """`File_Name ` and `file name` are one heading."""
+    """A heading without case, blanks and underscores: `File_Name ` and `file name` are one."""
     return " ".join(re.split(r"[\s_-]+", unicodedata.normalize("NFKC", heading).casefold().strip()))
 
 
@@ -273,8 +273,9 @@ def _say(path: Path, guesses: Sequence[str]) -> None:
 
 def _parquet(path: Path, columns: Sequence[Column]) -> Listed:
     try:
-        refuse_bomb(local(path))
-        file = pq.ParquetFile(local(path))
+        here = local(path)
+        refuse_bomb(here)
+        file = pq.ParquetFile(here)
         headings = file.schema_arrow.names
         places = _places(path, headings, columns)
         _say(path, _taken(headings, places))
@@ -284,8 +285,9 @@ def _parquet(path: Path, columns: Sequence[Column]) -> Listed:
         _refuse_large(path, file, wanted)
         rows: list[Row] = []
         # A text that comes again and again is held once.
-        file = pq.ParquetFile(local(path), read_dictionary=wanted)
+        file = pq.ParquetFile(here, read_dictionary=wanted)
         for part in file.iter_batches(_PARTS, columns=wanted):
+            part.validate(full=True)  # of a damaged file Arrow takes numbers that stand for no text
             texts = {name: _texts(path, headings[place], part.column(headings[place])) for name, place in places.items()}
             for number in range(part.num_rows):
                 values = {name: (text[number] or "").strip() for name, text in texts.items()}

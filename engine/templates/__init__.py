@@ -1,1 +1,32 @@
 """The template: what it says of itself, files of them, and what is known of those that an encoder makes."""
+
+from typing import TYPE_CHECKING
+
+from indexes.late import late_names
+
+if TYPE_CHECKING:
+    from engine.templates.enrolment import TemplateStream
+    from engine.templates.parquet import Templates, TemplateWriter, read_templates, stream_templates
+    from engine.templates.problems import Problem
+    from engine.templates.provenance import Provenance, require_same
+
+__all__ = [
+    "Problem",
+    "Provenance",
+    "TemplateStream",
+    "TemplateWriter",
+    "Templates",
+    "read_templates",
+    "require_same",
+    "stream_templates",
+]
+
+__getattr__ = late_names(
+    __name__,
+    {
+        "engine.templates.enrolment": ("TemplateStream",),
+        "engine.templates.parquet": ("TemplateWriter", "Templates", "read_templates", "stream_templates"),
+        "engine.templates.problems": ("Problem",),
+        "engine.templates.provenance": ("Provenance", "require_same"),
+    },
+)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from engine.common.late import pc
 from engine.errors import TemplatesError
 from engine.templates.names import UNLABELLED, Labelling, each_of
 from engine.templates.parquet import Templates, count_templates, read_provenance, stream_same
@@ -15,7 +15,7 @@ from engine.templates.problems import ALL_SEEN, Problem, Unseen
 from engine.templates.provenance import Provenance, require_same
 
 
-@dataclass
+@dataclass(frozen=True)
 class TemplateStream:
     """Templates to enrol: how they were made, how many there are, the `parts` that they come in, each from a named input, and the
     `files` that are read for that.

@@ -277,12 +277,12 @@ class _Stepper:
         return float(loss), float(share)
 
     def state(self) -> list[np.ndarray]:
-        """All that the next step depends on."""
+        """Everything that the next step depends on, for `restore`."""
         kept = [*self._model.weights, *self._extra, *self._optimizer.variables]
         return [np.array(tensorflow().convert_to_tensor(variable).numpy()) for variable in kept]
 
     def restore(self, state: list[np.ndarray]) -> None:
-        """Be as when `state` was taken."""
+        """Go back to a `state`."""
         kept = [*self._model.weights, *self._extra, *self._optimizer.variables]
         for variable, value in zip(kept, state, strict=True):
             variable.assign(value)

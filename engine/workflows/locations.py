@@ -1,4 +1,4 @@
-"""Galleries by what they are called: a folder, a place in Milvus, or in object storage."""
+"""Galleries by their addresses: a folder, object storage, or Milvus."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -99,7 +99,7 @@ def in_folder(where: str | Path, command: str) -> Path:
 
 
 def open_files(where: str | Path, command: str) -> Gallery:
-    """Open a gallery for what reads every template of it.
+    """Open a gallery whose files are at hand, for analyses that read every template.
 
     Raises:
         GalleryError: it is in Milvus; or as `open_gallery`.

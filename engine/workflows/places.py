@@ -43,7 +43,7 @@ class Place(ABC):
 
     @property
     def beside(self) -> Path:
-        """What files that go with the gallery are called after."""
+        """The path that files which go with the gallery are named after."""
         return self.path
 
     @abstractmethod
@@ -52,7 +52,7 @@ class Place(ABC):
 
     @abstractmethod
     def living(self) -> Gallery:
-        """Open it for changes. Raises `GalleryError` as `open`, and where nothing changes."""
+        """Open the gallery for changes. Raises `GalleryError` as `open`, and where nothing changes."""
 
     @abstractmethod
     def build(
@@ -74,7 +74,7 @@ class OfFiles(Place):
 
     @abstractmethod
     def making(self, overwrite: bool) -> AbstractContextManager[Path]:
-        """Around the making of a gallery that belongs here: the folder to make it in. It is here when the block ends well."""
+        """Give a folder to build a gallery in; when the block ends without an error, the gallery is in this place."""
 
     def copied(self) -> Path:
         """The folder, or a copy of it that is only read."""
@@ -153,7 +153,7 @@ class InMilvus(Place):
 
     @property
     def address(self) -> Address:
-        """What it says. Raises `GalleryError` where that is no address."""
+        """The address, parsed. Raises `GalleryError` where it is none."""
         return parse(str(self.where))
 
     @property

@@ -18,6 +18,7 @@ from engine.encoders import Encoder
 from engine.errors import GalleryReplaced, OnekError, SpreadError
 from engine.matching.pair_verifier import Head
 from engine.templates.parquet import Templates
+from engine.templates.quality import LEAST
 from engine.workflows.places import place_of
 from engine.workflows.ray_agents import agents_that_end_with_us
 
@@ -37,18 +38,27 @@ class EmbeddingWorker:
         self._embedder = Embedder(load(), faces)
 
     def work(self, photographs: Sequence[Photograph]) -> list[Outcome]:
-        """What becomes of them."""
+        """Process one batch."""
         return self._embedder.embed_batch(photographs)
 
 
 class IdentifyingWorker:
     """Identifies templates; a gallery's sealed vectors are memory-mapped, so that workers of one machine share them."""
 
-    def __init__(self, folder: str, gallery: str, edition: str | None, limit: float, top: int, head: Head | None) -> None:
+    def __init__(
+        self,
+        folder: str,
+        gallery: str,
+        edition: str | None,
+        limit: float,
+        top: int,
+        head: Head | None,
+        quality: float = LEAST,
+    ) -> None:
         _work_in(folder)
         self._seen = place_of(gallery).open().snapshot()
         self._edition = edition
-        self._question = (limit, top, head)
+        self._question = (limit, top, head, quality)
 
     def work(self, probes: Templates) -> pa.Table:
         """As `Snapshot.identify`.
@@ -79,16 +89,22 @@ class SpreadEmbedder(Embedder):
 
 
 def spread_identify(
-    workers: "Workers", gallery: str, limit: float, top: int, head: Head | None, edition: str | None = None
+    workers: "Workers",
+    gallery: str,
+    limit: float,
+    top: int,
+    head: Head | None,
+    edition: str | None = None,
+    quality: float = LEAST,
 ) -> Callable[[Iterable[Templates]], Iterator[pa.Table]]:
-    """What maps `Snapshot.identify` over parts, on workers that open the same gallery; of this `edition`, if one is named.
+    """A function that maps `Snapshot.identify` over batches, on workers that open the same gallery (this `edition`, if named).
 
     Raises:
         SpreadError: it is in a milvus-lite, which one process at a time may open.
     """
     if not place_of(gallery).shared:
         raise SpreadError(f"{gallery}: one process at a time may open it, so --on ray cannot; serve it with Milvus")
-    return workers.started(IdentifyingWorker, gallery, edition, limit, top, head)
+    return workers.started(IdentifyingWorker, gallery, edition, limit, top, head, quality)
 
 
 class Workers:
@@ -153,7 +169,7 @@ def _work_in(folder: str) -> None:
 
 
 def _require_listening(where: str, address: str) -> None:
-    """Ray itself tries for minutes."""
+    """Refuse an address where nobody listens: Ray itself would try for minutes."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
         raise SpreadError(f"--on {where}: expected ray, or ray=HOST:PORT of a cluster")

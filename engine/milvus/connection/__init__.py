@@ -1,1 +1,1 @@
-"""Where a gallery in Milvus lies, and calls to there."""
+"""The address of a gallery in Milvus, and calls to the server."""

@@ -1,4 +1,4 @@
-"""What a gallery in Milvus is called."""
+"""The address of a gallery in Milvus."""
 
 import re
 from dataclasses import dataclass

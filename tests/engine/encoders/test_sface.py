@@ -41,11 +41,27 @@ def test_the_mirror_average_is_a_choice(sface: Encoder, chips: np.ndarray) -> No
 def test_runtimes_agree_and_are_one_fingerprint(sface: Encoder, chips: np.ndarray) -> None:
     whole, half = load_encoder("sface", runtime="openvino"), load_encoder("sface", runtime="openvino-half")
     np.testing.assert_allclose(whole.encode(chips), sface.encode(chips), atol=1e-5)
-    assert np.linalg.norm(half.encode(chips) - sface.encode(chips), axis=1).max() < 0.02
+    bordered = chips.copy()
+    bordered[:, :24] = bordered[:, :, -16:] = 0
+    for each in (chips, bordered, chips // 4, 255 - chips // 4):
+        assert np.linalg.norm(half.encode(each) - sface.encode(each), axis=1).max() < 0.02
     assert len({encoder.provenance("a").fingerprint for encoder in (sface, whole, half)}) == 1
     told = [encoder.provenance("a").runtime or "" for encoder in (sface, whole, half)]
     assert [name.split()[0] for name in told] == ["OpenCV", "OpenVINO", "OpenVINO"]
-    assert [name.split()[-1] for name in told] == ["float32", "float32", "bfloat16"]
+    assert [name.split(", ")[-1] for name in told] == ["float32", "float32", "float32 and bfloat16"]
+
+
+@pytest.mark.skipif(find_spec("openvino") is None, reason="the extra openvino is not installed")
+@pytest.mark.parametrize("half", [True, False])
+def test_long_work_is_done_in_half_precision_where_the_processor_has_it(monkeypatch: pytest.MonkeyPatch, half: bool) -> None:
+    monkeypatch.setattr("engine.encoders.sface.computes_in_half", lambda: half)
+    monkeypatch.setattr("engine.encoders.runtimes.computes_in_half", lambda: half)
+    assert "OpenCV" in str(load_encoder("sface", photographs=99).runtime)
+    assert str(load_encoder("sface", photographs=100).runtime).endswith("float32 and bfloat16" if half else "float32")
+    assert str(load_encoder("sface", photographs=100, runtime="openvino").runtime).endswith(", float32")
+    if not half:
+        with pytest.raises(EncoderError, match="this processor has no instructions for bfloat16; take openvino"):
+            load_encoder("sface", runtime="openvino-half")
 
 
 def test_weights_that_are_others(tmp_path: Path) -> None:

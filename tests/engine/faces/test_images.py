@@ -37,6 +37,7 @@ from tests.image_files import (
     with_segment,
     written,
 )
+from tests.support.other_user import as_no_root
 
 ORIENTATIONS = range(1, 9)
 SRGB, CIELAB = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
@@ -392,12 +393,19 @@ def test_what_is_no_regular_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         decode(Path("itself.jpg"))
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")
-def test_an_unreadable_file_is_a_problem(tmp_path: Path) -> None:
-    path = written(tmp_path, coded("JPEG"))
+@pytest.mark.skipif(os.name != "posix", reason="permissions of another kind")
+def test_an_unreadable_file_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    tmp_path.chmod(0o755)
+    path = Path(written(tmp_path, coded("JPEG")).name)
+    decode(path)
     path.chmod(0)
-    with pytest.raises(ImageProblem, match="Permission denied"):
-        decode(path)
+
+    def look() -> None:
+        with pytest.raises(ImageProblem, match="Permission denied"):
+            decode(path)
+
+    as_no_root(look)
 
 
 def test_threads_decode_at_once(tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from engine.files.atomic_files import bring_back, own_folder, whole_file, whole_
 from engine.gallery.gallery import Gallery
 from engine.workflows.embed_files import partial_folder
 from tests.support.galleries import people
+from tests.support.other_user import NOBODY
 
-NOBODY = 65534
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")
 # Until told to stop, or for a minute where nobody is left to tell: have whatever appears beside an output give way to a folder
 # full of links to the victim's file.

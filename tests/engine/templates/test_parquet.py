@@ -41,9 +41,11 @@ def test_the_contract(tmp_path: Path) -> None:
         ("face", "int32"),
         ("box", "fixed_size_list<element: float>[4]"),
         ("quality", "float"),
+        ("detection", "float"),
+        ("reasons", "string"),
         ("vector", "fixed_size_list<element: float>[4]"),
     ]
-    assert found.metadata[b"onek.format"] == b"1"
+    assert found.metadata[b"onek.format"] == b"2"
     assert found.metadata[b"onek.encoder"] == b"net"
     assert found.metadata[b"onek.fingerprint"] == b"f" * 64
     assert found.metadata[b"onek.dim"] == b"4"
@@ -182,8 +184,8 @@ def test_our_own_files_must_hold_unit_vectors(tmp_path: Path) -> None:
 
 def test_a_newer_format_is_refused_with_both_numbers(tmp_path: Path) -> None:
     table = pq.read_table(write(tmp_path / "t.parquet"))
-    pq.write_table(table.replace_schema_metadata({**table.schema.metadata, b"onek.format": b"2"}), tmp_path / "t.parquet")
-    with pytest.raises(TemplatesError, match="template format 2; this onek reads format 1"):
+    pq.write_table(table.replace_schema_metadata({**table.schema.metadata, b"onek.format": b"3"}), tmp_path / "t.parquet")
+    with pytest.raises(TemplatesError, match="template format 3; this onek reads formats 1 and 2"):
         read_templates(tmp_path / "t.parquet")
 
 
@@ -211,3 +213,25 @@ def test_from_vectors() -> None:
         Templates.from_vectors(VECTORS, ["a"])
     with pytest.raises(TemplatesError, match="row 0 holds a zero"):
         Templates.from_vectors(np.zeros((1, 4)))
+
+
+def test_vectors_that_nobody_labelled_are_called_after_their_rows() -> None:
+    """Where somebody said who they are, or what they are called, that is what they are called."""
+    assert Templates.from_vectors(VECTORS).table["source"].to_pylist() == ["vectors:0", "vectors:1", "vectors:2"]
+    for labels in ({"identities": ["a", "b", "c"]}, {"template_ids": ["x", "y", "z"]}):
+        assert Templates.from_vectors(VECTORS, **labels).table["source"].null_count == 3
+    one = Templates.from_vectors(VECTORS[0], "a", "x", MADE)
+    assert (len(one), one.provenance, one.table["template_id"].to_pylist()) == (1, MADE, ["x"])
+
+
+def test_how_many_rows_are_bad() -> None:
+    with pytest.raises(TemplatesError, match=r"row 1 holds a zero vector; .* not all zero$"):
+        Templates.from_vectors(np.array([[1.0, 0], [0, 0]]))
+    with pytest.raises(TemplatesError, match=r"row 1 holds NaN .* not all zero \(2 such rows in this part\)$"):
+        Templates.from_vectors(np.array([[1.0, 0], [np.nan, 0], [0, 0]]))
+
+
+def test_vectors_as_large_and_as_small_as_numbers_get() -> None:
+    """Their squares would be infinite, or nothing."""
+    told = Templates.from_vectors(np.array([[3e200, 4e200], [3e-200, -4e-200], [-3e300, 4e-300]]))
+    np.testing.assert_allclose(told.vectors, [[0.6, 0.8], [0.6, -0.8], [-1, 0]], atol=1e-6)

@@ -1,0 +1,197 @@
+"""The commands that change who is enrolled: `enroll`, `remove`, `rename`, `list`, `compact`. Parse, call, print."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from engine.cli.options import PROBLEMS, OwnEncoder, OwnProjection, OwnWeights, Quality, Wait
+from engine.cli.thresholds import default_line, tell_threshold
+from engine.templates.quality import LEAST
+
+if TYPE_CHECKING:
+    from engine.workflows.places import Place
+
+Gallery_ = Annotated[str, typer.Option("--gallery", "-g", metavar="GALLERY", help="The gallery.")]
+
+
+def require_waiting(place: "Place", wait: float | None) -> None:
+    """Refuse to wait for another writer where nobody does: Milvus orders its writers. Raises `GalleryError`."""
+    from engine.errors import GalleryError
+
+    if wait is not None and not place.waits:
+        raise GalleryError(
+            f"--wait {wait:g} goes with galleries in folders; Milvus, where {place.where} is, orders its writers itself"
+        )
+
+
+def enroll_command(
+    people: Annotated[
+        list[Path], typer.Argument(metavar="PHOTOS|T.parquet...", help="Photographs as for embed, or template files.")
+    ],
+    gallery: Gallery_,
+    identity: Annotated[
+        str | None, typer.Option("--identity", metavar="NAME", help="Whose they are. Default: as the photographs' names say.")
+    ] = None,
+    names: Annotated[
+        Path | None,
+        typer.Option("--names", metavar="FILE", help="Whose the vectors are: a list with one name for each, in order."),
+    ] = None,
+    faces: Annotated[
+        str | None, typer.Option(metavar="largest|none", help="none: the photographs are face crops. Default: as the gallery.")
+    ] = None,
+    encoder: OwnEncoder = None,
+    weights: OwnWeights = None,
+    projection: OwnProjection = None,
+    on_duplicate: Annotated[
+        str,
+        typer.Option(
+            metavar="own|replace|skip|error",
+            help="What becomes of a template id that is enrolled already. own: replaces the identity's own, refuses another's.",
+        ),
+    ] = "own",
+    on_match: Annotated[
+        str,
+        typer.Option(metavar="warn|refuse|ignore", help="What becomes of a face that the gallery takes for somebody else's."),
+    ] = "warn",
+    sources: Annotated[
+        bool, typer.Option("--source/--no-source", help="Whether the gallery keeps the photographs' paths.")
+    ] = True,
+    quality: Quality = LEAST,
+    wait: Wait = None,
+) -> None:
+    """Enrol people: durable when the command ends, seen by every search from then on."""
+    from engine.cli.console import announce_enrolled, stages, thousands, told_what_is_left_out
+    from engine.cli.console import out as console
+    from engine.errors import PhotographsError, TemplatesError
+    from engine.templates.parquet import Templates, is_template_file, read_templates
+    from engine.templates.problems import add_problems, require_problems
+    from engine.workflows.named_vectors import named_templates
+    from engine.workflows.places import place_of
+
+    place = place_of(gallery)
+    require_waiting(place, wait)
+    opened = place.living()
+    of_templates = all(is_template_file(path) for path in people)
+    if of_templates and faces is not None:
+        raise PhotographsError(f"--faces {faces} goes with photographs; those to enrol are templates already")
+    if names is not None and not of_templates:
+        raise TemplatesError(f"--names {names} goes with files of vectors; --labels of onek embed says whose photographs are")
+    require_problems(place.beside)
+    given: Templates | list[Path] = people
+    if of_templates:
+        given = read_templates(*people) if names is None else named_templates(people, names)
+    if encoder or weights or projection:
+        if of_templates:
+            raise PhotographsError("--encoder, --weights and --projection go with photographs; these are templates already")
+        opened.embedder(faces, encoder=encoder, weights=weights, projection=projection)
+    before = default_line(opened)
+    with told_what_is_left_out() as left_out, stages() as told:
+        done = opened.enroll(
+            given,
+            identity=identity,
+            faces=faces,
+            on_duplicate=on_duplicate,
+            on_match=on_match,
+            sources=sources,
+            quality=quality,
+            left_out=left_out,
+            wait=wait,
+            progress=told,
+        )
+    problems = ""
+    if done.problems:
+        problems = f"; {len(done.problems)} gave none, reasons in {add_problems(place.beside, done.problems)}"
+    announce_enrolled(done, looked=on_match != "ignore")
+    console.print(
+        f"{thousands(done.templates)} templates enrolled ({thousands(done.replaced)} in the place of others), "
+        f"{thousands(done.skipped)} skipped; {gallery} has {thousands(len(opened))}{problems}"
+    )
+    tell_threshold(opened, before)
+    if problems:
+        raise typer.Exit(PROBLEMS)
+
+
+def remove_command(
+    gallery: Gallery_,
+    identities: Annotated[list[str] | None, typer.Argument(metavar="IDENTITY...", help="Who leaves.")] = None,
+    template: Annotated[list[str] | None, typer.Option("--template", metavar="ID", help="A template that leaves.")] = None,
+    from_file: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FILE", help="A file with one identity a line, or a CSV or Parquet list of them."),
+    ] = None,
+    wait: Wait = None,
+) -> None:
+    """Remove identities or templates: no search returns them from then on. What erases their bytes is said."""
+    from engine.cli.console import out as console
+    from engine.cli.console import thousands
+    from engine.errors import GalleryError
+    from engine.tables.lists import read_names
+    from engine.workflows.places import place_of
+
+    names = list(identities or [])
+    if from_file is not None:
+        names += read_names(from_file)
+    if not names and not template:
+        raise GalleryError("nobody was named; expected identities, --template or --from")
+    place = place_of(gallery)
+    require_waiting(place, wait)
+    opened = place.living()
+    before = default_line(opened)
+    count = opened.remove(names, templates=template or [], wait=wait)
+    console.print(f"{thousands(count)} templates removed; {gallery} has {thousands(len(opened))}; {place.erased_by}")
+    tell_threshold(opened, before)
+
+
+def rename_command(
+    old: Annotated[str, typer.Argument(metavar="OLD")],
+    new: Annotated[str, typer.Argument(metavar="NEW")],
+    gallery: Gallery_,
+    merge: Annotated[bool, typer.Option("--merge", help="Make one identity of both where NEW is enrolled already.")] = False,
+    wait: Wait = None,
+) -> None:
+    """Call an identity otherwise."""
+    from engine.cli.console import out as console
+    from engine.cli.console import thousands
+    from engine.workflows.places import place_of
+
+    place = place_of(gallery)
+    require_waiting(place, wait)
+    opened = place.living()
+    before = default_line(opened)
+    count = opened.rename(old, new, merge=merge, wait=wait)
+    console.print(f"{thousands(count)} templates of {old} are {new}'s")
+    if merge:
+        tell_threshold(opened, before)
+
+
+def list_command(gallery: Annotated[str, typer.Argument(metavar="GALLERY")]) -> None:
+    """List the identities and how many templates each has, as CSV."""
+    from engine.files.escaping import shown
+    from engine.tables.sheets import Sheet
+    from engine.workflows.locations import open_gallery
+
+    opened = open_gallery(gallery)
+    sheet = Sheet(sys.stdout, ["identity", "templates"])
+    # Names may hold what a terminal obeys; whoever reads a pipe wants them as they are.
+    said = shown if sys.stdout.isatty() else str
+    for name, count in opened.templates_by_identity():
+        sheet.write((said(name), count))
+
+
+def compact_command(gallery: Annotated[str, typer.Argument(metavar="GALLERY")], wait: Wait = None) -> None:
+    """Seal all that is enrolled anew, calibrate, and erase what was removed from every file; verified."""
+    from engine.cli.console import out as console
+    from engine.cli.console import stages, thousands
+    from engine.gallery.gallery import Gallery
+    from engine.workflows.locations import in_folder
+
+    opened = Gallery.open(in_folder(gallery, "compact"))
+    before = default_line(opened)
+    with stages() as told:
+        removed = opened.compact(told, wait=wait)
+    console.print(
+        f"{thousands(len(opened))} templates in {gallery}; {thousands(removed)} removed ones erased and looked for in vain"
+    )
+    tell_threshold(opened, before)

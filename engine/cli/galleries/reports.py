@@ -1,0 +1,70 @@
+"""The commands that tell: `info` and `encoders`. Parse, call, print."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from engine.cli.thresholds import default_line, print_calibration
+
+
+def info_command(
+    gallery: Annotated[str, typer.Argument(metavar="GALLERY")],
+    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+) -> None:
+    """What a gallery holds, and how its templates were made."""
+    import json
+
+    from engine.cli.console import out as console
+    from engine.workflows.locations import open_gallery
+
+    opened = open_gallery(gallery)
+    described = opened.info()
+    fields = asdict(described)
+    if as_json:
+        typer.echo(json.dumps(fields, ensure_ascii=False))
+        return
+    nothing = {"operating": "exact", "effort": "all"} if fields["exact"] else {}
+    del fields["calibration"], fields["decides"]
+    for name, value in fields.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{key} {number:.6g}" for key, number in value.items())
+        console.print(f"{name:<24} {nothing.get(name, 'not known') if value is None else value}")
+    print_calibration(described.calibration, described.score)
+    console.print(default_line(opened))
+
+
+def encoders_command() -> None:
+    """List the encoders: dimensions, threshold, mirror average, licence and source of each; and what finds the faces."""
+    from rich.table import Table
+
+    from engine.cli.console import out as console
+    from engine.encoders import CARDS, DEFAULT
+    from engine.faces.detector import LICENCE, SOURCE
+
+    table = Table("name", "dim", "chip", "threshold", "mirror", "quality", "licence", "source")
+    for card in CARDS:
+        name = f"{card.name} (default)" if card.name == DEFAULT else card.name
+        threshold = "none" if card.threshold is None else f"{card.threshold:g}"
+        table.add_row(
+            name,
+            str(card.dim),
+            f"{card.chip.size}x{card.chip.size}",
+            f"{threshold}, {card.measured}",
+            "yes" if card.flip else "no",
+            "no" if card.quality is None else "yes",
+            card.licence,
+            card.source,
+        )
+    described = ("as its JSON file says", "yes", "no", "yours", "a network of yours, with a JSON file beside it")
+    table.add_row("PATH.onnx, PATH.keras", "any", "any", *described)
+    console.print(table)
+    console.print(f"Faces are found by {SOURCE} ({LICENCE}). mirror: whether --flip is the default.")
+    known = ", ".join(card.name for card in CARDS if card.impostors is not None)
+    console.print(f"How near strangers come is known for {known}; of others, fewer than 50 people have no default threshold.")
+    for card in CARDS:
+        if (scale := card.quality) is not None:
+            console.print(
+                f"What a picture is worth says {card.name}, by {scale.photographs:,} photographs of {scale.people:,} people: "
+                f"{scale.means[0].lower()}{scale.means[1:]}"
+            )

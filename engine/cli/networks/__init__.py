@@ -1,0 +1,1 @@
+"""The commands that train networks, and that show what one sees."""

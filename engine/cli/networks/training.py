@@ -1,0 +1,172 @@
+"""The commands that learn: `train`, `train-projection`, `train-head`, and `project`. Parse, call, print."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine.cli.options import PROBLEMS, Overwrite
+
+
+def train_command(
+    photos: Annotated[list[Path], typer.Argument(metavar="PHOTOS...", help="As for embed; each with an identity.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="ENCODER.keras", help="The encoder to write.")],
+    network: Annotated[
+        str | None, typer.Option(metavar="small|openface", help="A fresh network. Default: small, which a laptop trains.")
+    ] = None,
+    begin: Annotated[
+        str | None, typer.Option("--from", metavar="dlib-resnet|PATH.keras", help="Go on with an encoder, instead.")
+    ] = None,
+    loss: Annotated[str, typer.Option(metavar="triplet|arcface|pairs")] = "triplet",
+    mining: Annotated[
+        str | None,
+        typer.Option(metavar="random|semi-hard|hard", help="Which triplets of a batch; not of arcface. Default: semi-hard."),
+    ] = None,
+    margin: Annotated[
+        float | None, typer.Option(min=0, help="Of the triplet loss alone, in squared distance. Default: 0.2.")
+    ] = None,
+    epochs: Annotated[int, typer.Option(min=1, help="At most.")] = 30,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps an epoch. Default: about one pass over the pictures.")] = None,
+    identities: Annotated[int, typer.Option(min=2, help="Identities in a batch.")] = 24,
+    each: Annotated[int, typer.Option(min=2, help="Pictures of each of them.")] = 4,
+    rate: Annotated[float | None, typer.Option(metavar="RATE", help="Adam's. Default: 0.001; with --from 0.00003.")] = None,
+    patience: Annotated[int, typer.Option(min=1, help="Epochs without a better one before it stops.")] = 8,
+    validation: Annotated[float, typer.Option(metavar="SHARE", help="Of the identities, that are not trained on.")] = 0.2,
+    augment: Annotated[bool, typer.Option(help="Change chips: mirror, shift, light, blur, JPEG.")] = True,
+    faces: Annotated[str, typer.Option(metavar="largest|none", help="none: the photographs are face crops.")] = "largest",
+    labels: Annotated[str | None, typer.Option(metavar="folder|stem|FILE", help="As for embed.")] = None,
+    chips: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Keep the aligned chips there, for further runs.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed, the same run.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run to the same output.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output, forget an interrupted run.")] = False,
+) -> None:
+    """Train an encoder, and say after each epoch how well it knows people that it is not trained on."""
+    from engine.cli.console import out as console
+    from engine.cli.console import thousands, told_what_is_left_out, training
+    from engine.embedding.photographs import find_photographs
+    from engine.errors import TrainingError
+    from engine.templates.problems import write_problems
+    from engine.training.checkpoint import Epoch
+    from engine.training.fit import Recipe
+    from engine.training.networks import SMALL, begun, fresh, has_gpu
+    from engine.workflows.train_encoder import check_train_output, train_to_file
+
+    check_train_output(out, [*photos, *(Path(each) for each in (labels, begin) if each)], overwrite)
+    if network is not None and begin is not None:
+        raise TrainingError(f"--network {network} and --from {begin} were both given; expected one of them")
+    usual = 1e-3 if begin is None else 3e-5
+    recipe = Recipe(
+        loss=loss,
+        mining=mining,
+        margin=margin,
+        epochs=epochs,
+        steps=steps,
+        identities=identities,
+        each=each,
+        rate=usual if rate is None else rate,
+        patience=patience,
+        augment=augment,
+        seed=seed,
+    )
+    recipe.check()
+    with told_what_is_left_out() as left_out:
+        photographs = find_photographs(photos, labels, left_out)
+    model = begun(begin) if begin is not None else fresh(network or SMALL, seed, mixed=has_gpu())
+
+    def say(epoch: Epoch) -> None:
+        learnt = (
+            f"loss {epoch.loss:.4f}, active {epoch.active:.0%}, {epoch.images_per_second:.0f} images/s; " if epoch.number else ""
+        )
+        console.print(
+            f"epoch {epoch.number}: {learnt}TPIR at FPIR 1 % {epoch.tpir:.1%}, rank-1 {epoch.rank1:.1%}, EER {epoch.eer:.2%}"
+        )
+
+    with training(len(photographs)) as (cut, told):
+        made = train_to_file(
+            photographs,
+            model,
+            recipe,
+            out,
+            faces=faces,
+            share=validation,
+            chips=chips,
+            resume=resume,
+            overwrite=overwrite,
+            cut=cut,
+            told=told,
+            seen=say,
+        )
+    problems = ""
+    if made.problems:
+        problems = f"; {len(made.problems)} photographs gave no chip, reasons in {write_problems(out, made.problems)}"
+    console.print(
+        f"{out}: epoch {made.best.number} of {len(made.epochs) - 1}, trained on {thousands(made.trained)} pictures, "
+        f"validated with {thousands(made.validated)} of other people{problems}"
+    )
+    if made.problems:
+        raise typer.Exit(PROBLEMS)
+
+
+TemplateFiles = Annotated[list[Path], typer.Argument(metavar="T.parquet...", help="Labelled templates of one encoder.")]
+
+
+def train_projection_command(
+    templates: TemplateFiles,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="P.npz", help="The projection to write.")],
+    kind: Annotated[str, typer.Option(metavar="lda|wccn|pca", help="What it is.")] = "lda",
+    dim: Annotated[int | None, typer.Option(min=1, help="Dimensions of the result. Default: as many as there are.")] = None,
+    shrinkage: Annotated[float, typer.Option(help="Of the covariance within identities, 0 to 1.")] = 0.1,
+    overwrite: Overwrite = False,
+) -> None:
+    """Learn a linear map of templates. On dlib-resnet's none helped; see docs/benchmarks.md."""
+    from engine.cli.console import out as console
+    from engine.files.outputs import check_outputs
+    from engine.templates.parquet import read_templates
+    from engine.training.projections import train_projection
+
+    check_outputs(out, templates, overwrite)
+    made = train_projection(read_templates(*templates), kind, dim, shrinkage)
+    made.save(out)
+    console.print(f"{out}: {kind}, {made.matrix.shape[0]} to {made.matrix.shape[1]} dimensions")
+
+
+def train_head_command(
+    templates: TemplateFiles,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="H.npz", help="The head to write.")],
+    form: Annotated[str, typer.Option(metavar="absolute|chi2", help="How two templates are compared.")] = "chi2",
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Learn a verifier from pairs of templates, for `--head`. Local scores do better: see docs/benchmarks.md."""
+    from engine.cli.console import out as console
+    from engine.files.outputs import check_outputs
+    from engine.templates.parquet import read_templates
+    from engine.training.pair_verifier import train_head
+
+    check_outputs(out, templates, overwrite)
+    made = train_head(read_templates(*templates), form, seed)
+    made.save(out)
+    console.print(f"{out}: {form}, {len(made.weights)} weights, {(made.weights < 0).sum()} of them below 0")
+
+
+def project_command(
+    templates: Annotated[Path, typer.Argument(metavar="T.parquet", help="Templates of the encoder that it was learnt for.")],
+    projection: Annotated[Path, typer.Option("--projection", metavar="P.npz", help="What onek train-projection made.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="U.parquet", help="The template file to write.")],
+    overwrite: Overwrite = False,
+) -> None:
+    """Apply a projection to templates that are made already."""
+    from engine.cli.console import out as console
+    from engine.cli.console import thousands
+    from engine.encoders.projection import project, read_projection
+    from engine.files.atomic_files import whole_file
+    from engine.files.outputs import check_outputs
+    from engine.templates.parquet import TemplateWriter, stream_templates
+
+    check_outputs(out, [templates, projection], overwrite)
+    learnt = read_projection(projection)
+    with whole_file(out) as temporary, TemplateWriter(temporary, learnt.provenance_at(projection)) as writer:
+        for part in stream_templates(templates):
+            for rows in project(part, learnt, projection).table.to_batches():
+                writer.write(rows)
+    console.print(f"{thousands(writer.rows)} templates of {learnt.matrix.shape[1]} dimensions in {out}")

@@ -1,0 +1,93 @@
+"""What a catalogue says of its gallery."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.calibration.calibration import Calibration
+from engine.matching.scoring import Scoring
+from engine.storage.catalogue.schema import FORMAT
+from engine.storage.recent_rows import Recent
+from engine.templates.provenance import Provenance
+from indexes.planner import RECALL
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A sealed part of a gallery, whose files never change.
+
+    `NAME.parquet` has the rows, `NAME.vectors.npy` the vectors once more, to be memory-mapped, `NAME.index` the index of `kind`.
+    `operating` is the index's operating point as JSON, None where it is exact. `NAME.density.npy` has what the local score
+    needs of each template; there is none where scores are plain. Of a gallery of a former format the index is not read, and the
+    rows are all that is where it is `rows_only`.
+    """
+
+    name: str
+    kind: str
+    templates: int
+    rows_bytes: int
+    rows_sha256: str
+    vectors_bytes: int
+    vectors_sha256: str
+    index_bytes: int
+    index_sha256: str
+    operating: str | None
+    density_bytes: int | None
+    density_sha256: str | None
+
+    @property
+    def rows_only(self) -> bool:
+        """Whether its vectors are those in its rows, and its index is made of them when it is opened."""
+        return not self.vectors_sha256
+
+    @property
+    def indexed(self) -> bool:
+        """Whether its index is read; where it is not, every vector is searched."""
+        return bool(self.index_sha256)
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """What the user asked of `build-index`, for when segments are sealed anew; None where the choice was left to onek."""
+
+    index: str | None = None
+    factory: str | None = None
+    recall: float = RECALL
+    score: str | None = None
+    fuse: int | None = None
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What happened since the last sealing.
+
+    `version` grows with every change. `numbers` int64 (m,): of all recent templates; `recent`: those of them that were asked for.
+    `removed` int64, ascending: rows of the segment that are gone. `renamed`: what identities of the segment are called now.
+    `erasable`: recent templates that were removed, whose bytes may still be in the catalogue's files.
+    """
+
+    version: int
+    numbers: np.ndarray
+    recent: Recent
+    removed: np.ndarray
+    renamed: dict[str, str]
+    erasable: int
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What the catalogue holds. `created` is a UTC time in ISO 8601; `calibration` is None in galleries that are too small; `id`
+    tells a gallery from one that took its place. `measured`: the first rows of the segment, which its index was learnt from and
+    densities were measured among; None: all.
+    """
+
+    provenance: Provenance
+    created: str
+    segments: tuple[Segment, ...]
+    scoring: Scoring
+    calibration: Calibration | None
+    id: str = ""
+    asked: BuildRequest = BuildRequest()
+    changes: Changes | None = None
+    format: int = FORMAT
+    measured: int | None = None

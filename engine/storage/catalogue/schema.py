@@ -1,0 +1,46 @@
+"""The tables of a catalogue, and its formats, the present one and those before it."""
+
+from engine.storage import recent_rows as recent
+
+FORMAT = 6
+# Formats 1 and 2 knew no scores: only their rows are read. Formats 1 to 3 lack the tables of changes, which the first change
+# adds. Up to format 4 an index was a file of FAISS's, which may name any other file, and FAISS opens that for writing: none is
+# read, and every vector is searched. The first change of such a gallery seals it anew before. Up to format 5 templates did not
+# say what they are worth; rows that were sealed then stay as they are.
+ROWS_ONLY, UNCHANGEABLE, UNINDEXED = (1, 2), (1, 2, 3), (1, 2, 3, 4)
+TABLES = """
+CREATE TABLE gallery (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+"""
+SEGMENTS = """
+CREATE TABLE segments (
+    name TEXT PRIMARY KEY, kind TEXT NOT NULL, templates INTEGER NOT NULL,
+    rows_bytes INTEGER NOT NULL, rows_sha256 TEXT NOT NULL, vectors_bytes INTEGER NOT NULL, vectors_sha256 TEXT NOT NULL,
+    index_bytes INTEGER NOT NULL, index_sha256 TEXT NOT NULL, operating TEXT,
+    density_bytes INTEGER, density_sha256 TEXT
+);
+"""
+# What formats 1 and 2 had in its place.
+FORMER_SEGMENTS = (
+    """
+CREATE TABLE segments (
+    name TEXT PRIMARY KEY, kind TEXT NOT NULL, templates INTEGER NOT NULL,
+    rows_bytes INTEGER NOT NULL, rows_sha256 TEXT NOT NULL, index_bytes INTEGER NOT NULL, index_sha256 TEXT NOT NULL
+);
+""",
+    """
+CREATE TABLE segments (
+    name TEXT PRIMARY KEY, kind TEXT NOT NULL, templates INTEGER NOT NULL,
+    rows_bytes INTEGER NOT NULL, rows_sha256 TEXT NOT NULL, vectors_bytes INTEGER NOT NULL, vectors_sha256 TEXT NOT NULL,
+    index_bytes INTEGER NOT NULL, index_sha256 TEXT NOT NULL, operating TEXT
+);
+""",
+)
+# Beside `recent.TABLE`: rows of segments that no search returns, and what identities of segments are called now.
+CHANGES = """
+CREATE TABLE IF NOT EXISTS removed (segment TEXT, row INTEGER, PRIMARY KEY (segment, row)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS renamed (
+    segment TEXT, identity TEXT, name TEXT NOT NULL, PRIMARY KEY (segment, identity)
+) WITHOUT ROWID;
+"""
+# All that a catalogue may hold.
+KNOWN = (TABLES, SEGMENTS, *FORMER_SEGMENTS, CHANGES, recent.TABLE, recent.FORMER_TABLE)

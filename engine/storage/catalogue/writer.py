@@ -1,0 +1,95 @@
+"""Writing a catalogue: a new one, and what changes in one inside a transaction."""
+
+import json
+import sqlite3
+from contextlib import closing
+from dataclasses import asdict, astuple, fields
+from pathlib import Path
+from uuid import uuid4
+
+from engine.calibration.calibration import Calibration
+from engine.matching.scoring import Scoring
+from engine.storage import recent_rows as recent
+from engine.storage.catalogue.connection import connect, refusing
+from engine.storage.catalogue.digest import write_digest
+from engine.storage.catalogue.records import BuildRequest, Catalogue, Segment
+from engine.storage.catalogue.schema import CHANGES, FORMAT, ROWS_ONLY, SEGMENTS, TABLES
+from engine.templates.provenance import Provenance
+
+
+def write_catalogue(folder: Path, catalogue: Catalogue) -> None:
+    """Create the catalogue of a new gallery. Raises `OutputError` where SQLite cannot write it."""
+    with refusing(folder), closing(connect(folder)) as database:
+        database.executescript(TABLES + SEGMENTS + CHANGES + recent.TABLE)
+        database.execute("BEGIN")
+        put(database, "format", str(FORMAT))
+        put(database, "id", uuid4().hex)
+        put(database, "version", "1")
+        put(database, "provenance", catalogue.provenance.to_metadata()["onek.provenance"])
+        put(database, "created", catalogue.created)
+        put(database, "asked", json.dumps(asdict(catalogue.asked)))
+        put_measured(database, catalogue.segments, catalogue.scoring, catalogue.calibration)
+        database.execute("COMMIT")
+        write_digest(folder, database)
+
+
+def put(database: sqlite3.Connection, key: str, value: str) -> None:
+    """Set one value of the gallery's."""
+    database.execute("INSERT OR REPLACE INTO gallery VALUES (?, ?)", (key, value))
+
+
+def put_measured(
+    database: sqlite3.Connection, segments: tuple[Segment, ...], scoring: Scoring, calibration: Calibration | None
+) -> None:
+    """Let these segments take the place of all others, scored and calibrated so."""
+    places = ", ".join("?" for _ in fields(Segment))
+    database.execute("DELETE FROM segments")
+    database.execute("DELETE FROM removed")
+    database.execute("DELETE FROM renamed")
+    database.executemany(f"INSERT INTO segments VALUES ({places})", map(astuple, segments))  # noqa: S608
+    put(database, "scoring", json.dumps(asdict(scoring)))
+    database.execute("DELETE FROM gallery WHERE key IN ('calibration', 'measured')")
+    if calibration is not None:
+        put(database, "calibration", calibration.to_json())
+
+
+def put_segment(database: sqlite3.Connection, old: Segment, new: Segment) -> None:
+    """Let a segment take the place of one that has the same rows."""
+    places = ", ".join("?" for _ in fields(Segment))
+    database.execute("DELETE FROM segments WHERE name = ?", (old.name,))
+    database.execute(f"INSERT INTO segments VALUES ({places})", astuple(new))  # noqa: S608
+    database.execute("DELETE FROM gallery WHERE key = 'measured'")
+    for table in ("removed", "renamed"):
+        database.execute(f"UPDATE {table} SET segment = ? WHERE segment = ?", (new.name, old.name))  # noqa: S608
+
+
+def put_extended(database: sqlite3.Connection, old: Segment, new: Segment, measured: int) -> None:
+    """Let a segment take the place of one whose rows it begins with, under the names that they have now; densities and the index
+    are those of the first `measured` rows.
+    """
+    put_segment(database, old, new)
+    database.execute("DELETE FROM renamed")
+    put(database, "measured", str(measured))
+
+
+def upgrade(database: sqlite3.Connection) -> None:
+    """Inside a transaction: make the present format of an older one that is read."""
+    if database.execute("SELECT 1 FROM gallery WHERE key = 'format' AND value = ?", (str(FORMAT),)).fetchone():
+        return
+    (former,) = database.execute("SELECT value FROM gallery WHERE key = 'format'").fetchone()
+    tables = f"{CHANGES}{recent.TABLE}"
+    if int(former) in ROWS_ONLY:
+        database.execute("DROP TABLE segments")
+        tables += SEGMENTS
+    for statement in tables.split(";"):
+        database.execute(statement)
+    (made,) = database.execute("SELECT value FROM gallery WHERE key = 'provenance'").fetchone()
+    recent.upgrade(database, Provenance.from_json(made))
+    for key, value in (
+        ("format", str(FORMAT)),
+        ("id", uuid4().hex),
+        ("version", "1"),
+        ("asked", json.dumps(asdict(BuildRequest()))),
+    ):
+        if key == "format" or not database.execute("SELECT 1 FROM gallery WHERE key = ?", (key,)).fetchone():
+            put(database, key, value)
