@@ -4,7 +4,6 @@ import os
 import random
 import shutil
 import signal
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,7 +57,7 @@ class Links(OfGallery):
         elif sort == "photographs":
             _look_at(place.work / "photographs")
         elif sort == "race":
-            with _racing(place.work):
+            with _racing(place.work, place.canary / "precious"):
                 ask_all([lambda: _write(place.work), *chance.sample(changes(path), 2), lambda: _write(place.work)])
         else:
             ask_all([lambda: _write(place.work), *changes(path)])
@@ -123,13 +122,12 @@ def _look_at(folder: Path) -> None:
 
 
 @contextmanager
-def _racing(work: Path) -> Iterator[None]:
+def _racing(work: Path, victim: Path) -> Iterator[None]:
     """While another user, if this one may become one, swaps whatever is half made in a folder of everybody's for links."""
     if os.geteuid() != 0:
         yield
         return
     work.chmod(0o777)
-    victim = Path(tempfile.gettempdir(), "victim")
     ready, go = os.pipe()
     if not (racer := os.fork()):
         try:

@@ -110,12 +110,14 @@ def _case(made: Attack, name: str, place: Place) -> tuple[str, Ended]:
 
 
 def _looks(folder: Path) -> set[tuple[str, int, int, int]]:
-    """What would show that something was written, in all but the folder that a case lies in."""
+    """What would show that something was written, in all but the folder that a case lies in; of that of temporary files, that one
+    is left.
+    """
     return {
         (str(file), found.st_size, found.st_mtime_ns, found.st_mode)
         for each in folder.iterdir()
         if each.name != "work"
-        for file in (each, *each.rglob("*"))
+        for file in (*([each] if each.name != "tmp" else []), *each.rglob("*"))
         if (found := file.lstat()) is not None
     }
 

@@ -1,5 +1,6 @@
 """Outputs appear under their final name only when they are whole."""
 
+import fcntl
 import hashlib
 import os
 import re
@@ -11,7 +12,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyarrow as pa
-from filelock import FileLock, Timeout
 
 from engine.errors import OutputError
 from engine.files import object_storage as places
@@ -167,9 +167,21 @@ def _empty(descriptor: int) -> None:
             os.unlink(entry.name, dir_fd=descriptor)
 
 
-def _alive(folder: Path) -> FileLock:
-    """A lock that whoever works in a folder holds: the system takes it back from a process that dies."""
-    return FileLock(folder / _ALIVE, timeout=0, mode=0o600, thread_local=False)
+@contextmanager
+def _alive(folder: Path) -> Iterator[None]:
+    """Hold a lock in a folder that we work in: the system takes it back from a process that dies. The folder is reached by its
+    descriptor, since by its name others may lead elsewhere. Raises `BlockingIOError` where somebody holds it.
+    """
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        held = os.open(_ALIVE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600, dir_fd=opened)
+    finally:
+        os.close(opened)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(held)
 
 
 def own_folder(path: Path) -> None:
@@ -216,7 +228,7 @@ def _of_killed(path: Path) -> Iterator[Path]:
         if not known.fullmatch(entry.name) or not entry.is_dir(follow_symlinks=False) or not _is_ours(leftover.lstat()):
             continue
         if (leftover / _ALIVE).is_file() and not (leftover / _ALIVE).is_symlink():
-            with suppress(Timeout), _alive(leftover):
+            with suppress(BlockingIOError), _alive(leftover):
                 yield leftover
 
 

@@ -3,9 +3,11 @@
 import zipfile
 from collections.abc import Iterator
 from functools import lru_cache
+from math import prod
 from pathlib import Path
 from typing import IO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -41,17 +43,28 @@ def _refuse_bomb(path: Path, size: int, _: tuple[int, int, int]) -> None:
     try:
         if path.suffix.lower() == ".npz" and zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
-                unpacked = sum(member.file_size for member in archive.infolist())
+                unpacked = sum(max(member.file_size, _claimed(archive, member)) for member in archive.infolist())
         elif path.suffix.lower() == ".parquet" and _is_parquet(path):
             unpacked = _unpacked(path, most)
         else:
             return
     except (*UNREADABLE, zipfile.BadZipFile, NotImplementedError) as error:
-        raise TemplatesError(f"{path}: damaged: {error}") from error
+        raise TemplatesError(f"{path}: damaged: {' '.join(str(error).split())}") from error
     if unpacked > most:
         raise TemplatesError(
             f"{path}: {size:,} bytes unpack to {unpacked:,} or more; at most {most:,} are unpacked of a file of this size"
         )
+
+
+def _claimed(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> int:
+    """The bytes of the array that the header of an archive's member speaks of: NumPy asks for them before it looks for them."""
+    if not member.filename.endswith(".npy"):
+        return 0
+    with archive.open(member) as stream:
+        newer = np.lib.format.read_magic(stream) > (1, 0)
+        read = np.lib.format.read_array_header_2_0 if newer else np.lib.format.read_array_header_1_0
+        shape, _, kind = read(stream)
+    return prod(shape) * max(1, kind.itemsize)
 
 
 def _is_parquet(path: Path) -> bool:

@@ -15,8 +15,8 @@ from engine.errors import GalleryError
 from engine.files.atomic_files import whole_folder
 from engine.files.object_storage import require_local
 from engine.files.outputs import check_outputs
-from engine.storage.catalogue import NAME, connect, put, read_catalogue, reading, refusing
-from engine.storage.catalogue.digest import write_digest
+from engine.storage.catalogue import NAME, put, read_catalogue, reading, refusing
+from engine.storage.catalogue.digest import write_new
 from engine.storage.folder_snapshot import FolderSnapshot, open_snapshot
 from engine.storage.sealing import stored
 from engine.storage.segments import recorded_files
@@ -93,12 +93,11 @@ def _parts(folders: Sequence[Path], views: list[FolderSnapshot], skip: bool) -> 
 
 
 def _copy_catalogue(folder: Path, copy: Path) -> None:
-    with reading(folder) as source, refusing(copy), closing(sqlite3.connect(copy / NAME)) as target:
+    with reading(folder) as source, refusing(copy), closing(sqlite3.connect(":memory:", isolation_level=None)) as target:
         source.backup(target)
-    with refusing(copy), closing(connect(copy)) as database:
         # Another gallery than the first: what either does from now on, the other does not.
-        put(database, "id", uuid4().hex)
-        write_digest(copy, database)
+        put(target, "id", uuid4().hex)
+        write_new(copy, NAME, target)
 
 
 def _link(file: Path, copy: Path) -> None:

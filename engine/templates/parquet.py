@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -140,10 +141,14 @@ def batch(
     target = schema(provenance)
     nothing = [None] * len(vectors)
     given = (template_ids, identities, sources, faces, boxes, qualities, detections, reasons)
-    arrays = [pa.array(nothing if column is None else column, target.field(i).type) for i, column in enumerate(given)]
+    arrays = [_column(nothing if column is None else column, target.field(i).type) for i, column in enumerate(given)]
     flat = pa.array(np.ascontiguousarray(vectors, np.float32).ravel())
     arrays.append(pa.FixedSizeListArray.from_arrays(flat, provenance.dim))
     return pa.RecordBatch.from_arrays(arrays, schema=target)
+
+
+def _column(values: Any, kind: pa.DataType) -> pa.Array:
+    return texts(values) if isinstance(values, list) and pa.types.is_string(kind) else pa.array(values, kind)
 
 
 class TemplateWriter:

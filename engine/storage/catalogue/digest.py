@@ -8,12 +8,17 @@ that this process has to the file (https://www.sqlite.org/howtocorrupt.html, 2.2
 """
 
 import hashlib
+import os
 import sqlite3
 from pathlib import Path
 
-from engine.files.atomic_files import sync_file, whole_file
+from engine.files.atomic_files import new_file, sync_file, whole_file
 
 DIGEST = "catalogue.sha256"
+# More than a digest has; a file of holes may be any length.
+_LONGEST = 100
+# Where a file of SQLite's says who may write and read it: 2 for those that keep a write-ahead log.
+_VERSIONS = slice(18, 20)
 
 
 def drop_digest(folder: Path) -> None:
@@ -22,6 +27,21 @@ def drop_digest(folder: Path) -> None:
     if file.exists():
         file.unlink()
         sync_file(folder)
+
+
+def write_new(folder: Path, name: str, database: sqlite3.Connection) -> None:
+    """Write a database that was made in memory, which has a write-ahead log from then on, and its digest. SQLite itself would
+    look for the file by the names of its folders, which others may change meanwhile.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    data = bytearray(database.serialize())
+    data[_VERSIONS] = b"\2\2"
+    with os.fdopen(new_file(folder / name), "wb") as stream:
+        stream.write(data)
+    with whole_file(folder / DIGEST) as temporary:
+        temporary.write_text(_digest(data), encoding="ascii")
 
 
 def write_digest(folder: Path, database: sqlite3.Connection) -> None:
@@ -37,10 +57,15 @@ def write_digest(folder: Path, database: sqlite3.Connection) -> None:
 def matches_digest(folder: Path, database: sqlite3.Connection) -> bool | None:
     """Whether the catalogue is what its digest says; None where there is no digest."""
     try:
-        return (folder / DIGEST).read_bytes() == _of(database).encode("ascii")
+        with (folder / DIGEST).open("rb") as stream:
+            return stream.read(_LONGEST) == _of(database).encode("ascii")
     except FileNotFoundError:
         return None
 
 
 def _of(database: sqlite3.Connection) -> str:
-    return f"{hashlib.sha256(database.serialize()).hexdigest()}\n"
+    return _digest(database.serialize())
+
+
+def _digest(data: bytes | bytearray) -> str:
+    return f"{hashlib.sha256(data).hexdigest()}\n"

@@ -10,8 +10,8 @@ from uuid import uuid4
 from engine.calibration.calibration import Calibration
 from engine.matching.scoring import Scoring
 from engine.storage import recent_rows as recent
-from engine.storage.catalogue.connection import connect, refusing
-from engine.storage.catalogue.digest import write_digest
+from engine.storage.catalogue.connection import NAME, refusing
+from engine.storage.catalogue.digest import write_new
 from engine.storage.catalogue.records import BuildRequest, Catalogue, Segment
 from engine.storage.catalogue.schema import CHANGES, FORMAT, ROWS_ONLY, SEGMENTS, TABLES
 from engine.templates.provenance import Provenance
@@ -19,7 +19,7 @@ from engine.templates.provenance import Provenance
 
 def write_catalogue(folder: Path, catalogue: Catalogue) -> None:
     """Create the catalogue of a new gallery. Raises `OutputError` where SQLite cannot write it."""
-    with refusing(folder), closing(connect(folder)) as database:
+    with refusing(folder), closing(sqlite3.connect(":memory:", isolation_level=None)) as database:
         database.executescript(TABLES + SEGMENTS + CHANGES + recent.TABLE)
         database.execute("BEGIN")
         put(database, "format", str(FORMAT))
@@ -30,7 +30,7 @@ def write_catalogue(folder: Path, catalogue: Catalogue) -> None:
         put(database, "asked", json.dumps(asdict(catalogue.asked)))
         put_measured(database, catalogue.segments, catalogue.scoring, catalogue.calibration)
         database.execute("COMMIT")
-        write_digest(folder, database)
+        write_new(folder, NAME, database)
 
 
 def put(database: sqlite3.Connection, key: str, value: str) -> None:

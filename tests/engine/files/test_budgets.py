@@ -222,3 +222,14 @@ def test_lists_in_lists_in_lists(path: Path, tmp_path: Path, key: str) -> None:
     pq.write_table(table.replace_schema_metadata(metadata), tmp_path / "t.parquet")
     with pytest.raises(TemplatesError, match="does not say how its templates were made"):
         read_templates(tmp_path / "t.parquet")
+
+
+@pytest.mark.parametrize("kind", ["<f4", "|V1000000000", "<U100000"])
+def test_arrays_that_claim_more_than_is_there(tmp_path: Path, kind: str) -> None:
+    """NumPy would ask for what a header speaks of before it looks for it."""
+    path = tmp_path / "t.npz"
+    with zipfile.ZipFile(path, "w") as packed, packed.open("vector.npy", "w") as stream:
+        np.lib.format.write_array_header_1_0(stream, {"descr": kind, "fortran_order": False, "shape": (1 << 38,)})
+    for read in (read_templates, read_projection):
+        with pytest.raises(OnekError, match="unpack to [0-9,]{15,} or more"):
+            read(path)

@@ -1,12 +1,15 @@
 """Folders that another user of the machine may write in: what he plants is neither written through nor taken for ours."""
 
+import fcntl
 import os
 import shutil
+import sqlite3
 import stat
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -139,6 +142,42 @@ def test_somebody_else_reads_nothing_of_ours(shared: Path) -> None:
     )
     said = subprocess.run(as_nobody(read, shared), capture_output=True, text=True, check=True).stdout.splitlines()
     assert sorted(said) == sorted([f"shut {shared / 'g'}", f"shut {shared / 'copy'}", "shut t.parquet"])
+
+
+def test_no_library_looks_for_a_half_made_gallery_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite finds out what a descriptor's path is called, and then opens that: in between others may have it lead elsewhere."""
+    opened, connect = [], sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda to, *more, **how: opened.append(str(to)) or connect(to, *more, **how))
+    gallery = Gallery.build(people(0, 20), tmp_path / "g", score="plain")
+    gallery.backup(tmp_path / "copy")
+    gallery.close()
+    assert ":memory:" in opened
+    assert [place for place in opened if "/fd/" in place or "partial" in place] == []
+
+
+def test_the_lock_of_what_is_half_made_is_in_its_folder_wherever_that_is(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    with whole_folder(tmp_path / "g") as folder:
+        (partial,) = tmp_path.glob(".g.*.partial")
+        partial.rename(tmp_path / "moved")
+        partial.symlink_to(home)
+        with _alive_of(tmp_path / "moved") as held:
+            assert not held
+        (folder / "inside").touch()
+    assert list(home.iterdir()) == []
+    assert (tmp_path / "g" / "inside").exists()
+
+
+@contextmanager
+def _alive_of(folder: Path) -> Iterator[bool]:
+    """Whether nobody holds the lock of a folder."""
+    with (folder / ".alive").open() as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield True
+        except BlockingIOError:
+            yield False
 
 
 def test_a_leftover_whose_lock_is_a_link_is_nobody_s(tmp_path: Path, victim: Path) -> None:

@@ -121,6 +121,20 @@ def test_half_a_character_is_a_name_with_escapes(tmp_path: Path, text: str) -> N
     gallery.close()
 
 
+def test_half_a_character_in_an_archive_is_an_escape(tmp_path: Path) -> None:
+    np.savez(tmp_path / "t.npz", vector=np.ones((2, 16)), identity=np.array(["a\ud800", "b"]), source=np.array(["\udcff", "c"]))
+    table = read_templates(tmp_path / "t.npz").table
+    assert table["identity"].to_pylist() == ["a\\xed\\xa0\\x80", "b"]
+
+
+def test_a_digest_of_holes_is_not_read_whole(tmp_path: Path) -> None:
+    gallery = Gallery.build(people(0, 5), tmp_path / "g")
+    gallery.close()
+    with (gallery.path / "catalogue.sha256").open("ab") as stream:
+        stream.truncate(1 << 40)
+    assert check(gallery.path)
+
+
 def test_an_error_of_numpy_s_is_one_line(tmp_path: Path) -> None:
     header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1)}".ljust(20_000) + b"\n"
     (tmp_path / "t.npy").write_bytes(b"\x93NUMPY\x02\x00" + len(header).to_bytes(4, "little") + header)
