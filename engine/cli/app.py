@@ -19,6 +19,8 @@ from engine.cli.networks.inspection import explain_command, explain_encoder_comm
 from engine.cli.networks.training import project_command, train_command, train_head_command, train_projection_command
 from engine.cli.options import CHANGE_SOMETHING, INTERRUPTED
 from engine.cli.pipeline import build_index_command, embed_command, identify_command, verify_command
+from engine.cli.shell.examples import below
+from engine.cli.shell.help import help_command
 from engine.common.allocator import give_large_blocks_back
 from engine.errors import ListGuess, OnekError
 
@@ -27,35 +29,52 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Recognise one in K: photographs or vectors in, names or 'unknown' out.",
 )
-# In the order in which help lists them.
-COMMANDS: dict[str, Callable[..., None]] = {
-    "embed": embed_command,
-    "build-index": build_index_command,
-    "identify": identify_command,
-    "verify": verify_command,
-    "info": info_command,
-    "encoders": encoders_command,
-    "enroll": enroll_command,
-    "remove": remove_command,
-    "rename": rename_command,
-    "list": list_command,
-    "compact": compact_command,
-    "backup": backup_command,
-    "merge": merge_command,
-    "check": check_command,
-    "train": train_command,
-    "train-projection": train_projection_command,
-    "train-head": train_head_command,
-    "project": project_command,
-    "explain": explain_command,
-    "explain-encoder": explain_encoder_command,
-    "calibrate": calibrate_command,
-    "audit": audit_command,
+# By the groups of `onek --help`, in the order in which it lists them.
+COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
+    "Photographs": {
+        "embed": embed_command,
+        "identify": identify_command,
+        "verify": verify_command,
+    },
+    "Galleries": {
+        "build-index": build_index_command,
+        "info": info_command,
+        "merge": merge_command,
+        "calibrate": calibrate_command,
+    },
+    "People": {
+        "enroll": enroll_command,
+        "remove": remove_command,
+        "rename": rename_command,
+        "list": list_command,
+    },
+    "Care": {
+        "check": check_command,
+        "compact": compact_command,
+        "backup": backup_command,
+        "help": help_command,
+    },
+    "Measuring": {
+        "audit": audit_command,
+        "explain": explain_command,
+    },
+    "Encoders": {
+        "encoders": encoders_command,
+        "train": train_command,
+        "train-projection": train_projection_command,
+        "train-head": train_head_command,
+        "project": project_command,
+        "explain-encoder": explain_encoder_command,
+    },
 }
-for _name, _command in COMMANDS.items():
-    app.command(_name)(_command)
+# Where commands go that other packages bring.
+BROUGHT = "Measuring"
+for _group, _commands in COMMANDS.items():
+    for _name, _command in _commands.items():
+        app.command(_name, rich_help_panel=_group, epilog=below(_name))(_command)
 
 
 @app.callback(invoke_without_command=True)
@@ -97,9 +116,9 @@ def main() -> None:
     for command in entry_points(group="onek.commands"):
         loaded = command.load()
         if isinstance(loaded, typer.Typer):
-            app.add_typer(loaded, name=command.name)
+            app.add_typer(loaded, name=command.name, rich_help_panel=BROUGHT)
         else:
-            app.command(command.name)(loaded)
+            app.command(command.name, rich_help_panel=BROUGHT, epilog=below(command.name))(loaded)
     try:
         app()
     except OnekError as error:

@@ -53,7 +53,10 @@ def embed_command(
     ] = "largest",
     labels: Annotated[
         str | None,
-        typer.Option(metavar="folder|stem|none|FILE", help="Whose photographs they are. Default: from the shape of the folder."),
+        typer.Option(
+            metavar="RULE|FILE",
+            help="Whose photographs they are: by folder, stem, none, or a list. Default: from the shape of the folder.",
+        ),
     ] = None,
     sources: Annotated[
         bool, typer.Option("--source/--no-source", help="Whether templates say which photograph they are of.")
@@ -63,7 +66,10 @@ def embed_command(
     workers: Workers = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Make templates of photographs, and name those that gave none in T.problems.csv."""
+    """Make templates of photographs.
+
+    Those that gave none are named in T.problems.csv.
+    """
     from engine.cli.console import announce_labels, progress, thousands, told_what_is_left_out
     from engine.cli.console import out as console
     from engine.embedding.embedder import Embedder
@@ -142,7 +148,10 @@ def build_index_command(
     threads: Threads = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Build a gallery: the templates, the index that suits their number, what it knows of strangers, and its catalogue."""
+    """Build a gallery of templates.
+
+    It holds them, the index that suits their number, what it knows of strangers, and its catalogue.
+    """
     limit_threads(threads)
     from engine.cli.console import announce, bytes_of, stages, thousands
     from engine.cli.console import out as console
@@ -203,7 +212,10 @@ def identify_command(
     workers: Workers = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Say of each probe who it is, or that it is unknown. Photographs without a face say failed."""
+    """Say of each probe who it is, or that it is unknown.
+
+    Photographs without a face say failed.
+    """
     limit_threads(threads)
     from engine.cli.console import out as console
     from engine.cli.console import progress, thousands, told_what_is_left_out
@@ -261,7 +273,10 @@ def verify_command(
     projection: OwnProjection = None,
     head: Head = None,
 ) -> None:
-    """Compare one photograph with one enrolled identity. Exit status: 0 the same, 4 not the same."""
+    """Compare one photograph with one enrolled identity.
+
+    Exit status: 0 the same, 4 not the same.
+    """
     from engine.cli.console import out as console
     from engine.matching.pair_verifier import read_head
     from engine.workflows.locations import open_gallery

@@ -19,7 +19,7 @@ def calibrate_command(
         typer.Option(metavar="T.parquet", help="Templates of people who are not enrolled. Default: enrolled people play them."),
     ] = None,
 ) -> None:
-    """Learn anew how strangers score in a gallery, and keep it there."""
+    """Learn anew how strangers score, and keep it there."""
     from engine.cli.console import stages
     from engine.templates.parquet import read_templates
     from engine.workflows.locations import living_gallery
@@ -39,7 +39,10 @@ def audit_command(
     most: Annotated[int, typer.Option(min=1, help="How many of each kind to list.")] = 100,
     overwrite: Overwrite = False,
 ) -> None:
-    """List who is likely enrolled under two names, and images that likely show somebody else than they say."""
+    """List likely mistakes in who is enrolled as whom.
+
+    Who is likely enrolled under two names, and images that likely show somebody else than they say.
+    """
     from engine.cli.console import out as console
     from engine.cli.console import stages
     from engine.files.outputs import check_outputs

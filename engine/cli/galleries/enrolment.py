@@ -46,8 +46,9 @@ def enroll_command(
     on_duplicate: Annotated[
         str,
         typer.Option(
-            metavar="own|replace|skip|error",
-            help="What becomes of a template id that is enrolled already. own: replaces the identity's own, refuses another's.",
+            metavar="RULE",
+            help="What becomes of a template id that is enrolled already: replace, skip, error, or own, which replaces the "
+            "identity's own and refuses another's.",
         ),
     ] = "own",
     on_match: Annotated[
@@ -59,7 +60,10 @@ def enroll_command(
     ] = True,
     wait: Wait = None,
 ) -> None:
-    """Enrol people: durable when the command ends, seen by every search from then on."""
+    """Enrol people in a gallery.
+
+    Durable when the command ends, seen by every search from then on.
+    """
     from engine.cli.console import announce_enrolled, stages, thousands, told_what_is_left_out
     from engine.cli.console import out as console
     from engine.errors import PhotographsError, TemplatesError
@@ -120,7 +124,10 @@ def remove_command(
     ] = None,
     wait: Wait = None,
 ) -> None:
-    """Remove identities or templates: no search returns them from then on. What erases their bytes is said."""
+    """Remove identities or templates from a gallery.
+
+    No search returns them from then on. What erases their bytes is said.
+    """
     from engine.cli.console import out as console
     from engine.cli.console import thousands
     from engine.errors import GalleryError
@@ -164,7 +171,7 @@ def rename_command(
 
 
 def list_command(gallery: Annotated[str, typer.Argument(metavar="GALLERY")]) -> None:
-    """List the identities and how many templates each has, as CSV."""
+    """List the identities, and how many templates each has."""
     from engine.files.escaping import shown
     from engine.tables.sheets import Sheet
     from engine.workflows.locations import open_gallery
@@ -178,7 +185,10 @@ def list_command(gallery: Annotated[str, typer.Argument(metavar="GALLERY")]) -> 
 
 
 def compact_command(gallery: Annotated[str, typer.Argument(metavar="GALLERY")], wait: Wait = None) -> None:
-    """Seal all that is enrolled anew, calibrate, and erase what was removed from every file; verified."""
+    """Erase what was removed, and seal all that is enrolled.
+
+    What was removed is looked for in every file afterwards; the gallery is calibrated anew.
+    """
     from engine.cli.console import out as console
     from engine.cli.console import stages, thousands
     from engine.gallery.gallery import Gallery

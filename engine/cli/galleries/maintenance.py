@@ -14,7 +14,10 @@ def check_command(
     mend: Annotated[bool, typer.Option("--repair", help="Make vectors, index and densities anew if the rows are whole.")] = False,
     wait: Wait = None,
 ) -> None:
-    """Look at every byte, count and vector of a gallery. Exit status 3 if something is wrong, which is listed."""
+    """Look at every byte, count and vector of a gallery.
+
+    Exit status 3 if something is wrong, which is listed.
+    """
     from engine.cli.console import out as console
     from engine.cli.console import stages
     from engine.errors import GalleryError
@@ -45,7 +48,10 @@ def backup_command(
     out: Annotated[Path, typer.Argument(metavar="DEST", help="The gallery (a folder, or s3://) to create.")],
     overwrite: Overwrite = False,
 ) -> None:
-    """Copy a gallery while others read and write; what never changes is linked where it can be."""
+    """Copy a gallery while others read and write.
+
+    What never changes is linked where it can be.
+    """
     from engine.cli.console import out as console
     from engine.workflows.locations import backup_gallery
 
@@ -61,7 +67,10 @@ def merge_command(
     ] = "error",
     overwrite: Overwrite = False,
 ) -> None:
-    """Build one gallery of several; an identity of the same name is the same person."""
+    """Build one gallery of several.
+
+    An identity of the same name is the same person.
+    """
     from engine.cli.console import out as console
     from engine.cli.console import stages, thousands
     from engine.workflows.locations import merge_galleries

@@ -35,14 +35,17 @@ def info_command(
 
 
 def encoders_command() -> None:
-    """List the encoders: dimensions, threshold, mirror average, licence and source of each; and what finds the faces."""
+    """List the encoders, and what finds the faces.
+
+    Dimensions, threshold, mirror average, licence and source of each.
+    """
     from rich.table import Table
 
     from engine.cli.console import out as console
     from engine.encoders import CARDS, DEFAULT
     from engine.faces.detector import LICENCE, SOURCE
 
-    table = Table("name", "dim", "chip", "threshold", "mirror", "licence", "source")
+    table = Table("name", "dim", "chip", "threshold", "mirror", "licence", box=None, pad_edge=False)
     for card in CARDS:
         name = f"{card.name} (default)" if card.name == DEFAULT else card.name
         threshold = "none" if card.threshold is None else f"{card.threshold:g}"
@@ -53,11 +56,12 @@ def encoders_command() -> None:
             f"{threshold}, {card.measured}",
             "yes" if card.flip else "no",
             card.licence,
-            card.source,
         )
-    described = ("as its JSON file says", "yes", "yours", "a network of yours, with a JSON file beside it")
-    table.add_row("PATH.onnx, PATH.keras", "any", "any", *described)
+    table.add_row("PATH.onnx, PATH.keras", "any", "any", "as its JSON file says", "yes", "yours")
     console.print(table)
+    for card in CARDS:
+        console.print(f"{card.name}: {card.source}.")
+    console.print("PATH.onnx, PATH.keras: a network of yours, with a JSON file beside it.")
     console.print(f"Faces are found by {SOURCE} ({LICENCE}). mirror: whether --flip is the default.")
     known = ", ".join(card.name for card in CARDS if card.impostors is not None)
     console.print(f"How near strangers come is known for {known}; of others, fewer than 50 people have no default threshold.")

@@ -19,7 +19,10 @@ def explain_command(
     projection: OwnProjection = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Draw why a probe has this candidate: which parts of the face, covered, take it away. The picture shows faces."""
+    """Draw why a probe has this candidate.
+
+    Which parts of the face, covered, take it away. The picture shows faces.
+    """
     from engine.cli.console import out as console
     from engine.files.outputs import check_outputs
     from engine.inspection.figures import check_picture, draw_explanation
@@ -48,7 +51,10 @@ def explain_encoder_command(
     faces: Annotated[str, typer.Option(metavar="largest|none")] = "largest",
     overwrite: Overwrite = False,
 ) -> None:
-    """Draw what an encoder has learnt: the chips that excite its channels most, layer by layer. The picture shows faces."""
+    """Draw what an encoder has learnt.
+
+    The chips that excite its channels most, layer by layer. The picture shows faces.
+    """
     import tempfile
 
     from engine.cli.console import out as console

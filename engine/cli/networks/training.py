@@ -15,12 +15,15 @@ def train_command(
         str | None, typer.Option(metavar="small|openface", help="A fresh network. Default: small, which a laptop trains.")
     ] = None,
     begin: Annotated[
-        str | None, typer.Option("--from", metavar="dlib-resnet|PATH.keras", help="Go on with an encoder, instead.")
+        str | None,
+        typer.Option("--from", metavar="NAME|PATH", help="Go on with an encoder: dlib-resnet or a .keras file."),
     ] = None,
-    loss: Annotated[str, typer.Option(metavar="triplet|arcface|pairs")] = "triplet",
+    loss: Annotated[str, typer.Option(metavar="NAME", help="triplet, arcface or pairs.")] = "triplet",
     mining: Annotated[
         str | None,
-        typer.Option(metavar="random|semi-hard|hard", help="Which triplets of a batch; not of arcface. Default: semi-hard."),
+        typer.Option(
+            metavar="RULE", help="Which triplets of a batch: random, semi-hard or hard; not of arcface. Default: semi-hard."
+        ),
     ] = None,
     margin: Annotated[
         float | None, typer.Option(min=0, help="Of the triplet loss alone, in squared distance. Default: 0.2.")
@@ -40,7 +43,10 @@ def train_command(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run to the same output.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output, forget an interrupted run.")] = False,
 ) -> None:
-    """Train an encoder, and say after each epoch how well it knows people that it is not trained on."""
+    """Train an encoder on photographs of known people.
+
+    After each epoch it is said how well it knows people that it is not trained on.
+    """
     from engine.cli.console import out as console
     from engine.cli.console import thousands, told_what_is_left_out, training
     from engine.embedding.photographs import find_photographs
@@ -118,7 +124,10 @@ def train_projection_command(
     shrinkage: Annotated[float, typer.Option(help="Of the covariance within identities, 0 to 1.")] = 0.1,
     overwrite: Overwrite = False,
 ) -> None:
-    """Learn a linear map of templates. On dlib-resnet's none helped; see docs/benchmarks.md."""
+    """Learn a linear map of templates.
+
+    On dlib-resnet's none helped; see docs/benchmarks.md.
+    """
     from engine.cli.console import out as console
     from engine.files.outputs import check_outputs
     from engine.templates.parquet import read_templates
@@ -137,7 +146,10 @@ def train_head_command(
     seed: Annotated[int, typer.Option(min=0)] = 0,
     overwrite: Overwrite = False,
 ) -> None:
-    """Learn a verifier from pairs of templates, for `--head`. Local scores do better: see docs/benchmarks.md."""
+    """Learn a verifier from pairs of templates, for --head.
+
+    Local scores do better: see docs/benchmarks.md.
+    """
     from engine.cli.console import out as console
     from engine.files.outputs import check_outputs
     from engine.templates.parquet import read_templates
