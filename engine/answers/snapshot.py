@@ -147,6 +147,7 @@ class Snapshot(ABC):
         return make_results(
             probes=pc.coalesce(probes.table["source"], probes.table["template_id"]),
             faces=probes.table["face"],
+            boxes=probes.table["box"],
             threshold=limit,
             candidates=found.candidates,
             identities=found.identities,

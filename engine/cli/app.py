@@ -2,6 +2,7 @@
 change something, 4 not the same person (`verify`), 1 a defect of ours.
 """
 
+import io
 import signal
 import sys
 import warnings
@@ -21,6 +22,8 @@ from engine.cli.options import CHANGE_SOMETHING, INTERRUPTED
 from engine.cli.pipeline import build_index_command, embed_command, identify_command, verify_command
 from engine.cli.shell.examples import below
 from engine.cli.shell.help import help_command
+from engine.cli.shell.pipes import ended_by_its_reader
+from engine.cli.shell.spoken import spoken
 from engine.common.allocator import give_large_blocks_back
 from engine.errors import ListGuess, OnekError
 
@@ -74,7 +77,9 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
 BROUGHT = "Measuring"
 for _group, _commands in COMMANDS.items():
     for _name, _command in _commands.items():
-        app.command(_name, rich_help_panel=_group, epilog=below(_name))(_command)
+        app.command(_name, rich_help_panel=_group, epilog=below(_name))(
+            _command if _command is help_command else spoken(_command)
+        )
 
 
 @app.callback(invoke_without_command=True)
@@ -119,8 +124,13 @@ def main() -> None:
             app.add_typer(loaded, name=command.name, rich_help_panel=BROUGHT)
         else:
             app.command(command.name, rich_help_panel=BROUGHT, epilog=below(command.name))(loaded)
+    for stream in (sys.stdout, sys.stderr):
+        # What an encoding cannot say is said by escapes: names are of any language, and a terminal may be of ASCII.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
-        app()
+        with ended_by_its_reader():
+            app()
     except OnekError as error:
         from engine.files.escaping import shown
         from engine.files.object_storage import as_given

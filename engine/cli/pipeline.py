@@ -1,6 +1,7 @@
 """The main path: `embed`, `build-index`, `identify`, `verify`. Parse, call, print."""
 
 from collections import Counter
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,7 +30,7 @@ from engine.cli.options import (
     limit_threads,
     spread_over,
 )
-from engine.cli.thresholds import default_line, print_calibration
+from engine.cli.thresholds import print_calibration, tell_default
 
 if TYPE_CHECKING:
     from engine.gallery.gallery import Gallery
@@ -70,8 +71,7 @@ def embed_command(
 
     Those that gave none are named in T.problems.csv.
     """
-    from engine.cli.console import announce_labels, progress, thousands, told_what_is_left_out
-    from engine.cli.console import out as console
+    from engine.cli.console import announce_labels, count, progress, tell, told_what_is_left_out
     from engine.embedding.embedder import Embedder
     from engine.embedding.photographs import label_photographs
     from engine.encoders import load_encoder
@@ -99,12 +99,18 @@ def embed_command(
 
             embedder = SpreadEmbedder(embedder, load, spread)
         made = embed_to_file(photographs, embedder, out, overwrite=overwrite, resume=resume, sources=sources, progress=done)
-    console.print(
-        f"{thousands(made.images)} images: {thousands(made.templates)} templates in {out}, "
-        f"{thousands(made.problems)} problems in {made.problems_file}"
+    tell(
+        f"{count(made.images, 'image')}: {count(made.templates, 'template')} in {out}, "
+        f"{count(made.problems, 'problem')} in {made.problems_file}",
+        images=made.images,
+        templates=made.templates,
+        templates_file=str(out),
+        problems=made.problems,
+        problems_file=str(made.problems_file),
+        unseen_faces=made.unseen.faces,
     )
     if made.unseen.faces:
-        console.print(f"{made.unseen}; --faces all looks at them")
+        tell(f"{made.unseen}; --faces all looks at them")
     if made.problems:
         raise typer.Exit(PROBLEMS)
 
@@ -153,8 +159,7 @@ def build_index_command(
     It holds them, the index that suits their number, what it knows of strangers, and its catalogue.
     """
     limit_threads(threads)
-    from engine.cli.console import announce, bytes_of, stages, thousands
-    from engine.cli.console import out as console
+    from engine.cli.console import announce, bytes_of, count, stages, tell
     from engine.workflows.locations import build_gallery
 
     people: Source = templates
@@ -180,24 +185,38 @@ def build_index_command(
     from engine.storage.summary import GalleryInfo
 
     info = built.info()
-    console.print(
-        f"{thousands(info.templates)} templates of {thousands(info.identities)} identities in {out} "
-        f"({info.index} index, {info.dim} dimensions)"
+    tell(
+        f"{count(info.templates, 'template')} of {count(info.identities, 'identity', 'identities')} in {out} "
+        f"({info.index} index, {count(info.dim, 'dimension')})",
+        gallery=out,
+        templates=info.templates,
+        identities=info.identities,
+        index=info.index,
+        dim=info.dim,
     )
     if isinstance(info, GalleryInfo) and info.operating:
-        console.print(
+        tell(
             f"it finds {100 * info.operating.recall:.2f} % of the exact rank-1 answers, at {info.operating.visits} of "
             f"{info.operating.of_visits} visits and a shortlist of {info.operating.shortlist}"
         )
     _doubt_one_person(built)
     print_calibration(info.calibration, info.score)
-    console.print(default_line(built))
+    tell_default(built)
 
 
 def identify_command(
     probes: Annotated[list[Path], typer.Argument(metavar="PROBES...", help="Photographs as for embed, or one template file.")],
     gallery: GalleryOption,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="R.parquet|.csv|.jsonl", help="The results file to write.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="Results to write: .parquet, .csv, .json or .jsonl; - is CSV on standard output. Default: a table to read.",
+        ),
+    ] = None,
+    candidates: Annotated[bool, typer.Option("--candidates", help="Show the candidates of each face in the table.")] = False,
     fpir: Fpir = None,
     threshold: Score = None,
     top: Annotated[int, typer.Option(min=1, help="Candidates to list for each probe.")] = 5,
@@ -217,23 +236,25 @@ def identify_command(
     Photographs without a face say failed.
     """
     limit_threads(threads)
-    from engine.cli.console import out as console
-    from engine.cli.console import progress, thousands, told_what_is_left_out
+    from engine.cli.console import progress, told_what_is_left_out
+    from engine.cli.shell.results import Destination
     from engine.matching.pair_verifier import read_head
-    from engine.workflows.identify_files import check_results_output, count_probes, identify_to_file
+    from engine.workflows.identify_files import count_probes, identify_into
     from engine.workflows.locations import open_gallery
 
-    check_results_output(out, [*probes, *([head] if head else [])], overwrite)
+    destination = Destination(out, candidates)
+    destination.check([*probes, *([head] if head else [])], overwrite)
     opened = open_gallery(gallery)
     with (
         told_what_is_left_out() as left_out,
         spread_over(on, workers) as spread,
         progress("identifying", count_probes(probes)) as done,
+        destination.opened() as writer,
     ):
-        made = identify_to_file(
+        made = identify_into(
+            writer,
             opened,
             probes,
-            out,
             threshold=threshold,
             fpir=fpir,
             top=top,
@@ -243,21 +264,14 @@ def identify_command(
             projection=projection,
             runtime=runtime,
             head=None if head is None else read_head(head),
-            overwrite=overwrite,
             workers=spread,
             progress=done,
+            counted=done.of,
             left_out=left_out,
         )
-    counts = made.counts
-    problems = f"; reasons in {made.problems_file}" if counts.failed else ""
-    console.print(str(made.threshold))
-    console.print(
-        f"{thousands(counts.probes)} probe faces: {thousands(counts.identified)} identified, "
-        f"{thousands(counts.unknown)} unknown, {thousands(counts.failed)} failed, in {out}{problems}"
-    )
-    if made.unseen.faces:
-        console.print(f"{made.unseen}; --faces all looks at them")
-    if counts.failed:
+        destination.explain(made.problems)
+    destination.tell(made)
+    if made.counts.failed:
         raise typer.Exit(PROBLEMS)
 
 
@@ -277,7 +291,7 @@ def verify_command(
 
     Exit status: 0 the same, 4 not the same.
     """
-    from engine.cli.console import out as console
+    from engine.cli.console import answer
     from engine.matching.pair_verifier import read_head
     from engine.workflows.locations import open_gallery
 
@@ -294,9 +308,9 @@ def verify_command(
         projection=projection,
         head=learnt,
     )
-    answer = "the same" if found.same else "not the same"
+    said = "the same" if found.same else "not the same"
     limit = str(opened.match_threshold(threshold, fmr)) if learnt is None else f"p(same) {found.probability:.4f} by the head"
-    console.print(f"{answer}: {found.probe} is {found.distance:.4f} from {found.identity}; {limit}")
+    answer(f"{said}: {found.probe} is {found.distance:.4f} from {found.identity}; {limit}", **asdict(found))
     if not found.same:
         raise typer.Exit(NOT_THE_SAME)
 

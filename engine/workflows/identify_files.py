@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from engine.answers.results import Counts, Results, results_file, writer_for
+from engine.answers.results import Counts, Results, ResultsWriter, results_file, writer_for
 from engine.answers.snapshot import Snapshot
 from engine.calibration.thresholds import ThresholdUsed
 from engine.common.concurrency import ahead, batched
@@ -30,6 +30,18 @@ BATCH, TEMPLATES = 1024, 4096
 
 Progress = Callable[[int], None]
 Identify = Callable[[Iterable[Templates]], Iterator[pa.Table]]
+
+
+@dataclass(frozen=True)
+class Identification:
+    """How many probe faces were decided which way, why photographs failed, by which threshold, and how many faces of photographs
+    were not looked at.
+    """
+
+    counts: Counts
+    problems: tuple[Problem, ...]
+    threshold: ThresholdUsed
+    unseen: Unseen = ALL_SEEN
 
 
 @dataclass(frozen=True)
@@ -73,17 +85,65 @@ def identify_to_file(
     progress: Progress | None = None,
     left_out: "Callable[[LeftOut], None] | None" = None,
 ) -> IdentifySummary:
-    """Identify photographs or one template file into `.parquet`, `.csv` or `.jsonl`; arguments as in `Gallery.identify`.
+    """Identify photographs or one template file into `.parquet`, `.csv`, `.json` or `.jsonl`; arguments as in `identify_into`.
 
-    The problems file beside `out` names each photograph that failed, and why. Templates never load an encoder. Where there are
-    `workers`, they do the work, and the results are the same. `left_out` is told what below a folder is not taken for a
-    photograph.
+    The problems file beside `out` names each photograph that failed, and why.
 
     Raises:
         OutputError: `out` exists, cannot be written, or has an ending that no format goes with.
         OnekError: as `Gallery.identify`.
     """
     check_results_output(out, probes, overwrite)
+    with results_file(out) as writer:
+        made = identify_into(
+            writer,
+            gallery,
+            probes,
+            threshold=threshold,
+            fpir=fpir,
+            top=top,
+            faces=faces,
+            encoder=encoder,
+            weights=weights,
+            projection=projection,
+            runtime=runtime,
+            head=head,
+            workers=workers,
+            progress=progress,
+            left_out=left_out,
+        )
+        write_problems(out, made.problems)
+    return IdentifySummary(made.counts, problems_path(out), made.threshold, made.unseen)
+
+
+def identify_into(
+    writer: ResultsWriter,
+    gallery: Gallery,
+    probes: Sequence[Path],
+    *,
+    threshold: float | None = None,
+    fpir: float | None = None,
+    top: int = 5,
+    faces: str | None = None,
+    encoder: str | None = None,
+    weights: Path | None = None,
+    projection: Path | None = None,
+    runtime: str | None = None,
+    head: Head | None = None,
+    workers: "Workers | None" = None,
+    progress: Progress | None = None,
+    counted: Progress | None = None,
+    left_out: "Callable[[LeftOut], None] | None" = None,
+) -> Identification:
+    """Identify photographs or one template file, and give the results to a writer; arguments as in `Gallery.identify`.
+
+    Templates never load an encoder. Where there are `workers`, they do the work, and the results are the same. `progress` is told
+    how many more are done, `counted` how many photographs there are, `left_out` what below a folder is not taken for a
+    photograph.
+
+    Raises:
+        OnekError: as `Gallery.identify`.
+    """
     # All of the file is answered by the gallery as it is now.
     seen = gallery.snapshot()
     used = seen.threshold_used(threshold, fpir)
@@ -106,6 +166,8 @@ def identify_to_file(
 
         photographs = find_photographs(probes, "none", left_out)
         count = len(photographs)
+        if counted:
+            counted(count)
         embedder = gallery.embedder(
             faces, encoder=encoder, weights=weights, projection=projection, runtime=runtime, photographs=count
         )
@@ -116,12 +178,10 @@ def identify_to_file(
             embedder = SpreadEmbedder(embedder, load, workers)
         tables = _of_photographs(seen, photographs, limit, top, head, embedder, problems, unseen, progress)
     counts = Counts()
-    with results_file(out) as writer:
-        for table in tables:
-            writer.write(table)
-            counts += Results(table).counts
-        write_problems(out, problems)
-    return IdentifySummary(counts, problems_path(out), used, sum(unseen, ALL_SEEN))
+    for table in tables:
+        writer.write(table)
+        counts += Results(table).counts
+    return Identification(counts, tuple(problems), used, sum(unseen, ALL_SEEN))
 
 
 def count_probes(probes: Sequence[Path]) -> int | None:

@@ -43,8 +43,7 @@ def audit_command(
 
     Who is likely enrolled under two names, and images that likely show somebody else than they say.
     """
-    from engine.cli.console import out as console
-    from engine.cli.console import stages
+    from engine.cli.console import count, stages, tell
     from engine.files.outputs import check_outputs
     from engine.inspection.label_audit import WRONG_IMAGE, audit, write_audit
     from engine.workflows.locations import open_files
@@ -55,7 +54,11 @@ def audit_command(
     write_audit(out, findings)
     wrong = sum(finding.kind == WRONG_IMAGE for finding in findings)
     likely = sum(finding.likely for finding in findings)
-    console.print(
-        f"{len(findings) - wrong} pairs of identities and {wrong} images in {out}, worst first; "
-        f"{likely} are more likely wrong than not"
+    tell(
+        f"{count(len(findings) - wrong, 'pair')} of identities and {count(wrong, 'image')} in {out}, worst first; "
+        f"{likely} are more likely wrong than not",
+        audit_file=str(out),
+        pairs=len(findings) - wrong,
+        images=wrong,
+        likely=likely,
     )

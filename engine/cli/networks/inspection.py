@@ -23,7 +23,7 @@ def explain_command(
 
     Which parts of the face, covered, take it away. The picture shows faces.
     """
-    from engine.cli.console import out as console
+    from engine.cli.console import tell
     from engine.files.outputs import check_outputs
     from engine.inspection.figures import check_picture, draw_explanation
     from engine.inspection.occlusion import explain
@@ -36,9 +36,14 @@ def explain_command(
         opened.embedder(faces, encoder=encoder, weights=weights, projection=projection)
     found = explain(opened, probe, identity, faces)
     draw_explanation(found, out)
-    console.print(
-        f"{probe} is {found.distance:.4f} from {found.identity}; covered at its most telling place "
-        f"{found.distance + float(found.pull.max()):.4f}; in {out}"
+    covered = found.distance + float(found.pull.max())
+    tell(
+        f"{probe} is {found.distance:.4f} from {found.identity}; covered at its most telling place {covered:.4f}; in {out}",
+        probe=str(probe),
+        identity=found.identity,
+        distance=found.distance,
+        distance_covered=covered,
+        picture_file=str(out),
     )
 
 
@@ -57,8 +62,7 @@ def explain_encoder_command(
     """
     import tempfile
 
-    from engine.cli.console import out as console
-    from engine.cli.console import progress, told_what_is_left_out
+    from engine.cli.console import count, progress, tell, told_what_is_left_out
     from engine.embedding.photographs import find_photographs
     from engine.files.outputs import check_outputs
     from engine.inspection.channels import exciting
@@ -76,4 +80,4 @@ def explain_encoder_command(
         pixels = chips.pixels[: len(chips.names)]
         found = exciting(network, pixels, layers=layers, channels=channels)
         draw_channels(found, pixels, out)
-    console.print(f"{len(found)} channels of {encoder} in {out}")
+    tell(f"{count(len(found), 'channel')} of {encoder} in {out}", encoder=encoder, channels=len(found), picture_file=str(out))

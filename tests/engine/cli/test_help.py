@@ -1,5 +1,6 @@
 """Help: what it lists, that it fits the terminal, and that its examples do what they say."""
 
+import json
 import os
 import re
 import shlex
@@ -138,13 +139,34 @@ def here(stage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 )
 def test_examples_do_what_they_say(here: Path, line: str) -> None:
     ours = "from engine.cli.app import main; main()"
-    if name_of(line) in {"demo"} or set(line) & set("|>"):
+    if name_of(line) == "demo" or set(line) & set("|>"):
         words = line.replace("onek", f"{shlex.quote(sys.executable)} -c {shlex.quote(ours)}", 1)
         done = subprocess.run(words, shell=True, capture_output=True, text=True, check=False)  # noqa: S602 - examples are ours
         assert done.returncode == 0, done.stderr
         return
     answer = RUNNER.invoke(app, shlex.split(line)[1:])
     assert answer.exit_code == 0, (answer.output, answer.exception)
+
+
+WITH_JSON = [both[0] for name, both in EXAMPLES.items() if name in OURS and name != "help"]
+
+
+@pytest.mark.parametrize(
+    "line", [pytest.param(line, marks=[pytest.mark.slow] if line.split()[1] in SLOW else []) for line in WITH_JSON]
+)
+def test_what_programs_are_told_is_documented(here: Path, line: str) -> None:
+    answer = RUNNER.invoke(app, [*shlex.split(line)[1:], "--json"])
+    assert answer.exit_code == 0, (answer.output, answer.exception)
+    told = json.loads(answer.stdout)
+    page = (DOCS / "formats.md").read_text(encoding="utf-8").split("## What `--json` tells")[1]
+    row = next(each for each in page.splitlines() if each.startswith(f"| `{name_of(line)}` |"))
+    documented = re.findall(r"`(\w+)`", row.split(" | ", 1)[1])
+    assert told
+    assert set(told) <= set(documented)
+    assert set(documented) - set(told) <= SOMETIMES | {"name", "default", "chip", "mirror", "licence", "source", "identity"}
+
+
+SOMETIMES = {"decided_before", "results_file", "problems_file", "dim", "threshold", "templates", "decides"}
 
 
 def name_of(line: str) -> str:
