@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from engine.encoders.base import Encoder
     from engine.encoders.registry import load_encoder
     from engine.gallery.gallery import Gallery
+    from engine.grouping.grouping import group_templates
+    from engine.grouping.groups import Groups
     from engine.templates.parquet import Templates, read_templates
     from indexes.errors import OnekError
 
@@ -17,11 +19,13 @@ __all__ = [
     "Embedding",
     "Encoder",
     "Gallery",
+    "Groups",
     "OnekError",
     "Result",
     "Results",
     "Templates",
     "embed_images",
+    "group_templates",
     "load_encoder",
     "read_templates",
 ]
@@ -34,6 +38,8 @@ __getattr__ = late_names(
         "engine.encoders.base": ("Encoder",),
         "engine.encoders.registry": ("load_encoder",),
         "engine.gallery.gallery": ("Gallery",),
+        "engine.grouping.grouping": ("group_templates",),
+        "engine.grouping.groups": ("Groups",),
         "engine.templates.parquet": ("Templates", "read_templates"),
         "indexes.errors": ("OnekError",),
     },

@@ -8,6 +8,7 @@ __all__ = [
     "GalleryBusy",
     "GalleryError",
     "GalleryReplaced",
+    "GroupingError",
     "ImageProblem",
     "IndexFileError",
     "IndexUnsupported",
@@ -69,6 +70,10 @@ class GalleryBusy(GalleryError):
 
 class GalleryReplaced(GalleryError):
     """Another gallery took the place of the one that was being asked, which is gone: an answer would mix both."""
+
+
+class GroupingError(OnekError):
+    """Faces that cannot be grouped, corrections that contradict each other or name what is not there, a damaged groups file."""
 
 
 class TrainingError(OnekError):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 
-class _Late:
+class Late:
     """A module that is imported when one of its attributes is first used; threads may do so at once."""
 
     def __init__(self, name: str) -> None:
@@ -15,8 +15,10 @@ class _Late:
         return getattr(importlib.import_module(self._name), attribute)
 
 
-# Commands that search no vectors start a tenth of a second sooner without it.
-faiss: Any = _Late("faiss")
+# Commands that search no vectors start a tenth of a second sooner without them.
+faiss: Any = Late("faiss")
+psutil: Any = Late("psutil")
+threadpoolctl: Any = Late("threadpoolctl")
 
 
 def late_names(package: str, homes: Mapping[str, tuple[str, ...]]) -> Callable[[str], Any]:

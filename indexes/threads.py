@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Lock
+from typing import Any
 
-from threadpoolctl import threadpool_limits
-
-from indexes.late import faiss
+from indexes.late import faiss, threadpoolctl
 
 
 class _Limit:
@@ -20,14 +19,14 @@ class _Limit:
     def __init__(self) -> None:
         self._lock, self._blocks = Lock(), 0
         self._thread = ThreadPoolExecutor(1, "onek-blas")
-        self._limits: threadpool_limits | None = None
+        self._limits: Any = None
 
     def wanted(self) -> None:
         """Matrix products take one thread from now on."""
         with self._lock:
             self._blocks += 1
             if self._blocks == 1:
-                self._limits = self._thread.submit(threadpool_limits, 1, "blas").result()
+                self._limits = self._thread.submit(threadpoolctl.threadpool_limits, 1, "blas").result()
 
     def unwanted(self) -> None:
         """A block that called `wanted` has ended."""

@@ -27,6 +27,7 @@ ROOMS = {
     "engine.embedding": {"tables", "templates", "faces", "encoders"},
     "engine.answers": {"tables", "templates", "matching", "calibration", "embedding"},
     "engine.storage": {"statistics", "templates", "matching", "calibration", "answers"},
+    "engine.grouping": {"statistics", "tables", "faces", "templates"},
     "engine.maintenance": {"templates", "storage"},
     "engine.training": {"metrics", "templates", "faces", "matching", "encoders", "embedding"},
     "engine.gallery": {
@@ -37,11 +38,11 @@ ROOMS = {
     },
     "engine.inspection": {
         *("statistics", "tables", "faces", "templates", "matching", "calibration", "encoders", "embedding", "answers"),
-        *("training", "gallery"),
+        *("grouping", "training", "gallery"),
     },
     "engine.workflows": {
         *("tables", "templates", "faces", "matching", "calibration", "encoders", "embedding", "answers", "storage"),
-        *("maintenance", "training", "gallery", "milvus"),
+        *("grouping", "maintenance", "training", "gallery", "milvus"),
     },
 }
 # `engine` itself says what its public names are; the command line, benchmarks and tests stand above the house.

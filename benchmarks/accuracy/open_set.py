@@ -22,7 +22,7 @@ from indexes.tuning.simulated_probes import second_templates
 RATES = (0.001, 0.003, 0.01, 0.03, 0.1)
 # Candidates whose order is kept.
 TOP = 10
-_TUNED_WITH = 2048
+_TUNED_WITH = 4096
 
 
 @dataclass(frozen=True)

@@ -170,7 +170,7 @@ def audit_command(
     """Plant 50 mistakes of each kind, and see how many `onek audit` lists among its 100 worst."""
     import tempfile
 
-    from benchmarks.data.planted_errors import measure_audit
+    from benchmarks.data.planted_errors import measure_audit, measure_merged
     from engine.cli.console import out as console
     from engine.templates.parquet import read_templates
 
@@ -181,4 +181,10 @@ def audit_command(
         console.print(
             f"of {made.planted} people under two names {made.names} are among the {made.listed} worst "
             f"(the last at {made.last_name}), of {made.planted} wrong images {made.images} (the last at {made.last_image})"
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            merged = measure_merged(read, Path(folder, "gallery"), seed)
+        console.print(
+            f"of {merged.planted} identities that are two people each {merged.groups} are among the {merged.listed} worst of two "
+            f"groups (the last at {merged.last}), and of {merged.images} an image is among the worst wrong images"
         )

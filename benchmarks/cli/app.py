@@ -16,6 +16,7 @@ from benchmarks.cli.durability import (
     readers_command,
     threads_command,
 )
+from benchmarks.cli.grouping import group_command
 from benchmarks.cli.scale import milvus_command, ray_command, scale_command
 from benchmarks.cli.search import fit_command, gallery_command, search_command
 from benchmarks.cli.thresholds import impostors_command, small_galleries_command
@@ -251,6 +252,7 @@ benchmark.command("scale")(scale_command)
 benchmark.command("fit-templates")(fit_command)
 benchmark.command("impostors")(impostors_command)
 benchmark.command("small-galleries")(small_galleries_command)
+benchmark.command("group")(group_command)
 
 
 def _known(peer: str) -> None:

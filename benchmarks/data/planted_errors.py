@@ -7,7 +7,7 @@ import numpy as np
 
 from engine.errors import TemplatesError
 from engine.gallery.gallery import Gallery
-from engine.inspection.label_audit import TWO_NAMES, audit
+from engine.inspection.label_audit import TWO_GROUPS, TWO_NAMES, WRONG_IMAGE, audit
 from engine.templates.parquet import Templates
 
 _FOR_NAMES, _FOR_IMAGES = 4, 3
@@ -56,8 +56,43 @@ def measure_audit(templates: Templates, folder: Path, seed: int, count: int = 50
     planted = Templates.from_vectors(templates.vectors[keep], list(made[keep]), list(ids[keep]), templates.provenance)
     findings = audit(Gallery.build(planted, folder, overwrite=True), most)
     pairs = [finding for finding in findings if finding.kind == TWO_NAMES]
-    images = [finding for finding in findings if finding.kind != TWO_NAMES]
+    images = [finding for finding in findings if finding.kind == WRONG_IMAGE]
     twice = [at for at, one in enumerate(pairs, 1) if {one.identity, f"{one.identity} (again)"} == {one.identity, one.other}]
     twice += [at for at, one in enumerate(pairs, 1) if one.identity == f"{one.other} (again)"]
     found = [at for at, one in enumerate(images, 1) if one.template_id in wrong]
     return Planted(count, most, len(twice), max(twice, default=0), len(found), max(found, default=0))
+
+
+@dataclass(frozen=True)
+class Merged:
+    """Of `planted` identities that are two people each, how many are among the `listed` worst of two groups, the rank of the last
+    one found, and of how many an image is among the worst wrong images.
+    """
+
+    planted: int
+    listed: int
+    groups: int
+    last: int
+    images: int
+
+
+def measure_merged(templates: Templates, folder: Path, seed: int, count: int = 50, most: int = 100) -> Merged:
+    """Put `count` pairs of identities, of two templates or more each, under one name, build a gallery in `folder`, and audit it.
+
+    Raises:
+        TemplatesError: too few identities with so many templates.
+    """
+    unique, codes = np.unique(np.asarray(templates.table["identity"].to_pylist()).astype(str), return_inverse=True)
+    names = unique.astype(object)
+    several = np.random.default_rng(seed).permutation(np.flatnonzero(np.bincount(codes) > 1))[: 2 * count]
+    if len(several) < 2 * count:
+        raise TemplatesError(f"{len(several)} identities have two templates or more; expected {2 * count}")
+    names[several[count:]] = names[several[:count]]
+    both = set(names[several[:count]])
+    planted = Templates.from_vectors(
+        templates.vectors, list(names[codes]), templates.table["template_id"].to_pylist(), templates.provenance
+    )
+    findings = audit(Gallery.build(planted, folder, overwrite=True), most)
+    ranks = [at for at, one in enumerate((each for each in findings if each.kind == TWO_GROUPS), 1) if one.identity in both]
+    seen = {each.identity for each in findings if each.kind == WRONG_IMAGE} & both
+    return Merged(count, most, len(ranks), max(ranks, default=0), len(seen))

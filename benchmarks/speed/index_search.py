@@ -28,7 +28,7 @@ from indexes.tuning.simulated_probes import second_templates
 
 # The first of the identities that are enrolled at no K.
 _STRANGERS = 1 << 28
-_PROBES, _BATCH, _SINGLES = 2048, 1024, 300
+_PROBES, _TUNING, _BATCH, _SINGLES = 8192, 4096, 1024, 300
 _EFFORTS = (64, 256, 1024)
 _SAME = 1e-6
 
@@ -136,7 +136,7 @@ def of_kind(name: str, case: Case, folder: Path, recall: float, rounds: int) -> 
     built = time.perf_counter()
     effort = (0, 0)
     if isinstance(index, TwoStageIndex):
-        own = case.vectors[np.random.default_rng(0).integers(0, len(case.vectors), _PROBES)]
+        own = case.vectors[np.random.default_rng(0).integers(0, len(case.vectors), _TUNING)]
         sample = np.asarray(case.vectors[sample_rows(len(case.vectors), 50_000)])
         point = tune(index, second_templates(np.asarray(own), sample, stored_within("sface")), recall)
         effort = (point.visits, point.shortlist)

@@ -10,10 +10,10 @@ from typing import IO, Any, Protocol, overload
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from engine.calibration.thresholds import FAILED, IDENTIFIED, UNKNOWN, accepts
+from engine.common.late import pc
 from engine.errors import OutputError
 from engine.files.atomic_files import whole_file
 from engine.matching.scoring import Candidates

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from engine.answers.results import failed_result, make_results
 from engine.answers.verification import Verification
 from engine.calibration.calibration import Calibration
 from engine.calibration.evidence import Evidence, evidence_of
 from engine.calibration.thresholds import MatchThreshold, ThresholdUsed, accepts, identify_threshold, match_threshold
+from engine.common.late import pc
 from engine.errors import GalleryError
 from engine.matching.pair_verifier import Head
 from engine.matching.scoring import Candidates, Scoring

@@ -16,6 +16,7 @@ from engine.cli.galleries.calibration import audit_command, calibrate_command
 from engine.cli.galleries.enrolment import compact_command, enroll_command, list_command, remove_command, rename_command
 from engine.cli.galleries.maintenance import backup_command, check_command, merge_command
 from engine.cli.galleries.reports import encoders_command, info_command
+from engine.cli.grouping import group_command
 from engine.cli.networks.inspection import explain_command, explain_encoder_command
 from engine.cli.networks.training import project_command, train_command, train_head_command, train_projection_command
 from engine.cli.options import CHANGE_SOMETHING, INTERRUPTED
@@ -25,6 +26,7 @@ from engine.cli.shell.help import help_command
 from engine.cli.shell.pipes import ended_by_its_reader
 from engine.cli.shell.spoken import spoken
 from engine.common.allocator import give_large_blocks_back
+from engine.common.late import keep_pandas_out
 from engine.errors import ListGuess, OnekError
 
 app = typer.Typer(
@@ -41,6 +43,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         "embed": embed_command,
         "identify": identify_command,
         "verify": verify_command,
+        "group": group_command,
     },
     "Galleries": {
         "build-index": build_index_command,
@@ -118,12 +121,11 @@ def main() -> None:
     """Run the command line; every error that the user can mend ends in one line and exit status 2."""
     _tidy_at_the_end()
     give_large_blocks_back()
-    for command in entry_points(group="onek.commands"):
-        loaded = command.load()
-        if isinstance(loaded, typer.Typer):
-            app.add_typer(loaded, name=command.name, rich_help_panel=BROUGHT)
-        else:
-            app.command(command.name, rich_help_panel=BROUGHT, epilog=below(command.name))(loaded)
+    own = {command.name or str(getattr(command.callback, "__name__", "")) for command in app.registered_commands}
+    if len(sys.argv) > 1 and sys.argv[1] in own - {"help"}:
+        keep_pandas_out()
+    else:
+        _load_commands_of_others()
     for stream in (sys.stdout, sys.stderr):
         # What an encoding cannot say is said by escapes: names are of any language, and a terminal may be of ASCII.
         if isinstance(stream, io.TextIOWrapper):
@@ -141,6 +143,15 @@ def main() -> None:
         if end.code == INTERRUPTED:
             typer.echo(f"onek: interrupted; {_left()}", err=True)
         raise
+
+
+def _load_commands_of_others() -> None:
+    for command in entry_points(group="onek.commands"):
+        loaded = command.load()
+        if isinstance(loaded, typer.Typer):
+            app.add_typer(loaded, name=command.name, rich_help_panel=BROUGHT)
+        else:
+            app.command(command.name, rich_help_panel=BROUGHT, epilog=below(command.name))(loaded)
 
 
 def _left() -> str:

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from engine.common.late import pc
 from engine.errors import GalleryError
 from engine.templates.parquet import Templates
 from engine.templates.provenance import Provenance, require_same

@@ -7,7 +7,9 @@ templates of one person under two names lie much closer together than any two ph
 cannot say which of them is wrong: both are listed. (Tried: that distance in units of the density around it, and of the distance
 to the nearest other identity; both find fewer.)
 
-For both, a tail fitted to the gallery's own scores says how many as extreme chance alone would give.
+**Two groups.** The images of an identity fall into two groups of two and more (`engine.inspection.two_groups`).
+
+For all, a tail fitted to the gallery's own scores says how many as extreme chance alone would give.
 """
 
 from collections.abc import Sequence
@@ -21,6 +23,7 @@ from engine.calibration.calibration import LEAST_IDENTITIES, default_score
 from engine.calibration.impostor_searches import left_out_searches
 from engine.errors import GalleryError
 from engine.gallery.gallery import Gallery
+from engine.inspection.two_groups import split_people
 from engine.matching.nearest_identities import Members
 from engine.matching.scoring import LOCAL, Scoring, SearchableGallery, densities
 from engine.statistics.score_tail import expected_as_small, outliers
@@ -28,7 +31,7 @@ from engine.tables.sheets import sheet_file
 from indexes.base import Progress, distances_to
 from indexes.exact.flat import Flat
 
-TWO_NAMES, WRONG_IMAGE = "two names", "wrong image"
+TWO_NAMES, WRONG_IMAGE, TWO_GROUPS = "two names", "wrong image", "two groups"
 # Findings of which half may be chance are more likely wrong than not.
 _LIKELY = 0.5
 _BATCH = 4096
@@ -37,11 +40,12 @@ _BATCH = 4096
 @dataclass(frozen=True)
 class Finding:
     """A likely mistake. Of two names: `identity` and `other` may be one person, seen in their two nearest templates. Of a wrong
-    image: `template_id` may show somebody else than `identity`, perhaps `other`, who is nearest to it by `other_template_id`.
+    image: `template_id` may show somebody else than `identity`, perhaps `other`, who is nearest to it by `other_template_id`. Of
+    two groups: `identity` and `other` are the same name, under which two people may be, seen in the two templates.
 
     `distance`: between the two templates. `score`: what ranked it, small is worse: a local score of two names, for an image one
-    over the distance to its own identity. `expected_false_alarms`: how many as bad a
-    gallery without mistakes would show. `likely`: it and all that are worse are more likely wrong than not.
+    over the distance to its own identity, how alike two groups are. `expected_false_alarms`: how many as bad a gallery without
+    mistakes would show. `likely`: it and all that are worse are more likely wrong than not.
     """
 
     kind: str
@@ -58,7 +62,7 @@ class Finding:
 
 
 def audit(gallery: Gallery, most: int = 100, progress: Progress | None = None) -> list[Finding]:
-    """The `most` worst findings of each kind, two names first.
+    """The `most` worst findings of each kind: two names, wrong images, two groups.
 
     Raises:
         GalleryError: the gallery has fewer than 10 identities.
@@ -69,7 +73,8 @@ def audit(gallery: Gallery, most: int = 100, progress: Progress | None = None) -
             f"{gallery.address} has {enrolled.members.identities} identities; an audit compares at least {LEAST_IDENTITIES}"
         )
     described = _Described(gallery)
-    return _two_names(enrolled, described, most, progress) + _wrong_images(enrolled, described, most, progress)
+    found = _two_names(enrolled, described, most, progress) + _wrong_images(enrolled, described, most, progress)
+    return found + _two_groups(enrolled, described, most, progress)
 
 
 def write_audit(path: Path, findings: Sequence[Finding]) -> None:
@@ -132,6 +137,16 @@ def _wrong_images(enrolled: SearchableGallery, described: _Described, most: int,
     for at in np.argsort(scores, kind="stable")[:most]:
         distance = float(np.linalg.norm(index.vectors(rows[at : at + 1]) - index.vectors(others[at : at + 1])))
         findings.append(described.finding(WRONG_IMAGE, rows[at], others[at], distance, scores[at], expected[at], likely[at]))
+    return findings
+
+
+def _two_groups(enrolled: SearchableGallery, described: _Described, most: int, progress: Progress | None) -> list[Finding]:
+    vectors = enrolled.index.vectors
+    findings = []
+    for each in split_people(enrolled, _LIKELY, progress)[:most]:
+        distance = float(np.linalg.norm(vectors(np.array([each.row])) - vectors(np.array([each.other]))))
+        at = (each.row, each.other, distance, each.score, each.expected, each.likely)
+        findings.append(described.finding(TWO_GROUPS, *at))
     return findings
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from uuid import uuid4
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from engine.common.late import pc
 from engine.errors import GalleryError
 from engine.files.atomic_files import whole_folder
 from engine.files.object_storage import require_local

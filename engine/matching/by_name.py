@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from engine.common.late import pc
 from engine.matching.nearest_identities import Members
 from engine.matching.scoring import LOCAL, SearchableGallery
 

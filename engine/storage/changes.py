@@ -7,9 +7,9 @@ from itertools import chain
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from engine.answers.already_enrolled import NOT_LOOKED, ON_MATCH, Matches
+from engine.common.late import pc
 from engine.common.string_lookup import Lookup
 from engine.errors import GalleryError, TemplatesError
 from engine.storage.catalogue import put

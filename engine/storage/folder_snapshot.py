@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from engine.answers.snapshot import Found, Snapshot
 from engine.answers.verification import code_of
 from engine.calibration.calibration import Calibration
+from engine.common.late import pc
 from engine.common.string_lookup import Lookup
 from engine.errors import GalleryError, GalleryReplaced
 from engine.matching.nearest_identities import Members

@@ -7,10 +7,10 @@ from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from engine.calibration.calibration import LEAST_IDENTITIES, Names, calibrate
+from engine.common.late import pc
 from engine.matching.by_name import by_name
 from engine.matching.scoring import Scoring
 from engine.storage.catalogue import put_extended, put_measured

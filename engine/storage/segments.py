@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 _MEND = "say onek check --repair, or restore the gallery from a backup"
 
 # Probes that an index's effort is found with, templates that the spread of all is taken from, and identities that of one.
-_PROBES, _SAMPLE, _IDENTITIES = 2048, 50_000, 10_000
+_PROBES, _SAMPLE, _IDENTITIES = 4096, 50_000, 10_000
 
 
 @dataclass(frozen=True)

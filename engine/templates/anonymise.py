@@ -1,8 +1,8 @@
 """Templates that do not say which photographs they were made of."""
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from engine.common.late import pc
 from engine.files import content_ids as ids
 from engine.templates.parquet import vectors_of
 

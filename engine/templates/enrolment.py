@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from engine.common.late import pc
 from engine.errors import TemplatesError
 from engine.templates.names import UNLABELLED, Labelling, each_of
 from engine.templates.parquet import Templates, count_templates, read_provenance, stream_same

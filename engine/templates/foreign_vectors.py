@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from engine.common.late import pc
 from engine.errors import TemplatesError
 from engine.files.atomic_files import UNREADABLE
 from indexes.planner import free_memory

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from engine.common.late import pc
 from engine.errors import NameRefused
 
 Each = TypeVar("Each")

@@ -8,6 +8,7 @@ from types import TracebackType
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from engine.errors import EncoderMismatch, TemplatesError
@@ -20,6 +21,8 @@ from engine.templates.names import each_of, name_of, names_in
 from engine.templates.provenance import MOST_DIMENSIONS, Provenance, require_same
 
 ROW_GROUP = 65_536
+GROUPS = "onek.groups"
+"""The key of a file's metadata that says it holds groups of faces, behind whose columns those of templates have more."""
 
 
 def schema(provenance: Provenance) -> pa.Schema:
@@ -163,7 +166,12 @@ def read_provenance(path: Path) -> Provenance:
 def count_templates(path: Path) -> int:
     """How many templates a file holds, from its header where it has one. Raises `TemplatesError` as `read_provenance`."""
     path = _existing(path)
-    return _open(path).metadata.num_rows if path.suffix.lower() == ".parquet" else count_numpy(path)
+    if path.suffix.lower() != ".parquet":
+        return count_numpy(path)
+    file = _open(path)
+    if not _holds_groups(file):
+        return file.metadata.num_rows
+    return sum(len(part) for part in stream_templates(path))
 
 
 def stream_templates(path: Path, rows: int = ROW_GROUP) -> Iterator[Templates]:
@@ -171,7 +179,8 @@ def stream_templates(path: Path, rows: int = ROW_GROUP) -> Iterator[Templates]:
 
     A file that onek wrote is taken as it is, but for names, which are read as everywhere (`names`). A file from elsewhere
     (Parquet with a `vector` or `embedding` column, `.npy`, `.npz`) is normalised; where it has no `template_id`, a template is
-    called after its numbers and row, and where it says no `source` either, that is `FILE:ROW`.
+    called after its numbers and row, and where it says no `source` either, that is `FILE:ROW`. Of groups that `onek group` made,
+    the named ones are read.
 
     Raises:
         TemplatesError: the file cannot be read, or a vector is zero, NaN, infinite or of another length: names file and row.
@@ -182,10 +191,14 @@ def stream_templates(path: Path, rows: int = ROW_GROUP) -> Iterator[Templates]:
     if made is None:
         yield from _foreign(path, rows)
         return
+    groups = _holds_groups(file)
     start = 0
     try:
         for part in file.iter_batches(batch_size=rows):
-            table = pa.Table.from_batches([part]).cast(schema(made))
+            table = pa.Table.from_batches([part])
+            if groups:
+                table = table.filter(pc.is_valid(table["identity"])).select(schema(made).names)
+            table = table.cast(schema(made))
             table = _with_identities(table, names_in(table["identity"], str(path)))
             _check_unit(vectors_of(table), path, start)
             yield Templates(table, made)
@@ -303,9 +316,14 @@ def _provenance_of(path: Path, file: pq.ParquetFile) -> Provenance | None:
     except ValueError as error:
         raise TemplatesError(f"{path}: its metadata does not say how its templates were made: {error}") from error
     expected = schema(made)
-    if not expected.equals(file.schema_arrow):
+    columns = pa.schema(list(file.schema_arrow)[: len(expected)]) if _holds_groups(file) else file.schema_arrow
+    if not expected.equals(columns):
         raise TemplatesError(f"{path}: found the columns {_columns(file.schema_arrow)}, expected {_columns(expected)}")
     return made
+
+
+def _holds_groups(file: pq.ParquetFile) -> bool:
+    return GROUPS.encode() in (file.schema_arrow.metadata or {})
 
 
 def _columns(found: pa.Schema) -> str:

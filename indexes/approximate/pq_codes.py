@@ -13,11 +13,18 @@ _WIDTH, _MOST_PARTS = 2, 128
 _VARIANCE = 0.999
 
 
-def code_parts(sample: np.ndarray, most: int = _MOST_PARTS) -> tuple[Any, int]:
-    """For a `sample` (m, d), the transform that centres, rotates and assigns axes to parts, and the number of parts."""
+def code_parts(sample: np.ndarray, most: int = _MOST_PARTS, width: int = _WIDTH) -> tuple[Any, int]:
+    """For a `sample` (m, d), the transform that centres, rotates and assigns axes to parts, and the number of parts.
+
+    Args:
+        sample: of the vectors.
+        most: parts, at most. Axes that find no place in them are left out, but for the default.
+        width: axes of a part.
+    """
     axes = principal_axes(sample)
-    parts = min(most, -(-axes.needed(_VARIANCE) // (2 * _WIDTH)) * 2)
-    width = _WIDTH if most < _MOST_PARTS else max(_WIDTH, -(-axes.needed(_VARIANCE) // parts))
+    parts = min(most, -(-axes.needed(_VARIANCE) // (2 * width)) * 2)
+    if most == _MOST_PARTS:
+        width = max(width, -(-axes.needed(_VARIANCE) // parts))
     return axes.transform(balanced(axes, parts, width)), parts
 
 

@@ -45,7 +45,7 @@ def audit_command(
     """
     from engine.cli.console import count, stages, tell
     from engine.files.outputs import check_outputs
-    from engine.inspection.label_audit import WRONG_IMAGE, audit, write_audit
+    from engine.inspection.label_audit import TWO_GROUPS, WRONG_IMAGE, audit, write_audit
     from engine.workflows.locations import open_files
 
     check_outputs(out, [Path(gallery)], overwrite)
@@ -53,12 +53,15 @@ def audit_command(
         findings = audit(open_files(gallery, "audit"), most, told)
     write_audit(out, findings)
     wrong = sum(finding.kind == WRONG_IMAGE for finding in findings)
+    groups = sum(finding.kind == TWO_GROUPS for finding in findings)
     likely = sum(finding.likely for finding in findings)
     tell(
-        f"{count(len(findings) - wrong, 'pair')} of identities and {count(wrong, 'image')} in {out}, worst first; "
+        f"{count(len(findings) - wrong - groups, 'pair')} of identities, {count(wrong, 'image')} and "
+        f"{count(groups, 'identity', 'identities')} of two groups in {out}, worst first; "
         f"{likely} are more likely wrong than not",
         audit_file=str(out),
-        pairs=len(findings) - wrong,
+        pairs=len(findings) - wrong - groups,
         images=wrong,
+        two_groups=groups,
         likely=likely,
     )

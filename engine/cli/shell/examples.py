@@ -3,6 +3,7 @@
 EXAMPLES: dict[str, tuple[str, str]] = {
     "embed": ("onek embed photos/ -o templates.parquet", "onek embed party.jpg --faces all -o party.parquet"),
     "identify": ("onek identify door.jpg -g gallery", "onek identify visitors/ -g gallery -o results.csv --fpir 2%"),
+    "group": ("onek group all.parquet -o groups.parquet", "onek group album.parquet --sheet sheets"),
     "verify": ("onek verify door.jpg kian -g gallery", "onek verify door.jpg kian -g gallery --fmr 0.1%"),
     "build-index": ("onek build-index people.parquet -o g", "onek build-index vectors.npy --names names.txt -o g"),
     "info": ("onek info gallery", "onek info gallery --json"),

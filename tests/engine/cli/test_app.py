@@ -127,6 +127,27 @@ assert not heavy, heavy
     assert pq.read_table(vectors.parent / "r.parquet")["identity"].to_pylist() == [f"id{i // 2}" for i in range(30)]
 
 
+def test_commands_that_tell_load_little(vectors: Path) -> None:
+    """What is not needed to say what a gallery holds: it would take as long as all else. pandas is installed where tests are."""
+    code = """
+import sys
+from engine.cli.app import main
+sys.argv = ["onek", *sys.argv[1:]]
+try:
+    main()
+finally:
+    loaded = {"pandas", "pyarrow.compute", "faiss", "psutil", "threadpoolctl", "benchmarks.cli.app", "cv2"} & set(sys.modules)
+    assert sys.argv[1] == "build-index" or not loaded, loaded
+    assert "pandas" not in sys.modules
+    import pandas
+"""
+    for arguments in (["build-index", "v.parquet", "--out", "told"], ["info", "told"], ["list", "told"]):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments], cwd=vectors.parent, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+
 def test_import_engine_loads_nothing_heavy() -> None:
     code = "import sys, engine; print({'numpy', 'pyarrow', 'faiss', 'tensorflow', 'cv2', 'rich'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "set()"
@@ -318,7 +339,7 @@ def test_false_alarms_at_the_rate_that_was_asked_for(run: Run, tmp_path: Path) -
 
     audited = run("audit", "g", "-o", "a.csv", "--most", 7)
     assert audited.returncode == 0, audited.stderr
-    assert audited.stdout.startswith("7 pairs of identities and 0 images in a.csv, worst first; ")
+    assert audited.stdout.startswith("7 pairs of identities, 0 images and 0 identities of two groups in a.csv, worst first; ")
     assert len((tmp_path / "a.csv").read_text().splitlines()) == 8
     refused(run("audit", "g", "-o", "a.csv"), "a.csv exists already")
     plain = run("build-index", "v.parquet", "-o", "g2", "--score", "plain", "--fuse", 2)

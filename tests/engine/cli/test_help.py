@@ -109,6 +109,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory, drawn: list[np.ndarray], dra
             "embed photos/ -o all.parquet",
             f"embed {' '.join(f'photos/{name}' for name in NAMES[:-1])} -o people.parquet --labels folder",
             "embed photos/tove -o rest.parquet --labels folder",
+            "group all.parquet -o album.parquet",
             "build-index people.parquet -o gallery",
             "embed strangers -o strangers.parquet",
             "build-index rest.parquet -o other",
@@ -167,6 +168,7 @@ def test_what_programs_are_told_is_documented(here: Path, line: str) -> None:
 
 
 SOMETIMES = {"decided_before", "results_file", "problems_file", "dim", "threshold", "templates", "decides"}
+SOMETIMES |= {"pages", "recognised", "people_file"}
 
 
 def name_of(line: str) -> str:
