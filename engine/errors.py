@@ -5,6 +5,7 @@ from indexes.errors import IndexFileError, IndexUnsupported, OnekError, PlanErro
 __all__ = [
     "EncoderError",
     "EncoderMismatch",
+    "FormerFile",
     "GalleryBusy",
     "GalleryError",
     "GalleryReplaced",
@@ -42,6 +43,10 @@ class ListError(OnekError):
 
 class ListGuess(UserWarning):
     """What was guessed of a list: what parts its columns, which of them is meant. The command line prints it."""
+
+
+class FormerFile(UserWarning):
+    """A file of an older onek is read, and what it does not say is not known. The command line prints it."""
 
 
 class ImageProblem(OnekError):

@@ -30,6 +30,14 @@ class Shift:
     found: Summary
 
 
+@dataclass(frozen=True)
+class Seen:
+    """Templates (n, d), and what they are worth (n,)."""
+
+    vectors: np.ndarray
+    qualities: np.ndarray
+
+
 def measure_shifts(kinds: Mapping[str, Templates], score: str, *, identities: int = 1000, splits: int = 10) -> list[Shift]:
     """Clean against each kind, each kind against clean, and mixtures of all against mixtures.
 
@@ -42,20 +50,20 @@ def measure_shifts(kinds: Mapping[str, Templates], score: str, *, identities: in
     sets = {kind: _by_source(templates) for kind, templates in kinds.items()}
     common = sorted(set.intersection(*(set(own) for own in sets.values())))
     people = np.array([kinds[CLEAN].table["identity"][row].as_py() for row in (sets[CLEAN][source] for source in common)])
-    vectors = {kind: templates.vectors[[sets[kind][source] for source in common]] for kind, templates in kinds.items()}
+    rows = {kind: [sets[kind][source] for source in common] for kind in kinds}
+    seen = {kind: Seen(templates.vectors[rows[kind]], templates.qualities[rows[kind]]) for kind, templates in kinds.items()}
     codes = np.unique(people, return_inverse=True)[1]
     random = np.random.default_rng(0)
-    vectors[MIXED] = np.stack([vectors[kind] for kind in kinds])[
-        random.integers(0, len(kinds), len(common)), np.arange(len(common))
-    ]
+    which = (random.integers(0, len(kinds), len(common)), np.arange(len(common)))
+    seen[MIXED] = Seen(*(np.stack([getattr(seen[kind], name) for kind in kinds])[which] for name in ("vectors", "qualities")))
     worse = [kind for kind in kinds if kind != CLEAN]
     pairs = [(CLEAN, CLEAN), *((CLEAN, kind) for kind in worse), *((kind, CLEAN) for kind in worse)]
     pairs += [(MIXED, MIXED), (CLEAN, MIXED), (MIXED, CLEAN)]
-    return [_measure(vectors, codes, *pair, Scoring(score), identities, splits) for pair in pairs]
+    return [_measure(seen, codes, *pair, Scoring.of(score), identities, splits) for pair in pairs]
 
 
 def _measure(
-    vectors: Mapping[str, np.ndarray], codes: np.ndarray, ours: str, theirs: str, scoring: Scoring, identities: int, splits: int
+    seen: Mapping[str, Seen], codes: np.ndarray, ours: str, theirs: str, scoring: Scoring, identities: int, splits: int
 ) -> Shift:
     obtained: dict[float, list[float]] = {rate: [] for rate in RATES[1:]}
     cohort: dict[float, list[float]] = {rate: [] for rate in RATES[1:]}
@@ -67,15 +75,22 @@ def _measure(
         random.shuffle(first)
         enrolled_rows, others = first[:identities], first[identities:]
         known, strangers = others[: len(others) // 4], others[len(others) // 4 :]
-        enrolled = enrol(vectors[ours][enrolled_rows], np.arange(identities), scoring)
+        enrolled = enrol(seen[ours].vectors[enrolled_rows], np.arange(identities), scoring, seen[ours].qualities[enrolled_rows])
         place = np.full(codes.max() + 1, -1)
         place[codes[enrolled_rows]] = np.arange(identities)
         mated = np.setdiff1d(np.flatnonzero(place[codes] >= 0), enrolled_rows)
-        hits = enrolled.candidates(vectors[theirs][mated], 1)
-        scores = enrolled.candidates(vectors[theirs][strangers], 1).scores[:, 0]
+        there = seen[theirs]
+        hits = enrolled.candidates(there.vectors[mated], 1, qualities=there.qualities[mated])
+        scores = enrolled.candidates(there.vectors[strangers], 1, qualities=there.qualities[strangers]).scores[:, 0]
         limits = thresholds(calibrated(enrolled), identities)
         names = Names(pa.chunked_array([np.arange(identities).astype(str)]))
-        given = calibrate_on_strangers(enrolled, vectors[theirs][known], names, Names(pa.chunked_array([known.astype(str)])))
+        given = calibrate_on_strangers(
+            enrolled,
+            there.vectors[known],
+            names,
+            Names(pa.chunked_array([known.astype(str)])),
+            qualities=there.qualities[known],
+        )
         for kind, by_rate in ((obtained, limits), (cohort, thresholds(given, identities))):
             for rate in kind:
                 if rate in by_rate:

@@ -9,7 +9,7 @@ import pyarrow as pa
 from engine.calibration.calibration import LEAST_IDENTITIES, Calibration, Names, calibrate
 from engine.errors import GalleryError
 from engine.matching.nearest_identities import Members
-from engine.matching.scoring import LOCAL, Scoring, SearchableGallery, densities
+from engine.matching.scoring import Scoring, SearchableGallery, densities
 from engine.templates.within_identity import stored_within
 from indexes.approximate.two_stage import TwoStageIndex
 from indexes.base import StoredIndex
@@ -48,11 +48,13 @@ def split(codes: np.ndarray, seed: int, strangers: float = 0.25) -> Split:
     return Split(enrolled, rest, rows[first[order[many:]]])
 
 
-def enrol(vectors: np.ndarray, codes: np.ndarray, scoring: Scoring) -> SearchableGallery:
-    """Templates (n, d) of the identities `codes` (n,), in the index that `build-index` would choose, tuned as it does."""
+def enrol(vectors: np.ndarray, codes: np.ndarray, scoring: Scoring, qualities: np.ndarray | None = None) -> SearchableGallery:
+    """Templates (n, d) of the identities `codes` (n,), in the index that `build-index` would choose, tuned as it does;
+    `qualities`: what they are worth (n,).
+    """
     index, members = _index(vectors), Members(codes)
-    density = densities(index, members, scoring.neighbours) if scoring.score == LOCAL else None
-    return SearchableGallery(index, members, scoring, density)
+    density = densities(index, members, scoring.neighbours) if scoring.scaled else None
+    return SearchableGallery(index, members, scoring, density, quality=qualities)
 
 
 def calibrated(enrolled: SearchableGallery) -> Calibration | None:
@@ -80,17 +82,19 @@ def search(
     truth: np.ndarray,
     strangers: np.ndarray,
     people: tuple[Sequence[int], Sequence[int]],
+    qualities: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
 ) -> pa.Table:
     """Search for mated probes (n, d), whose identities are `truth` (n,), and strangers (m, d), and keep what came out.
+    `qualities`: what both are worth.
 
     One row a search: `mated`; `person`, who was searched for (of `people`, mated and strangers); `rank` of the true identity, 0
     where it is not among ten candidates; `score` of the first candidate; `distance` of the nearest one.
     """
     tables = []
-    for probes, who, true in ((mated, people[0], truth), (strangers, people[1], None)):
+    for probes, who, true, worth in ((mated, people[0], truth, qualities[0]), (strangers, people[1], None, qualities[1])):
         if not len(probes):
             continue
-        found = enrolled.candidates(probes, TOP)
+        found = enrolled.candidates(probes, TOP, qualities=worth)
         ranks = np.zeros(len(probes), np.int32)
         if true is not None:
             right = enrolled.members.codes[found.rows] == true[:, None]

@@ -19,7 +19,7 @@ from engine.calibration.evidence import Evidence
 from engine.calibration.thresholds import identify_threshold
 from engine.errors import TemplatesError
 from engine.gallery.gallery import Gallery
-from engine.matching.scoring import Scoring
+from engine.matching.scoring import QUALITY, Scoring
 from engine.templates.impostors import Chances, Impostors, impostors_of
 from engine.templates.parquet import Templates
 from indexes.base import Progress
@@ -120,23 +120,26 @@ def _draw(templates: Templates, half: _Half, size: int, each: int, random: np.ra
     chosen = random.permutation(able)[:size]
     mixed = [random.permutation(half.people[person]) for person in chosen]
     strangers = [random.choice(rows) for person, rows in enumerate(half.people) if person not in set(chosen)]
-    vectors = templates.vectors
+    vectors, worth = templates.vectors, templates.qualities
+    rows = np.concatenate([rows[:each] for rows in mixed])
+    known = not np.isnan(worth[rows]).any()
     enrolled = enrol(
-        np.ascontiguousarray(vectors[np.concatenate([rows[:each] for rows in mixed])]),
+        np.ascontiguousarray(vectors[rows]),
         np.repeat(np.arange(size), each),
-        Scoring(default_score(size)),
+        Scoring.of(default_score(size, qualities=known)),
+        worth[rows],
     )
     calibration = calibrated(enrolled)
     unit = calibration.unit if calibration is not None else None
     likeness = (1.0, 1.0) if calibration is None else half.table.likeness(calibration.pairs)
-    chances = Chances(half.table, size * each, unit, *likeness)
+    chances = Chances(half.table, size * each, unit, *likeness, graded=enrolled.scoring.score == QUALITY)
     limit = identify_threshold(None, None, Evidence(enrolled.scoring.score, calibration, chances, size, size * each)).score
-    alarms = enrolled.candidates(vectors[strangers], 1).scores[:, 0] <= limit
+    alarms = enrolled.candidates(vectors[strangers], 1, qualities=worth[strangers]).scores[:, 0] <= limit
     probes = np.concatenate([rows[each:] for rows in mixed])
     if not len(probes):
         return float(alarms.mean()), np.nan
     truth = np.repeat(np.arange(size), [len(rows) - each for rows in mixed])
-    found = enrolled.candidates(vectors[probes], 1)
+    found = enrolled.candidates(vectors[probes], 1, qualities=worth[probes])
     right = (enrolled.members.codes[found.rows[:, 0]] == truth) & (found.scores[:, 0] <= limit)
     return float(alarms.mean()), float(right.mean())
 
@@ -169,9 +172,9 @@ def _walk(templates: Templates, half: _Half, path: Path, random: np.random.Gener
             scale, trust = (1.0, 1.0) if own is None else half.table.likeness(own.pairs)
             evidence = replace(evidence, chances=replace(evidence.chances, impostors=half.table, scale=scale, trust=trust))
         limit = identify_threshold(None, None, evidence).score
-        alarms = gallery.snapshot().find(probes.vectors, 1, None).candidates.scores[:, 0] <= limit
+        alarms = gallery.snapshot().find(probes.vectors, 1, None, probes.qualities).candidates.scores[:, 0] <= limit
         again = [row for person in inside for row in first[person][1:]]
-        found = gallery.snapshot().find(templates.vectors[again], 1, None)
+        found = gallery.snapshot().find(templates.vectors[again], 1, None, templates.qualities[again])
         named = np.array(found.identities.to_pylist()) == np.array([names[row] for row in again])
         right = named & (found.candidates.scores[:, 0] <= limit)
         seen.append((len(inside), (float(alarms.mean()), float(right.mean()) if len(again) else np.nan)))

@@ -15,7 +15,7 @@ from scipy.stats import t as student
 from benchmarks.accuracy.open_set import RATES, Split, calibrated, enrol, search, split, thresholds
 from engine.errors import TemplatesError
 from engine.files.atomic_files import whole_file
-from engine.matching.scoring import LOCAL, Scoring
+from engine.matching.scoring import PLAIN, Scoring
 from engine.metrics import Searches, fmr, fpir, measure, tpir
 from engine.tables.lists import Column, read_list
 from engine.templates.parquet import Templates
@@ -28,12 +28,15 @@ _METADATA = b"onek.trial"
 
 @dataclass(frozen=True)
 class People:
-    """Labelled templates of one encoder: `vectors` (n, d), identities as numbers `codes` (n,), and its 1:1 threshold."""
+    """Labelled templates of one encoder: `vectors` (n, d), identities as numbers `codes` (n,), its 1:1 threshold, and what they
+    are worth, `qualities` (n,), NaN where nobody knows.
+    """
 
     encoder: str
     vectors: np.ndarray
     codes: np.ndarray
     threshold: float | None
+    qualities: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,8 @@ def people_of(templates: Templates, without: "Without | None" = None) -> People:
     if codes.max(initial=0) < 4 * _FIRST:
         raise TemplatesError(f"{codes.max(initial=-1) + 1} identities; accuracy is measured from {4 * _FIRST} on")
     made = templates.provenance
-    return People(made.encoder or "vectors", np.ascontiguousarray(templates.vectors[keep]), codes, made.threshold)
+    vectors, worth = np.ascontiguousarray(templates.vectors[keep]), templates.qualities[keep]
+    return People(made.encoder or "vectors", vectors, codes, made.threshold, worth)
 
 
 @dataclass(frozen=True)
@@ -83,14 +87,21 @@ class Without:
 
     identities: frozenset[str]
     templates: frozenset[str]
+    sources: frozenset[str] = frozenset()
 
     @classmethod
     def read(cls, path: Path) -> "Without":
         """What `onek audit` calls more likely wrong than not: the second name of each pair, and single images."""
-        columns = [Column(name) for name in ("kind", "other", "template_id", "likely")]
+        columns = [Column(name) for name in ("kind", "other", "template_id", "source", "likely")]
         rows = [row.values for row in read_list(path, columns).rows if row.values["likely"] == "True"]
         names = frozenset(row["other"] for row in rows if row["kind"] == "two names")
-        return cls(names, frozenset(row["template_id"] for row in rows if row["kind"] == "wrong image"))
+        wrong = [row for row in rows if row["kind"] == "wrong image"]
+        return cls(names, *(frozenset(row[name] for row in wrong) for name in ("template_id", "source")))
+
+    def keeps_pictures(self, names: np.ndarray, sources: Sequence[str]) -> np.ndarray:
+        """Which of some photographs stay, bool (n,), called by their files, wherever these lie."""
+        wrong = {Path(source).name for source in self.sources}
+        return ~(np.isin(names, list(self.identities)) | np.array([Path(source).name in wrong for source in sources]))
 
     def keeps(self, names: np.ndarray, ids: np.ndarray) -> np.ndarray:
         """Which of the templates stay, bool (n,)."""
@@ -128,7 +139,7 @@ def sweep(
             steps = sorted({*sizes(len(parts.enrolled)), *sizes(len(parts.enrolled) + len(extra))})
             foretold: dict[int, dict[str, dict[str, float]]] = {}
             for size in steps:
-                if score == LOCAL and size <= Scoring(LOCAL).least_identities:
+                if score != PLAIN and size <= Scoring.of(score).least_identities:
                     continue
                 path = out / f"encoder={people.encoder}" / f"score={score}" / f"k={size}" / f"split={number:02d}.parquet"
                 if said:
@@ -137,7 +148,7 @@ def sweep(
                     start = time.perf_counter()
                     # What a gallery about a tenth as large foretold: sizes step by about three.
                     before = [later[str(size)] for smaller, later in foretold.items() if smaller * 9 <= size]
-                    table, about = _trial(people, parts, extra, size, Scoring(score), steps)
+                    table, about = _trial(people, parts, extra, size, Scoring.of(score), steps)
                     _write(path, table, {**about, "foretold": before[-1] if before else {}, "fmr": rate})
                     spent[size] = spent.get(size, 0) + time.perf_counter() - start
                 foretold[size] = json.loads(pq.read_schema(path).metadata[_METADATA])["later"]
@@ -155,13 +166,15 @@ def _trial(
     """Raw scores of one K, and what was known without strangers: thresholds, and those for `larger` K."""
     own = parts.enrolled[:size]
     vectors = np.concatenate([people.vectors[own], extra[: size - len(own)]])
-    enrolled = enrol(np.ascontiguousarray(vectors), np.arange(len(vectors)), scoring)
+    worth = np.concatenate([people.qualities[own], np.full(len(vectors) - len(own), np.nan, np.float32)])
+    enrolled = enrol(np.ascontiguousarray(vectors), np.arange(len(vectors)), scoring, worth)
     calibration = calibrated(enrolled)
     place = np.full(people.codes.max() + 1, -1)
     place[people.codes[own]] = np.arange(len(own))
     mated = parts.mated[place[people.codes[parts.mated]] >= 0]
     who = (people.codes[mated], people.codes[parts.strangers])
-    table = search(enrolled, people.vectors[mated], place[who[0]], people.vectors[parts.strangers], who)
+    theirs = (people.qualities[mated], people.qualities[parts.strangers])
+    table = search(enrolled, people.vectors[mated], place[who[0]], people.vectors[parts.strangers], who, theirs)
     return table, {
         "identities": size,
         "thresholds": thresholds(calibration, size),

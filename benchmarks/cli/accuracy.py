@@ -13,7 +13,7 @@ TemplateFiles = Annotated[
     list[Path], typer.Option("--templates", metavar="T.parquet", help="Labelled templates instead; give it several times.")
 ]
 Encoders = Annotated[list[str], typer.Option("--encoder", help="For photographs; give it several times.")]
-Scores = Annotated[list[str], typer.Option("--score", metavar="plain|local", help="Give it several times.")]
+Scores = Annotated[list[str], typer.Option("--score", metavar="plain|local|quality", help="Give it several times.")]
 WithoutOption = Annotated[
     Path | None,
     typer.Option("--without", metavar="AUDIT.csv", help="Leave out what onek audit calls more likely wrong than not."),

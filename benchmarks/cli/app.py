@@ -19,7 +19,7 @@ from benchmarks.cli.durability import (
 from benchmarks.cli.grouping import group_command
 from benchmarks.cli.scale import milvus_command, ray_command, scale_command
 from benchmarks.cli.search import fit_command, gallery_command, search_command
-from benchmarks.cli.thresholds import impostors_command, small_galleries_command
+from benchmarks.cli.thresholds import fit_quality_command, impostors_command, quality_command, small_galleries_command
 from benchmarks.cli.training import learned_command, robustness_command, training_command
 
 if TYPE_CHECKING:
@@ -252,6 +252,8 @@ benchmark.command("scale")(scale_command)
 benchmark.command("fit-templates")(fit_command)
 benchmark.command("impostors")(impostors_command)
 benchmark.command("small-galleries")(small_galleries_command)
+benchmark.command("quality")(quality_command)
+benchmark.command("fit-quality")(fit_quality_command)
 benchmark.command("group")(group_command)
 
 

@@ -1,4 +1,4 @@
-"""The commands `onek benchmark impostors` and `small-galleries`: parse, call, print."""
+"""The commands `onek benchmark impostors`, `small-galleries`, `fit-quality` and `quality`: parse, call, print."""
 
 from pathlib import Path
 from typing import Annotated
@@ -62,3 +62,74 @@ def small_galleries_command(
             table.add_row(size, str(row.galleries), f"{row.fpir:.2%}", f"+- {row.spread:.2%}", f"{row.tpir:.1%}")
         if rows:
             console.print(table)
+
+
+Photos = Annotated[Path, typer.Option("--photos", metavar="FOLDER", help="Labelled photographs of thousands of people.")]
+Chips = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Chips and templates; a run goes on with them.")]
+
+
+def fit_quality_command(
+    photos: Photos,
+    out: Chips = Path("quality-benchmark"),
+    encoder: Annotated[str, typer.Option(help="See onek encoders.")] = "sface",
+    flip: Annotated[bool | None, typer.Option("--flip/--no-flip", help="Default: see onek encoders.")] = None,
+    whose: Annotated[str, typer.Option(help="Who these people are, for the record.")] = "people of LFW's development split",
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the table beside the others, for the encoder's card.")] = False,
+) -> None:
+    """How an encoder's confidence is distributed over ordinary photographs, by half of the people."""
+    from benchmarks.quality.fit import fit_quality
+    from benchmarks.quality.fit import keep as keep_scale
+    from engine.cli.console import out as console
+    from engine.cli.console import stages
+    from engine.embedding.photographs import find_photographs
+    from engine.encoders import load_encoder
+
+    photographs = find_photographs([photos], "folder")
+    loaded = load_encoder(encoder, flip=flip, photographs=len(photographs))
+    with stages() as told:
+        made = fit_quality(photographs, loaded, whose, out / f"chips-{loaded.card.chip.size}", told)
+    console.print(f"{made.encoder}: {made.photographs:,} photographs of {made.people:,} people. {made.means}")
+    for share, confidence in zip(made.shares, made.confidences, strict=True):
+        console.print(f"  {share:<6g} of them below {confidence:.3f}")
+    if keep:
+        console.print(f"kept in {keep_scale(made)}")
+
+
+def quality_command(
+    photos: Photos,
+    splits: Annotated[int, typer.Option(min=2, help="How often people are split into enrolled and strangers.")] = 10,
+    without: Annotated[
+        Path | None,
+        typer.Option("--without", metavar="AUDIT.csv", help="Leave out what onek audit calls more likely wrong than not."),
+    ] = None,
+    out: Chips = Path("quality-benchmark"),
+    encoder: Annotated[str, typer.Option(help="See onek encoders.")] = "sface",
+) -> None:
+    """What the quality score, the gate, fused templates and calibration for probes bring, on people nothing was fitted on."""
+    import numpy as np
+    from rich.table import Table
+
+    from benchmarks.accuracy.sweep import Without
+    from benchmarks.quality.measured import measure, pictures_of
+    from engine.cli.console import out as console
+    from engine.cli.console import stages
+    from engine.embedding.photographs import find_photographs
+    from engine.encoders import load_encoder
+    from engine.training.chips import cut_chips
+
+    photographs = find_photographs([photos], "folder")
+    loaded = load_encoder(encoder, photographs=len(photographs))
+    folder = out / f"chips-{loaded.card.chip.size}"
+    folder.mkdir(parents=True, exist_ok=True)
+    chips = cut_chips(photographs, loaded.card.chip, "largest", folder)
+    failed = {problem.source for problem in chips.problems}
+    sources = [photograph.source for photograph in photographs if photograph.source not in failed]
+    keep = np.ones(len(sources), bool)
+    if without is not None:
+        keep = Without.read(without).keeps_pictures(chips.names, sources)
+    with stages() as told:
+        figures = measure(pictures_of(chips, loaded, keep, out, told), splits, told)
+    table = Table("what", "mean", "95 %")
+    for figure in figures:
+        table.add_row(figure.what, f"{figure.value.mean:.2f}", f"{figure.value.low:.2f} to {figure.value.high:.2f}")
+    console.print(table)

@@ -36,7 +36,7 @@ def robustness_command(
     encoders: Annotated[list[str], typer.Option("--encoder", metavar="NAME|PATH", help="Give it several times.")] = [  # noqa: B006
         "sface"
     ],
-    score: Annotated[str, typer.Option(metavar="plain|local")] = "local",
+    score: Annotated[str, typer.Option(metavar="plain|local|quality")] = "local",
     people: Annotated[int, typer.Option(min=10, help="Identities to enrol, at most.")] = 500,
     faces: Annotated[str, typer.Option(metavar="largest|none")] = "largest",
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Chips are kept, and curves drawn, here.")] = Path(

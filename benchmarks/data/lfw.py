@@ -18,7 +18,7 @@ from benchmarks.accuracy.sweep import Summary
 from benchmarks.accuracy.verification import Pair
 from engine.errors import ListError, PhotographsError
 from engine.matching.nearest_identities import Members
-from engine.matching.scoring import LOCAL, Scoring, SearchableGallery, densities
+from engine.matching.scoring import Scoring, SearchableGallery, densities
 from engine.metrics import Searches, bootstrap, fpir, measure
 from engine.tables.lists import read_lines
 from engine.templates.parquet import Templates
@@ -100,7 +100,7 @@ def open_set(templates: Templates, score: str, fuse: int = 1, said: Callable[[st
     vectors = templates.vectors
     own = np.unique(codes[gallery], return_inverse=True)[1]
     index, members, scoring = Flat.build(np.ascontiguousarray(vectors[gallery])), Members(own), Scoring(score, fuse=fuse)
-    density = densities(index, members, scoring.neighbours) if score == LOCAL else None
+    density = densities(index, members, scoring.neighbours) if scoring.scaled else None
     enrolled = SearchableGallery(index, members, scoring, density)
     limits = thresholds(calibrated(enrolled), members.identities)
     found = []

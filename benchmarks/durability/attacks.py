@@ -218,7 +218,18 @@ class Catalogues(_OfGallery):
                     "path": chance.choice([f"../{canary.name}", str(canary / "x"), "s3://bucket/net.onnx", "/etc/passwd"]),
                     "column": chance.choice(["rows_bytes", "vectors_bytes", "index_bytes", "density_bytes", "rows_sha256"]),
                     "recent": chance.choice(
-                        ["number", "template_id", "identity", "source", "face", "box", "quality", "checksum"]
+                        [
+                            "number",
+                            "template_id",
+                            "identity",
+                            "source",
+                            "face",
+                            "box",
+                            "quality",
+                            "detection",
+                            "reasons",
+                            "checksum",
+                        ]
                     ),
                 }
                 try:

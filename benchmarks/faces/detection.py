@@ -149,9 +149,9 @@ def judged(row: Row, faces: np.ndarray, found: Sequence[Face]) -> Row:
         larger = np.sqrt(width * height / np.prod(faces[:, 2:], axis=1))
         hits = np.flatnonzero(inside & (larger >= 0.5) & (larger <= 2))
         if len(hits):
-            own[int(hits[0])] = max(each.quality, own.get(int(hits[0]), 0.0))
+            own[int(hits[0])] = max(each.detection, own.get(int(hits[0]), 0.0))
         else:
-            false.append(each.quality)
+            false.append(each.detection)
     return replace(
         row,
         pictures=row.pictures + 1,

@@ -12,9 +12,11 @@ from benchmarks.data.corrupted_chips import CORRUPTIONS, STRENGTHS, corrupted
 from engine.embedding.photographs import Photograph
 from engine.encoders import Encoder
 from engine.errors import TrainingError
+from engine.faces.alignment import alignment
 from engine.files.atomic_files import whole_file
 from engine.matching.scoring import Scoring
 from engine.metrics import Searches, measure
+from engine.templates.quality.scale import scale_of
 from engine.training.chips import cut_chips
 from indexes.base import Progress
 
@@ -65,16 +67,16 @@ def measure_robustness(
         folder.mkdir(parents=True, exist_ok=True)
         chips = cut_chips(photographs, encoder.card.chip, faces, folder)
         chosen = _chosen(chips.names, people)
-        enrolled = _encoded(encoder, chips.pixels[chosen.enrolled])
-        gallery = enrol(enrolled, np.arange(len(enrolled)), Scoring(score))
+        enrolled, worth = _encoded(encoder, chips.pixels[chosen.enrolled], faces)
+        gallery = enrol(enrolled, np.arange(len(enrolled)), Scoring.of(score), worth)
         conditions = [(CLEAN, 0), *((kind, strength) for kind in CORRUPTIONS for strength in STRENGTHS)]
         for done, (kind, strength) in enumerate(conditions, start=1):
-            probes = []
+            seen = []
             for some in (chosen.mated, chosen.strangers):
                 pixels = np.asarray(chips.pixels[some])
-                probes.append(_encoded(encoder, corrupted(pixels, kind, strength) if strength else pixels))
-            truth = np.arange(len(chosen.mated))
-            table = search(gallery, probes[0], truth, probes[1], (truth.tolist(), chosen.strangers.tolist()))
+                seen.append(_encoded(encoder, corrupted(pixels, kind, strength) if strength else pixels, faces))
+            truth, ((mated, first), (strangers, second)) = np.arange(len(chosen.mated)), seen
+            table = search(gallery, mated, truth, strangers, (truth.tolist(), chosen.strangers.tolist()), (first, second))
             is_mated, scores = np.asarray(table["mated"]), np.asarray(table["score"])
             found = Searches(np.asarray(table["rank"])[is_mated], scores[is_mated], scores[~is_mated])
             tpir, rank1 = (measure(metric, found) for metric in METRICS)
@@ -122,6 +124,9 @@ def _chosen(names: np.ndarray, people: int) -> _People:
     return _People(enrolled, np.array(mated), strangers)
 
 
-def _encoded(encoder: Encoder, chips: np.ndarray) -> np.ndarray:
-    parts = [encoder.encode(np.asarray(chips[start : start + _BATCH])) for start in range(0, len(chips), _BATCH)]
-    return np.concatenate(parts)
+def _encoded(encoder: Encoder, chips: np.ndarray, faces: str) -> tuple[np.ndarray, np.ndarray]:
+    """Templates (n, d), and what they are worth (n,), NaN where nobody knows."""
+    parts = [encoder.encoded(np.asarray(chips[start : start + _BATCH])) for start in range(0, len(chips), _BATCH)]
+    scale, sure = scale_of(encoder.provenance(alignment(faces))), np.concatenate([part.confidences for part in parts])
+    worth = np.full(len(sure), np.nan, np.float32) if scale is None else scale.quality_of(sure)
+    return np.concatenate([part.vectors for part in parts]), worth

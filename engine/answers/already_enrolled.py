@@ -66,7 +66,7 @@ def matches_of(gallery: Snapshot, templates: Templates, on_match: str) -> Matche
     rows = zip(*columns, strict=True)
     for part in batched(enumerate(rows), _BATCH):
         first, last = part[0][0], part[-1][0] + 1
-        nearest = gallery.find(templates.vectors[first:last], 1, None)
+        nearest = gallery.find(templates.vectors[first:last], 1, None, templates.qualities[first:last])
         candidates = nearest.candidates
         accepted = accepts(candidates.scores[:, 0], threshold)
         near = zip(

@@ -18,10 +18,16 @@ from engine.errors import OutputError
 from engine.files.atomic_files import whole_file
 from engine.matching.scoring import Candidates
 from engine.tables.sheets import Sheet
-from engine.templates.problems import ALL_SEEN, Unseen
+from engine.templates.problems import ALL_SEEN, Problem, Unseen
 
 _CANDIDATE = pa.struct(
-    [("identity", pa.string()), ("template_id", pa.string()), ("distance", pa.float32()), ("score", pa.float32())]
+    [
+        ("identity", pa.string()),
+        ("template_id", pa.string()),
+        ("distance", pa.float32()),
+        ("score", pa.float32()),
+        ("quality", pa.float32()),
+    ]
 )
 SCHEMA = pa.schema(
     [
@@ -34,6 +40,8 @@ SCHEMA = pa.schema(
         pa.field("score", pa.float32()),
         pa.field("threshold", pa.float32(), nullable=False),
         pa.field("expected_false_alarms", pa.float32()),
+        pa.field("quality", pa.float32()),
+        pa.field("reasons", pa.string()),
         pa.field("candidates", pa.list_(_CANDIDATE)),
     ]
 )
@@ -41,12 +49,15 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Candidate:
-    """An enrolled identity that a search returned, the template that is nearest, its distance, and its score."""
+    """An enrolled identity that a search returned, the template that is nearest, its distance, its score, and what the template
+    is worth: the share of ordinary photographs that are worse, None where nobody knows.
+    """
 
     identity: str
     template_id: str
     distance: float
     score: float
+    quality: float | None = None
 
 
 @dataclass(frozen=True)
@@ -57,7 +68,9 @@ class Result:
     vectors from elsewhere.
     `decision` is `identified`, `unknown` or `failed`; `identity` is None unless identified. `distance` and `score` are those of
     the first candidate, small is alike; a failed probe has neither. `expected_false_alarms` says how many of the enrolled a
-    stranger would be expected to match at least this well; None where the gallery is not calibrated.
+    stranger would be expected to match at least this well; None where the gallery is not calibrated. `quality`: the share of
+    ordinary photographs that are worse than the probe's, None where nobody knows. `reasons`: of a failed probe why, of one of
+    little quality what is wrong with it.
     """
 
     probe: str
@@ -69,6 +82,8 @@ class Result:
     score: float | None
     threshold: float
     expected_false_alarms: float | None
+    quality: float | None
+    reasons: str | None
     candidates: tuple[Candidate, ...]
 
 
@@ -131,6 +146,9 @@ def make_results(
     identities: pa.Array,
     template_ids: pa.Array,
     expected_false_alarms: np.ndarray | None,
+    quality: pa.ChunkedArray,
+    reasons: pa.ChunkedArray,
+    candidate_quality: np.ndarray,
 ) -> pa.Table:
     """A table of `SCHEMA` for n probes that were searched.
 
@@ -143,12 +161,16 @@ def make_results(
         identities: of the candidates (n * t,), a probe's behind each other.
         template_ids: of the candidates (n * t,).
         expected_false_alarms: float32 (n,), or None where nothing was calibrated.
+        quality: of the probes (n,), or nulls.
+        reasons: of the probes (n,), or nulls.
+        candidate_quality: of the candidates (n, t), NaN where nobody knows.
     """
     count, each = candidates.rows.shape
     accepted = accepts(candidates.scores[:, 0], threshold)
     first = pa.array(np.arange(count) * each)
     distances, scores = (pa.array(values.ravel(), pa.float32()) for values in (candidates.distances, candidates.scores))
-    listed = pa.StructArray.from_arrays([identities, template_ids, distances, scores], fields=list(_CANDIDATE))
+    worth = pa.array(candidate_quality.ravel(), pa.float32(), from_pandas=True)
+    listed = pa.StructArray.from_arrays([identities, template_ids, distances, scores, worth], fields=list(_CANDIDATE))
     columns = [
         probes,
         faces.cast(pa.int32()),
@@ -159,15 +181,41 @@ def make_results(
         pa.array(candidates.scores[:, 0], pa.float32()),
         pa.array(np.full(count, threshold, np.float32)),
         pa.nulls(count, pa.float32()) if expected_false_alarms is None else pa.array(expected_false_alarms, pa.float32()),
+        quality,
+        reasons,
         pa.ListArray.from_arrays(pa.array(np.arange(count + 1) * each, pa.int32()), listed),
     ]
     return pa.table(columns, schema=SCHEMA)
 
 
-def failed_result(probe: str, threshold: float) -> pa.Table:
-    """The row of a probe of which no template could be made."""
-    row = {"probe": probe, "decision": FAILED, "threshold": threshold, "candidates": []}
+def failed_result(probe: str, threshold: float, reason: str | None) -> pa.Table:
+    """The row of a probe of which no template could be made, and why."""
+    row = {"probe": probe, "decision": FAILED, "threshold": threshold, "reasons": reason, "candidates": []}
     return pa.Table.from_pylist([row], schema=SCHEMA)
+
+
+def refused_results(probes: pa.Table, names: pa.ChunkedArray, threshold: float, reasons: Sequence[str]) -> pa.Table:
+    """The rows of probes that were not searched for, since they are below the gate: templates (n,), their names, and why."""
+    count = len(probes)
+    rows = {
+        "probe": names,
+        "face": probes["face"],
+        "box": probes["box"],
+        "decision": pa.array([FAILED] * count, pa.string()),
+        "threshold": pa.array(np.full(count, threshold, np.float32)),
+        "quality": probes["quality"],
+        "reasons": pa.array(reasons, pa.string()),
+        "candidates": pa.array([[]] * count, SCHEMA.field("candidates").type),
+    }
+    columns = [rows[field.name] if field.name in rows else pa.nulls(count, field.type) for field in SCHEMA]
+    return pa.table(columns, schema=SCHEMA)
+
+
+def problems_in(table: pa.Table) -> list[Problem]:
+    """Why probes failed, in order."""
+    failed = table.filter(pc.equal(table["decision"], FAILED))
+    faces = zip(failed["probe"].to_pylist(), failed["face"].to_pylist(), failed["reasons"].to_pylist(), strict=True)
+    return [Problem(probe, f"face {face}: {reason}" if face else str(reason)) for probe, face, reason in faces]
 
 
 class ResultsWriter(Protocol):

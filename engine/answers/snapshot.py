@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from engine.answers.results import failed_result, make_results
+from engine.answers.results import failed_result, make_results, refused_results
 from engine.answers.verification import Verification
 from engine.calibration.calibration import Calibration
 from engine.calibration.evidence import Evidence, evidence_of
@@ -19,7 +19,9 @@ from engine.matching.pair_verifier import Head
 from engine.matching.scoring import Candidates, Scoring
 from engine.templates.parquet import Templates
 from engine.templates.provenance import Provenance, require_same
-from indexes.base import distances_to
+from engine.templates.quality import LEAST
+from engine.templates.quality.gate import check_least, refused, why_refused
+from indexes.base import Progress, distances_to
 
 if TYPE_CHECKING:
     from engine.embedding.embedder import Embedder, Outcome
@@ -31,13 +33,15 @@ _EVEN = 0.5
 @dataclass(frozen=True)
 class Found:
     """The `candidates` of n probes, t of each, and what their `identities` and `template_ids` (n * t,) are called, a probe's
-    behind each other. `identities_enrolled`: the K that they were found among.
+    behind each other. `identities_enrolled`: the K that they were found among. `qualities` float32 (n, t): what the candidates'
+    templates are worth, NaN where nobody knows.
     """
 
     candidates: Candidates
     identities: pa.Array
     template_ids: pa.Array
     identities_enrolled: int
+    qualities: np.ndarray
 
 
 class Snapshot(ABC):
@@ -85,8 +89,9 @@ class Snapshot(ABC):
         """K."""
 
     @abstractmethod
-    def find(self, probes: np.ndarray, top: int, head: Head | None) -> Found:
-        """The `top` candidates of each probe (n, d), in the order of their scores, or of a head's.
+    def find(self, probes: np.ndarray, top: int, head: Head | None, qualities: np.ndarray | None = None) -> Found:
+        """The `top` candidates of each probe (n, d), in the order of their scores, or of a head's. `qualities` (n,): what the
+        probes are worth, NaN where nobody knows; by default of none of them.
 
         Raises:
             GalleryReplaced: another gallery took its place, and it is gone.
@@ -112,6 +117,15 @@ class Snapshot(ABC):
         """As `threshold`, with the rate that it is for and from how much evidence."""
         return identify_threshold(threshold, fpir, self.evidence)
 
+    @abstractmethod
+    def calibrated_to(self, qualities: np.ndarray, progress: Progress | None = None) -> "Snapshot":
+        """The same, calibrated for probes that are worth so much, (n,), by searches of its own people, weighted to be such.
+
+        Raises:
+            GalleryError: nobody knows what the probes or its own people's templates are worth, or too few of these are such as
+                the probes are.
+        """
+
     @property
     def evidence(self) -> Evidence:
         """What is known of strangers: by the gallery's own calibration, and by its encoder's impostors."""
@@ -128,24 +142,38 @@ class Snapshot(ABC):
     def _evidence_at(self, identities: int) -> Evidence:
         return evidence_of(self.scoring, self.calibration, self.provenance, identities, self.template_count)
 
-    def identify(self, probes: Templates, limit: float, top: int, head: Head | None = None) -> pa.Table:
+    def identify(self, probes: Templates, limit: float, top: int, head: Head | None = None, quality: float = LEAST) -> pa.Table:
         """Who each of some templates is at a threshold that `threshold` gave, as an Arrow table.
 
-        A probe is called by its source, or else by its template id.
+        A probe is called by its source, or else by its template id. What is worth less than `quality`, a share of ordinary
+        photographs, is not searched for, and fails.
 
         Raises:
             EncoderMismatch: the probes, or the head's templates, were made by another encoder; names both.
             GalleryError: `top` is below 1; or as `find`.
+            TemplatesError: `quality` is no share.
         """
         require_same(self.provenance, probes.provenance, self.called, "the probe file")
         if top < 1:
             raise GalleryError(f"{top} candidates were asked for; expected at least 1")
         if head is not None:
             head.check(self.provenance, self.called)
-        found = self.find(probes.vectors, top, head)
+        below = refused(probes.qualities, check_least(quality))
+        if not below.any():
+            return self._identified(probes, limit, top, head)
+        kept, left = (Templates(probes.table.filter(pa.array(which)), probes.provenance) for which in (~below, below))
+        words = zip(left.table["quality"].to_pylist(), left.table["reasons"].to_pylist(), strict=True)
+        failed = refused_results(
+            left.table, _names(left), limit, [why_refused(worth, reasons, quality) for worth, reasons in words]
+        )
+        both = pa.concat_tables([self._identified(kept, limit, top, head), failed]) if len(kept) else failed
+        return both.take(pa.array(np.argsort(np.concatenate([np.flatnonzero(~below), np.flatnonzero(below)]))))
+
+    def _identified(self, probes: Templates, limit: float, top: int, head: Head | None) -> pa.Table:
+        found = self.find(probes.vectors, top, head, probes.qualities)
         evidence = self._evidence_at(found.identities_enrolled)
         return make_results(
-            probes=pc.coalesce(probes.table["source"], probes.table["template_id"]),
+            probes=_names(probes),
             faces=probes.table["face"],
             boxes=probes.table["box"],
             threshold=limit,
@@ -153,20 +181,29 @@ class Snapshot(ABC):
             identities=found.identities,
             template_ids=found.template_ids,
             expected_false_alarms=evidence.expected_false_alarms(found.candidates.scores[:, 0]),
+            quality=probes.table["quality"],
+            reasons=probes.table["reasons"],
+            candidate_quality=found.qualities,
         )
 
     def identify_outcomes(
-        self, outcomes: Sequence["Outcome"], embedder: "Embedder", limit: float, top: int, head: Head | None = None
+        self,
+        outcomes: Sequence["Outcome"],
+        embedder: "Embedder",
+        limit: float,
+        top: int,
+        head: Head | None = None,
+        quality: float = LEAST,
     ) -> pa.Table:
         """As `identify`, for photographs that were embedded: a failed one has its row where it stood."""
         from engine.embedding.embedder import to_batch
 
         rows = pa.Table.from_batches([to_batch(outcomes, embedder.provenance)])
-        found = self.identify(Templates(rows, embedder.provenance), limit, top, head)
+        found = self.identify(Templates(rows, embedder.provenance), limit, top, head, quality)
         tables, at = [], 0
         for outcome in outcomes:
             faces = len(outcome.faces)
-            tables.append(found.slice(at, faces) if faces else failed_result(outcome.photograph.source, limit))
+            tables.append(found.slice(at, faces) if faces else failed_result(outcome.photograph.source, limit, outcome.problem))
             at += faces
         return pa.concat_tables(tables) if tables else found
 
@@ -182,6 +219,10 @@ class Snapshot(ABC):
                 raise GalleryError("--head decides by its probability; expected no --threshold and no --fmr beside it")
         limit = 0.0 if head else self.match_threshold(threshold, fmr).distance
         return Claim(identity, *self.templates_of(identity), limit, head)
+
+
+def _names(probes: Templates) -> pa.ChunkedArray:
+    return pc.coalesce(probes.table["source"], probes.table["template_id"])
 
 
 @dataclass(frozen=True)

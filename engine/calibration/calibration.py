@@ -7,9 +7,10 @@ import numpy as np
 import pyarrow as pa
 
 from engine.calibration.impostor_searches import NonMatedSearches, drift, impostor_distances, left_out_searches, search_strangers
+from engine.calibration.probes import Kind, weighted
 from engine.common.dataclass_json import from_plain
 from engine.errors import GalleryError
-from engine.matching.scoring import LOCAL, Scoring, SearchableGallery, densities
+from engine.matching.scoring import LOCAL, PLAIN, QUALITY, Scoring, SearchableGallery, densities
 from engine.statistics.rates import at_least, check_rate, percent
 from engine.statistics.score_tail import Tail, outliers, tail_of
 from indexes.base import Progress
@@ -68,8 +69,8 @@ class Calibration:
     `identities`: the K that it was made at. `source`: `gallery`, or `strangers` where a cohort was given. `tail`: of the best
     scores of strangers' searches. `pairs`: of the distances of two people's templates. `drift`: how the logarithm of scores moves
     with `Scoring.growth`. `left_out`: the pairs that `left_out_count` searches were left out for, the worst thousand. `unit`: the
-    squared distance that a local score of 1 usually stands for in this gallery; None for plain scores, and where an older onek
-    calibrated.
+    squared distance that a scaled score of 1 usually stands for in this gallery; None for plain scores, and where an older onek
+    calibrated. `made_for`: what was searched for; None where an older onek calibrated.
     """
 
     identities: int
@@ -81,6 +82,7 @@ class Calibration:
     left_out: tuple[LeftOut, ...]
     left_out_count: int
     unit: float | None = None
+    made_for: Kind | None = None
 
     @property
     def least_rate(self) -> float:
@@ -148,38 +150,58 @@ class Calibration:
         values["left_out"] = tuple(from_plain(LeftOut, pair) for pair in values["left_out"])
         if not (int(values["identities"]) > 0 and np.isfinite(float(values["drift"]))):
             raise ValueError(f"a calibration at {values['identities']} identities, drifting by {values['drift']}")
+        if values.get("made_for") is not None:
+            values["made_for"] = Kind.from_plain(values["made_for"])
         if (unit := values.get("unit")) is not None and not 0 < float(unit) < np.inf:
             raise ValueError(f"a calibration in units of {unit}")
         return cls(**{**values, "tail": Tail.from_json(values["tail"]), "pairs": Tail.from_json(values["pairs"])})
 
 
-def default_score(identities: int) -> str:
-    """The score of a gallery of K identities where nobody chose: local, unless too few support the default false-alarm rate."""
-    return LOCAL if identities >= LEAST_LOCAL else "plain"
+def default_score(identities: int, *, qualities: bool = False) -> str:
+    """The score of a gallery of K identities where nobody chose: plain where too few support the default false-alarm rate, else
+    quality where of all templates it is known what they are worth, else local.
+    """
+    if identities < LEAST_LOCAL:
+        return PLAIN
+    return QUALITY if qualities else LOCAL
 
 
-def calibrate(enrolled: SearchableGallery, names: Names, progress: Progress | None = None) -> Calibration:
+def calibrate(
+    enrolled: SearchableGallery, names: Names, progress: Progress | None = None, probes: np.ndarray | None = None
+) -> Calibration:
     """Calibrate a gallery on itself: enrolled people are searched for as if they had never been enrolled.
 
+    Args:
+        enrolled: the gallery.
+        names: of its rows.
+        progress: told how far it has come.
+        probes: what the probes that it is for are worth, (n,); by default they are as its own people's templates are.
+
     Raises:
-        GalleryError: too few identities.
+        GalleryError: too few identities, or too few of the kind that `probes` are.
     """
     identities = enrolled.members.identities
     require_calibratable(identities, enrolled.scoring)
-    return calibration_of(enrolled, left_out_searches(enrolled, progress=progress), "gallery", 2, names, names, identities)
+    found = left_out_searches(enrolled, progress=progress)
+    return calibration_of(enrolled, found, "gallery", 2, names, names, identities, probes)
 
 
 def calibrate_on_strangers(
-    enrolled: SearchableGallery, vectors: np.ndarray, names: Names, stranger_names: Names, progress: Progress | None = None
+    enrolled: SearchableGallery,
+    vectors: np.ndarray,
+    names: Names,
+    stranger_names: Names,
+    progress: Progress | None = None,
+    qualities: np.ndarray | None = None,
 ) -> Calibration:
-    """Calibrate a gallery on templates (n, d) of people who are not enrolled.
+    """Calibrate a gallery on templates (n, d) of people who are not enrolled; `qualities` (n,): what these are worth.
 
     Raises:
         GalleryError: too few, or one of them is enrolled: it is the very template.
     """
     identities = enrolled.members.identities
     require_strangers(len(vectors), identities, enrolled.scoring)
-    found = search_strangers(enrolled, vectors, np.arange(len(vectors)), progress=progress)
+    found = search_strangers(enrolled, vectors, np.arange(len(vectors)), qualities=qualities, progress=progress)
     return calibration_of(enrolled, found, "strangers", 1, names, stranger_names, identities)
 
 
@@ -215,6 +237,7 @@ def calibration_of(
     names: Names,
     probe_names: Names,
     identities: int,
+    like: np.ndarray | None = None,
 ) -> Calibration:
     """What searches of strangers say.
 
@@ -226,9 +249,10 @@ def calibration_of(
         names: of the searches' rows.
         probe_names: of their probes.
         identities: the K that they were made at.
+        like: what the probes that they are to speak for are worth, (n,); by default they are like those of the searches.
 
     Raises:
-        GalleryError: a stranger is enrolled.
+        GalleryError: a stranger is enrolled, or too few of the searches are like the probes.
     """
     if source == "strangers":
         _refuse_the_same(found, names, probe_names)
@@ -241,18 +265,19 @@ def calibration_of(
         identities=identities,
         source=source,
         scoring=enrolled.scoring,
-        tail=tail_of(kept.scores, together),
+        tail=tail_of(kept.scores if like is None else weighted(kept.scores, kept.qualities, like), together),
         pairs=tail_of(impostor_distances(enrolled), 2),
         drift=drift(enrolled),
         left_out=tuple(pairs.values()),
         left_out_count=int(suspects.sum()),
         unit=_unit(enrolled),
+        made_for=Kind.of(kept.qualities if like is None else like, None if like is not None else kept.seconds),
     )
 
 
 def _unit(enrolled: SearchableGallery) -> float | None:
-    """The squared distance that a local score of 1 usually stands for, the median density; None for plain scores."""
-    if enrolled.scoring.score != LOCAL:
+    """The squared distance that a scaled score of 1 usually stands for, the median density; None for plain scores."""
+    if not enrolled.scoring.scaled:
         return None
     density = enrolled.density
     if density is None:  # a sample of a gallery that lies elsewhere

@@ -17,7 +17,7 @@ import numpy as np
 
 from engine.calibration.calibration import LEAST_IDENTITIES, LEAST_LOCAL, Calibration
 from engine.errors import GalleryError
-from engine.matching.scoring import LOCAL, PLAIN, Scoring
+from engine.matching.scoring import PLAIN, QUALITY, Scoring
 from engine.statistics.rates import at_least, check_rate
 from engine.templates.impostors import Chances, impostors_of
 from engine.templates.provenance import Provenance
@@ -134,12 +134,13 @@ def together(own: float, sure: float, encoders: float, *, doubt: float, encoders
 def evidence_of(scoring: Scoring, calibration: Calibration | None, made: Provenance, identities: int, templates: int) -> Evidence:
     """What is known at a gallery of `templates`, made so, of K `identities`, that scores so and has a calibration, perhaps."""
     impostors = impostors_of(made)
-    unit = calibration.unit if calibration is not None and scoring.score == LOCAL else None
+    unit = calibration.unit if calibration is not None and scoring.scaled else None
     known = impostors is not None and (scoring.score == PLAIN or unit is not None)
     if impostors is None or not known:
         return Evidence(scoring.score, calibration, None, identities, templates)
     likeness = (1.0, 1.0) if calibration is None else impostors.likeness(calibration.pairs)
-    return Evidence(scoring.score, calibration, Chances(impostors, templates, unit, *likeness), identities, templates)
+    chances = Chances(impostors, templates, unit, *likeness, graded=scoring.score == QUALITY)
+    return Evidence(scoring.score, calibration, chances, identities, templates)
 
 
 def _least(known: Calibration | Chances | None) -> float:

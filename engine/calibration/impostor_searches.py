@@ -1,11 +1,11 @@
 """Searches for enrolled people as if they had never been enrolled: what a gallery does with strangers, from the gallery alone."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from engine.matching.nearest_identities import Members
-from engine.matching.scoring import LOCAL, PLAIN, SearchableGallery, densities
+from engine.matching.scoring import LOCAL, PLAIN, QUALITY, Candidates, SearchableGallery, densities
 from engine.statistics.score_tail import outliers
 from indexes.base import Progress
 from indexes.exact.flat import Flat
@@ -20,9 +20,9 @@ _HALVINGS, _LEAST_NESTED, _COMPARED = 3, 100, 0.1
 _WORTH, _BETWEEN = 1000, (0.1, 0.5)
 # Points in fewer than four dimensions move faster than this; where templates seem to, many people are enrolled twice.
 _FASTEST = -0.25
-# What the drift of local scores is in units of that law, at the least: 6 for `sface` on LFW, 20 for `dlib-resnet`. The smaller
-# one is the stricter as a gallery grows.
-_LOCAL = -6
+# What the drift of scaled scores is in units of that law, at the least: of local ones 6 for `sface` on LFW, 20 for `dlib-resnet`;
+# of quality scores 20 for `sface`. The smaller one is the stricter as a gallery grows.
+_LAW = {PLAIN: 1, LOCAL: -6, QUALITY: -18}
 # Identities whose templates are compared in pairs.
 _MOST_PAIRED = 2000
 
@@ -30,13 +30,16 @@ _MOST_PAIRED = 2000
 @dataclass(frozen=True)
 class NonMatedSearches:
     """Searches (n,) of strangers. `probes`: the template searched for, an enrolled one or row of a cohort; `rows`: the enrolled
-    template that has the best score; `distances`, `scores`: of that.
+    template that has the best score; `distances`, `scores`: of that. `seconds`: the distance to the second candidate, NaN where
+    there is none; `qualities`: what the probes are worth, NaN where nobody knows.
     """
 
     probes: np.ndarray
     rows: np.ndarray
     distances: np.ndarray
     scores: np.ndarray
+    seconds: np.ndarray
+    qualities: np.ndarray
 
     def of(self, probes: np.ndarray) -> "NonMatedSearches":
         """The same, their probes being called (n,)."""
@@ -44,7 +47,7 @@ class NonMatedSearches:
 
     def only(self, which: np.ndarray) -> "NonMatedSearches":
         """Those that a bool (n,) picks."""
-        return NonMatedSearches(self.probes[which], self.rows[which], self.distances[which], self.scores[which])
+        return NonMatedSearches(*(getattr(self, field.name)[which] for field in fields(self)))
 
 
 def left_out_searches(
@@ -55,7 +58,8 @@ def left_out_searches(
     Needs one identity more than the score needs, and at least 2.
     """
     chosen, rows = left_out_templates(enrolled.members, most, seed)
-    return search_strangers(enrolled, enrolled.index.vectors(rows), rows, without=chosen, progress=progress)
+    vectors, qualities = enrolled.index.vectors(rows), enrolled.qualities(rows)
+    return search_strangers(enrolled, vectors, rows, without=chosen, qualities=qualities, progress=progress)
 
 
 def left_out_templates(members: Members, most: int = MOST_SEARCHES, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -70,17 +74,32 @@ def search_strangers(
     vectors: np.ndarray,
     probes: np.ndarray,
     without: np.ndarray | None = None,
+    qualities: np.ndarray | None = None,
     progress: Progress | None = None,
 ) -> NonMatedSearches:
-    """Search for vectors (n, d) of strangers, called `probes` (n,); `without` (n,) is as in `SearchableGallery.candidates`."""
+    """Search for vectors (n, d) of strangers, called `probes` (n,); `without` (n,) and `qualities` (n,) are as in
+    `SearchableGallery.candidates`.
+    """
     parts = []
     for start in range(0, len(vectors), _BATCH):
         part = slice(start, start + _BATCH)
-        parts.append(enrolled.candidates(vectors[part], 1, None if without is None else without[part]))
+        left_out, worth = (None if each is None else each[part] for each in (without, qualities))
+        parts.append(enrolled.candidates(vectors[part], 2, left_out, worth))
         if progress:
             progress("calibrating", min(start + _BATCH, len(vectors)), len(vectors))
-    columns = (np.concatenate([getattr(part, name)[:, 0] for part in parts]) for name in ("rows", "distances", "scores"))
-    return NonMatedSearches(probes, *columns)
+    rows, distances, scores = (
+        np.concatenate([getattr(part, name)[:, 0] for part in parts]) for name in ("rows", "distances", "scores")
+    )
+    seconds = np.concatenate([second_distances(part) for part in parts])
+    known = np.full(len(probes), np.nan, np.float32) if qualities is None else qualities
+    return NonMatedSearches(probes, rows, distances, scores, seconds, known)
+
+
+def second_distances(found: Candidates) -> np.ndarray:
+    """The distance of each probe's second candidate, float32 (n,); NaN where there is none."""
+    if found.distances.shape[1] < 2:
+        return np.full(len(found.distances), np.nan, np.float32)
+    return found.distances[:, 1]
 
 
 def subsample(enrolled: SearchableGallery, identities: np.ndarray) -> SearchableGallery:
@@ -89,8 +108,9 @@ def subsample(enrolled: SearchableGallery, identities: np.ndarray) -> Searchable
     kept = rows >= 0
     codes = np.broadcast_to(np.arange(len(identities))[:, None], rows.shape)[kept]
     index, members = Flat.build(enrolled.index.vectors(rows[kept])), Members(codes)
-    density = densities(index, members, enrolled.scoring.neighbours) if enrolled.scoring.score == LOCAL else None
-    return replace(enrolled, index=index, members=members, density=density, among=None)
+    density = densities(index, members, enrolled.scoring.neighbours) if enrolled.scoring.scaled else None
+    quality = None if enrolled.quality is None else enrolled.quality[rows[kept]]
+    return replace(enrolled, index=index, members=members, density=density, among=None, quality=quality)
 
 
 def drift(enrolled: SearchableGallery, seed: int = 0) -> float:
@@ -102,7 +122,7 @@ def drift(enrolled: SearchableGallery, seed: int = 0) -> float:
     """
     whole = np.random.default_rng(seed).permutation(enrolled.members.identities)[:MOST_NESTED]
     scores = _scores_in_groups(enrolled, whole, len(whole))
-    foretold = _by_chances(scores) * (1 if enrolled.scoring.score == PLAIN else _LOCAL)
+    foretold = _by_chances(scores) * _LAW[enrolled.scoring.score]
     sizes = [size for halving in range(1, _HALVINGS + 1) if (size := len(whole) >> halving) >= _LEAST_NESTED]
     if not sizes:
         return foretold

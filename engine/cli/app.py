@@ -27,7 +27,7 @@ from engine.cli.shell.pipes import ended_by_its_reader
 from engine.cli.shell.spoken import spoken
 from engine.common.allocator import give_large_blocks_back
 from engine.common.late import keep_pandas_out
-from engine.errors import ListGuess, OnekError
+from engine.errors import FormerFile, ListGuess, OnekError
 
 app = typer.Typer(
     name="onek",
@@ -98,14 +98,15 @@ def _say_guesses() -> None:
     others = warnings.showwarning
 
     def say(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
-        if issubclass(category, ListGuess):
+        if issubclass(category, ListGuess | FormerFile):
             from engine.cli.console import err
 
             err.print(str(message))
         else:
             others(message, category, *where, **more)
 
-    warnings.simplefilter("always", ListGuess)
+    for kind in (ListGuess, FormerFile):
+        warnings.simplefilter("always", kind)
     warnings.showwarning = say
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.errors import SpreadError
-from engine.statistics.rates import read_rate
+from engine.statistics.rates import read_rate, read_share
 
 if TYPE_CHECKING:
     from engine.workflows.ray_workers import Workers as SpreadWorkers
@@ -38,6 +38,16 @@ Fmr = Annotated[
         metavar="RATE",
         parser=read_rate,
         help="Instead: the share of pairs of different people that may be called the same, such as 0.1%.",
+    ),
+]
+Quality = Annotated[
+    float,
+    typer.Option(
+        "--quality",
+        metavar="SHARE",
+        parser=read_share,
+        help="The share of ordinary photographs that must be worse, such as 1%; what is worth less is a problem. 0 takes all.",
+        show_default="0.1%",
     ),
 ]
 Score = Annotated[float | None, typer.Option("--threshold", metavar="SCORE", help="Largest score that is accepted, instead.")]

@@ -22,6 +22,7 @@ from engine.cli.options import (
     OwnEncoder,
     OwnProjection,
     Photos,
+    Quality,
     Runtime,
     Score,
     Threads,
@@ -31,6 +32,7 @@ from engine.cli.options import (
     spread_over,
 )
 from engine.cli.thresholds import print_calibration, tell_default
+from engine.templates.quality import LEAST
 
 if TYPE_CHECKING:
     from engine.gallery.gallery import Gallery
@@ -62,6 +64,7 @@ def embed_command(
     sources: Annotated[
         bool, typer.Option("--source/--no-source", help="Whether templates say which photograph they are of.")
     ] = True,
+    quality: Quality = LEAST,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run to the same output.")] = False,
     on: On = None,
     workers: Workers = None,
@@ -98,7 +101,16 @@ def embed_command(
             from engine.workflows.ray_workers import SpreadEmbedder
 
             embedder = SpreadEmbedder(embedder, load, spread)
-        made = embed_to_file(photographs, embedder, out, overwrite=overwrite, resume=resume, sources=sources, progress=done)
+        made = embed_to_file(
+            photographs,
+            embedder,
+            out,
+            overwrite=overwrite,
+            resume=resume,
+            sources=sources,
+            quality=quality,
+            progress=done,
+        )
     tell(
         f"{count(made.images, 'image')}: {count(made.templates, 'template')} in {out}, "
         f"{count(made.problems, 'problem')} in {made.problems_file}",
@@ -141,12 +153,16 @@ def build_index_command(
     score: Annotated[
         str | None,
         typer.Option(
-            metavar="plain|local", help="The distance, or the locally scaled one. Default: local from 50 identities on."
+            metavar="plain|local|quality",
+            help="The distance, the locally scaled one, or by what pictures are worth too. Default: by what is known.",
         ),
     ] = None,
     fuse: Annotated[
-        int, typer.Option(min=1, metavar="M", help="An identity is as far as the mean of its M nearest templates.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            min=0, metavar="M", help="An identity is as far as the mean of its M nearest templates; 0: as one fused of all."
+        ),
+    ] = None,
     milvus: Annotated[
         str | None,
         typer.Option(metavar="replicas=2,shards=8,...", help="Also resource-groups=A+B, mmap=yes, consistency=bounded."),
@@ -200,6 +216,7 @@ def build_index_command(
             f"{info.operating.of_visits} visits and a shortlist of {info.operating.shortlist}"
         )
     _doubt_one_person(built)
+    _doubt_quality(built)
     print_calibration(info.calibration, info.score)
     tell_default(built)
 
@@ -220,6 +237,11 @@ def identify_command(
     fpir: Fpir = None,
     threshold: Score = None,
     top: Annotated[int, typer.Option(min=1, help="Candidates to list for each probe.")] = 5,
+    quality: Quality = LEAST,
+    calibrate_to: Annotated[
+        str | None,
+        typer.Option(metavar="probes", help="Weight calibration for pictures that are worth what these probes are, this once."),
+    ] = None,
     faces: Faces = None,
     encoder: OwnEncoder = None,
     weights: Weights = None,
@@ -264,6 +286,8 @@ def identify_command(
             projection=projection,
             runtime=runtime,
             head=None if head is None else read_head(head),
+            quality=quality,
+            calibrate_to=calibrate_to,
             workers=spread,
             progress=done,
             counted=done.of,
@@ -281,6 +305,7 @@ def verify_command(
     gallery: GalleryOption,
     threshold: Distance = None,
     fmr: Fmr = None,
+    quality: Quality = LEAST,
     faces: Annotated[str | None, typer.Option(metavar="largest|none", help="none: the photograph is a face crop.")] = None,
     encoder: OwnEncoder = None,
     weights: Weights = None,
@@ -307,6 +332,7 @@ def verify_command(
         weights=weights,
         projection=projection,
         head=learnt,
+        quality=quality,
     )
     said = "the same" if found.same else "not the same"
     limit = str(opened.match_threshold(threshold, fmr)) if learnt is None else f"p(same) {found.probability:.4f} by the head"
@@ -322,3 +348,22 @@ def _doubt_one_person(built: "Gallery") -> None:
 
     if built.capabilities.files and (doubt := one_person(Counter(dict(built.templates_by_identity())), "templates")):
         err.print(f"warning: {doubt}; onek embed --labels says otherwise")
+
+
+def _doubt_quality(built: "Gallery") -> None:
+    """Warn of a gallery most of which is worth little, and of templates below the gate. Of one in Milvus every row would be asked
+    for.
+    """
+    if not built.capabilities.files:
+        return
+    import numpy as np
+
+    from engine.calibration.probes import badly_enrolled
+    from engine.cli.console import err, thousands
+    from engine.templates.quality.gate import refused
+
+    qualities = built.enrolled.qualities(np.arange(len(built)))
+    if doubt := badly_enrolled(qualities):
+        err.print(f"warning: {doubt}")
+    if below := int(refused(qualities, LEAST).sum()):
+        err.print(f"{thousands(below)} templates are below the gate of --quality; onek audit lists them")

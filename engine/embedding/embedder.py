@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,11 +16,15 @@ from engine.encoders import DEFAULT, Encoder, load_encoder
 from engine.errors import ImageProblem, PhotographsError
 from engine.faces.alignment import SURE, AlignedFace, Face, aligner, alignment
 from engine.faces.images import LeftOut, decode_named
+from engine.faces.reasons import reasons_of
 from engine.files.content_ids import of_face, of_picture
 from engine.templates.names import UNLABELLED, Labelling
 from engine.templates.parquet import Templates, batch, schema
 from engine.templates.problems import ALL_SEEN, Problem, Unseen
 from engine.templates.provenance import Provenance
+from engine.templates.quality import LEAST
+from engine.templates.quality.gate import TOLD, check_least, why_refused
+from engine.templates.quality.scale import scale_of
 
 # Photographs that a thread takes at a time, and chips that it has encoded together.
 BATCH, CHIPS = 8, 16
@@ -28,10 +33,21 @@ ALIKE = 0.8
 
 
 @dataclass(frozen=True)
+class Worth:
+    """The `quality` of a face, the share of ordinary photographs that are worse, None where nobody knows; and in words what is
+    wrong with one of little quality.
+    """
+
+    quality: float | None = None
+    reasons: str | None = None
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What became of one photograph: its faces and their templates (k, dim), or a problem.
 
-    `picture` is what it is called by its content; `beside` are faces that it shows and that were not taken.
+    `worth`: of each face what it is worth. `picture` is what it is called by its content; `beside` are faces that it shows and
+    that were not taken. `numbers`: which faces of the picture they are; `below`: problems of others, which are below the gate.
     """
 
     photograph: Photograph
@@ -40,6 +56,9 @@ class Outcome:
     problem: str | None = None
     picture: str = ""
     beside: tuple[Face, ...] = ()
+    worth: tuple[Worth, ...] = ()
+    numbers: tuple[int, ...] = ()
+    below: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,6 +90,7 @@ class Embedder:
         self.encoder = encoder
         self.faces = faces
         self.provenance: Provenance = encoder.provenance(alignment(faces))
+        self.scale = scale_of(self.provenance)
         self._align = aligner(faces)
 
     def stream(self, photographs: Iterable[Photograph], progress: Callable[[int], None] | None = None) -> Iterator[Outcome]:
@@ -109,16 +129,27 @@ class Embedder:
         return _Found(photograph, picture, found)
 
     def _encoded(self, waiting: Sequence[_Found]) -> list[Outcome]:
-        chips = [aligned.chip for found in waiting for aligned in found.faces]
+        aligned = [each for found in waiting for each in found.faces]
         size = self.encoder.card.chip.size
-        vectors = self.encoder.encode(np.stack(chips) if chips else np.empty((0, size, size, 3), np.uint8))
+        made = self.encoder.encoded(
+            np.stack([each.chip for each in aligned]) if aligned else np.empty((0, size, size, 3), np.uint8)
+        )
+        worth = self._worth(aligned, made.confidences)
         outcomes, at = [], 0
         for found in waiting:
-            outcomes.append(self._outcome(found, vectors[at : at + len(found.faces)]))
+            its = slice(at, at + len(found.faces))
+            outcomes.append(self._outcome(found, made.vectors[its], worth[its]))
             at += len(found.faces)
         return outcomes
 
-    def _outcome(self, found: _Found, vectors: np.ndarray) -> Outcome:
+    def _worth(self, faces: Sequence[AlignedFace], confidences: np.ndarray) -> list[Worth]:
+        if self.scale is None:
+            return [Worth()] * len(faces)
+        qualities = self.scale.quality_of(confidences).tolist()
+        told = (", ".join(reasons_of(face)) if quality < TOLD else "" for face, quality in zip(faces, qualities, strict=True))
+        return [Worth(quality, words or None) for quality, words in zip(qualities, told, strict=True)]
+
+    def _outcome(self, found: _Found, vectors: np.ndarray, worth: Sequence[Worth]) -> Outcome:
         lengths, problem = np.linalg.norm(vectors, axis=1), found.problem
         if not np.isfinite(lengths).all():
             problem = f"{self.encoder.card.name} gave NaN or infinity for a face"
@@ -127,7 +158,33 @@ class Embedder:
         if problem is not None:
             return Outcome(found.photograph, (), np.empty((0, self.encoder.card.dim), np.float32), problem, found.picture)
         faces = tuple(aligned.face for aligned in found.faces)
-        return Outcome(found.photograph, faces, vectors, picture=found.picture, beside=found.faces[0].beside)
+        beside, numbers = found.faces[0].beside, tuple(range(len(faces)))
+        return Outcome(found.photograph, faces, vectors, None, found.picture, beside, tuple(worth), numbers)
+
+
+def of_quality(least: float) -> Callable[[Outcome], Outcome]:
+    """What leaves faces out whose quality is below a gate; a problem, where that leaves none."""
+    check_least(least)
+
+    def gated(outcome: Outcome) -> Outcome:
+        below = [number for number, each in enumerate(outcome.worth) if each.quality is not None and each.quality < least]
+        if not below:
+            return outcome
+        worth = {number: outcome.worth[number] for number in below}
+        said = {number: why_refused(each.quality or 0.0, each.reasons, least) for number, each in worth.items()}
+        if len(below) == len(outcome.faces):
+            return _without_template(outcome, said[below[0]])
+        kept = [number for number in range(len(outcome.faces)) if number not in said]
+        return replace(
+            outcome,
+            faces=tuple(outcome.faces[number] for number in kept),
+            vectors=outcome.vectors[kept],
+            worth=tuple(outcome.worth[number] for number in kept),
+            numbers=tuple(outcome.numbers[number] for number in kept),
+            below=tuple(f"face {outcome.numbers[number]}: {words}" for number, words in said.items()),
+        )
+
+    return gated
 
 
 def once_each(outcomes: Iterable[Outcome], known: dict[str, tuple[str, str | None]]) -> Iterator[Outcome]:
@@ -146,9 +203,7 @@ def once_each(outcomes: Iterable[Outcome], known: dict[str, tuple[str, str | Non
             first, whose = known[outcome.picture]
             if identity is not None:
                 of = f", which is labelled as {whose}" if whose != identity else ""
-                outcome = replace(
-                    outcome, faces=(), vectors=outcome.vectors[:0], problem=f"the same photograph as {first}{of}", beside=()
-                )
+                outcome = _without_template(outcome, f"the same photograph as {first}{of}")
             else:
                 copies = (f"{outcome.picture}.{number}" for number in count(2))
                 outcome = replace(outcome, picture=next(copy for copy in copies if copy not in known))
@@ -159,7 +214,7 @@ def once_each(outcomes: Iterable[Outcome], known: dict[str, tuple[str, str | Non
 
 def of_one_face(outcome: Outcome) -> Outcome:
     """The same; but a problem, where another face is about as large as the one taken, so that nobody knows whose it is."""
-    alike = [face for face in outcome.beside if face.quality >= SURE and face.area >= ALIKE * outcome.faces[0].area]
+    alike = [face for face in outcome.beside if face.detection >= SURE and face.area >= ALIKE * outcome.faces[0].area]
     if outcome.problem is not None or not alike:
         return outcome
     why = f"{1 + len(alike)} faces about as large, so it is unclear whose template it would be; crop it to one of them"
@@ -167,28 +222,39 @@ def of_one_face(outcome: Outcome) -> Outcome:
 
 
 def _without_template(outcome: Outcome, problem: str) -> Outcome:
-    return replace(outcome, faces=(), vectors=outcome.vectors[:0], problem=problem, beside=())
+    nothing: dict[str, Any] = dict.fromkeys(("faces", "beside", "worth", "numbers", "below"), ())
+    return replace(outcome, vectors=outcome.vectors[:0], problem=problem, **nothing)
 
 
 def to_batch(outcomes: Sequence[Outcome], provenance: Provenance) -> pa.RecordBatch:
     """The templates of some outcomes as rows of the contract, called after their photographs' content."""
-    rows = [(outcome, number, face) for outcome in outcomes for number, face in enumerate(outcome.faces)]
+    rows = [
+        (outcome, number, face, worth)
+        for outcome in outcomes
+        for number, face, worth in zip(outcome.numbers, outcome.faces, outcome.worth, strict=True)
+    ]
     vectors = np.concatenate([outcome.vectors for outcome in outcomes]) if outcomes else np.empty((0, provenance.dim), np.float32)
     return batch(
         provenance,
-        template_ids=[of_face(outcome.picture, number) for outcome, number, _ in rows],
-        identities=[outcome.photograph.identity for outcome, _, _ in rows],
+        template_ids=[of_face(outcome.picture, number) for outcome, number, _, _ in rows],
+        identities=[outcome.photograph.identity for outcome, _, _, _ in rows],
         vectors=vectors,
-        sources=[outcome.photograph.source for outcome, _, _ in rows],
-        faces=[number for _, number, _ in rows],
-        boxes=[face.box for _, _, face in rows],
-        qualities=[face.quality for _, _, face in rows],
+        sources=[outcome.photograph.source for outcome, _, _, _ in rows],
+        faces=[number for _, number, _, _ in rows],
+        boxes=[face.box for _, _, face, _ in rows],
+        qualities=[worth.quality for _, _, _, worth in rows],
+        detections=[face.detection for _, _, face, _ in rows],
+        reasons=[worth.reasons for _, _, _, worth in rows],
     )
 
 
 def problems_of(outcomes: Iterable[Outcome]) -> list[Problem]:
-    """The images that gave no template, in order."""
-    return [Problem(outcome.photograph.source, outcome.problem) for outcome in outcomes if outcome.problem is not None]
+    """The images that gave no template, and faces that are below the gate, in order."""
+    found = []
+    for outcome in outcomes:
+        said = outcome.below if outcome.problem is None else (outcome.problem,)
+        found += [Problem(outcome.photograph.source, words) for words in said]
+    return found
 
 
 def unseen_in(outcomes: Iterable[Outcome]) -> Unseen:
@@ -202,6 +268,7 @@ def embed_images(
     *,
     faces: str = "largest",
     labels: str | None = None,
+    quality: float = LEAST,
     progress: Callable[[int], None] | None = None,
 ) -> Embedding:
     """Embed photographs, and keep the templates in memory.
@@ -211,6 +278,7 @@ def embed_images(
         encoder: an encoder, or the name of one.
         faces: `largest`, `all`, or `none` where the pictures are face crops already.
         labels: whose photographs they are (see `find_photographs`). With `faces="all"` the default is `none`.
+        quality: the share of ordinary photographs that must be worse; what is below is a problem. 0 takes all.
         progress: told how many more images are done.
 
     Raises:
@@ -221,7 +289,7 @@ def embed_images(
     if not isinstance(encoder, Encoder):
         encoder = load_encoder(encoder, photographs=len(labelled.photographs))
     embedder = Embedder(encoder, faces)
-    outcomes = list(once_each(embedder.stream(labelled.photographs, progress), {}))
+    outcomes = list(map(of_quality(quality), once_each(embedder.stream(labelled.photographs, progress), {})))
     rows = [to_batch(part, embedder.provenance) for part in batched(outcomes, 1024)]
     table = pa.Table.from_batches(rows, schema=schema(embedder.provenance))
     templates = Templates(table, embedder.provenance)
@@ -279,12 +347,16 @@ def _opened(photograph: Photograph) -> tuple[np.ndarray, str]:
     return decode_named(photograph.image)
 
 
-def one_face(photo: np.ndarray | str | Path, embedder: Embedder) -> tuple[str, np.ndarray]:
-    """The name of a photograph, and the template (dim,) of its largest face. Raises `PhotographsError` where there is none."""
+def one_face(photo: np.ndarray | str | Path, embedder: Embedder, quality: float = LEAST) -> tuple[str, np.ndarray]:
+    """The name of a photograph, and the template (dim,) of its largest face.
+
+    Raises:
+        PhotographsError: there is none, or it is below the gate (see `embed_images`).
+    """
     photographs = list_photographs([photo], "none")
     if len(photographs) != 1:
         raise PhotographsError(f"{photo} holds {len(photographs)} photographs; expected one")
-    (outcome,) = embedder.stream(photographs)
+    (outcome,) = map(of_quality(quality), embedder.stream(photographs))
     if outcome.problem is not None:
         raise PhotographsError(f"{outcome.photograph.source}: {outcome.problem}, so there is nothing to compare")
     return outcome.photograph.source, outcome.vectors[0]

@@ -10,6 +10,7 @@ import numpy as np
 from engine.faces.chip import CROP_ALIGNMENT, Chip
 from engine.templates.impostors import Impostors
 from engine.templates.provenance import Provenance
+from engine.templates.quality.scale import Scale
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,8 @@ class Card:
     `threshold` is the Euclidean distance of unit vectors at which 1:1 verification on LFW is right most often, or None
     where nobody measured it; `measured` says on what. `flip`: whether a template is the mirror average unless the user says
     otherwise. `impostors`: how often two different people's templates, as they are made by default, come as near as a distance;
-    None where nobody measured it, and then a gallery of few people has no default threshold for `identify`.
+    None where nobody measured it, and then a gallery of few people has no default threshold for `identify`. `quality`: what its
+    confidence is and how that is distributed over ordinary photographs; None where it has none, or nobody measured it.
     """
 
     name: str
@@ -31,6 +33,17 @@ class Card:
     licence: str
     flip: bool = True
     impostors: Impostors | None = None
+    quality: Scale | None = None
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Templates of n chips: `vectors` float32 (n, dim), L2-normalised, C-contiguous; `confidences` float32 (n,), how confident
+    the network is of each in units of its own, NaN where it says nothing.
+    """
+
+    vectors: np.ndarray
+    confidences: np.ndarray
 
 
 class Encoder(ABC):
@@ -56,23 +69,31 @@ class Encoder(ABC):
     def forward(self, chips: np.ndarray) -> np.ndarray:
         """From RGB chips, uint8 (n, size, size, 3), to raw descriptors, float32 (n, dim), of any length."""
 
+    def confidences(self, descriptors: np.ndarray) -> np.ndarray:
+        """How confident the network is of raw descriptors (n, dim), float32 (n,): NaN, unless a network says it."""
+        return np.full(len(descriptors), np.nan, np.float32)
+
     def encode(self, chips: np.ndarray) -> np.ndarray:
+        """The vectors of `encoded`."""
+        return self.encoded(chips).vectors
+
+    def encoded(self, chips: np.ndarray) -> Encoded:
         """Make templates.
 
-        With `flip`, a template is the normalised sum of the unit vectors of the chip and of its mirror image.
+        With `flip`, a template is the normalised sum of the unit vectors of the chip and of its mirror image, and the confidence
+        the mean of both.
 
         Args:
             chips: uint8, shape (n, size, size, 3), RGB.
-
-        Returns:
-            float32, shape (n, dim), L2-normalised, C-contiguous.
         """
         if not len(chips):
-            return np.empty((0, self.card.dim), np.float32)
+            return Encoded(np.empty((0, self.card.dim), np.float32), np.empty(0, np.float32))
         if not self.flip:
-            return _unit(self.forward(chips))
-        both = _unit(self.forward(np.concatenate([chips, chips[:, :, ::-1]])))
-        return _unit(both[: len(chips)] + both[len(chips) :])
+            raw = self.forward(chips)
+            return Encoded(_unit(raw), self.confidences(raw))
+        raw = self.forward(np.concatenate([chips, chips[:, :, ::-1]]))
+        both, sure = _unit(raw), self.confidences(raw)
+        return Encoded(_unit(both[: len(chips)] + both[len(chips) :]), (sure[: len(chips)] + sure[len(chips) :]) / 2)
 
     def provenance(self, alignment: str) -> Provenance:
         """How this encoder's templates are made from faces that `alignment` brought to the chip."""

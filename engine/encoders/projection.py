@@ -5,13 +5,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from engine.common.dataclass_json import from_plain
-from engine.encoders.base import Encoder
+from engine.encoders.base import Encoded, Encoder
 from engine.errors import EncoderMismatch, TrainingError
 from engine.files.learnt_file import read_learnt, write_learnt
-from engine.templates.parquet import Templates, batch
+from engine.templates.parquet import Templates, with_vectors
 from engine.templates.provenance import Provenance
 
 
@@ -78,9 +77,11 @@ class Projected(Encoder):
     def forward(self, chips: np.ndarray) -> np.ndarray:
         return self.encoder.forward(chips)
 
-    def encode(self, chips: np.ndarray) -> np.ndarray:
-        vectors = self.encoder.encode(chips)
-        return self.projection(vectors) if len(vectors) else np.empty((0, self.projection.matrix.shape[1]), np.float32)
+    def encoded(self, chips: np.ndarray) -> Encoded:
+        made = self.encoder.encoded(chips)
+        if not len(chips):
+            return Encoded(np.empty((0, self.projection.matrix.shape[1]), np.float32), made.confidences)
+        return Encoded(self.projection(made.vectors), made.confidences)
 
     def provenance(self, alignment: str) -> Provenance:
         """Raises `EncoderMismatch` where the projection was learnt from another encoder's templates; names both."""
@@ -99,8 +100,5 @@ def project(templates: Templates, projection: Projection, path: Path) -> Templat
     theirs = templates.provenance
     if theirs.dim != projection.made.dim or theirs.fingerprint != projection.made.fingerprint:
         raise EncoderMismatch(f"the projection was learnt from templates of {projection.made}; these are of {theirs}")
-    names = ("template_id", "identity", "source", "face", "box", "quality")
-    columns = [templates.table[name].to_pylist() for name in names]
     made = projection.provenance_at(path)
-    rows = batch(made, columns[0], columns[1], projection(templates.vectors), *columns[2:])
-    return Templates(pa.Table.from_batches([rows]), made)
+    return Templates(with_vectors(templates.table, projection(templates.vectors), made), made)

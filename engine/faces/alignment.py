@@ -25,10 +25,10 @@ TURNED = 320
 
 @dataclass(frozen=True)
 class Face:
-    """One face. `box` is x, y, width, height in pixels of the whole picture; `quality` the detector's confidence, 0 to 1."""
+    """One face. `box` is x, y, width, height in pixels of the whole picture; `detection` the detector's confidence, 0 to 1."""
 
     box: tuple[float, float, float, float]
-    quality: float
+    detection: float
 
     @property
     def area(self) -> float:
@@ -38,11 +38,14 @@ class Face:
 
 @dataclass(frozen=True)
 class AlignedFace:
-    """A face, and its `chip`: uint8, shape (size, size, 3), RGB. `beside`: other faces that were seen and not taken."""
+    """A face, and its `chip`: uint8, shape (size, size, 3), RGB. `beside`: other faces that were seen and not taken. `points`:
+    its landmarks in the picture, as `Detection` has them; None of a crop.
+    """
 
     face: Face
     chip: np.ndarray
     beside: tuple[Face, ...] = ()
+    points: np.ndarray | None = None
 
 
 Aligner = Callable[[np.ndarray, Chip], list[AlignedFace]]
@@ -172,7 +175,8 @@ def _shared(one: Detection, two: Detection) -> float:
 
 
 def _aligned(picture: np.ndarray, found: Detection, chip: Chip) -> AlignedFace:
-    return AlignedFace(_face(found), align(picture, landmarks(picture, found), chip))
+    points = landmarks(picture, found)
+    return AlignedFace(_face(found), align(picture, points, chip), points=points)
 
 
 def _face(found: Detection) -> Face:

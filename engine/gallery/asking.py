@@ -36,6 +36,7 @@ def identifying(
     top: int,
     faces: str | None,
     head: Head | None,
+    quality: float,
 ) -> Callable[[Snapshot], Results]:
     """A function that identifies these probes in a snapshot; arguments and errors as of `Gallery.identify`.
 
@@ -48,7 +49,7 @@ def identifying(
 
         def of_templates(seen: Snapshot) -> Results:
             require_same(seen.provenance, templates.provenance, seen.called, "the probe file")
-            return Results(seen.identify(templates, seen.threshold(threshold, fpir), top, head))
+            return Results(seen.identify(templates, seen.threshold(threshold, fpir), top, head, quality))
 
         return of_templates
     from engine.embedding.embedder import list_photographs, unseen_in
@@ -61,7 +62,7 @@ def identifying(
         limit = seen.threshold(threshold, fpir)
         tables, unseen = [], ALL_SEEN
         for part in batched(ready.stream(photographs), _TOGETHER):
-            tables.append(seen.identify_outcomes(part, ready, limit, top, head))
+            tables.append(seen.identify_outcomes(part, ready, limit, top, head, quality))
             unseen += unseen_in(part)
         return Results(pa.concat_tables(tables), unseen)
 
@@ -76,6 +77,7 @@ def verifying(
     threshold: float | None,
     fmr: float | None,
     head: Head | None,
+    quality: float,
 ) -> Callable[[Snapshot], Verification]:
     """A function that compares a probe with an identity of a snapshot; arguments and errors as of `Gallery.verify`."""
 
@@ -87,7 +89,7 @@ def verifying(
             return claim.verified("vector", templates.vectors[0])
         from engine.embedding.embedder import one_face
 
-        return claim.verified(*one_face(probe, embedder()))
+        return claim.verified(*one_face(probe, embedder(), quality))
 
     return verified
 

@@ -26,7 +26,7 @@ class BuildOptions(TypedDict, total=False):
     memory: int | None
     recall: float
     score: str | None
-    fuse: int
+    fuse: int | None
     planned: Callable[[Plan], None] | None
     progress: Progress | None
 

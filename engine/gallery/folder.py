@@ -85,7 +85,7 @@ class FolderBackend:
             return calibrate(people, names, progress)
         require_not_enrolled(strangers, seen.provenance, str(self.path), seen.enrolled_among)
         theirs = Names(strangers.table["template_id"])
-        return calibrate_on_strangers(people, strangers.vectors, names, theirs, progress)
+        return calibrate_on_strangers(people, strangers.vectors, names, theirs, progress, strangers.qualities)
 
     def compact(self, progress: Progress | None, wait: float) -> int:
         """Seal all that is enrolled anew, calibrate, and erase what was removed from every file; how many templates that were."""

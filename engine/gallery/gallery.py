@@ -34,6 +34,7 @@ from engine.templates.enrolment import Source, require_joinable
 from engine.templates.names import each_of, name_of
 from engine.templates.parquet import Templates
 from engine.templates.provenance import Provenance
+from engine.templates.quality import LEAST
 from indexes.base import Progress, SearchableIndex
 from indexes.planner import RECALL, Plan
 
@@ -82,7 +83,7 @@ class Gallery:
         memory: int | None = None,
         recall: float = RECALL,
         score: str | None = None,
-        fuse: int = 1,
+        fuse: int | None = None,
         planned: Callable[[Plan], None] | None = None,
         progress: Progress | None = None,
     ) -> "Gallery":
@@ -96,8 +97,10 @@ class Gallery:
             factory: a FAISS string for the index, instead.
             memory: bytes that building and searching may take; by default half of what is free.
             recall: the share of exact rank-1 answers that mated probes must get.
-            score: `plain`, the distance, or `local`, the locally scaled one; by default local from 50 identities on.
-            fuse: an identity is as far away as the mean of its `fuse` nearest templates.
+            score: `plain`, the distance; `local`, the locally scaled one; or `quality`, which goes by what the pictures are worth
+                too. By default, from 50 identities on, quality where that is known of all templates, else local.
+            fuse: an identity is as far away as the mean of its `fuse` nearest templates; 0: as one template that is fused of all
+                of them. By default 0 with the quality score, else 1.
             planned: told what will be built, before any work.
             progress: told how far the work has come.
 
@@ -269,6 +272,7 @@ class Gallery:
         top: int = 5,
         faces: str | None = None,
         head: Head | None = None,
+        quality: float = LEAST,
     ) -> Results:
         """Say of each probe who it is, or that it is nobody enrolled.
 
@@ -280,6 +284,7 @@ class Gallery:
             faces: for photographs, as in `embedder`.
             head: puts the candidates in another order; whether the first is accepted its score says as before, so that no more
                 strangers get a name.
+            quality: the share of ordinary photographs that must be worse; a probe that is worth less fails. 0 takes all.
 
         Returns:
             One result per probe face, in order; a photograph without a face has one that says `failed`. Its `unseen` counts the
@@ -294,7 +299,7 @@ class Gallery:
         def embedder(photographs: int) -> "Embedder":
             return self.embedder(faces, photographs=photographs)
 
-        ask = identifying(probes, embedder, threshold=threshold, fpir=fpir, top=top, faces=faces, head=head)
+        ask = identifying(probes, embedder, threshold=threshold, fpir=fpir, top=top, faces=faces, head=head, quality=quality)
         return self.answered(ask, threshold)
 
     def verify(
@@ -309,6 +314,7 @@ class Gallery:
         weights: str | Path | None = None,
         projection: str | Path | None = None,
         head: Head | None = None,
+        quality: float = LEAST,
     ) -> Verification:
         """Compare one probe with one enrolled identity.
 
@@ -322,6 +328,7 @@ class Gallery:
             weights: for a photograph, as in `embedder`.
             projection: for a photograph, as in `embedder`.
             head: decides instead of a threshold.
+            quality: for a photograph, as in `identify`.
 
         Raises:
             GalleryError: nobody of that name is enrolled, there is no threshold, or the gallery does not support the rate.
@@ -333,7 +340,7 @@ class Gallery:
         def embedder() -> "Embedder":
             return self.embedder(faces, encoder=encoder, weights=weights, projection=projection)
 
-        return self.answered(verifying(probe, embedder, identity, threshold=threshold, fmr=fmr, head=head))
+        return self.answered(verifying(probe, embedder, identity, threshold=threshold, fmr=fmr, head=head, quality=quality))
 
     def enroll(
         self,
@@ -344,6 +351,7 @@ class Gallery:
         on_duplicate: str = "own",
         on_match: str = "warn",
         sources: bool = True,
+        quality: float = LEAST,
         left_out: "Callable[[LeftOut], None] | None" = None,
         wait: float | None = None,
         progress: Progress | None = None,
@@ -359,6 +367,7 @@ class Gallery:
             on_match: what becomes of a face that the gallery takes for somebody else, at its own threshold: `warn` enrols it and
                 says so in the result, `refuse` enrols nothing, `ignore` does not look.
             sources: whether the gallery may keep the photographs' paths; pictures in memory have none.
+            quality: the share of ordinary photographs that must be worse; what is worth less is a problem. 0 takes all.
             left_out: told what below a folder is not taken for a photograph, and why.
             wait: seconds to wait for another writer; by default ten. In Milvus there is nobody to wait for.
             progress: told how far the work has come, where it takes longer than a moment.
@@ -373,7 +382,9 @@ class Gallery:
         def embedder(photographs: int) -> "Embedder":
             return self.embedder(faces, photographs=photographs)
 
-        joining = joining_of(people, embedder, identity=identity, faces=faces, sources=sources, left_out=left_out)
+        joining = joining_of(
+            people, embedder, identity=identity, faces=faces, sources=sources, quality=quality, left_out=left_out
+        )
         if joining.problems and not len(joining.templates):
             return EnrolmentResult(0, 0, 0).of(joining, NOT_LOOKED)
         with self.backend.changing(len(joining.templates), patience, progress) as change:

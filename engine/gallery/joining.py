@@ -12,6 +12,8 @@ from engine.templates.anonymise import without_sources
 from engine.templates.enrolment import Joining
 from engine.templates.names import name_of
 from engine.templates.parquet import Templates
+from engine.templates.quality import LEAST
+from engine.templates.quality.refusal import of_templates
 
 if TYPE_CHECKING:
     from engine.embedding.embedder import Embedder
@@ -27,6 +29,7 @@ def joining_of(
     identity: str | None = None,
     faces: str | None = None,
     sources: bool = True,
+    quality: float = LEAST,
     left_out: "Callable[[LeftOut], None] | None" = None,
 ) -> Joining:
     """Templates of people to enrol, and what the result reports beside them: problems, labels, unseen faces.
@@ -37,6 +40,7 @@ def joining_of(
         identity: whose they all are; by default as the photographs' names say.
         faces: what the user said of the photographs' faces; templates have none.
         sources: whether the photographs' paths are kept; pictures in memory have none.
+        quality: the share of ordinary photographs that must be worse; what is below is a problem, of templates too.
         left_out: told what below a folder is not taken for a photograph, and why.
 
     Raises:
@@ -45,16 +49,16 @@ def joining_of(
     if isinstance(people, Templates):
         if faces is not None:
             raise PhotographsError(f"faces={faces!r} goes with photographs; those to enrol are templates already")
-        given = people if identity is None else people.of(identity)
-        return Joining(given if sources else Templates(without_sources(given.table), given.provenance))
+        given, problems = of_templates(people if identity is None else people.of(identity), quality)
+        return Joining(given if sources else Templates(without_sources(given.table), given.provenance), problems)
     # Late: a question about vectors does without OpenCV.
-    from engine.embedding.embedder import list_labelled, of_one_face, once_each, problems_of, to_batch, unseen_in
+    from engine.embedding.embedder import list_labelled, of_one_face, of_quality, once_each, problems_of, to_batch, unseen_in
 
     labelled = list_labelled(people, "none" if identity is not None else None, left_out)
     if identity is not None:
         labelled = labelled.of(name_of(identity))
     ready = embedder(len(labelled.photographs))
-    outcomes = list(map(of_one_face, once_each(ready.stream(labelled.photographs), {})))
+    outcomes = list(map(of_quality(quality), map(of_one_face, once_each(ready.stream(labelled.photographs), {}))))
     rows = pa.Table.from_batches([to_batch(outcomes, ready.provenance)])
     if not sources or isinstance(labelled.photographs[0].image, np.ndarray):
         rows = without_sources(rows)

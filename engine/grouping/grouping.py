@@ -325,7 +325,7 @@ def _assembled(faces: Faces, before: _Before, labels: np.ndarray, places: np.nda
     }
     columns = groups_schema(made)
     table = faces.templates.table
-    given = {name: table[name] for name in ("template_id", "source", "face", "box", "quality", "vector")}
+    given = {name: table[name] for name in ("template_id", "source", "face", "box", "quality", "detection", "reasons", "vector")}
     given["identity"] = pa.array([names.get(number) for number in numbers.tolist()], pa.string())
     arrays = [given[each.name] if each.name in given else pa.array(added[each.name], each.type) for each in columns]
     return Groups(pa.table(arrays, schema=columns), made, cut, before.apart, before.same_photo, last, faces.repeated)

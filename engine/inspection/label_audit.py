@@ -1,4 +1,5 @@
-"""Likely mistakes in a gallery's labels: one person under two names, an image that shows somebody else. Worst first.
+"""Likely mistakes in a gallery: one person under two names, an image that shows somebody else, a template that is worth little.
+Worst first.
 
 **Two names.** The mean template of each identity is searched for among the others' mean templates, by the local score. Mean
 templates of one person under two names lie much closer together than any two photographs of theirs.
@@ -9,7 +10,13 @@ to the nearest other identity; both find fewer.)
 
 **Two groups.** The images of an identity fall into two groups of two and more (`engine.inspection.two_groups`).
 
-For all, a tail fitted to the gallery's own scores says how many as extreme chance alone would give.
+**Scattered.** A person is suspect whose templates lie far from their own mean: by the square root of the sum of their squared
+distances to it over one less than their number, which does not grow with that.
+
+For all of these, a tail fitted to the gallery's own scores says how many as extreme chance alone would give.
+
+**Little worth.** Templates whose quality is below the gate, which an older onek, or `--quality 0`, let in: they are hardly ever
+taken for their person, but for whatever else shows no face.
 """
 
 from collections.abc import Sequence
@@ -25,13 +32,16 @@ from engine.errors import GalleryError
 from engine.gallery.gallery import Gallery
 from engine.inspection.two_groups import split_people
 from engine.matching.nearest_identities import Members
-from engine.matching.scoring import LOCAL, Scoring, SearchableGallery, densities
+from engine.matching.scoring import Scoring, SearchableGallery, densities
 from engine.statistics.score_tail import expected_as_small, outliers
 from engine.tables.sheets import sheet_file
+from engine.templates.quality import LEAST
+from engine.templates.quality.gate import refused
 from indexes.base import Progress, distances_to
 from indexes.exact.flat import Flat
 
 TWO_NAMES, WRONG_IMAGE, TWO_GROUPS = "two names", "wrong image", "two groups"
+SCATTERED, LITTLE_WORTH = "scattered", "little worth"
 # Findings of which half may be chance are more likely wrong than not.
 _LIKELY = 0.5
 _BATCH = 4096
@@ -41,28 +51,32 @@ _BATCH = 4096
 class Finding:
     """A likely mistake. Of two names: `identity` and `other` may be one person, seen in their two nearest templates. Of a wrong
     image: `template_id` may show somebody else than `identity`, perhaps `other`, who is nearest to it by `other_template_id`. Of
-    two groups: `identity` and `other` are the same name, under which two people may be, seen in the two templates.
+    two groups: `identity` and `other` are the same name, under which two people may be, seen in the two templates. Of a scattered
+    identity: `template_id` lies farthest from its mean. Of little worth: `template_id` is. The last two name nobody else.
 
-    `distance`: between the two templates. `score`: what ranked it, small is worse: a local score of two names, for an image one
-    over the distance to its own identity, how alike two groups are. `expected_false_alarms`: how many as bad a gallery without
-    mistakes would show. `likely`: it and all that are worse are more likely wrong than not.
+    `distance`: between the two templates, or to the mean; None of little worth. `score`: what ranked it, small is worse: a local
+    score of two names, for an image one over the distance to its own identity, how alike two groups are, one over the scatter,
+    the quality. `expected_false_alarms`: how many as bad a gallery without mistakes would show; None of little worth. `likely`:
+    it and all that are worse are more likely wrong than not. `quality`: of `template_id`, the share of ordinary photographs that
+    are worse; None where nobody knows.
     """
 
     kind: str
     identity: str
-    other: str
+    other: str | None
     template_id: str
-    other_template_id: str
+    other_template_id: str | None
     source: str | None
     other_source: str | None
-    distance: float
+    distance: float | None
     score: float
-    expected_false_alarms: float
+    expected_false_alarms: float | None
     likely: bool
+    quality: float | None
 
 
 def audit(gallery: Gallery, most: int = 100, progress: Progress | None = None) -> list[Finding]:
-    """The `most` worst findings of each kind: two names, wrong images, two groups.
+    """The `most` worst findings of each kind: two names, wrong images, two groups, scattered identities, little worth.
 
     Raises:
         GalleryError: the gallery has fewer than 10 identities.
@@ -73,8 +87,13 @@ def audit(gallery: Gallery, most: int = 100, progress: Progress | None = None) -
             f"{gallery.address} has {enrolled.members.identities} identities; an audit compares at least {LEAST_IDENTITIES}"
         )
     described = _Described(gallery)
-    found = _two_names(enrolled, described, most, progress) + _wrong_images(enrolled, described, most, progress)
-    return found + _two_groups(enrolled, described, most, progress)
+    return [
+        *_two_names(enrolled, described, most, progress),
+        *_wrong_images(enrolled, described, most, progress),
+        *_two_groups(enrolled, described, most, progress),
+        *_scattered(enrolled, described, most),
+        *_little_worth(described, most),
+    ]
 
 
 def write_audit(path: Path, findings: Sequence[Finding]) -> None:
@@ -91,12 +110,39 @@ class _Described:
         self.identities: pa.Array = gallery.identity_names
         self.template_ids, self.sources = gallery.template_ids, gallery.sources()
         self.codes = gallery.enrolled.members.codes
+        self.qualities = gallery.enrolled.qualities(np.arange(len(self.codes)))
 
-    def finding(self, kind: str, row: int, other: int, distance: float, score: float, expected: float, likely: bool) -> Finding:
-        identity, its = (self.identities[int(self.codes[at])].as_py() for at in (row, other))
-        one, two = (self.template_ids[int(at)].as_py() for at in (row, other))
-        source, from_ = (self.sources[int(at)].as_py() for at in (row, other))
-        return Finding(kind, identity, its, one, two, source, from_, float(distance), float(score), float(expected), bool(likely))
+    def finding(
+        self,
+        kind: str,
+        row: int,
+        other: int | None,
+        distance: float | None,
+        score: float,
+        expected: float | None,
+        likely: bool,
+    ) -> Finding:
+        identity, template_id, source = self._called(row)
+        its, by, from_ = (None, None, None) if other is None else self._called(other)
+        worth = float(self.qualities[row])
+        return Finding(
+            kind,
+            identity,
+            its,
+            template_id,
+            by,
+            source,
+            from_,
+            None if distance is None else float(distance),
+            float(score),
+            None if expected is None else float(expected),
+            bool(likely),
+            None if np.isnan(worth) else worth,
+        )
+
+    def _called(self, row: int) -> tuple[str, str, str | None]:
+        name, template_id = self.identities[int(self.codes[row])].as_py(), self.template_ids[int(row)].as_py()
+        return name, template_id, self.sources[int(row)].as_py()
 
 
 def _two_names(enrolled: SearchableGallery, described: _Described, most: int, progress: Progress | None) -> list[Finding]:
@@ -104,7 +150,7 @@ def _two_names(enrolled: SearchableGallery, described: _Described, most: int, pr
     means = _means(enrolled)
     index, own = Flat.build(means), Members(np.arange(len(means)))
     scoring = Scoring(default_score(len(means)))
-    density = densities(index, own, scoring.neighbours, progress) if scoring.score == LOCAL else None
+    density = densities(index, own, scoring.neighbours, progress) if scoring.scaled else None
     found = left_out_searches(SearchableGallery(index, own, scoring, density), most=len(means), progress=progress)
     expected, likely = expected_as_small(found.scores), outliers(found.scores, _LIKELY)
     findings: dict[frozenset[int], Finding] = {}
@@ -148,6 +194,32 @@ def _two_groups(enrolled: SearchableGallery, described: _Described, most: int, p
         at = (each.row, each.other, distance, each.score, each.expected, each.likely)
         findings.append(described.finding(TWO_GROUPS, *at))
     return findings
+
+
+def _scattered(enrolled: SearchableGallery, described: _Described, most: int) -> list[Finding]:
+    members = enrolled.members
+    several = np.flatnonzero(members.counts > 1)
+    if len(several) < LEAST_IDENTITIES:
+        return []
+    means, away = _means(enrolled), np.empty(enrolled.index.count)
+    for start in range(0, enrolled.index.count, _BATCH):
+        rows = np.arange(start, min(start + _BATCH, enrolled.index.count))
+        away[rows] = np.linalg.norm(enrolled.index.vectors(rows) - means[members.codes[rows]], axis=1)
+    squares = np.bincount(members.codes, away**2, members.identities)[several]
+    scores = 1 / np.maximum(np.sqrt(squares / (members.counts[several] - 1)), 1e-6)
+    expected, likely = expected_as_small(scores), outliers(scores, _LIKELY)
+    findings = []
+    for at in np.argsort(scores, kind="stable")[:most]:
+        rows = members.rows(several[at : at + 1])[0]
+        farthest = int(rows[np.argmax(away[rows])])
+        findings.append(described.finding(SCATTERED, farthest, None, away[farthest], scores[at], expected[at], bool(likely[at])))
+    return findings
+
+
+def _little_worth(described: _Described, most: int) -> list[Finding]:
+    below = np.flatnonzero(refused(described.qualities, LEAST))
+    worst = below[np.argsort(described.qualities[below], kind="stable")][:most]
+    return [described.finding(LITTLE_WORTH, int(row), None, None, described.qualities[row], None, likely=True) for row in worst]
 
 
 def _means(enrolled: SearchableGallery) -> np.ndarray:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from engine.common.late import pc
 from engine.matching.nearest_identities import Members
-from engine.matching.scoring import LOCAL, SearchableGallery
+from engine.matching.scoring import SearchableGallery
 
 
 def by_name(enrolled: SearchableGallery, identities: pa.Array, template_ids: pa.ChunkedArray) -> SearchableGallery:
@@ -27,5 +27,5 @@ def by_name(enrolled: SearchableGallery, identities: pa.Array, template_ids: pa.
     several = np.flatnonzero(enrolled.members.counts[enrolled.members.codes] > 1)
     rank = np.zeros(len(codes), np.int64)
     rank[several[pc.sort_indices(template_ids.take(pa.array(several))).to_numpy()]] = np.arange(len(several))
-    among = enrolled.counted[order] if enrolled.scoring.score == LOCAL else None
+    among = enrolled.counted[order] if enrolled.scoring.scaled else None
     return replace(enrolled, members=Members(codes, rank), among=among)

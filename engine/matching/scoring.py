@@ -1,4 +1,5 @@
-"""Scores of a probe and an enrolled identity: smaller is more alike. `plain` is the distance, `local` the locally scaled one.
+"""Scores of a probe and an enrolled identity: smaller is more alike. `plain` is the distance, `local` the locally scaled one,
+`quality` one that goes by what both pictures are worth as well.
 
 False alarms are most frequent where templates lie close together. The local score relates a distance d to the distances that are
 usual around the probe and around the template (local scaling, after Zelnik-Manor and Perona 2004):
@@ -7,6 +8,15 @@ usual around the probe and around the template (local scaling, after Zelnik-Mano
 
 D is the mean squared distance to the nearest templates of the R nearest *other* identities: for a probe the candidate's own
 identity is left out, for a template its own. A score of 1 means: as near as the neighbours are.
+
+The quality score takes D over more neighbours, subtracts it, and adds what both pictures are worth:
+
+    log score = 2 d^2 - D(probe) - D(template) + 0.014 (b(probe) + b(template)) + 0.04 g(probe) g(template)
+
+With l the log odds of a quality, which is the share of ordinary photographs that are worse, b = min(max(l, -5), 2.5) and
+g = max(0, -2.5 - l). Good pictures of one person are nearer than bad ones, so that less is asked of these; two bad ones, which
+are near to each other whoever they show, are kept apart. A picture of which nobody knows what it is worth counts as an ordinary
+one, l = 0. The numbers were chosen on half of LFW's people (`onek benchmark quality` measures the others).
 """
 
 from collections.abc import Iterator
@@ -16,6 +26,7 @@ from functools import cached_property
 import numpy as np
 
 from engine.errors import GalleryError
+from engine.matching.fused import fused
 from engine.matching.nearest_identities import (
     Members,
     NearestIdentities,
@@ -24,13 +35,19 @@ from engine.matching.nearest_identities import (
     nearest_of_identity,
     without_identity,
 )
-from indexes.base import Progress, SearchableIndex
+from engine.templates.quality.scale import log_odds
+from indexes.base import Progress, SearchableIndex, distances_to
 from indexes.exact.flat import Flat
 
-PLAIN, LOCAL = "plain", "local"
+PLAIN, LOCAL, QUALITY = "plain", "local", "quality"
+SCORES = (PLAIN, LOCAL, QUALITY)
 
-# R: the number of neighbouring identities that D is taken over.
-NEIGHBOURS = 5
+# R: the number of neighbouring identities that D is taken over, of the local score and of the quality score.
+NEIGHBOURS, WIDE = 5, 20
+# What `Scoring.fuse` says of the one template that is fused of all of an identity's.
+WHOLE = 0
+# b's slope and ends, g's slope and beginning.
+_BONUS, _BAD, _GOOD, _PENALTY, _DOUBTFUL = 0.014, -5.0, 2.5, 0.04, -2.5
 # D is never less than this: smaller squared distances are rounding errors.
 _DENSEST = np.float32(1e-8)
 # Templates that are searched for at a time.
@@ -42,29 +59,41 @@ _MOST_SEARCHED, _REFERENCE, _LEAST = 200_000, 50_000, 1000
 
 @dataclass(frozen=True)
 class Scoring:
-    """How a gallery scores. `score`: plain or local. `neighbours`: R of the local score. `fuse`: an identity's distance is the
-    mean over so many of its nearest templates.
+    """How a gallery scores. `score`: plain, local or quality. `neighbours`: R of the latter two. `fuse`: an identity's distance
+    is the mean over so many of its nearest templates; `WHOLE`: that of one template, which is fused of all of them.
     """
 
     score: str
     neighbours: int = NEIGHBOURS
     fuse: int = 1
 
+    @classmethod
+    def of(cls, score: str, fuse: int | None = None) -> "Scoring":
+        """A score with its own number of neighbours, and fused as it is by default where `fuse` is None."""
+        if score == QUALITY:
+            return cls(score, WIDE, WHOLE if fuse is None else fuse)
+        return cls(score, fuse=1 if fuse is None else fuse)
+
+    @property
+    def scaled(self) -> bool:
+        """Whether it goes by how densely templates lie."""
+        return self.score != PLAIN
+
     @property
     def shortlist(self) -> int:
         """How many identities must be found for each probe to score them."""
-        return self.neighbours + 1 if self.score == LOCAL else 1
+        return self.neighbours + 1 if self.scaled else 1
 
     @property
     def least_identities(self) -> int:
         """The least number of identities for which the score is defined."""
-        return self.neighbours + 2 if self.score == LOCAL else 1
+        return self.neighbours + 2 if self.scaled else 1
 
     def growth(self, identities: int) -> float:
         """A function of K, the number of identities, in which the logarithm of non-mated scores is linear.
 
-        log K for the plain score, as for the distance to the nearest of K points; -1 / sqrt(K) for the local one, which tends to
-        a limit. Both hold on LFW from K = 60 to 4,000 (`onek benchmark accuracy`).
+        log K for the plain score, as for the distance to the nearest of K points; -1 / sqrt(K) for the others, which tend to
+        a limit. All hold on LFW from K = 60 to 4,000 (`onek benchmark accuracy`).
         """
         return float(np.log(identities) if self.score == PLAIN else -1 / np.sqrt(identities))
 
@@ -74,13 +103,17 @@ class Scoring:
         Raises:
             GalleryError: says what was found and what was expected.
         """
-        if self.score not in (PLAIN, LOCAL):
-            raise GalleryError(f"the score {self.score!r} was asked for; expected {PLAIN} or {LOCAL}")
-        if self.fuse < 1 or self.neighbours < 1:
-            raise GalleryError(f"{self.fuse} templates and {self.neighbours} neighbours were asked for; expected at least 1")
+        if self.score not in SCORES:
+            raise GalleryError(f"the score {self.score!r} was asked for; expected {', '.join(SCORES[:-1])} or {SCORES[-1]}")
+        if self.fuse < WHOLE or self.neighbours < 1:
+            raise GalleryError(
+                f"{self.fuse} templates and {self.neighbours} neighbours were asked for; expected at least 1, or {WHOLE} "
+                "templates for one that is fused of all"
+            )
         if identities < self.least_identities:
             raise GalleryError(
-                f"the local score needs {self.least_identities} identities, this gallery has {identities}; take --score plain"
+                f"the {self.score} score needs {self.least_identities} identities, this gallery has {identities}; "
+                "take --score plain"
             )
 
 
@@ -103,7 +136,8 @@ class SearchableGallery:
 
     `density` float32 (n, 2): the result of `densities`, None for plain scores. Rows not measured yet are NaN, and are measured
     when such a template becomes a candidate. `among` bool (K,): the identities among which densities were measured; if None,
-    those of `reference`.
+    those of `reference`. `quality` float32 (n,): what each template is worth, the share of ordinary photographs that are worse;
+    NaN where nobody knows, and None where nobody knows of any.
     """
 
     index: SearchableIndex
@@ -111,6 +145,7 @@ class SearchableGallery:
     scoring: Scoring
     density: np.ndarray | None = None
     among: np.ndarray | None = None
+    quality: np.ndarray | None = None
 
     @cached_property
     def counted(self) -> np.ndarray:
@@ -152,7 +187,13 @@ class SearchableGallery:
             self._measure(np.flatnonzero(np.isnan(self.density[:, 0])))
         return self.known_densities()
 
-    def candidates(self, probes: np.ndarray, top: int, without: np.ndarray | None = None) -> Candidates:
+    def qualities(self, rows: np.ndarray) -> np.ndarray:
+        """What the templates of some rows (...) are worth, float32 (...); NaN where nobody knows."""
+        return np.full(rows.shape, np.nan, np.float32) if self.quality is None else self.quality[rows]
+
+    def candidates(
+        self, probes: np.ndarray, top: int, without: np.ndarray | None = None, qualities: np.ndarray | None = None
+    ) -> Candidates:
         """The `top` candidates of each probe.
 
         Args:
@@ -160,29 +201,65 @@ class SearchableGallery:
             top: at least 1. Fewer are returned if the gallery has fewer identities.
             without: identities (n,), one for each probe, to leave out as if they had never been enrolled: their templates are no
                 candidates, and the densities of the others are those without them.
+            qualities: what the probes are worth, float32 (n,), NaN where nobody knows; by default of none of them.
         """
         wanted = max(top, self.scoring.shortlist) + (without is not None)
-        return self.scored(probes, nearest_identities(self.index, self.members, probes, wanted), top, without)
+        return self.scored(probes, nearest_identities(self.index, self.members, probes, wanted), top, without, qualities)
 
-    def scored(self, probes: np.ndarray, found: NearestIdentities, top: int, without: np.ndarray | None = None) -> Candidates:
+    def scored(
+        self,
+        probes: np.ndarray,
+        found: NearestIdentities,
+        top: int,
+        without: np.ndarray | None = None,
+        qualities: np.ndarray | None = None,
+    ) -> Candidates:
         """As `candidates`, from identities `found` before: at least `top` and `Scoring.shortlist`, and one more for `without`."""
         scoring = self.scoring
         if without is not None:
             found = without_identity(found, self.members, without)
-        distances = fused_distances(self.index, self.members, probes, found, scoring.fuse)
-        if scoring.score == PLAIN:
+        distances, odds = self._fused(probes, found)
+        if not scoring.scaled:
             scores = distances
         else:
             around_probe = _around_probe(found.distances, scoring.neighbours)
             around_template = self._around_template(found, without)
-            scores = distances**2 / np.sqrt(np.maximum(around_probe, _DENSEST) * np.maximum(around_template, _DENSEST))
+            if scoring.score == LOCAL:
+                scores = distances**2 / np.sqrt(np.maximum(around_probe, _DENSEST) * np.maximum(around_template, _DENSEST))
+            else:
+                theirs = np.zeros(len(probes), np.float32) if qualities is None else _odds(qualities)
+                levels = 2 * distances**2 - around_probe - around_template + _worth(theirs[:, None], odds)
+                scores = np.exp(levels).astype(np.float32)
         order = np.argsort(scores, axis=1, kind="stable")[:, :top]
         return Candidates(*(np.take_along_axis(values, order, 1) for values in (found.rows, distances, scores)))
+
+    def _fused(self, probes: np.ndarray, found: NearestIdentities) -> tuple[np.ndarray, np.ndarray]:
+        """The distance of each identity, and the log odds of what its template is worth: float32 (n, t)."""
+        scoring, members = self.scoring, self.members
+        odds = _odds(self.qualities(found.rows))
+        if scoring.fuse != WHOLE:
+            return fused_distances(self.index, members, probes, found, scoring.fuse), odds
+        codes = members.codes[found.rows]
+        several = members.counts[codes] > 1
+        if not several.any():
+            return found.distances, odds
+        identities, back = np.unique(codes[several], return_inverse=True)
+        vectors, worth = fused(self.index, members, self._all_odds, identities)
+        place = np.full(codes.shape, -1, np.int64)
+        place[several] = back.ravel()
+        distances = np.where(several, distances_to(probes, vectors, place), found.distances)
+        return distances, np.where(several, worth[np.maximum(place, 0)], odds)
+
+    @cached_property
+    def _all_odds(self) -> np.ndarray:
+        return _odds(self.qualities(np.arange(self.index.count)))
 
     def _around_template(self, found: NearestIdentities, without: np.ndarray | None) -> np.ndarray:
         """D of each candidate (n, t)."""
         if self.density is None:
-            raise GalleryError("the local score needs the densities of the enrolled templates; build the gallery anew")
+            raise GalleryError(
+                f"the {self.scoring.score} score needs the densities of the enrolled templates; build the gallery anew"
+            )
         values = self.density[found.rows]
         if (unknown := np.isnan(values[..., 0])).any():
             rows, back = np.unique(found.rows[unknown], return_inverse=True)
@@ -243,6 +320,17 @@ def reference(members: Members) -> np.ndarray:
         share = _REFERENCE / len(members.codes)
         among[np.random.default_rng(0).permutation(members.identities)[max(_LEAST, int(share * members.identities)) :]] = False
     return among
+
+
+def _odds(qualities: np.ndarray) -> np.ndarray:
+    """The log odds of qualities (...), float32; those of an ordinary photograph where nobody knows."""
+    return np.nan_to_num(log_odds(qualities), nan=0.0).astype(np.float32)
+
+
+def _worth(probe: np.ndarray, template: np.ndarray) -> np.ndarray:
+    """What the log odds of the quality of both pictures add to the logarithm of a score."""
+    good = np.clip(probe, _BAD, _GOOD) + np.clip(template, _BAD, _GOOD)
+    return _BONUS * good + _PENALTY * np.maximum(0, _DOUBTFUL - probe) * np.maximum(0, _DOUBTFUL - template)
 
 
 def _batches(count: int) -> Iterator[np.ndarray]:

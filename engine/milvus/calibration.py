@@ -6,12 +6,12 @@ import numpy as np
 import pyarrow as pa
 
 from engine.calibration.calibration import Calibration, Names, calibration_of, require_calibratable, require_strangers
-from engine.calibration.impostor_searches import MOST_SEARCHES, NonMatedSearches, left_out_templates
+from engine.calibration.impostor_searches import MOST_SEARCHES, NonMatedSearches, left_out_templates, second_distances
 from engine.matching.by_name import by_name
 from engine.matching.nearest_identities import Members
 from engine.matching.scoring import SearchableGallery
 from engine.milvus.catalogue import MilvusCatalogue
-from engine.milvus.collection import ENTITY, vectors_in
+from engine.milvus.collection import qualities_in, vectors_in
 from engine.milvus.connection.client import Client, Row
 from engine.milvus.shortlist import Shortlister, Size
 from engine.templates.parquet import Templates
@@ -28,8 +28,10 @@ def calibrated(
     size: Size,
     strangers: Templates | None,
     progress: Progress | None = None,
+    probes: np.ndarray | None = None,
 ) -> Calibration:
-    """Calibrate on a sample of up to 20,000 of the enrolled, each searched for as if never enrolled, or on strangers.
+    """Calibrate on a sample of up to 20,000 of the enrolled, each searched for as if never enrolled, or on strangers. `probes` is
+    as in `engine.calibration.calibration.calibrate`.
 
     Raises:
         GalleryError: too few identities or strangers, or one of these is enrolled.
@@ -39,10 +41,11 @@ def calibrated(
     if strangers is None:
         require_calibratable(size.identities, catalogue.scoring)
         rows = left_out_templates(members)[1]
-        found, names = _search(shortlister, size, sample.index.vectors(rows), [people[row] for row in rows], progress)
-        return calibration_of(sample, found.of(rows), "gallery", 2, names, Names(ids), size.identities)
+        vectors, without = sample.index.vectors(rows), [people[row] for row in rows]
+        found, names = _search(shortlister, size, vectors, sample.qualities(rows), without, progress)
+        return calibration_of(sample, found.of(rows), "gallery", 2, names, Names(ids), size.identities, probes)
     require_strangers(len(strangers), size.identities, catalogue.scoring)
-    found, names = _search(shortlister, size, strangers.vectors, None, progress)
+    found, names = _search(shortlister, size, strangers.vectors, strangers.qualities, None, progress)
     theirs = Names(strangers.table["template_id"])
     return calibration_of(sample, found, "strangers", 1, names, theirs, size.identities)
 
@@ -58,30 +61,36 @@ def _sample(client: Client, catalogue: MilvusCatalogue, size: Size) -> tuple[Sea
     """All templates of about `MOST_SEARCHES` identities, or of all: those whose keys, which are as good as random, are least."""
     share = min(1.0, 1.0 * MOST_SEARCHES / max(size.identities, 1))
     where = "" if share == 1 else f'person < "{int(share * 16**8):08x}"'
-    rows = list(client.rows(catalogue.collection, where, ENTITY))
+    rows = list(client.rows(catalogue.collection, where, catalogue.entity))
     people = [row["person"] for row in rows]
     _, first, codes = np.unique(people, return_index=True, return_inverse=True)
     names = pa.array([rows[at]["identity"] for at in first], pa.string())
     template_ids = pa.chunked_array([pa.array([row["template_id"] for row in rows], pa.string())])
-    sample = SearchableGallery(Flat.build(vectors_in(rows, catalogue.provenance.dim)), Members(codes), catalogue.scoring)
+    index = Flat.build(vectors_in(rows, catalogue.provenance.dim))
+    sample = SearchableGallery(index, Members(codes), catalogue.scoring, quality=qualities_in(rows))
     return by_name(sample, names, template_ids), template_ids, people
 
 
 def _search(
-    shortlister: Shortlister, size: Size, vectors: np.ndarray, without: Sequence[str] | None, progress: Progress | None
+    shortlister: Shortlister,
+    size: Size,
+    vectors: np.ndarray,
+    qualities: np.ndarray,
+    without: Sequence[str] | None,
+    progress: Progress | None,
 ) -> tuple[NonMatedSearches, Names]:
     """As `engine.calibration.impostor_searches.search_strangers`, in Milvus; and what the found `rows` are called."""
     ids: list[pa.Array] = []
-    distances, scores = np.empty(len(vectors), np.float32), np.empty(len(vectors), np.float32)
+    distances, scores, seconds = (np.empty(len(vectors), np.float32) for _ in range(3))
     for start in range(0, len(vectors), _PROBES):
         here = slice(start, start + _PROBES)
         people = None if without is None else without[here]
         part = shortlister.shortlist(vectors[here], shortlister.scoring.shortlist + (without is not None), size, people)
         codes = None if people is None else part.codes_of(people)
-        found = part.enrolled.scored(vectors[here], part.nearest, 1, codes)
-        distances[here], scores[here] = found.distances[:, 0], found.scores[:, 0]
+        found = part.enrolled.scored(vectors[here], part.nearest, 2, codes, qualities[here])
+        distances[here], scores[here], seconds[here] = found.distances[:, 0], found.scores[:, 0], second_distances(found)
         ids.append(part.template_ids.take(pa.array(found.rows[:, 0])))
         if progress:
             progress("calibrating", min(start + _PROBES, len(vectors)), len(vectors))
     every = np.arange(len(vectors))
-    return NonMatedSearches(every, every, distances, scores), Names(pa.chunked_array(ids))
+    return NonMatedSearches(every, every, distances, scores, seconds, qualities), Names(pa.chunked_array(ids))

@@ -13,11 +13,12 @@ from engine.common.dataclass_json import from_plain
 from engine.errors import GalleryError, GalleryReplaced
 from engine.matching.scoring import Scoring
 from engine.milvus.building.placement import Placement
-from engine.milvus.collection import IndexKind
+from engine.milvus.collection import ENTITY, WHOLE, IndexKind
 from engine.milvus.connection.client import Client
 from engine.templates.provenance import Provenance
 
-FORMAT = 1
+# Format 1 knew nothing of what a template is worth.
+FORMAT = 2
 _HEAD, _BUILDING = "head", "building"
 # Bytes of a text in one row; Milvus keeps 65,535.
 _PART = 60_000
@@ -28,7 +29,7 @@ _FIELDS = {"key", "value", "nothing"}
 class MilvusCatalogue:
     """`collection` has the templates, found through an index `kind` with `effort`, which found `recall` of the exact answers.
 
-    `version` is another after every `write`.
+    `version` is another after every `write`. `qualities`: whether the collection says what its templates are worth.
     """
 
     collection: str
@@ -41,6 +42,20 @@ class MilvusCatalogue:
     calibration: Calibration | None
     version: str = ""
     placement: Placement = field(default_factory=Placement)
+    qualities: bool = True
+
+    @property
+    def entity(self) -> tuple[str, ...]:
+        """The fields that a search brings back of a template."""
+        return self._there(ENTITY)
+
+    @property
+    def whole(self) -> tuple[str, ...]:
+        """All fields of a template, but for its key."""
+        return self._there(WHOLE)
+
+    def _there(self, fields: tuple[str, ...]) -> tuple[str, ...]:
+        return fields if self.qualities else tuple(name for name in fields if name != "quality")
 
 
 def require_writable(client: Client) -> None:
@@ -76,8 +91,8 @@ def write(client: Client, catalogue: MilvusCatalogue) -> None:
         for number, part in enumerate(cut):
             _put(client, f"{calibration}/{number}", part)
     said = {
-        "format": FORMAT,
-        **{name: value for name, value in asdict(catalogue).items() if name != "calibration"},
+        "format": FORMAT if catalogue.qualities else 1,
+        **{name: value for name, value in asdict(catalogue).items() if name not in ("calibration", "qualities")},
         "calibration": calibration,
         "parts": parts,
         "version": uuid4().hex,
@@ -114,8 +129,10 @@ def read(client: Client) -> MilvusCatalogue:
 
 def _parsed(client: Client, text: str) -> MilvusCatalogue:
     said = json.loads(text)
-    if said["format"] != FORMAT:
-        raise GalleryError(f"{client.address} has the format {said['format']}; this onek reads {FORMAT}, so take a newer onek")
+    if said["format"] not in (1, FORMAT):
+        raise GalleryError(
+            f"{client.address} has the format {said['format']}; this onek reads formats 1 and {FORMAT}, so take a newer onek"
+        )
     return MilvusCatalogue(
         collection=said["collection"],
         created=said["created"],
@@ -127,6 +144,7 @@ def _parsed(client: Client, text: str) -> MilvusCatalogue:
         calibration=_calibration(client, said),
         version=said["version"],
         placement=_placement(said.get("placement", {})),
+        qualities=said["format"] > 1,
     )
 
 

@@ -10,11 +10,10 @@ from engine.calibration.calibration import LEAST_IDENTITIES, Calibration
 from engine.common.concurrency import batched
 from engine.errors import GalleryError, TemplatesError
 from engine.gallery.strangers import require_not_enrolled
-from engine.matching.scoring import LOCAL
 from engine.milvus import catalogue as catalogues
 from engine.milvus.building.held import Held, hold, write_measured
 from engine.milvus.calibration import calibrated, measured
-from engine.milvus.collection import UNMEASURED, WHOLE, longest_text, put, rows_of
+from engine.milvus.collection import UNMEASURED, longest_text, put, rows_of
 from engine.milvus.connection.client import Row, key_of, one_of
 from engine.milvus.snapshot import PROBES, MilvusSnapshot, measured_size
 from engine.storage.changes import EnrolmentResult, nobody_called, not_enrolled, somebody_called, spelt_as_enrolled, undisputed
@@ -92,7 +91,7 @@ class MilvusChange:
 
     def rename(self, old: str, new: str, merge: bool) -> int:
         mine, theirs = ([key_of(each) for each in spellings(name)] for name in (old, new))
-        rows = list(self._rows("person", mine, *WHOLE))
+        rows = list(self._rows("person", mine, *self._seen.catalogue.whole))
         if not rows:
             raise nobody_called(old, self._path)
         if old == new and {row["identity"] for row in rows} == {new}:
@@ -155,15 +154,15 @@ class MilvusChange:
                 firsts[row["person"]].append(row["key"])
         off = [person for person, keys in firsts.items() if len(keys) != 1]
         for person in off:
-            rows = list(self._rows("person", [person], *WHOLE))
+            rows = list(self._rows("person", [person], *self._seen.catalogue.whole))
             wrong += [{**row, "first": at == 0} for at, row in enumerate(rows) if row["first"] != (at == 0)]
         put(self._client, self._seen.collection, wrong)
 
     def _densities(self, keys: Sequence[str]) -> None:
         """Measure those of templates that nobody measured yet, now that all of them are there."""
-        if self._seen.scoring.score != LOCAL:
+        if not self._seen.scoring.scaled:
             return
-        rows = [row for row in self._rows("key", keys, *WHOLE) if row["density"] == UNMEASURED]
+        rows = [row for row in self._rows("key", keys, *self._seen.catalogue.whole) if row["density"] == UNMEASURED]
         done = 0
         for part in batched(rows, PROBES):
             put(self._client, self._seen.collection, measured(part, self._seen.shortlister, self._seen.size))
@@ -176,4 +175,6 @@ class MilvusChange:
         return self._client.rows_in(self._seen.collection, field, keys, wanted)
 
     def _put(self, rows: Sequence[Row]) -> None:
+        kept = ("key", *self._seen.catalogue.whole)
+        rows = [{name: row[name] for name in kept} for row in rows]
         put(self._client, self._seen.collection, rows, self._progress)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from engine.errors import IndexUnsupported
 from engine.milvus.building.placement import Placement
@@ -18,10 +19,11 @@ from indexes.base import Progress
 _ROWS = 2000
 # The longest text that Milvus keeps, in bytes.
 _TEXT = 65_535
-# A density that nobody measured: Milvus takes no NaN.
+# A density or a quality that nobody measured: Milvus takes no NaN.
 UNMEASURED = -1.0
 
-ENTITY = ("template_id", "identity", "person", "density", "following", "counted", "vector")
+# What a search brings back of a template, and all that is kept of one. Collections of an older onek have no `quality`.
+ENTITY = ("template_id", "identity", "person", "density", "following", "counted", "quality", "vector")
 WHOLE = (*ENTITY, "source", "first")
 
 
@@ -93,7 +95,7 @@ def create(client: Client, collection: str, dim: int, placement: Placement = Pla
         made.add_field(name, DataType.VARCHAR, max_length=_TEXT)
     made.add_field("person", DataType.VARCHAR, max_length=32)
     made.add_field("source", DataType.VARCHAR, max_length=_TEXT, nullable=True)
-    for name in ("density", "following"):
+    for name in ("density", "following", "quality"):
         made.add_field(name, DataType.FLOAT)
     for name in ("counted", "first"):
         made.add_field(name, DataType.BOOL)
@@ -103,7 +105,8 @@ def create(client: Client, collection: str, dim: int, placement: Placement = Pla
 
 def holds_templates(client: Client, collection: str) -> bool:
     """Whether a collection is one that `create` made."""
-    return {each["name"] for each in client.call("describe_collection", collection)["fields"]} == {"key", *WHOLE}
+    found = {each["name"] for each in client.call("describe_collection", collection)["fields"]}
+    return found in ({"key", *WHOLE}, {"key", *WHOLE} - {"quality"})
 
 
 def index(client: Client, collection: str, kind: IndexKind, placement: Placement = Placement()) -> None:  # noqa: B008 - frozen
@@ -130,6 +133,7 @@ def rows_of(table: pa.Table, density: np.ndarray | None, counted: np.ndarray, fi
     """
     known = np.full((len(table), 2), UNMEASURED) if density is None else np.where(np.isnan(density), UNMEASURED, density)
     columns = [table[name].to_pylist() for name in ("template_id", "identity", "source")]
+    columns.append(pc.fill_null(table["quality"], UNMEASURED).to_pylist())
     values = zip(*columns, known.tolist(), counted.tolist(), first.tolist(), vectors_of(table), strict=True)
     return [
         {
@@ -140,11 +144,12 @@ def rows_of(table: pa.Table, density: np.ndarray | None, counted: np.ndarray, fi
             "source": source,
             "density": near,
             "following": following,
+            "quality": quality,
             "counted": of_counted,
             "first": stands,
             "vector": vector,
         }
-        for template_id, identity, source, (near, following), of_counted, stands, vector in values
+        for template_id, identity, source, quality, (near, following), of_counted, stands, vector in values
     ]
 
 
@@ -154,6 +159,12 @@ def put(client: Client, collection: str, rows: Sequence[Row], progress: Progress
         client.call("upsert", collection, list(rows[start : start + _ROWS]))
         if progress:
             progress("writing", min(start + _ROWS, len(rows)), len(rows))
+
+
+def qualities_in(rows: Sequence[Row]) -> np.ndarray:
+    """What the templates of rows that came back are worth, float32 (n,); NaN where nobody knows."""
+    found = np.array([row.get("quality", UNMEASURED) for row in rows], np.float32)
+    return np.where(found == UNMEASURED, np.float32(np.nan), found)
 
 
 def longest_text(table: pa.Table) -> Iterator[tuple[str, str]]:

@@ -6,10 +6,9 @@ import numpy as np
 
 from engine.common.concurrency import batched
 from engine.maintenance.integrity import NORM, Fault
-from engine.matching.scoring import LOCAL
 from engine.milvus import catalogue as catalogues
 from engine.milvus.catalogue import MilvusCatalogue
-from engine.milvus.collection import UNMEASURED, WHOLE, holds_templates, search_settings, vectors_in
+from engine.milvus.collection import UNMEASURED, holds_templates, search_settings, vectors_in
 from engine.milvus.connection.address import Address
 from engine.milvus.connection.client import Client, key_of
 from indexes.base import Progress
@@ -39,7 +38,7 @@ def _faults(client: Client, catalogue: MilvusCatalogue, progress: Progress | Non
     total = client.count(catalogue.collection)
     firsts: dict[str, int] = {}
     count = long = strange = unmeasured = missed = searched = 0
-    for part in batched(client.rows(catalogue.collection, "", WHOLE), _ROWS):
+    for part in batched(client.rows(catalogue.collection, "", catalogue.whole), _ROWS):
         vectors = vectors_in(part, catalogue.provenance.dim)
         long += int((~(np.abs(np.linalg.norm(vectors, axis=1) - 1) < NORM)).sum())
         strange += sum(row["key"] != key_of(row["template_id"]) or row["person"] != key_of(row["identity"]) for row in part)
@@ -57,7 +56,7 @@ def _faults(client: Client, catalogue: MilvusCatalogue, progress: Progress | Non
         yield f"{long} vectors have not the norm 1"
     if strange:
         yield f"{strange} rows have keys that are not those of their ids and identities"
-    if unmeasured and catalogue.scoring.score == LOCAL:
+    if unmeasured and catalogue.scoring.scaled:
         yield f"{unmeasured} templates have no density: an enrolment was cut off, so enrol them again"
     if wrong := sum(stand != 1 for stand in firsts.values()):
         yield f"{wrong} identities are counted never or twice: two enrolled at once, so enrol one of their templates again"

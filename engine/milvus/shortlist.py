@@ -8,9 +8,9 @@ import pyarrow as pa
 
 from engine.errors import GalleryError
 from engine.matching.nearest_identities import Members, NearestIdentities, first_of_each, without_identity
-from engine.matching.scoring import LOCAL, Scoring, SearchableGallery
+from engine.matching.scoring import Scoring, SearchableGallery
 from engine.milvus.catalogue import MilvusCatalogue
-from engine.milvus.collection import ENTITY, UNMEASURED, search_settings, vectors_in
+from engine.milvus.collection import UNMEASURED, qualities_in, search_settings, vectors_in
 from engine.milvus.connection.client import MOST_HITS, Client, Row
 from indexes.base import distances_to
 from indexes.exact.flat import Flat
@@ -65,13 +65,13 @@ class Shortlister:
         scoring = self._catalogue.scoring
         seen = self._search(probes, min(wanted, size.identities), size)
         more = set(without or ())
-        if scoring.fuse > 1:
+        if scoring.fuse != 1:
             more |= {seen.rows[row]["person"] for row in np.unique(seen.nearest.rows)}
         if more:
             known = {row["key"] for row in seen.rows}
-            others = self._client.rows_in(self._catalogue.collection, "person", sorted(more), ENTITY)
+            others = self._client.rows_in(self._catalogue.collection, "person", sorted(more), self._catalogue.entity)
             seen.rows += [row for row in others if row["key"] not in known]
-        if scoring.score == LOCAL and (unmeasured := [row for row in seen.rows if row["density"] == UNMEASURED]):
+        if scoring.scaled and (unmeasured := [row for row in seen.rows if row["density"] == UNMEASURED]):
             # Somebody else enrolled them a moment ago.
             people = [row["person"] for row in unmeasured]
             measured = self.densities(vectors_in(unmeasured, probes.shape[1]), people, size)
@@ -130,7 +130,7 @@ class Shortlister:
             data=list(probes),
             limit=k,
             filter=where,
-            output_fields=list(ENTITY),
+            output_fields=list(self._catalogue.entity),
             anns_field="vector",
             search_params=search_settings(self._catalogue.kind, effort),
         )
@@ -148,8 +148,8 @@ class Shortlister:
         for row, code in zip(seen.rows, codes, strict=True):
             names[code] = row["identity"]
             among[code] |= row["counted"]
-        enrolled = SearchableGallery(Flat(vectors), Members(codes), scoring)
-        if scoring.score == LOCAL:
+        enrolled = SearchableGallery(Flat(vectors), Members(codes), scoring, quality=qualities_in(seen.rows))
+        if scoring.scaled:
             density = np.array([(row["density"], row["following"]) for row in seen.rows], np.float32).reshape(-1, 2)
             enrolled = replace(enrolled, density=np.where(density == UNMEASURED, np.nan, density), among=among)
         ids = pa.array([row["template_id"] for row in seen.rows], pa.string())

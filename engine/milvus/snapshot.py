@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,12 +15,14 @@ from engine.errors import GalleryError, GalleryReplaced
 from engine.matching.pair_verifier import SHORTLIST, Head, reordered
 from engine.matching.scoring import Candidates, Scoring
 from engine.milvus import catalogue as catalogues
+from engine.milvus.calibration import calibrated
 from engine.milvus.catalogue import MilvusCatalogue
 from engine.milvus.collection import vectors_in
 from engine.milvus.connection.client import LONG, Client, key_of
 from engine.milvus.shortlist import Shortlister, Size
 from engine.templates.names import spellings
 from engine.templates.provenance import Provenance
+from indexes.base import Progress
 
 # Probes of one search.
 PROBES = 1024
@@ -77,12 +79,14 @@ class MilvusSnapshot(Snapshot):
         """The object that searches its collection."""
         return Shortlister(self.client, self.catalogue)
 
-    def find(self, probes: np.ndarray, top: int, head: Head | None) -> Found:
+    def find(self, probes: np.ndarray, top: int, head: Head | None, qualities: np.ndarray | None = None) -> Found:
         wanted = top if head is None else max(top, SHORTLIST)
         # Milvus looks for the next probes while the engine scores these.
         starts = range(0, max(len(probes), 1), PROBES)
         with self.unreplaced():
-            found = list(map_ahead(lambda start: self._find(probes[start : start + PROBES], wanted, top, head), starts))
+            worth = np.full(len(probes), np.nan, np.float32) if qualities is None else qualities
+            parts = ((probes[start : start + PROBES], worth[start : start + PROBES]) for start in starts)
+            found = list(map_ahead(lambda part: self._find(*part, wanted, top, head), parts))
         if len(found) == 1:
             return found[0]
         fewest = min(each.candidates.rows.shape[1] for each in found)
@@ -94,16 +98,27 @@ class MilvusSnapshot(Snapshot):
             pa.concat_arrays([_first_columns(getattr(each, name), each.candidates.rows.shape, fewest) for each in found])
             for name in ("identities", "template_ids")
         )
-        return Found(Candidates(rows, distances, scores), identities, template_ids, self.size.identities)
+        theirs = np.concatenate([each.qualities[:, :fewest] for each in found])
+        return Found(Candidates(rows, distances, scores), identities, template_ids, self.size.identities, theirs)
 
-    def _find(self, probes: np.ndarray, wanted: int, top: int, head: Head | None) -> Found:
+    def _find(self, probes: np.ndarray, qualities: np.ndarray, wanted: int, top: int, head: Head | None) -> Found:
         part = self.shortlister.shortlist(probes, max(wanted, self.scoring.shortlist), self.size)
-        found = part.enrolled.scored(probes, part.nearest, wanted)
+        found = part.enrolled.scored(probes, part.nearest, wanted, qualities=qualities)
         if head is not None:
             found = reordered(found, head, probes, part.enrolled.index, top)
         rows = found.rows.ravel()
         codes = part.enrolled.members.codes[rows]
-        return Found(found, part.identities.take(pa.array(codes)), part.template_ids.take(pa.array(rows)), self.size.identities)
+        return Found(
+            found,
+            part.identities.take(pa.array(codes)),
+            part.template_ids.take(pa.array(rows)),
+            self.size.identities,
+            part.enrolled.qualities(found.rows),
+        )
+
+    def calibrated_to(self, qualities: np.ndarray, progress: Progress | None = None) -> "MilvusSnapshot":
+        made = calibrated(self.client, self.catalogue, self.shortlister, self.size, None, progress, qualities)
+        return replace(self, catalogue=replace(self.catalogue, calibration=made))
 
     def templates_of(self, identity: str) -> tuple[list[str], np.ndarray]:
         keys = [key_of(name) for name in spellings(identity)]

@@ -27,6 +27,11 @@ def read_rate(text: str) -> float:
     return rate
 
 
+def read_share(text: str | float) -> float:
+    """As `read_rate`, and 0. Raises `GalleryError` where it is no share."""
+    return 0.0 if str(text).strip().rstrip("% ") in ("0", "0.0") else read_rate(str(text))
+
+
 def at_least(rate: float) -> str:
     """The smallest rate that is supported, in two digits and rounded up, so that the number shown is accepted when asked for."""
     digits = 1 - math.floor(math.log10(rate))

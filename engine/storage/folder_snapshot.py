@@ -1,7 +1,7 @@
 """What a reader of a gallery sees: the sealed segment, the templates enrolled since, without those removed, searched as one."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 
@@ -10,20 +10,21 @@ import pyarrow as pa
 
 from engine.answers.snapshot import Found, Snapshot
 from engine.answers.verification import code_of
-from engine.calibration.calibration import Calibration
+from engine.calibration.calibration import Calibration, Names, calibrate
 from engine.common.late import pc
 from engine.common.string_lookup import Lookup
 from engine.errors import GalleryError, GalleryReplaced
+from engine.matching.by_name import by_name
 from engine.matching.nearest_identities import Members
 from engine.matching.pair_verifier import SHORTLIST, Head, reordered
-from engine.matching.scoring import LOCAL, Scoring, SearchableGallery
+from engine.matching.scoring import Scoring, SearchableGallery
 from engine.storage.catalogue import Catalogue, read_catalogue, read_version
 from engine.storage.recent_rows import Recent
 from engine.storage.segments import OpenSegment, open_segment, read_sources
-from engine.templates.parquet import vectors_of
+from engine.templates.parquet import qualities_of, vectors_of
 from engine.templates.provenance import Provenance
 from indexes.approximate.two_stage import TwoStageIndex
-from indexes.base import SearchableIndex
+from indexes.base import Progress, SearchableIndex
 from indexes.composite.concatenated import ConcatenatedIndex
 from indexes.composite.masked import MaskedIndex
 from indexes.exact.flat import Flat
@@ -95,8 +96,9 @@ class FolderSnapshot(Snapshot):
     def identity_count(self) -> int:
         return self.enrolled.members.identities
 
-    def find(self, probes: np.ndarray, top: int, head: Head | None) -> Found:
-        found = self.enrolled.candidates(probes, top if head is None else max(top, SHORTLIST))
+    def find(self, probes: np.ndarray, top: int, head: Head | None, qualities: np.ndarray | None = None) -> Found:
+        wanted = top if head is None else max(top, SHORTLIST)
+        found = self.enrolled.candidates(probes, wanted, qualities=qualities)
         if head is not None:
             found = reordered(found, head, probes, self.enrolled.index, top)
         rows, members = found.rows.ravel(), self.enrolled.members
@@ -105,7 +107,13 @@ class FolderSnapshot(Snapshot):
             self.identities.take(pa.array(members.codes[rows])),
             self.template_ids.take(pa.array(rows)).combine_chunks(),
             members.identities,
+            self.enrolled.qualities(found.rows),
         )
+
+    def calibrated_to(self, qualities: np.ndarray, progress: Progress | None = None) -> "FolderSnapshot":
+        people = by_name(self.enrolled, self.identities, self.template_ids)
+        made = calibrate(people, Names(self.template_ids), progress, qualities)
+        return replace(self, catalogue=replace(self.catalogue, calibration=made))
 
     def templates_of(self, identity: str) -> tuple[list[str], np.ndarray]:
         code = code_of(self.identities, identity, self.called)
@@ -197,7 +205,8 @@ def _view(path: Path, address: str, catalogue: Catalogue, before: FolderSnapshot
     codes, identities = _codes(segment, names, recent, changes.renamed)
     present = np.bincount(codes[~gone], minlength=len(identities)) > 0
     grown = _grown(segment.index if before is None else before.grown, new)
-    enrolled = _enrolled(segment, grown, before, gone, codes, present, catalogue.scoring)
+    quality = np.concatenate([segment.enrolled.qualities(np.arange(sealed)), qualities_of(recent.table)])
+    enrolled = replace(_enrolled(segment, grown, before, gone, codes, present, catalogue.scoring), quality=quality[~gone])
     if not present.all():
         identities = identities.filter(pa.array(present))
     template_ids = segment.template_ids
@@ -269,7 +278,7 @@ def _enrolled(
         density = None if density is None else density[~gone]
     if not present.all():
         codes, counted = (np.cumsum(present) - 1)[codes], counted[present]
-    return SearchableGallery(index, Members(codes), scoring, density, counted if scoring.score == LOCAL else None)
+    return SearchableGallery(index, Members(codes), scoring, density, counted if scoring.scaled else None)
 
 
 def _densities_known(before: FolderSnapshot | None, recent: int) -> np.ndarray:

@@ -4,6 +4,7 @@ import sqlite3
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,11 +17,20 @@ from engine.templates.provenance import Provenance
 TABLE = """
 CREATE TABLE IF NOT EXISTS recent (
     number INTEGER PRIMARY KEY AUTOINCREMENT, template_id TEXT NOT NULL UNIQUE, identity TEXT NOT NULL,
+    source TEXT, face INTEGER, box BLOB, quality REAL, detection REAL, reasons TEXT, vector BLOB NOT NULL,
+    checksum INTEGER NOT NULL
+);
+"""
+# That of the formats 4 and 5, which called the detector's confidence `quality`.
+FORMER_TABLE = """
+CREATE TABLE IF NOT EXISTS recent (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, template_id TEXT NOT NULL UNIQUE, identity TEXT NOT NULL,
     source TEXT, face INTEGER, box BLOB, quality REAL, vector BLOB NOT NULL, checksum INTEGER NOT NULL
 );
 """
-_COLUMNS = "template_id, identity, source, face, box, quality, vector"
-_INSERT = f"INSERT INTO recent ({_COLUMNS}, checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+_COLUMNS = ("template_id", "identity", "source", "face", "box", "quality", "detection", "reasons", "vector")
+_FORMER_COLUMNS = tuple(name for name in _COLUMNS if name not in ("detection", "reasons"))
+_INSERT = f"INSERT INTO recent ({', '.join(_COLUMNS)}, checksum) VALUES ({', '.join('?' * 10)})"  # noqa: S608
 
 # How far a unit vector's length may be from 1.
 _NORM = 1e-3
@@ -46,26 +56,57 @@ def read(database: sqlite3.Connection, made: Provenance, after: int = 0) -> Rece
     Raises:
         GalleryError: one is not what was written.
     """
-    wanted = f"SELECT number, {_COLUMNS}, checksum FROM recent WHERE number > ? ORDER BY number"  # noqa: S608
-    found = list(rows_of(database, wanted, after))
-    for row in found:
-        if _checksum(*row[1:8]) != row[8] or len(row[7]) != 4 * made.dim:
-            raise GalleryError(f"the template {row[1]!r}, enrolled lately, is not what was written; restore a backup")
+    found = _checked_rows(database, made, after)
     if not found:
         return Recent(np.empty(0, np.int64), pa.Table.from_batches([], schema(made)))
-    numbers, ids, identities, sources, faces, boxes, qualities, vectors, _ = zip(*found, strict=True)
+    numbers, ids, identities, sources, faces, boxes, qualities, detections, reasons, vectors = zip(*found, strict=True)
     unit = np.frombuffer(b"".join(vectors), "<f4").reshape(-1, made.dim)
     if not (np.abs(np.linalg.norm(unit, axis=1) - 1) < _NORM).all():
         raise GalleryError("a template that was enrolled lately has not the norm 1; restore a backup")
     places = [None if box is None else np.frombuffer(box, "<f4").tolist() for box in boxes]
-    rows = batch(made, list(ids), list(identities), unit, list(sources), list(faces), places, list(qualities))
+    texts = [list(column) for column in (ids, identities, sources, faces)]
+    rows = batch(made, texts[0], texts[1], unit, texts[2], texts[3], places, qualities, detections, reasons)
     return Recent(np.array(numbers, np.int64), pa.Table.from_batches([rows]))
+
+
+def _checked_rows(database: sqlite3.Connection, made: Provenance, after: int = 0) -> list[tuple[Any, ...]]:
+    """The number and the values of rows, as the present columns are; of a former gallery nobody knows the quality."""
+    former = _is_former(database)
+    columns = _FORMER_COLUMNS if former else _COLUMNS
+    wanted = f"SELECT number, {', '.join(columns)}, checksum FROM recent WHERE number > ? ORDER BY number"  # noqa: S608
+    found = []
+    for number, *values, checksum in rows_of(database, wanted, after):
+        if _checksum(*values) != checksum or len(values[-1]) != 4 * made.dim:
+            raise GalleryError(f"the template {values[0]!r}, enrolled lately, is not what was written; restore a backup")
+        if former:
+            values[5:6] = [None, values[5], None]
+        found.append((number, *values))
+    return found
+
+
+def _is_former(database: sqlite3.Connection) -> bool:
+    return "detection" not in {row[0] for row in database.execute("SELECT name FROM pragma_table_info('recent')")}
+
+
+def upgrade(database: sqlite3.Connection, made: Provenance) -> None:
+    """Inside a transaction: give the table its present columns; rows keep their numbers, and none is used again."""
+    if not _is_former(database):
+        return
+    rows = _checked_rows(database, made)
+    last = database.execute("SELECT seq FROM sqlite_sequence WHERE name = 'recent'").fetchone()
+    database.execute("DROP TABLE recent")
+    database.execute(TABLE)
+    into = f"INSERT INTO recent (number, {', '.join(_COLUMNS)}, checksum) VALUES ({', '.join('?' * 11)})"  # noqa: S608
+    database.executemany(into, ((*row, _checksum(*row[1:])) for row in rows))
+    if last is not None:
+        database.execute("DELETE FROM sqlite_sequence WHERE name = 'recent'")
+        database.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('recent', ?)", last)
 
 
 def relabel(database: sqlite3.Connection, numbers: list[int], identity: str) -> None:
     """Give the rows of these numbers another identity, and new numbers: who knows a number has read its row already."""
     for number in numbers:
-        row = database.execute(f"SELECT {_COLUMNS} FROM recent WHERE number = ?", (number,)).fetchone()  # noqa: S608
+        row = database.execute(f"SELECT {', '.join(_COLUMNS)} FROM recent WHERE number = ?", (number,)).fetchone()  # noqa: S608
         values = (row[0], identity, *row[2:])
         database.execute("DELETE FROM recent WHERE number = ?", (number,))
         database.execute(_INSERT, (*values, _checksum(*values)))
@@ -85,10 +126,10 @@ def numbers(database: sqlite3.Connection) -> np.ndarray:
 def _records(part: pa.RecordBatch) -> Iterator[tuple[object, ...]]:
     dim = part.schema.field("vector").type.list_size
     flat = np.ascontiguousarray(part["vector"].flatten().to_numpy(), "<f4").tobytes()
-    columns = [part[name].to_pylist() for name in ("template_id", "identity", "source", "face", "box", "quality")]
-    for at, (template_id, identity, source, face, box, quality) in enumerate(zip(*columns, strict=True)):
+    columns = [part[name].to_pylist() for name in _COLUMNS[:-1]]
+    for at, (template_id, identity, source, face, box, *worth) in enumerate(zip(*columns, strict=True)):
         place = None if box is None else np.array(box, "<f4").tobytes()
-        values = (template_id, identity, source, face, place, quality, flat[4 * dim * at : 4 * dim * (at + 1)])
+        values = (template_id, identity, source, face, place, *worth, flat[4 * dim * at : 4 * dim * (at + 1)])
         yield (*values, _checksum(*values))
 
 

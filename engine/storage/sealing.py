@@ -18,7 +18,7 @@ from engine.storage.folder_snapshot import FolderSnapshot
 from engine.storage.segments import added_segment, drop_segment, extend, following, seal, segment_files
 from engine.storage.writer_lock import Writer
 from engine.templates.enrolment import TemplateStream
-from engine.templates.parquet import ROW_GROUP, Templates, vectors_of
+from engine.templates.parquet import ROW_GROUP, Templates, of_today, vectors_of
 from indexes.base import Progress
 from indexes.planner import check_disk, fewest, plan
 
@@ -55,7 +55,8 @@ def reseal(view: FolderSnapshot, writer: Writer, progress: Progress | None = Non
     calibration, identities = catalogue.calibration, view.enrolled.members.identities
     cohort = calibration is not None and calibration.source == "strangers" and identities >= catalogue.scoring.least_identities
     score = catalogue.scoring.score if cohort else catalogue.asked.score
-    if score is not None and Scoring(score).least_identities > identities:
+    fuse = catalogue.scoring.fuse if cohort else catalogue.asked.fuse
+    if score is not None and Scoring.of(score).least_identities > identities:
         score = None  # so few do without what was asked for, until they are more
     asked, old = catalogue.asked, catalogue.segments[0]
     count = view.enrolled.index.count
@@ -68,7 +69,7 @@ def reseal(view: FolderSnapshot, writer: Writer, progress: Progress | None = Non
     name = following(old.name)
     everybody = TemplateStream(catalogue.provenance, count, (("the gallery", part) for part in stored(view, folder)))
     with added_segment(folder, name):
-        made, opened = seal(folder, name, everybody, chosen, progress, score=score, fuse=catalogue.scoring.fuse)
+        made, opened = seal(folder, name, everybody, chosen, progress, score=score, fuse=fuse)
     if cohort and calibration is not None:
         calibration = replace(calibration, left_out=())  # it may name people who were removed
     elif identities >= max(LEAST_IDENTITIES, opened.enrolled.scoring.least_identities + 1):
@@ -123,7 +124,7 @@ def _sealed(view: FolderSnapshot, folder: Path, kept: np.ndarray | None) -> Iter
     renamed = view.catalogue.changes.renamed if view.catalogue.changes else {}
     start = 0
     for part in pq.ParquetFile(segment_files(folder, view.catalogue.segments[0].name)[0]).iter_batches(batch_size=ROW_GROUP):
-        table = pa.Table.from_batches([part])
+        table = of_today(pa.Table.from_batches([part]), made)
         if kept is not None:
             table = table.filter(pa.array(kept[start : start + len(part)]))
         start += len(part)

@@ -18,10 +18,10 @@ from engine.errors import GalleryError, TemplatesError
 from engine.files.atomic_files import UNREADABLE, keep_private, refusing, sha256_file, sync_file
 from engine.files.budgets import refuse_bomb
 from engine.matching.nearest_identities import Members
-from engine.matching.scoring import LOCAL, Scoring, SearchableGallery, densities, reference
+from engine.matching.scoring import Scoring, SearchableGallery, densities, reference
 from engine.storage.catalogue import Segment
 from engine.templates.enrolment import TemplateStream
-from engine.templates.parquet import Templates, TemplateWriter, vectors_of
+from engine.templates.parquet import Templates, TemplateWriter, qualities_of, vectors_of
 from engine.templates.within_identity import stored_within
 from indexes.approximate.faiss_factory import Factory
 from indexes.approximate.two_stage import TwoStageIndex
@@ -66,10 +66,11 @@ def seal(
     progress: Progress | None = None,
     *,
     score: str | None = None,
-    fuse: int = 1,
+    fuse: int | None = None,
 ) -> tuple[Segment, OpenSegment]:
     """Write a segment of templates, build the index that was planned, find the effort that its recall takes, and measure how
-    densely the templates lie if the `score` (None: the default for so many identities) needs it. The segment is open already.
+    densely the templates lie if the `score` (None: the default for so many identities) needs it; `fuse` is as in `Scoring.of`.
+    The segment is open already.
 
     Raises:
         TemplatesError: as `TemplateStream`.
@@ -84,22 +85,24 @@ def seal(
             for batch in part.table.to_batches():
                 rows.write(batch)
             said("reading", vectors.count, templates.count)
-    codes, identities, template_ids = _labels(rows_file)
-    templates.require_each_once(template_ids)
-    members = Members(codes)
-    scoring = Scoring(score or default_score(members.identities), fuse=fuse)
+    labels = _labels(rows_file)
+    templates.require_each_once(labels.template_ids)
+    members = Members(labels.codes)
+    known = not np.isnan(labels.quality).any()
+    scoring = Scoring.of(score or default_score(members.identities, qualities=known), fuse)
     scoring.check(members.identities)
     store = open_vectors(vectors_file)
     index = Factory.build(store, progress, plan.factory) if plan.factory else KINDS[plan.kind].build(store, progress)
     point = None
     if isinstance(index, TwoStageIndex):
-        point = tune(index, mated_probes(store, codes, templates.made.encoder), plan.recall, progress)
+        point = tune(index, mated_probes(store, labels.codes, templates.made.encoder), plan.recall, progress)
     index.save(index_file)
-    density = densities(index, members, scoring.neighbours, progress) if scoring.score == LOCAL else None
+    density = densities(index, members, scoring.neighbours, progress) if scoring.scaled else None
     if density is not None:
         np.save(density_file, density, allow_pickle=False)
     sealed = _recorded(folder, name, index.kind, index.count, json.dumps(asdict(point)) if point else None)
-    return sealed, OpenSegment(index, SearchableGallery(index, members, scoring, density), identities, template_ids, index.count)
+    enrolled = SearchableGallery(index, members, scoring, density, quality=labels.quality)
+    return sealed, OpenSegment(index, enrolled, labels.identities, labels.template_ids, index.count)
 
 
 def extend(
@@ -184,20 +187,21 @@ def open_segment(folder: Path, segment: Segment, scoring: Scoring, measured: int
         if (found := path.stat().st_size) != recorded:
             raise GalleryError(f"{path} has {found} bytes, {recorded} were recorded; {_MEND}")
     index = _or_damaged(lambda: _index(index_file, open_vectors(vectors_file), segment))
-    codes, identities, template_ids = _or_damaged(lambda: _labels(rows_file))
+    labels = _or_damaged(lambda: _labels(rows_file))
+    codes = labels.codes
     if not index.count == len(codes) == segment.templates or (segment.indexed and index.kind != segment.kind):
         raise GalleryError(
             f"{folder}: found {len(codes)} rows and {index.count} vectors in an index of kind {index.kind}, "
             f"recorded were {segment.templates} in {segment.kind}; {_MEND}"
         )
-    density = _or_damaged(lambda: open_vectors(density_file)) if scoring.score == LOCAL else None
+    density = _or_damaged(lambda: open_vectors(density_file)) if scoring.scaled else None
     if density is not None and density.shape != (index.count, 2):
         raise GalleryError(f"{density_file} has the shape {density.shape}, expected ({index.count}, 2); {_MEND}")
     if measured is not None and not 0 < measured <= len(codes):
         raise GalleryError(f"{folder}: its catalogue is damaged: {measured} of {len(codes)} templates were measured")
     among = None if measured is None else _among(codes, measured)
-    enrolled = SearchableGallery(index, Members(codes), scoring, density, among)
-    return OpenSegment(index, enrolled, identities, template_ids, measured or len(codes))
+    enrolled = SearchableGallery(index, Members(codes), scoring, density, among, labels.quality)
+    return OpenSegment(index, enrolled, labels.identities, labels.template_ids, measured or len(codes))
 
 
 def _index(index_file: Path, vectors: np.ndarray, segment: Segment) -> StoredIndex:
@@ -215,9 +219,10 @@ def _index(index_file: Path, vectors: np.ndarray, segment: Segment) -> StoredInd
 def _open_rows(rows_file: Path, segment: Segment, scoring: Scoring) -> OpenSegment:
     if not rows_file.is_file() or sha256_file(rows_file) != segment.rows_sha256:
         raise GalleryError(f"{rows_file} is not what was sealed; {_MEND}")
-    codes, identities, template_ids = _labels(rows_file)
+    labels = _labels(rows_file)
     index = Flat.build(vectors_of(pq.ParquetFile(rows_file).read(columns=["vector"])))
-    return OpenSegment(index, SearchableGallery(index, Members(codes), scoring), identities, template_ids, len(codes))
+    enrolled = SearchableGallery(index, Members(labels.codes), scoring, quality=labels.quality)
+    return OpenSegment(index, enrolled, labels.identities, labels.template_ids, len(labels.codes))
 
 
 def read_sources(folder: Path, segment: Segment) -> pa.ChunkedArray:
@@ -283,18 +288,33 @@ def _or_damaged(read: Callable[[], Read]) -> Read:
         raise GalleryError(f"{error}; {_MEND}") from error
 
 
-def _labels(rows_file: Path) -> tuple[np.ndarray, pa.Array, pa.ChunkedArray]:
-    """The identity of each row as a number, int32 (n,), the identities' names, and the template ids; no Python strings."""
+@dataclass(frozen=True)
+class _Labels:
+    """The identity of each row as a number, int32 (n,), the identities' names, and the template ids; no Python strings. `quality`
+    float32 (n,): what each is worth, NaN where nobody said.
+    """
+
+    codes: np.ndarray
+    identities: pa.Array
+    template_ids: pa.ChunkedArray
+    quality: np.ndarray
+
+
+def _labels(rows_file: Path) -> _Labels:
     refuse_bomb(rows_file)
     # Not pq.read_table, which loads pyarrow.dataset and pandas, where that is installed: a third of what `onek list` takes.
-    table = pq.ParquetFile(rows_file, read_dictionary=["identity"]).read(columns=["identity", "template_id"])
+    rows = pq.ParquetFile(rows_file, read_dictionary=["identity"])
+    # Rows that an older onek sealed call the detector's confidence so.
+    known = ["quality"] if "detection" in rows.schema_arrow.names else []
+    table = rows.read(columns=["identity", "template_id", *known])
     identities = table["identity"].unify_dictionaries().combine_chunks()
     if isinstance(identities, pa.ChunkedArray):  # of no rows at all
         identities = identities.chunk(0)
     # The numbers as they lie in memory: `to_numpy` would load pandas.
     indices = identities.indices
     codes = np.frombuffer(indices.buffers()[1], np.int32, len(indices), 4 * indices.offset)
-    return codes, identities.dictionary, table["template_id"]
+    quality = qualities_of(table) if known else np.full(len(codes), np.nan, np.float32)
+    return _Labels(codes, identities.dictionary, table["template_id"], quality)
 
 
 def mated_probes(store: np.ndarray, codes: np.ndarray, encoder: str | None) -> np.ndarray:

@@ -82,7 +82,8 @@ class Chances:
     the true one is about that or less: on LFW 0.5 to 0.95 of what was asked for, from 1 to 200 identities, with one template each
     and with three, the upper end of the table's interval included (`onek benchmark small-galleries`).
 
-    `unit`: the squared distance that a local score of 1 stands for; None where scores are distances. `scale`, `trust`: the
+    `unit`: the squared distance that a scaled score of 1 stands for, of ordinary pictures where templates lie as densely
+    as they usually do; None where scores are distances. `graded`: they are quality scores. `scale`, `trust`: the
     `Impostors.likeness` of the gallery's own people; the table says little of people who are more alike than its own.
     """
 
@@ -91,6 +92,7 @@ class Chances:
     unit: float | None
     scale: float = 1.0
     trust: float = 1.0
+    graded: bool = False
 
     @property
     def least_rate(self) -> float:
@@ -100,7 +102,9 @@ class Chances:
     def score_at(self, fpir: float) -> float:
         """The score within which a share `fpir` of strangers' searches finds somebody."""
         distance = self.scale * self.impostors.distance_at(float(-np.expm1(np.log1p(-fpir) / self.templates)))
-        return distance if self.unit is None else distance**2 / self.unit
+        if self.unit is None:
+            return distance
+        return float(np.exp(2 * (distance**2 - self.unit))) if self.graded else distance**2 / self.unit
 
 
 def impostors_of(made: Provenance) -> Impostors | None:

@@ -1,5 +1,6 @@
 """The Parquet contract for templates: schema, streaming writer, readers that trust nothing."""
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,10 +9,10 @@ from types import TracebackType
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from engine.errors import EncoderMismatch, TemplatesError
+from engine.common.late import pc
+from engine.errors import EncoderMismatch, FormerFile, TemplatesError
 from engine.files import content_ids as ids
 from engine.files.atomic_files import UNREADABLE
 from engine.files.budgets import refuse_bomb
@@ -19,6 +20,7 @@ from engine.files.object_storage import local
 from engine.templates.foreign_vectors import NUMPY_ENDINGS, VECTOR_COLUMNS, count_numpy, foreign_batches
 from engine.templates.names import each_of, name_of, names_in
 from engine.templates.provenance import MOST_DIMENSIONS, Provenance, require_same
+from engine.templates.quality.scale import scale_of
 
 ROW_GROUP = 65_536
 GROUPS = "onek.groups"
@@ -34,9 +36,36 @@ def schema(provenance: Provenance) -> pa.Schema:
         pa.field("face", pa.int32()),
         pa.field("box", pa.list_(pa.float32(), 4)),
         pa.field("quality", pa.float32()),
+        pa.field("detection", pa.float32()),
+        pa.field("reasons", pa.string()),
         pa.field("vector", pa.list_(pa.float32(), provenance.dim), nullable=False),
     ]
     return pa.schema(fields, metadata=provenance.to_metadata())
+
+
+def _former_schema(provenance: Provenance) -> pa.Schema:
+    """That of format 1, which called the detector's confidence `quality`, and knew nothing of what a picture is worth."""
+    return pa.schema([field for field in schema(provenance) if field.name not in ("detection", "reasons")])
+
+
+def is_contract(found: pa.Schema, made: Provenance) -> bool:
+    """Whether columns are those of a template file, of the present format or the former one."""
+    return bool(found.equals(schema(made)) or found.equals(_former_schema(made)))
+
+
+def of_today(table: pa.Table, made: Provenance) -> pa.Table:
+    """Rows of the present schema out of rows of it or of format 1's, whose quality nobody measured."""
+    if "detection" not in table.column_names:
+        nothing = {"quality": pa.nulls(len(table), pa.float32()), "reasons": pa.nulls(len(table), pa.string())}
+        columns = {name: table[name] for name in table.column_names} | {"detection": table["quality"]} | nothing
+        table = pa.table([columns[name] for name in schema(made).names], schema(made).names)
+    return table.cast(schema(made))
+
+
+def with_vectors(table: pa.Table, vectors: np.ndarray, made: Provenance) -> pa.Table:
+    """The same rows with other vectors (n, d), which were `made` so."""
+    flat = pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(vectors, np.float32).ravel()), made.dim)
+    return pa.table([*table.columns[:-1], flat], schema=schema(made))
 
 
 @dataclass(frozen=True)
@@ -57,6 +86,11 @@ class Templates:
     def of(self, identity: str) -> "Templates":
         """The same templates, all of one identity. Raises `NameRefused` where that is no name."""
         return Templates(_with_identities(self.table, pa.array([name_of(identity)] * len(self), pa.string())), self.provenance)
+
+    @cached_property
+    def qualities(self) -> np.ndarray:
+        """float32, shape (n,): the share of ordinary photographs that are worse than each template's; NaN where nobody said."""
+        return qualities_of(self.table)
 
     @classmethod
     def from_vectors(
@@ -98,11 +132,13 @@ def batch(
     faces: Sequence[int | None] | None = None,
     boxes: Sequence[Sequence[float] | None] | None = None,
     qualities: Sequence[float | None] | None = None,
+    detections: Sequence[float | None] | None = None,
+    reasons: Sequence[str | None] | None = None,
 ) -> pa.RecordBatch:
     """A record batch of the contract's schema. What is not given is null."""
     target = schema(provenance)
     nothing = [None] * len(vectors)
-    given = (template_ids, identities, sources, faces, boxes, qualities)
+    given = (template_ids, identities, sources, faces, boxes, qualities, detections, reasons)
     arrays = [pa.array(nothing if column is None else column, target.field(i).type) for i, column in enumerate(given)]
     flat = pa.array(np.ascontiguousarray(vectors, np.float32).ravel())
     arrays.append(pa.FixedSizeListArray.from_arrays(flat, provenance.dim))
@@ -191,6 +227,13 @@ def stream_templates(path: Path, rows: int = ROW_GROUP) -> Iterator[Templates]:
     if made is None:
         yield from _foreign(path, rows)
         return
+    if (file.schema_arrow.metadata or {}).get(b"onek.format") == b"1" and scale_of(made) is not None:
+        warnings.warn(
+            f"{path}: an older onek wrote it, which did not say what a picture is worth: nothing in it is below --quality, and "
+            "scores go without; embed the photographs anew to have it",
+            FormerFile,
+            stacklevel=2,
+        )
     groups = _holds_groups(file)
     start = 0
     try:
@@ -198,7 +241,7 @@ def stream_templates(path: Path, rows: int = ROW_GROUP) -> Iterator[Templates]:
             table = pa.Table.from_batches([part])
             if groups:
                 table = table.filter(pc.is_valid(table["identity"])).select(schema(made).names)
-            table = table.cast(schema(made))
+            table = of_today(table, made)
             table = _with_identities(table, names_in(table["identity"], str(path)))
             _check_unit(vectors_of(table), path, start)
             yield Templates(table, made)
@@ -269,6 +312,11 @@ def vectors_of(table: pa.Table) -> np.ndarray:
     return np.ascontiguousarray(column.flatten().to_numpy().reshape(-1, dim))
 
 
+def qualities_of(table: pa.Table) -> np.ndarray:
+    """The qualities of a table of the contract's schema: float32 (n,), NaN for null."""
+    return np.asarray(pc.fill_null(table["quality"], float("nan")).combine_chunks(), np.float32)
+
+
 def _check_unit(vectors: np.ndarray, path: Path, start: int) -> None:
     norms = np.linalg.norm(vectors, axis=1)
     bad = np.flatnonzero(~(np.abs(norms - 1) < 1e-3))
@@ -309,13 +357,14 @@ def _provenance_of(path: Path, file: pq.ParquetFile) -> Provenance | None:
     metadata = {key.decode(errors="replace"): value.decode(errors="replace") for key, value in ours.items()}
     if "onek.format" not in metadata:
         return None
-    if metadata["onek.format"] != "1":
-        raise TemplatesError(f"{path}: template format {metadata['onek.format']}; this onek reads format 1, so take a newer onek")
+    form = metadata["onek.format"]
+    if form not in ("1", "2"):
+        raise TemplatesError(f"{path}: template format {form}; this onek reads formats 1 and 2, so take a newer onek")
     try:
         made = Provenance.from_json(metadata.get("onek.provenance", ""))
     except ValueError as error:
         raise TemplatesError(f"{path}: its metadata does not say how its templates were made: {error}") from error
-    expected = schema(made)
+    expected = schema(made) if form == "2" else _former_schema(made)
     columns = pa.schema(list(file.schema_arrow)[: len(expected)]) if _holds_groups(file) else file.schema_arrow
     if not expected.equals(columns):
         raise TemplatesError(f"{path}: found the columns {_columns(file.schema_arrow)}, expected {_columns(expected)}")

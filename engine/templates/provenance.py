@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from engine.common.dataclass_json import from_json, from_plain
 from engine.errors import EncoderMismatch
 
-_FORMAT = "1"
+_FORMAT = "2"
 MOST_DIMENSIONS = 65_536
 
 

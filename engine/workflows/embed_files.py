@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.common.concurrency import batched
-from engine.embedding.embedder import Embedder, once_each, problems_of, to_batch, unseen_in
+from engine.embedding.embedder import Embedder, of_quality, once_each, problems_of, to_batch, unseen_in
 from engine.embedding.photographs import Photograph
 from engine.errors import OutputError
 from engine.files.atomic_files import own_folder, unfinished, whole_file
@@ -24,11 +24,13 @@ from engine.files.outputs import check_outputs
 from engine.templates.anonymise import without_sources
 from engine.templates.parquet import TemplateWriter, schema
 from engine.templates.problems import ALL_SEEN, Problem, Unseen, problems_path, write_problems
+from engine.templates.quality import LEAST
+from engine.templates.quality.gate import share
 
 PART = 256
 _DONE, _PROBLEMS, _UNSEEN = b"onek.run.done", b"onek.run.problems", b"onek.run.unseen"
-# How templates are called, so that a run does not go on that an older onek began with other ids.
-_IDS = "content"
+# How templates are called and what is said of them, so that a run does not go on that an older onek began.
+_IDS = "content, quality"
 
 
 @dataclass(frozen=True)
@@ -72,13 +74,14 @@ def embed_to_file(
     overwrite: bool = False,
     resume: bool = False,
     sources: bool = True,
+    quality: float = LEAST,
     progress: Callable[[int], None] | None = None,
 ) -> EmbedSummary:
     """Embed photographs into a template file, and their problems into the file beside it.
 
     Memory does not grow with the number of photographs, and `out` appears only when it is complete. Interrupted, the run
     leaves its parts behind, and `resume` embeds the rest: nothing twice, nothing lost. Without `sources` the file does not say
-    which photographs the templates were made of; the problems file does.
+    which photographs the templates were made of; the problems file does. What is below the gate `quality` is a problem.
 
     Raises:
         OutputError: the output exists, cannot be written, or an interrupted run was of other photographs or another encoder.
@@ -88,11 +91,11 @@ def embed_to_file(
     if not resume:
         shutil.rmtree(folder, ignore_errors=True)
     own_folder(folder)
-    _start(folder, photographs, embedder)
+    _start(folder, photographs, embedder, quality)
     done = _done(folder)
     if progress:
         progress(done)
-    outcomes_of = once_each(embedder.stream(photographs[done:], progress), _known(folder))
+    outcomes_of = map(of_quality(quality), once_each(embedder.stream(photographs[done:], progress), _known(folder)))
     for outcomes in batched(outcomes_of, PART):
         done += len(outcomes)
         metadata = {
@@ -106,7 +109,7 @@ def embed_to_file(
     return _finish(folder, out, photographs, embedder, sources)
 
 
-def _start(folder: Path, photographs: Sequence[Photograph], embedder: Embedder) -> None:
+def _start(folder: Path, photographs: Sequence[Photograph], embedder: Embedder, quality: float) -> None:
     """Note what the run is of, or see that the notes of an earlier start say the same."""
     names = "\n".join(f"{photograph.source}\t{photograph.identity}" for photograph in photographs)
     ours = {
@@ -114,6 +117,7 @@ def _start(folder: Path, photographs: Sequence[Photograph], embedder: Embedder) 
         "count": len(photographs),
         "fingerprint": embedder.provenance.fingerprint,
         "faces": embedder.faces,
+        "quality": quality,
         "ids": _IDS,
     }
     notes = folder / "run.json"
@@ -125,11 +129,13 @@ def _start(folder: Path, photographs: Sequence[Photograph], embedder: Embedder) 
     if theirs == ours:
         return
     if theirs.get("ids") != _IDS:
-        what = "was begun by an older onek, which called templates otherwise"
+        what = "was begun by an older onek, which called templates otherwise, or said less of them"
     elif theirs["fingerprint"] != ours["fingerprint"]:
         what = f"has the fingerprint {theirs['fingerprint'][:12]}, this one {str(ours['fingerprint'])[:12]}: another encoder"
     elif theirs["faces"] != ours["faces"]:
         what = f"was with --faces {theirs['faces']}, this one with --faces {ours['faces']}"
+    elif theirs["quality"] != quality:
+        what = f"was with --quality {share(theirs['quality'])}, this one with --quality {share(quality)}"
     else:
         what = f"was of {theirs['count']} photographs, these are {ours['count']}, and not the same ones"
     raise OutputError(f"the interrupted run in {folder} {what}; pass --overwrite to start anew")

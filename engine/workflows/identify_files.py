@@ -6,18 +6,22 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 
-from engine.answers.results import Counts, Results, ResultsWriter, results_file, writer_for
+from engine.answers.results import Counts, Results, ResultsWriter, problems_in, results_file, writer_for
 from engine.answers.snapshot import Snapshot
+from engine.answers.unlike import ProbesSeen
 from engine.calibration.thresholds import ThresholdUsed
 from engine.common.concurrency import ahead, batched
-from engine.errors import PhotographsError
+from engine.errors import GalleryError, PhotographsError
 from engine.files.outputs import check_outputs
 from engine.gallery.gallery import Gallery
 from engine.matching.pair_verifier import Head
 from engine.templates.parquet import Templates, count_templates, is_template_file, stream_templates
 from engine.templates.problems import ALL_SEEN, Problem, Unseen, problems_path, write_problems
+from engine.templates.quality import LEAST
+from engine.templates.quality.gate import check_least
 
 if TYPE_CHECKING:
     from engine.embedding.embedder import Embedder
@@ -34,26 +38,28 @@ Identify = Callable[[Iterable[Templates]], Iterator[pa.Table]]
 
 @dataclass(frozen=True)
 class Identification:
-    """How many probe faces were decided which way, why photographs failed, by which threshold, and how many faces of photographs
-    were not looked at.
+    """How many probe faces were decided which way, why probes failed, by which threshold, and how many faces of photographs were
+    not looked at. `unlike`: that the probes are not like those that the gallery was calibrated for.
     """
 
     counts: Counts
     problems: tuple[Problem, ...]
     threshold: ThresholdUsed
     unseen: Unseen = ALL_SEEN
+    unlike: str | None = None
 
 
 @dataclass(frozen=True)
 class IdentifySummary:
     """How many probe faces were decided which way, where the reasons of failed photographs lie, by which threshold, and how many
-    faces of photographs were not looked at.
+    faces of photographs were not looked at. `unlike`: that the probes are not like those that the gallery was calibrated for.
     """
 
     counts: Counts
     problems_file: Path
     threshold: ThresholdUsed
     unseen: Unseen = ALL_SEEN
+    unlike: str | None = None
 
 
 def check_results_output(out: Path, probes: Sequence[Path], overwrite: bool) -> None:
@@ -80,6 +86,8 @@ def identify_to_file(
     projection: Path | None = None,
     runtime: str | None = None,
     head: Head | None = None,
+    quality: float = LEAST,
+    calibrate_to: str | None = None,
     overwrite: bool = False,
     workers: "Workers | None" = None,
     progress: Progress | None = None,
@@ -87,10 +95,11 @@ def identify_to_file(
 ) -> IdentifySummary:
     """Identify photographs or one template file into `.parquet`, `.csv`, `.json` or `.jsonl`; arguments as in `identify_into`.
 
-    The problems file beside `out` names each photograph that failed, and why.
+    The problems file beside `out` names each probe that failed, and why.
 
     Raises:
         OutputError: `out` exists, cannot be written, or has an ending that no format goes with.
+        GalleryError: the gallery cannot be calibrated to the probes; or as `Gallery.identify`.
         OnekError: as `Gallery.identify`.
     """
     check_results_output(out, probes, overwrite)
@@ -108,12 +117,14 @@ def identify_to_file(
             projection=projection,
             runtime=runtime,
             head=head,
+            quality=quality,
+            calibrate_to=calibrate_to,
             workers=workers,
             progress=progress,
             left_out=left_out,
         )
         write_problems(out, made.problems)
-    return IdentifySummary(made.counts, problems_path(out), made.threshold, made.unseen)
+    return IdentifySummary(made.counts, problems_path(out), made.threshold, made.unseen, made.unlike)
 
 
 def identify_into(
@@ -130,6 +141,8 @@ def identify_into(
     projection: Path | None = None,
     runtime: str | None = None,
     head: Head | None = None,
+    quality: float = LEAST,
+    calibrate_to: str | None = None,
     workers: "Workers | None" = None,
     progress: Progress | None = None,
     counted: Progress | None = None,
@@ -139,27 +152,35 @@ def identify_into(
 
     Templates never load an encoder. Where there are `workers`, they do the work, and the results are the same. `progress` is told
     how many more are done, `counted` how many photographs there are, `left_out` what below a folder is not taken for a
-    photograph.
+    photograph. With `calibrate_to`, which is `probes`, thresholds are weighted for pictures that are worth what those of a
+    template file are; they are not kept.
 
     Raises:
+        GalleryError: the gallery cannot be calibrated to the probes; or as `Gallery.identify`.
         OnekError: as `Gallery.identify`.
     """
+    check_least(quality)
+    of_templates = any(is_template_file(path) for path in probes)
+    if calibrate_to is not None:
+        _require_calibratable_to(calibrate_to, of_templates, workers)
     # All of the file is answered by the gallery as it is now.
     seen = gallery.snapshot()
+    if calibrate_to is not None:
+        seen = seen.calibrated_to(np.concatenate([part.qualities for part in stream_templates(probes[0], TEMPLATES)]))
     used = seen.threshold_used(threshold, fpir)
     limit = used.score
     problems: list[Problem] = []
     unseen: list[Unseen] = []
-    if any(is_template_file(path) for path in probes):
+    if of_templates:
         if faces or encoder or weights or projection or runtime:
             raise PhotographsError(
                 "--faces, --encoder, --weights, --projection and --runtime go with photographs; the probes are templates already"
             )
-        identify: Identify = partial(_identified, seen, limit, top, head)
+        identify: Identify = partial(_identified, seen, limit, top, head, quality)
         if workers is not None:
             from engine.workflows.ray_workers import spread_identify
 
-            identify = spread_identify(workers, gallery.address, limit, top, head, seen.edition)
+            identify = spread_identify(workers, gallery.address, limit, top, head, seen.edition, quality)
         tables = _of_templates(probes, identify, progress)
     else:
         from engine.embedding.photographs import find_photographs  # late: templates do without what reads pictures
@@ -176,12 +197,28 @@ def identify_into(
 
             load = gallery.encoder_loader(runtime, count)
             embedder = SpreadEmbedder(embedder, load, workers)
-        tables = _of_photographs(seen, photographs, limit, top, head, embedder, problems, unseen, progress)
-    counts = Counts()
+        tables = _of_photographs(seen, photographs, limit, top, head, quality, embedder, unseen, progress)
+    counts, like = Counts(), ProbesSeen()
     for table in tables:
         writer.write(table)
         counts += Results(table).counts
-    return Identification(counts, tuple(problems), used, sum(unseen, ALL_SEEN))
+        problems += problems_in(table)
+        like.add(table)
+    doubt = like.unlike(seen.calibration, gallery.address) if threshold is None else None
+    return Identification(counts, tuple(problems), used, sum(unseen, ALL_SEEN), doubt)
+
+
+def _require_calibratable_to(what: str, of_templates: bool, workers: "Workers | None") -> None:
+    """Refuse, before any work, what thresholds cannot be calibrated to. Raises `GalleryError`."""
+    if what != "probes":
+        raise GalleryError(f"--calibrate-to {what}: expected probes")
+    if not of_templates:
+        raise GalleryError(
+            "--calibrate-to probes looks at all of them before the first is decided, so it takes a template file: onek embed "
+            "makes one of the photographs"
+        )
+    if workers is not None:
+        raise GalleryError("--calibrate-to probes is for this run alone, and the processes of --on know nothing of it; say one")
 
 
 def count_probes(probes: Sequence[Path]) -> int | None:
@@ -201,8 +238,10 @@ def _of_templates(probes: Sequence[Path], identify: Identify, progress: Progress
             progress(table.num_rows)
 
 
-def _identified(seen: Snapshot, limit: float, top: int, head: Head | None, parts: Iterable[Templates]) -> Iterator[pa.Table]:
-    return (seen.identify(part, limit, top, head) for part in parts)
+def _identified(
+    seen: Snapshot, limit: float, top: int, head: Head | None, quality: float, parts: Iterable[Templates]
+) -> Iterator[pa.Table]:
+    return (seen.identify(part, limit, top, head, quality) for part in parts)
 
 
 def _of_photographs(
@@ -211,14 +250,13 @@ def _of_photographs(
     limit: float,
     top: int,
     head: Head | None,
+    quality: float,
     embedder: "Embedder",
-    problems: list[Problem],
     unseen: list[Unseen],
     progress: Progress | None,
 ) -> Iterator[pa.Table]:
-    from engine.embedding.embedder import problems_of, unseen_in
+    from engine.embedding.embedder import unseen_in
 
     for outcomes in batched(embedder.stream(photographs, progress), BATCH):
-        problems += problems_of(outcomes)
         unseen.append(unseen_in(outcomes))
-        yield seen.identify_outcomes(outcomes, embedder, limit, top, head)
+        yield seen.identify_outcomes(outcomes, embedder, limit, top, head, quality)

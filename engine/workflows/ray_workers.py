@@ -18,6 +18,7 @@ from engine.encoders import Encoder
 from engine.errors import GalleryReplaced, OnekError, SpreadError
 from engine.matching.pair_verifier import Head
 from engine.templates.parquet import Templates
+from engine.templates.quality import LEAST
 from engine.workflows.places import place_of
 from engine.workflows.ray_agents import agents_that_end_with_us
 
@@ -44,11 +45,13 @@ class EmbeddingWorker:
 class IdentifyingWorker:
     """Identifies templates; a gallery's sealed vectors are memory-mapped, so that workers of one machine share them."""
 
-    def __init__(self, folder: str, gallery: str, edition: str | None, limit: float, top: int, head: Head | None) -> None:
+    def __init__(
+        self, folder: str, gallery: str, edition: str | None, limit: float, top: int, head: Head | None, quality: float
+    ) -> None:
         _work_in(folder)
         self._seen = place_of(gallery).open().snapshot()
         self._edition = edition
-        self._question = (limit, top, head)
+        self._question = (limit, top, head, quality)
 
     def work(self, probes: Templates) -> pa.Table:
         """As `Snapshot.identify`.
@@ -79,7 +82,13 @@ class SpreadEmbedder(Embedder):
 
 
 def spread_identify(
-    workers: "Workers", gallery: str, limit: float, top: int, head: Head | None, edition: str | None = None
+    workers: "Workers",
+    gallery: str,
+    limit: float,
+    top: int,
+    head: Head | None,
+    edition: str | None = None,
+    quality: float = LEAST,
 ) -> Callable[[Iterable[Templates]], Iterator[pa.Table]]:
     """A function that maps `Snapshot.identify` over batches, on workers that open the same gallery (this `edition`, if named).
 
@@ -88,7 +97,7 @@ def spread_identify(
     """
     if not place_of(gallery).shared:
         raise SpreadError(f"{gallery}: one process at a time may open it, so --on ray cannot; serve it with Milvus")
-    return workers.started(IdentifyingWorker, gallery, edition, limit, top, head)
+    return workers.started(IdentifyingWorker, gallery, edition, limit, top, head, quality)
 
 
 class Workers:

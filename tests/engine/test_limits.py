@@ -156,8 +156,8 @@ def test_scores_at_their_limits() -> None:
     Scoring(PLAIN).check(1)
     for scoring, identities, message in (
         (Scoring(LOCAL), 6, "needs 7 identities, this gallery has 6"),
-        (Scoring("best"), 100, "expected plain or local"),
-        (Scoring(PLAIN, fuse=0), 100, "0 templates and 5 neighbours"),
+        (Scoring("best"), 100, "expected plain, local or quality"),
+        (Scoring(PLAIN, fuse=-1), 100, "-1 templates and 5 neighbours"),
         (Scoring(LOCAL, neighbours=0), 100, "1 templates and 0 neighbours"),
     ):
         with pytest.raises(GalleryError, match=message):

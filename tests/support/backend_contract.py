@@ -13,6 +13,7 @@ from engine.templates.parquet import Templates
 from engine.templates.provenance import Provenance
 from engine.workflows.locations import build_gallery, check_gallery, open_gallery
 from tests.support.contract import DIM, MADE, PEOPLE, STRANGE, name_of, people, probes, strangers
+from tests.support.qualities import worth
 
 
 def same_decisions(one: Gallery, other: Gallery, **options: object) -> None:
@@ -89,6 +90,45 @@ class BackendContract:
         assert one.identity_count == other.identity_count
         seen = open_gallery(where)
         assert [each.identity for each in seen.identify(probes())] == [each.identity for each in one.identify(probes())]
+        assert check_gallery(where) == []
+
+    def test_what_pictures_are_worth_counts_as_in_a_folder(self, both, where):
+        """The quality score, one fused template an identity, and the gate; through changes, and by whoever opens it."""
+
+        def shown(templates: Templates, seed: int) -> Templates:
+            return worth(templates, np.random.default_rng(seed).uniform(0.002, 1, len(templates)).tolist())
+
+        one, other = both(shown(people(0, PEOPLE), 1))
+        asked = shown(Templates.from_vectors(np.concatenate([probes(), strangers()]), provenance=MADE), 2)
+        asked = worth(asked, [1e-5, None, *asked.qualities[2:].tolist()])
+
+        def same(gallery: Gallery) -> None:
+            mine, theirs = gallery.identify(asked), other.identify(asked)
+            assert [each.decision for each in mine[:2]] == ["failed", "identified"]
+            for a, b in zip(mine, theirs, strict=True):
+                assert (a.decision, a.identity, a.quality, a.reasons) == (b.decision, b.identity, b.quality, b.reasons)
+                assert [(c.template_id, c.quality) for c in a.candidates] == [(c.template_id, c.quality) for c in b.candidates]
+                assert [c.score for c in a.candidates] == pytest.approx([c.score for c in b.candidates], rel=1e-4)
+                assert [c.distance for c in a.candidates] == pytest.approx([c.distance for c in b.candidates], abs=1e-5)
+
+        assert (one.scoring, one.scoring.score, one.scoring.fuse) == (other.scoring, "quality", 0)
+        same(one)
+        again = people(20, 10, 1, seed=5)
+        more = Templates.from_vectors(again.vectors, again.table["identity"].to_pylist(), [f"more{i}" for i in range(10)], MADE)
+        for gallery in (one, other):
+            assert gallery.enroll(shown(more, 3)).templates == 10
+        same(one)  # which measures the densities of those who joined, in a folder
+        for gallery in (one, other):
+            gallery.remove([name_of(9)], templates=[f"{name_of(10)}#0"])
+            gallery.rename(name_of(11), name_of(12), merge=True)
+        same(one)
+        opened, mine = open_gallery(where).identify(asked), one.identify(asked)
+        assert [(each.decision, each.identity, each.quality) for each in opened] == [
+            (each.decision, each.identity, each.quality) for each in mine
+        ]
+        asked_of = np.random.default_rng(4).uniform(0.1, 1, 500).astype(np.float32)
+        with pytest.raises(GalleryError, match="searches of the gallery's people are such"):
+            one.snapshot().calibrated_to(asked_of)
         assert check_gallery(where) == []
 
     def test_a_template_that_changes_hands_leaves_both_counts_right(self, both, where):

@@ -1,5 +1,6 @@
 """The commands `onek calibrate` and `onek audit`. Parse, call, print."""
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -41,27 +42,31 @@ def audit_command(
 ) -> None:
     """List likely mistakes in who is enrolled as whom.
 
-    Who is likely enrolled under two names, and images that likely show somebody else than they say.
+    Who is likely enrolled under two names, images that likely show somebody else than they say, people whose pictures lie far
+    from their own mean, and templates that are worth little.
     """
     from engine.cli.console import count, stages, tell
     from engine.files.outputs import check_outputs
-    from engine.inspection.label_audit import TWO_GROUPS, WRONG_IMAGE, audit, write_audit
+    from engine.inspection.label_audit import LITTLE_WORTH, SCATTERED, TWO_GROUPS, TWO_NAMES, WRONG_IMAGE, audit, write_audit
     from engine.workflows.locations import open_files
 
     check_outputs(out, [Path(gallery)], overwrite)
     with stages() as told:
         findings = audit(open_files(gallery, "audit"), most, told)
     write_audit(out, findings)
-    wrong = sum(finding.kind == WRONG_IMAGE for finding in findings)
-    groups = sum(finding.kind == TWO_GROUPS for finding in findings)
+    found = Counter(finding.kind for finding in findings)
     likely = sum(finding.likely for finding in findings)
     tell(
-        f"{count(len(findings) - wrong - groups, 'pair')} of identities, {count(wrong, 'image')} and "
-        f"{count(groups, 'identity', 'identities')} of two groups in {out}, worst first; "
+        f"{count(found[TWO_NAMES], 'pair')} of identities, {count(found[WRONG_IMAGE], 'image')}, "
+        f"{count(found[TWO_GROUPS], 'identity', 'identities')} of two groups, "
+        f"{count(found[SCATTERED], 'scattered person', 'scattered people')} and "
+        f"{count(found[LITTLE_WORTH], 'template')} of little worth in {out}, worst first; "
         f"{likely} are more likely wrong than not",
         audit_file=str(out),
-        pairs=len(findings) - wrong - groups,
-        images=wrong,
-        two_groups=groups,
+        pairs=found[TWO_NAMES],
+        images=found[WRONG_IMAGE],
+        two_groups=found[TWO_GROUPS],
+        scattered=found[SCATTERED],
+        little_worth=found[LITTLE_WORTH],
         likely=likely,
     )

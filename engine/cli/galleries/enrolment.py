@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.cli.options import PROBLEMS, OwnEncoder, OwnProjection, OwnWeights, Wait
+from engine.cli.options import PROBLEMS, OwnEncoder, OwnProjection, OwnWeights, Quality, Wait
 from engine.cli.thresholds import default_line, tell_threshold
+from engine.templates.quality import LEAST
 
 if TYPE_CHECKING:
     from engine.workflows.places import Place
@@ -59,6 +60,7 @@ def enroll_command(
     sources: Annotated[
         bool, typer.Option("--source/--no-source", help="Whether the gallery keeps the photographs' paths.")
     ] = True,
+    quality: Quality = LEAST,
     wait: Wait = None,
 ) -> None:
     """Enrol people in a gallery.
@@ -97,6 +99,7 @@ def enroll_command(
             on_duplicate=on_duplicate,
             on_match=on_match,
             sources=sources,
+            quality=quality,
             left_out=left_out,
             wait=wait,
             progress=told,
@@ -104,7 +107,7 @@ def enroll_command(
     problems = ""
     if done.problems:
         reasons = add_problems(place.beside, done.problems)
-        problems = f"; {count(len(done.problems), 'photograph')} gave none, reasons in {reasons}"
+        problems = f"; {len(done.problems):,} gave none, reasons in {reasons}"
     announce_enrolled(done, looked=on_match != "ignore")
     tell(
         f"{count(done.templates, 'template')} enrolled ({done.replaced:,} in the place of others), "

@@ -41,6 +41,7 @@ def _described(card: "Card", default: bool) -> dict[str, Any]:
         "chip": card.chip.size,
         "threshold": card.threshold,
         "mirror": card.flip,
+        "quality": card.quality is not None,
         "licence": card.licence,
         "source": card.source,
     }
@@ -61,7 +62,7 @@ def encoders_command() -> None:
     if for_programs():
         answer("", encoders=[_described(card, card.name == DEFAULT) for card in CARDS], detector=SOURCE)
         return
-    table = Table("name", "dim", "chip", "threshold", "mirror", "licence", box=None, pad_edge=False)
+    table = Table("name", "dim", "chip", "threshold", "mirror", "quality", "licence", box=None, pad_edge=False)
     for card in CARDS:
         name = f"{card.name} (default)" if card.name == DEFAULT else card.name
         threshold = "none" if card.threshold is None else f"{card.threshold:g}"
@@ -71,9 +72,10 @@ def encoders_command() -> None:
             f"{card.chip.size}x{card.chip.size}",
             f"{threshold}, {card.measured}",
             "yes" if card.flip else "no",
+            "no" if card.quality is None else "yes",
             card.licence,
         )
-    table.add_row("PATH.onnx, PATH.keras", "any", "any", "as its JSON file says", "yes", "yours")
+    table.add_row("PATH.onnx, PATH.keras", "any", "any", "as its JSON file says", "yes", "no", "yours")
     console.print(table)
     for card in CARDS:
         console.print(f"{card.name}: {card.source}.")
@@ -81,3 +83,9 @@ def encoders_command() -> None:
     console.print(f"Faces are found by {SOURCE} ({LICENCE}). mirror: whether --flip is the default.")
     known = ", ".join(card.name for card in CARDS if card.impostors is not None)
     console.print(f"How near strangers come is known for {known}; of others, fewer than 50 people have no default threshold.")
+    for card in CARDS:
+        if (scale := card.quality) is not None:
+            console.print(
+                f"What a picture is worth says {card.name}, by {scale.photographs:,} photographs of {scale.people:,} people: "
+                f"{scale.means[0].lower()}{scale.means[1:]}"
+            )

@@ -75,6 +75,7 @@ class Destination:
 
         counts, unseen = made.counts, made.unseen
         told = {"threshold": asdict(made.threshold), "probes": counts.probes, **asdict(counts), "unseen_faces": unseen.faces}
+        told |= {"unlike": made.unlike}
         lines = [str(made.threshold), _counted(counts)]
         if self.out is None:
             self._show()
@@ -84,6 +85,8 @@ class Destination:
             lines[-1] += f", in {self.out}" + (f"; reasons in {problems_path(self.out)}" if counts.failed else "")
         if unseen.faces:
             lines.append(f"{unseen}; --faces all looks at them")
+        if made.unlike:
+            lines.append(f"warning: {made.unlike}")
         if self.streams:
             for problem in self._problems:
                 err.print(f"failed: {problem.source}: {problem.reason}")

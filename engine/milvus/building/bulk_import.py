@@ -26,7 +26,7 @@ _BATCHES, _FILES = 32, 1000
 _SCHEMA = pa.schema(
     [
         *((name, pa.string()) for name in ("key", "template_id", "identity", "person", "source")),
-        *((name, pa.float32()) for name in ("density", "following")),
+        *((name, pa.float32()) for name in ("density", "following", "quality")),
         *((name, pa.bool_()) for name in ("counted", "first")),
         ("vector", pa.list_(pa.float32())),
     ]

@@ -9,9 +9,9 @@ import pyarrow as pa
 from engine.calibration.calibration import Calibration, Names, calibrate, calibrate_on_strangers
 from engine.matching.by_name import by_name
 from engine.matching.nearest_identities import Members
-from engine.matching.scoring import LOCAL, SearchableGallery, densities
+from engine.matching.scoring import SearchableGallery, densities
 from engine.milvus.catalogue import MilvusCatalogue
-from engine.milvus.collection import WHOLE, put, vectors_in
+from engine.milvus.collection import put, qualities_in, vectors_in
 from engine.milvus.connection.client import Client, Row
 from engine.templates.parquet import Templates
 from indexes.base import Progress
@@ -32,7 +32,7 @@ class Held:
         if strangers is None:
             return calibrate(self.enrolled, names, progress)
         theirs = Names(strangers.table["template_id"])
-        return calibrate_on_strangers(self.enrolled, strangers.vectors, names, theirs, progress)
+        return calibrate_on_strangers(self.enrolled, strangers.vectors, names, theirs, progress, strangers.qualities)
 
     def measured(self) -> Iterator[Row]:
         """The rows whose densities have changed, as they are now."""
@@ -47,15 +47,16 @@ class Held:
 def hold(client: Client, catalogue: MilvusCatalogue, count: int, progress: Progress | None = None) -> Held:
     """Read a gallery of `count` templates, and measure its densities. Raises `GalleryError` where Milvus does not answer."""
     rows: list[Row] = []
-    for row in client.rows(catalogue.collection, "", WHOLE):
+    for row in client.rows(catalogue.collection, "", catalogue.whole):
         rows.append(row)
         if progress and len(rows) % 1000 == 0:
             progress("reading", len(rows), max(count, len(rows)))
     _, first, codes = np.unique([row["person"] for row in rows], return_index=True, return_inverse=True)
     names = pa.array([rows[at]["identity"] for at in first], pa.string())
     template_ids = pa.chunked_array([pa.array([row["template_id"] for row in rows], pa.string())])
-    enrolled = SearchableGallery(Flat.build(vectors_in(rows, catalogue.provenance.dim)), Members(codes), catalogue.scoring)
-    if catalogue.scoring.score == LOCAL:
+    index = Flat.build(vectors_in(rows, catalogue.provenance.dim))
+    enrolled = SearchableGallery(index, Members(codes), catalogue.scoring, quality=qualities_in(rows))
+    if catalogue.scoring.scaled:
         measured = densities(enrolled.index, enrolled.members, catalogue.scoring.neighbours, progress)
         enrolled = replace(enrolled, density=measured, among=np.ones(len(first), bool))
     return Held(rows, by_name(enrolled, names, template_ids), template_ids)

@@ -54,7 +54,7 @@ class BuildRequest:
     factory: str | None = None
     recall: float = RECALL
     score: str | None = None
-    fuse: int = 1
+    fuse: int | None = None
 
 
 @dataclass(frozen=True)

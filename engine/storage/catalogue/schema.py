@@ -2,10 +2,11 @@
 
 from engine.storage import recent_rows as recent
 
-FORMAT = 5
+FORMAT = 6
 # Formats 1 and 2 knew no scores: only their rows are read. Formats 1 to 3 lack the tables of changes, which the first change
 # adds. Up to format 4 an index was a file of FAISS's, which may name any other file, and FAISS opens that for writing: none is
-# read, and every vector is searched. The first change of such a gallery seals it anew before.
+# read, and every vector is searched. The first change of such a gallery seals it anew before. Up to format 5 templates did not
+# say what they are worth; rows that were sealed then stay as they are.
 ROWS_ONLY, UNCHANGEABLE, UNINDEXED = (1, 2), (1, 2, 3), (1, 2, 3, 4)
 TABLES = """
 CREATE TABLE gallery (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -42,4 +43,4 @@ CREATE TABLE IF NOT EXISTS renamed (
 ) WITHOUT ROWID;
 """
 # All that a catalogue may hold.
-KNOWN = (TABLES, SEGMENTS, *FORMER_SEGMENTS, CHANGES, recent.TABLE)
+KNOWN = (TABLES, SEGMENTS, *FORMER_SEGMENTS, CHANGES, recent.TABLE, recent.FORMER_TABLE)

@@ -14,6 +14,7 @@ from engine.storage.catalogue.connection import connect, refusing
 from engine.storage.catalogue.digest import write_digest
 from engine.storage.catalogue.records import BuildRequest, Catalogue, Segment
 from engine.storage.catalogue.schema import CHANGES, FORMAT, ROWS_ONLY, SEGMENTS, TABLES
+from engine.templates.provenance import Provenance
 
 
 def write_catalogue(folder: Path, catalogue: Catalogue) -> None:
@@ -82,6 +83,8 @@ def upgrade(database: sqlite3.Connection) -> None:
         tables += SEGMENTS
     for statement in tables.split(";"):
         database.execute(statement)
+    (made,) = database.execute("SELECT value FROM gallery WHERE key = 'provenance'").fetchone()
+    recent.upgrade(database, Provenance.from_json(made))
     for key, value in (
         ("format", str(FORMAT)),
         ("id", uuid4().hex),

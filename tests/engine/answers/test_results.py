@@ -34,8 +34,11 @@ def table() -> pa.Table:
         identities=pa.array(["Zoë", "x", "y", "Zoë"]),
         template_ids=pa.array(["t0", "t1", "t2", "t0"]),
         expected_false_alarms=np.array([1.23456789e-7, 0.5], np.float32),
+        quality=pa.chunked_array([[0.5, None]], pa.float32()),
+        reasons=pa.chunked_array([[None, None]], pa.string()),
+        candidate_quality=np.array([[0.25, np.nan], [np.nan, np.nan]], np.float32),
     )
-    return pa.concat_tables([found, failed_result("c.jpg", 0.425)])
+    return pa.concat_tables([found, failed_result("c.jpg", 0.425, "no face found")])
 
 
 def test_rows_by_hand(table: pa.Table) -> None:
@@ -43,9 +46,10 @@ def test_rows_by_hand(table: pa.Table) -> None:
     assert (one.decision, one.identity, one.face) == ("identified", "Zoë", 0)
     assert (one.box, two.box, three.box) == ((1.5, 2, 30, 40), None, None)
     assert one.candidates == (
-        Candidate("Zoë", "t0", pytest.approx(0.1), pytest.approx(0.2)),
-        Candidate("x", "t1", pytest.approx(0.5), pytest.approx(1.5)),
+        Candidate("Zoë", "t0", pytest.approx(0.1), pytest.approx(0.2), 0.25),
+        Candidate("x", "t1", pytest.approx(0.5), pytest.approx(1.5), None),
     )
+    assert [(each.quality, each.reasons) for each in (one, two, three)] == [(0.5, None), (None, None), (None, "no face found")]
     assert (one.distance, one.score) == (pytest.approx(0.1), pytest.approx(0.2))
     assert one.expected_false_alarms == pytest.approx(1.23456789e-7)
     assert (two.decision, two.identity, two.distance, len(two.candidates)) == ("unknown", None, pytest.approx(0.6), 2)
@@ -100,6 +104,9 @@ def test_names_of_any_kind_read_back_from_csv(tmp_path: Path) -> None:
         identities=pa.array(NASTY),
         template_ids=pa.array(NASTY),
         expected_false_alarms=None,
+        quality=pa.chunked_array([pa.nulls(len(NASTY), pa.float32())]),
+        reasons=pa.chunked_array([pa.nulls(len(NASTY), pa.string())]),
+        candidate_quality=np.full((len(NASTY), 1), np.nan, np.float32),
     )
     with results_file(tmp_path / "r.csv") as writer:
         writer.write(table)

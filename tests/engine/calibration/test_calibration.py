@@ -123,7 +123,7 @@ def test_rates_that_are_refused(gallery: Gallery, population: Population, tmp_pa
         one.calibrate()
     with pytest.raises(GalleryError, match="needs 7 identities, this gallery has 3"):
         Gallery.build(named(population.templates(0, 3)), tmp_path / "three", score="local")
-    with pytest.raises(GalleryError, match="expected plain or local"):
+    with pytest.raises(GalleryError, match="expected plain, local or quality"):
         Gallery.build(named(population.templates(0, 3)), tmp_path / "three", score="best")
     assert not (tmp_path / "three").exists()
 

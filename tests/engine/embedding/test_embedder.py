@@ -36,7 +36,7 @@ def test_photographs_to_templates(photos: Path, drawn: list[np.ndarray], sface: 
     assert table["template_id"].to_pylist() == [f"{digest[:32]}#0" for digest in content]
     assert table["face"].to_pylist() == [0] * 12
     assert all(0 < x < 125 and 60 < w < 160 for x, _, w, _ in table["box"].to_pylist())
-    assert min(table["quality"].to_pylist()) > 0.8
+    assert min(table["detection"].to_pylist()) > 0.8
     in_memory = embed_images(drawn, sface).templates
     order = [int(Path(source).stem[6:]) for source in table["source"].to_pylist()]
     assert np.linalg.norm(in_memory.vectors[order] - made.templates.vectors, axis=1).max() < 0.15  # JPEG only

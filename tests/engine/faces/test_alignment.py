@@ -28,7 +28,7 @@ def test_the_face_is_found_at_any_size_and_the_chip_stays_the_same(drawn: list[n
         x, _, w, _ = aligned.face.box
         assert 0.25 * width < w < 0.6 * width
         assert abs(x + w / 2 - width / 2) < 0.1 * width
-        assert 0.8 < aligned.face.quality <= 1
+        assert 0.8 < aligned.face.detection <= 1
 
 
 @pytest.mark.parametrize("side", [60, 150, 1150])

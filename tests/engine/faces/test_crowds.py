@@ -76,7 +76,7 @@ def test_prominence_by_hand(
         monkeypatch.setattr(faces, "detect", lambda _picture, _side, order=order: list(order))
         (found,) = largest_face(np.zeros((600, 800, 3), np.uint8), CHIP)
         assert found.face.box == boxes[chosen]
-        assert found.face.quality == qualities[chosen]
+        assert found.face.detection == qualities[chosen]
 
 
 def test_everybody_largest_first_each_with_his_own_chip(drawn: list[np.ndarray], sface: Encoder) -> None:
@@ -117,4 +117,4 @@ def test_a_crop_is_brought_to_size_without_losing_or_making_up_anything() -> Non
     same = noise[:50, :50]
     assert np.array_equal(whole_picture(same, chip)[0].chip, same)
     assert shrunk.face.box == (0.0, 0.0, 400.0, 400.0)
-    assert shrunk.face.quality == 1
+    assert shrunk.face.detection == 1

@@ -58,7 +58,7 @@ class Living(RuleBasedStateMachine):
         assert faults == []
 
     @initialize(
-        founders=st.sets(numbers, min_size=8, max_size=20), fuse=st.integers(1, 2), score=st.sampled_from(["plain", "local"])
+        founders=st.sets(numbers, min_size=8, max_size=20), fuse=st.integers(0, 2), score=st.sampled_from(["plain", "local"])
     )
     def build(self, founders: set[int], fuse: int, score: str) -> None:
         chosen = {f"t{number}": (f"id{number // 2}", 0, f"/{number}.jpg") for number in sorted(founders)}

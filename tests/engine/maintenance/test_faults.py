@@ -242,7 +242,7 @@ def test_a_recent_vector_that_is_not_of_unit_length(copy: Path, length: float, w
 
 def change_recent(folder: Path, **values: object) -> None:
     """One recent template, and its checksum with it."""
-    columns = ["template_id", "identity", "source", "face", "box", "quality", "vector"]
+    columns = ["template_id", "identity", "source", "face", "box", "quality", "detection", "reasons", "vector"]
     with closing(sqlite3.connect(folder / "catalogue.sqlite")) as database:
         found = database.execute(f"SELECT {', '.join(columns)} FROM recent WHERE template_id = 'id2001#0'").fetchone()  # noqa: S608
     changed = {**dict(zip(columns, found, strict=True)), **values}

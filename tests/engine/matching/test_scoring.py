@@ -119,10 +119,10 @@ def test_what_cannot_be_scored() -> None:
         Scoring(LOCAL).check(6)
     Scoring(LOCAL).check(7)
     Scoring(PLAIN).check(1)
-    with pytest.raises(GalleryError, match="expected plain or local"):
+    with pytest.raises(GalleryError, match="expected plain, local or quality"):
         Scoring("best").check(10)
     with pytest.raises(GalleryError, match="at least 1"):
-        Scoring(PLAIN, fuse=0).check(10)
+        Scoring(PLAIN, fuse=-1).check(10)
     vectors, codes = people(10, 1)
     with pytest.raises(GalleryError, match="needs the densities"):
         SearchableGallery(Flat.build(vectors), Members(codes), Scoring(LOCAL)).candidates(vectors, 1)

@@ -197,7 +197,7 @@ def test_recent_vectors_that_are_none(whole: Path, tmp_path: Path) -> None:
     for vector in (np.full(16, np.nan, "<f4"), np.full(16, 7, "<f4")):
         with sqlite3.connect(path / "catalogue.sqlite") as database:
             row = database.execute(
-                "SELECT number, template_id, identity, source, face, box, quality FROM recent LIMIT 1"
+                "SELECT number, template_id, identity, source, face, box, quality, detection, reasons FROM recent LIMIT 1"
             ).fetchone()
             values = (*row[1:], vector.tobytes())
             database.execute(

@@ -41,9 +41,11 @@ def test_the_contract(tmp_path: Path) -> None:
         ("face", "int32"),
         ("box", "fixed_size_list<element: float>[4]"),
         ("quality", "float"),
+        ("detection", "float"),
+        ("reasons", "string"),
         ("vector", "fixed_size_list<element: float>[4]"),
     ]
-    assert found.metadata[b"onek.format"] == b"1"
+    assert found.metadata[b"onek.format"] == b"2"
     assert found.metadata[b"onek.encoder"] == b"net"
     assert found.metadata[b"onek.fingerprint"] == b"f" * 64
     assert found.metadata[b"onek.dim"] == b"4"
@@ -182,8 +184,8 @@ def test_our_own_files_must_hold_unit_vectors(tmp_path: Path) -> None:
 
 def test_a_newer_format_is_refused_with_both_numbers(tmp_path: Path) -> None:
     table = pq.read_table(write(tmp_path / "t.parquet"))
-    pq.write_table(table.replace_schema_metadata({**table.schema.metadata, b"onek.format": b"2"}), tmp_path / "t.parquet")
-    with pytest.raises(TemplatesError, match="template format 2; this onek reads format 1"):
+    pq.write_table(table.replace_schema_metadata({**table.schema.metadata, b"onek.format": b"3"}), tmp_path / "t.parquet")
+    with pytest.raises(TemplatesError, match="template format 3; this onek reads formats 1 and 2"):
         read_templates(tmp_path / "t.parquet")
 
 
