@@ -17,7 +17,7 @@ test-slow: $(READY)
 
 # Which small wrong changes the tests notice: docs/mutants.md. Its tool stays out of the way of everything else.
 mutants: $(READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --target $(VENV)/mutants 'cosmic-ray>=8.7,<9'
+	$(PIP) --require-hashes --no-build-isolation --only-binary :all: --no-binary yattag --upgrade --target $(VENV)/mutants -r requirements.mutants.lock
 	PYTHONPATH=$(CURDIR)/$(VENV)/mutants $(BIN)/python -m tests.mutants $(MUTANTS)
 
 # The reference anew from the program, the picture from its script, and the site in site/; to search it: python -m http.server -d site
@@ -50,6 +50,7 @@ $(READY): requirements.lock requirements.build.lock pyproject.toml
 lock:
 	printf 'setuptools>=77\nwheel\n' | uv pip compile - --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --output-file requirements.build.lock --quiet
 	uv pip compile pyproject.toml --extra dev --extra docs --extra milvus --extra openvino --extra ray --extra serve --extra volumes --universal --python-version 3.11 --generate-hashes --no-annotate --output-file requirements.lock --quiet
+	printf 'cosmic-ray>=8.7,<9\ncoverage>=7.6\n' | uv pip compile - --constraints requirements.lock --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --output-file requirements.mutants.lock --quiet
 
 clean:
 	rm -rf $(VENV) onek-demo site

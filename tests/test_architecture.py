@@ -113,6 +113,19 @@ def test_tests_import_from_no_other_test() -> None:
     assert taken == []
 
 
+@pytest.mark.parametrize("top", ["engine", "indexes"])
+def test_what_is_handed_over_does_not_change(top: str) -> None:
+    """Dataclasses are frozen."""
+    loose = []
+    for module, file in modules_of(top):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            for decorator in getattr(node, "decorator_list", []):
+                said = ast.unparse(decorator)
+                if said.split("(")[0] == "dataclass" and "frozen=True" not in said:
+                    loose.append(f"{module}.{node.name}")
+    assert loose == []
+
+
 def packages_with_public_names() -> list[Path]:
     files = [file for top in ("engine", "indexes") for file in sorted((ROOT / top).rglob("__init__.py"))]
     return [file for file in files if "__all__" in file.read_text(encoding="utf-8")]

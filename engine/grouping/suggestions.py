@@ -11,7 +11,7 @@ import numpy as np
 
 from engine.grouping.faces import read_faces
 from engine.grouping.groups import REJECTED, Groups
-from engine.grouping.method.linkage import Nodes, agglomerate, each_once, pair_scores
+from engine.grouping.method.linkage import Merges, Nodes, agglomerate, each_once, pair_scores
 from engine.grouping.method.space import edges_within, neighbours, placed
 from engine.tables.sheets import sheet_file
 from engine.templates.parquet import Templates
@@ -49,7 +49,7 @@ def suggest(groups: Groups, most: int = 100) -> list[Suggestion]:
         return []
     places = placed(groups.vectors, groups.cut.mean)
     described = _Described(groups, places)
-    found = _nearly_one(groups, places, described) + _nearly_two(groups, places, described)
+    found = _nearly_one(groups, places, described, most) + _nearly_two(groups, places, described)
     return sorted(found, key=lambda each: (-each.worth, each.face, each.other_face))[:most]
 
 
@@ -77,7 +77,7 @@ class _Described:
         )
 
 
-def _nearly_one(groups: Groups, places: np.ndarray, described: _Described) -> list[Suggestion]:
+def _nearly_one(groups: Groups, places: np.ndarray, described: _Described, most: int) -> list[Suggestion]:
     rejected = np.array([REJECTED in (said or "") for said in groups.table["corrected"].to_pylist()], bool)
     rows = np.flatnonzero(~rejected)
     keys = np.where(groups.numbers[rows] > 0, groups.numbers[rows], -1 - rows)
@@ -91,32 +91,30 @@ def _nearly_one(groups: Groups, places: np.ndarray, described: _Described) -> li
     near = neighbours(means, means, _NEIGHBOURS)
     pairs = each_once(np.repeat(np.arange(len(found)), near.shape[1]), near.ravel(), len(found))
     scores = pair_scores(sums[pairs[:, 0]], counts[pairs[:, 0]], sums[pairs[:, 1]], counts[pairs[:, 1]])
-    close = scores >= groups.cut.height - _BELOW
-    pairs, scores = pairs[close], scores[close]
-    apart = _apart_nodes(groups, rows, node_of)
+    kept = (scores >= groups.cut.height - _BELOW) & ~_known_apart(groups, rows, node_of, pairs)
+    pairs, scores = pairs[kept], scores[kept]
     chances = 1 - groups.cut.chance_of_wrong(scores)
+    # Describing a pair takes long, and of many faces there are many.
+    best = np.lexsort((pairs[:, 1], pairs[:, 0], -chances * counts[pairs].min(axis=1)))[:most]
     order = np.argsort(node_of, kind="stable")
     members = np.split(rows[order], np.cumsum(np.bincount(node_of))[:-1])
     return [
         described.suggestion(ONE_PERSON, members[one], members[two], score, chance)
-        for (one, two), score, chance in zip(pairs.tolist(), scores.tolist(), chances.tolist(), strict=True)
-        if (one, two) not in apart
+        for (one, two), score, chance in zip(pairs[best].tolist(), scores[best].tolist(), chances[best].tolist(), strict=True)
     ]
 
 
-def _apart_nodes(groups: Groups, rows: np.ndarray, node_of: np.ndarray) -> set[tuple[int, int]]:
-    """Pairs of nodes that are known to be two people, the smaller first."""
-    faces = read_faces(Templates(groups.table, groups.provenance))
-    node = dict(zip((groups.table["template_id"].to_pylist()[row] for row in rows.tolist()), node_of.tolist(), strict=True))
-    pairs = list(groups.apart)
+def _known_apart(groups: Groups, rows: np.ndarray, node_of: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """Which pairs of nodes (m, 2) are known to be two people: by a correction, a photograph, or their names. bool (m,)."""
+    ids, names = groups.table["template_id"].to_pylist(), groups.table["identity"].to_pylist()
+    node = {ids[row]: at for row, at in zip(rows.tolist(), node_of.tolist(), strict=True)}
+    name = {at: names[row] for row, at in zip(rows.tolist(), node_of.tolist(), strict=True)}
+    said = list(groups.apart)
     if not groups.same_photo:
-        pairs += [(faces.ids[one], faces.ids[two]) for one, two in faces.of_one_photograph().tolist()]
-    named = {}
-    for number, name in groups.names.items():
-        if name:
-            named[node[groups.table["template_id"][int(groups.members[number][0])].as_py()]] = name
-    ends = [(node[one], node[two]) for one, two in pairs if one in node and two in node]
-    return {(min(pair), max(pair)) for pair in ends} | {(one, two) for one in named for two in named if one < two}
+        faces = read_faces(Templates(groups.table, groups.provenance))
+        said += [(faces.ids[one], faces.ids[two]) for one, two in faces.of_one_photograph().tolist()]
+    apart = {(min(ends), max(ends)) for one, two in said if one in node and two in node for ends in [(node[one], node[two])]}
+    return np.array([(one, two) in apart or bool(name[one] and name[two]) for one, two in pairs.tolist()], bool)
 
 
 def _nearly_two(groups: Groups, places: np.ndarray, described: _Described) -> list[Suggestion]:
@@ -127,17 +125,22 @@ def _nearly_two(groups: Groups, places: np.ndarray, described: _Described) -> li
     edges = np.concatenate([rows[edges_within(places[rows])] for rows in looked.values()])
     nodes = Nodes(places, np.ones(len(places)), np.full(len(places), -1), np.empty((0, 2), np.int64))
     merges = agglomerate(nodes, edges[np.lexsort((edges[:, 1], edges[:, 0]))], _LOWEST)
-    last: dict[int, int] = {}
-    for at in merges.falling().tolist():
-        last[int(groups.numbers[merges.kept[at]])] = at
+    by_group: dict[int, list[int]] = {}
+    for at, row in enumerate(merges.kept.tolist()):
+        by_group.setdefault(int(groups.numbers[row]), []).append(at)
     suggestions = []
-    for number, at in last.items():
-        rows = looked[number]
-        stands = merges.groups_at(np.nextafter(merges.heights[at], np.float32(2)))
-        side = stands[rows] == stands[merges.gone[at]]
-        if side.all() or not side.any():
-            continue
-        height = float(merges.heights[at])
+    for number, found in by_group.items():
+        rows, root = looked[number], found[-1]
+        side = _one_side(rows, merges, found)
+        height = float(merges.heights[root])
         chance = float(groups.cut.chance_of_wrong(np.array([height]))[0])
         suggestions.append(described.suggestion(TWO_PEOPLE, rows[~side], rows[side], height, chance))
     return suggestions
+
+
+def _one_side(rows: np.ndarray, merges: Merges, found: list[int]) -> np.ndarray:
+    """Which rows of a group, bool, are on one side of the last of its merges `found`."""
+    stands = rows.copy()
+    for at in found[:-1]:
+        stands[stands == merges.gone[at]] = merges.kept[at]
+    return stands == merges.gone[found[-1]]

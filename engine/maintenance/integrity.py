@@ -200,8 +200,6 @@ def _change_faults(file: Path, catalogue: Catalogue, sealed_ids: pa.ChunkedArray
         again = pc.is_in(recent["template_id"], value_set=sealed_ids.filter(pa.array(live)))
         if count := pc.sum(again).as_py() or 0:
             yield Fault(file, f"{count} template ids of recent templates are those of sealed ones")
-    if count := _not_unit(vectors_of(recent)):
-        yield Fault(file, f"{count} recent vectors have not the norm 1")
 
 
 def _index_faults(folder: Path, segment: Segment, progress: Progress | None) -> Iterator[Fault]:

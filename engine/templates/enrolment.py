@@ -15,7 +15,7 @@ from engine.templates.problems import ALL_SEEN, Problem, Unseen
 from engine.templates.provenance import Provenance, require_same
 
 
-@dataclass
+@dataclass(frozen=True)
 class TemplateStream:
     """Templates to enrol: how they were made, how many there are, the `parts` that they come in, each from a named input, and the
     `files` that are read for that.

@@ -152,7 +152,7 @@ def _dense(path: Path, name: str, column: pa.Array, start: int, dim: int | None)
     if flat.null_count:
         row = int(np.flatnonzero(flat.is_null())[0]) // dim
         raise TemplatesError(f"{path}: {name} in row {start + row} has an empty place, expected {dim} numbers")
-    return flat.to_numpy(zero_copy_only=False).reshape(-1, dim)
+    return np.asarray(flat).reshape(-1, dim)
 
 
 def _numpy(path: Path, rows: int) -> Iterator[ForeignBatch]:

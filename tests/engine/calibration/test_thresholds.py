@@ -215,3 +215,30 @@ def test_a_gallery_of_one_and_of_a_few(tmp_path: Path) -> None:
     assert info.decides == one.threshold_used()
     nobody = Gallery.build(Templates.from_vectors(people(0, 1), ["id0"]), tmp_path / "nobody")
     assert nobody.info().decides is None
+
+
+@pytest.mark.parametrize("times", [0.5, 0.99, 1.0, 2.0, 20.0])
+def test_verification_by_the_gallerys_own_pairs_and_the_encoders(times: float) -> None:
+    """Where its own pairs are too few for a rate the table says it alone; where they are enough, both."""
+    known, calibration = impostors_of(SFACE), calibrated(enrol(people(0, 60), PLAIN))
+    assert known is not None
+    pairs = calibration.pairs
+    fmr = times * pairs.least_rate
+    used = match_threshold(None, fmr, calibration, SFACE)
+    assert (used.fmr, used.source) == (fmr, "rate")
+    if times < 1:
+        assert (used.distance, used.pairs) == (known.distance_at(fmr), known.pairs)
+        with pytest.raises(GalleryError, match=f"{pairs.searches:,} pairs of this gallery's identities support .* at the least"):
+            match_threshold(None, fmr, calibration, FOREIGN)
+        return
+    own, sure, table = pairs.score_at(fmr), pairs.score_at(pairs.surely(fmr)), known.distance_at(fmr)
+    rest = known.least_rate / fmr
+    by_both = min(own, max(table, sure)) ** (1 - rest) * own**rest
+    assert used.distance == pytest.approx(table ** (1 / times) * by_both ** (1 - 1 / times))
+    assert used.pairs == known.pairs + pairs.searches
+    alone = match_threshold(None, fmr, calibration, FOREIGN)
+    assert (alone.distance, alone.pairs) == (own, pairs.searches)
+    # A distance that is given has the rate that either knows of it.
+    given = match_threshold(own, None, calibration, FOREIGN)
+    assert given.fmr == pytest.approx(fmr)
+    assert (given.source, given.pairs) == ("given", pairs.searches)

@@ -1,5 +1,7 @@
 """Nothing that was so once is taken for what is: after kills, repairs, replacements, and beside other writers."""
 
+import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -15,6 +17,7 @@ from engine.errors import GalleryError, OnekError
 from engine.gallery.gallery import Gallery
 from engine.maintenance.integrity import check
 from engine.maintenance.repair import repair
+from engine.storage.catalogue import read_catalogue
 from tests.support.galleries import people
 
 _KILLED = """
@@ -126,6 +129,32 @@ def test_a_gallery_at_rest_is_read_where_nothing_can_be_written(
         (gallery.path / "catalogue.sqlite-wal").touch()
     request.getfixturevalue("hindered")
     assert "id30" in Gallery.open(gallery.path).identities
+
+
+@pytest.mark.parametrize(("writes", "read"), [(0, True), (1, True), (4, True), (5, False)])
+def test_a_log_that_grows_while_it_is_copied_is_copied_again(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, writes: int, read: bool
+) -> None:
+    """Half of one change and half of another is no catalogue. Who goes on writing is not waited for."""
+    gallery.enroll(people(30, 31))
+    request.getfixturevalue("hindered")
+    copyfile, copied = shutil.copyfile, []
+
+    def beside_a_writer(source: Path, target: Path) -> Path:
+        done = copyfile(source, target)
+        if source.name.endswith("-wal"):
+            copied.append(source)
+            if len(copied) <= writes:
+                os.utime(source, ns=(0, len(copied)))
+        return done
+
+    monkeypatch.setattr(shutil, "copyfile", beside_a_writer)
+    if read:
+        assert "id30" in read_catalogue(gallery.path).changes.recent.table["identity"].to_pylist()  # type: ignore[union-attr]
+        assert len(copied) == writes + 1
+    else:
+        with pytest.raises(GalleryError, match="it is being written to from elsewhere, and no file can"):
+            read_catalogue(gallery.path)
 
 
 @pytest.mark.parametrize("harm", ["index", "vectors.npy"])
@@ -248,3 +277,22 @@ def test_a_second_writer_waits_for_the_first_and_builds_on_what_he_did(gallery: 
         gallery.remove(["id4"])
     gallery.close()
     assert check(gallery.path) == []
+
+
+def test_a_gallery_that_was_built_anew_of_the_same_is_another(tmp_path: Path) -> None:
+    """To the byte the same segment, but not who joined it, who left, and what people were called since."""
+    gallery = Gallery.build(people(0, 30), tmp_path / "g")
+    gallery.enroll(people(50, 51))
+    gallery.rename("id1", "one")
+    gallery.remove(["id3"])
+    reader = Gallery.open(gallery.path)
+    before = read_catalogue(tmp_path / "g")
+    gallery.close()
+    again = Gallery.build(people(0, 30), tmp_path / "g", overwrite=True)
+    assert read_catalogue(tmp_path / "g").segments == before.segments
+    again.enroll(people(60, 61))
+    expected = {f"id{number}" for number in (*range(30), 60)}
+    assert reader.refresh()
+    assert set(reader.identities) == expected
+    gallery.enroll(people(61, 62))
+    assert set(Gallery.open(gallery.path).identities) == {*expected, "id61"}

@@ -212,6 +212,44 @@ def test_a_quarter_of_the_people_is_calibrated_and_not_one_less(tmp_path: Path, 
     assert (info.recent + info.awaiting_erasure == 0) == sealed
 
 
+def test_a_quarter_is_counted_from_the_calibration_that_was_asked_for(tmp_path: Path) -> None:
+    """Whoever calibrates anew need not wait for another calibration a moment later."""
+    gallery = Gallery.build(people(0, 60, each=1), tmp_path / "g", score="plain")
+    gallery.enroll(people(100, 114, each=1))
+    gallery.calibrate()
+    gallery.enroll(people(114, 118, each=1))
+    assert gallery.calibration is not None
+    assert (gallery.calibration.identities, gallery.info().recent) == (74, 18)
+    gallery.enroll(people(118, 133, each=1))
+    gallery.refresh()
+    assert (gallery.calibration.identities, gallery.info().recent) == (93, 0)
+
+
+@pytest.mark.parametrize(("founders", "joining", "calibrated"), [(7, 2, False), (6, 4, True), (9, 3, True), (9, 2, False)])
+def test_a_gallery_is_calibrated_as_soon_as_it_can_be(tmp_path: Path, founders: int, joining: int, calibrated: bool) -> None:
+    """With ten people, where a quarter of them is new; not with nine."""
+    gallery = Gallery.build(people(0, founders, each=1), tmp_path / "g", score="plain")
+    assert gallery.calibration is None
+    gallery.enroll(people(100, 100 + joining, each=1))
+    gallery.refresh()
+    assert (gallery.calibration is not None) == calibrated
+    assert gallery.identity_count == founders + joining
+
+
+@pytest.mark.parametrize(("joining", "anew"), [(19, False), (20, True), (33, True)])
+def test_a_large_gallery_is_sealed_anew_when_it_has_doubled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, joining: int, anew: bool
+) -> None:
+    """Before that, behind what its index was built of."""
+    monkeypatch.setattr("engine.storage.sealing.SMALL", 10)
+    monkeypatch.setattr("engine.storage.sealing.SEAL_AT", 2)
+    gallery = Gallery.build(people(0, 20, each=1), tmp_path / "g", score="plain")
+    gallery.enroll(people(100, 100 + joining, each=1))
+    assert (gallery.info().recent, len(gallery)) == (0, 20 + joining)
+    assert read_catalogue(Path(gallery.path)).measured == (None if anew else 20)
+    assert check(Path(gallery.path)) == []
+
+
 def test_recent_templates_of_a_large_part_are_sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the larger of a number and a part, at the limit and below."""
     monkeypatch.setattr("engine.storage.sealing.SEAL_AT", 20)

@@ -15,7 +15,7 @@ import pytest
 
 from engine.errors import GalleryError, OnekError
 from engine.gallery.gallery import Gallery
-from engine.maintenance.integrity import check
+from engine.maintenance.integrity import Fault, check
 from engine.maintenance.repair import repair
 from engine.storage.recent_rows import _checksum
 from engine.templates.parquet import vectors_of
@@ -139,6 +139,16 @@ def test_fewer_vectors_than_rows(copy: Path) -> None:
     recorded(copy, ".vectors.npy", cut)
     (told,) = said(copy)["segment-000001.vectors.npy"]
     assert told.endswith(" vectors are not those of segment-000001.parquet")
+
+
+def test_more_vectors_than_rows(copy: Path) -> None:
+    def lengthen(file: Path) -> None:
+        held = np.array(open_vectors(file))
+        with VectorWriter(file, held.shape[1]) as writer:
+            writer.write(np.concatenate([held, held[:2]]))
+
+    recorded(copy, ".vectors.npy", lengthen)
+    assert "2 vectors are not those of segment-000001.parquet" in said(copy)["segment-000001.vectors.npy"]
 
 
 def test_rows_without_identity_and_rows_that_are_missing(copy: Path) -> None:
@@ -286,3 +296,69 @@ def test_a_catalogue_that_says_what_cannot_be(copy: Path, statement: str, expect
 def test_small_batches_find_no_fault_where_there_is_none(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shrink(monkeypatch)
     assert check(copy) == []
+
+
+@pytest.mark.parametrize(("changes", "looks", "found"), [(0, 1, 1), (1, 2, 0), (2, 3, 0), (3, 3, 1), (9, 3, 1)])
+def test_what_a_writer_does_meanwhile_is_no_fault(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, changes: int, looks: int, found: int
+) -> None:
+    """A fault that is there while the gallery changes is looked for again, three times at most; one that stays is told."""
+    done = 0
+
+    def faults(folder: Path, progress: object) -> list[Fault]:
+        nonlocal done
+        done += 1
+        if done <= changes:
+            say(folder, "UPDATE gallery SET value = value + 1 WHERE key = 'version'")
+        return [Fault(folder, "torn")] if done <= changes or not changes else []
+
+    monkeypatch.setattr("engine.maintenance.integrity._faults", faults)
+    assert (len(check(copy)), done) == (found, looks)
+
+
+def test_whatever_sqlite_finds_is_told(copy: Path) -> None:
+    """A free page that is none, and an index of ids that lacks rows: nothing else would show them."""
+    catalogue = copy / "catalogue.sqlite"
+    with closing(sqlite3.connect(catalogue)) as database, database:
+        database.execute("PRAGMA writable_schema = ON")
+        other = "(SELECT rootpage FROM sqlite_schema WHERE name = 'sqlite_autoindex_segments_1')"
+        database.execute(f"UPDATE sqlite_schema SET rootpage = {other} WHERE name = 'sqlite_autoindex_recent_1'")  # noqa: S608
+    (copy / "catalogue.sha256").unlink()
+    told = said(copy)["catalogue.sqlite"]
+    assert all(each.startswith("SQLite finds: ") for each in told)
+    assert any("missing from index sqlite_autoindex_recent_1" in each for each in told), told
+    assert len(told) > 1
+
+
+def test_bytes_that_are_others_are_told_with_both_hashes(copy: Path) -> None:
+    file = copy / "segment-000001.density.npy"
+    before = hashlib.sha256(file.read_bytes()).hexdigest()
+    file.write_bytes(file.read_bytes()[:-1] + b"\x7f")
+    after = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert f"its bytes have the SHA-256 {after[:12]}, {before[:12]} was recorded" in said(copy)[file.name]
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_strays_in_a_gallery_of_a_former_format(tmp_path: Path, number: int) -> None:
+    """The index that is not read any more is none."""
+    former = Path(shutil.copytree(Path(__file__).parents[2] / "fixtures" / "galleries" / f"format-{number}", tmp_path / "g"))
+    assert check(former) == []
+    for name in ("notes.txt", "zzz"):
+        (former / name).touch()
+    assert [(Path(fault.file).name, fault.what) for fault in check(former)] == [
+        (name, "it is no file of the gallery's") for name in ("notes.txt", "zzz")
+    ]
+
+
+def test_a_gallery_without_fault_is_looked_at_once(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though somebody writes all the while."""
+    looks = []
+
+    def faults(folder: Path, progress: object) -> list[Fault]:
+        looks.append(folder)
+        say(folder, "UPDATE gallery SET value = value + 1 WHERE key = 'version'")
+        return []
+
+    monkeypatch.setattr("engine.maintenance.integrity._faults", faults)
+    assert check(copy) == []
+    assert len(looks) == 1

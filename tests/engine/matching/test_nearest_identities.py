@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -94,3 +95,19 @@ def test_a_head_orders_the_twenty_best_however_many_are_asked_for() -> None:
     plain = enrolled.candidates(probes, 45).rows
     assert (twenty != plain[:, :20]).any()
     np.testing.assert_array_equal(many[:, 20:], plain[:, 20:])
+
+
+@pytest.mark.parametrize("each", [1, 2, 3])
+@pytest.mark.parametrize("fuse", [1, 2, 3, 5])
+def test_fused_distances_against_a_plain_loop(each: int, fuse: int) -> None:
+    """However many templates everybody has, fewer than are fused or more."""
+    random = np.random.default_rng(each)
+    vectors = random.normal(size=(8 * each + 5, 6)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    enrolled, probes, codes = vectors[5:], vectors[:5], np.repeat(np.arange(8), each)
+    index, members = Flat.build(enrolled), Members(codes)
+    found = nearest_identities(index, members, probes, 4)
+    fused = fused_distances(index, members, probes, found, fuse)
+    for probe, rows, distances in zip(probes, found.rows, fused, strict=True):
+        own = [np.sort(np.linalg.norm(enrolled[codes == codes[row]] - probe, axis=1))[:fuse].mean() for row in rows]
+        np.testing.assert_allclose(distances, own, atol=1e-6)

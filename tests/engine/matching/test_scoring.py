@@ -1,5 +1,7 @@
 """Scores and leave-one-identity-out, against plain loops and against galleries in which the identity really never was."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -90,6 +92,9 @@ def test_large_galleries_measure_densities_among_a_sample(monkeypatch: pytest.Mo
     assert enrolled.density is not None
     among = np.flatnonzero(reference(enrolled.members))
     assert 10 <= len(among) < 40
+    monkeypatch.setattr("engine.matching.scoring._MOST_SEARCHED", len(codes))
+    assert reference(enrolled.members).all()
+    monkeypatch.setattr("engine.matching.scoring._MOST_SEARCHED", 50)
 
     def by_hand(row: int, but: set[int]) -> float:
         squares = ((vectors.astype(float) - vectors[row]) ** 2).sum(axis=1)
@@ -171,3 +176,41 @@ def test_parts_make_no_difference(score: str, monkeypatch: pytest.MonkeyPatch) -
         assert whole.density is not None
         assert parts.density is not None
         np.testing.assert_allclose(parts.density, whole.density, rtol=1e-5)
+
+
+def test_densities_that_were_not_measured_yet() -> None:
+    """Searches measure those of their candidates; all can be had; and what was measured is as if it had been there."""
+    vectors, codes = people(30, 3)
+    whole = enrol(vectors, codes, Scoring(LOCAL, 4))
+    assert whole.density is not None
+    half = whole.density.copy()
+    half[::2] = np.nan
+    some = replace(whole, density=half)
+    np.testing.assert_array_equal(some.known_densities(), half)
+    np.testing.assert_allclose(some.candidates(vectors[:9], 3).scores, whole.candidates(vectors[:9], 3).scores, rtol=1e-5)
+    known = some.known_densities()
+    assert known is not None
+    assert 0 < np.isnan(known).any(axis=1).sum() < np.isnan(half).any(axis=1).sum()
+    np.testing.assert_allclose(known[~np.isnan(known)], whole.density[~np.isnan(known)], rtol=1e-5)
+    np.testing.assert_allclose(some.all_densities(), whole.density, rtol=1e-5)
+    plain = enrol(vectors, codes, Scoring(PLAIN))
+    assert plain.all_densities() is None
+    assert plain.known_densities() is None
+
+
+def test_progress_is_told_to_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How many of how many, after each batch."""
+    monkeypatch.setattr("engine.matching.scoring._BATCH", 7)
+    monkeypatch.setattr("engine.calibration.impostor_searches._BATCH", 4)
+    told: list[tuple[str, int, int]] = []
+
+    def progress(*said: object) -> None:
+        told.append(said)  # type: ignore[arg-type]
+
+    vectors, codes = people(10, 2)
+    index, members = Flat.build(vectors), Members(codes)
+    enrolled = SearchableGallery(index, members, Scoring(LOCAL), densities(index, members, progress=progress))
+    assert told == [("densities", done, len(codes)) for done in (*range(7, len(codes), 7), len(codes))]
+    told.clear()
+    left_out_searches(enrolled, progress=progress)
+    assert told == [("calibrating", done, 10) for done in (4, 8, 10)]

@@ -105,7 +105,7 @@ def test_intervals_hold_the_rates_of_galleries(rate: float, least: float) -> Non
     assert least <= np.mean(held) < 0.995
 
 
-@pytest.mark.parametrize("rate", [0.2, 0.03, 0.003])
+@pytest.mark.parametrize("rate", [0.5, 0.2, 0.03, 0.003])
 def test_what_a_sample_is_sure_of(rate: float) -> None:
     """The rate asked for so that no more than another is obtained: that fails in a fortieth of the samples, or a few more."""
     obtained = []
@@ -113,4 +113,52 @@ def test_what_a_sample_is_sure_of(rate: float) -> None:
         tail = tail_of(powers(300, seed))
         assert tail.surely(rate) < rate
         obtained.append(tail.score_at(tail.surely(rate)) ** 16)
-    assert 0.94 <= np.mean(np.array(obtained) <= rate) < 1
+    assert 0.94 <= np.mean(np.array(obtained) <= rate) < 0.995
+
+
+def test_a_tail_of_three_scores_by_hand() -> None:
+    """The logarithms of the largest in units of the others have a mean, which is the scale; the prior says the shape."""
+    tail = tail_of(np.array([0.4, 0.1, 0.2]))
+    assert tail.scale == pytest.approx(np.log([4, 2]).mean(), rel=0.01)
+    assert tail.shape == pytest.approx(1 / 2, abs=0.01)
+    assert tail.rates.tolist() == [0.75]
+
+
+def test_many_strangers_with_one_score() -> None:
+    """As far as a tail can be from what it is thought to be: it ends at once."""
+    scores = np.full(3000, 0.9)
+    scores[:300] = 0.5
+    tail = tail_of(scores)
+    assert tail.rate_at(np.array([0.49, 0.5, 0.51])) == pytest.approx([0, 0.1, 0.1], abs=0.01)
+    assert tail.score_at(0.002) == pytest.approx(0.5, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"searches": 0},
+        {"together": 0},
+        {"scale": 0.0},
+        {"scale": float("nan")},
+        {"shape": float("inf")},
+        {"rates": [0.0, 1.0]},
+        {"rates": [0.5, 1.1]},
+        {"rates": [0.6, 0.5]},
+        {"rates": [0.5]},
+        {"rates": []},
+        {"rates": [[0.5, 1.0]]},
+        {"scores": [0.0, 0.5]},
+        {"scores": [0.5, 0.4]},
+        {"scores": [0.5, float("inf")]},
+        {"spread": [[1.0, 0.0]]},
+        {"spread": [[1.0, 0.0], [0.0, float("nan")]]},
+    ],
+)
+def test_a_stored_tail_that_cannot_be(changed: dict[str, object]) -> None:
+    """What lies at the limits is read, and nothing beyond them."""
+    flat = [[0.0, 0.0], [0.0, 0.0]]
+    stored = {"searches": 1, "together": 1, "rates": [0.5, 1.0], "scores": [0.4, 0.4], "shape": 0.0, "scale": 1e-6}
+    stored |= {"spread": flat}
+    assert Tail.from_json(stored).to_json() == stored
+    with pytest.raises(ValueError, match="its quantiles are none|its tail is none"):
+        Tail.from_json({**stored, **changed})

@@ -213,3 +213,25 @@ def test_from_vectors() -> None:
         Templates.from_vectors(VECTORS, ["a"])
     with pytest.raises(TemplatesError, match="row 0 holds a zero"):
         Templates.from_vectors(np.zeros((1, 4)))
+
+
+def test_vectors_that_nobody_labelled_are_called_after_their_rows() -> None:
+    """Where somebody said who they are, or what they are called, that is what they are called."""
+    assert Templates.from_vectors(VECTORS).table["source"].to_pylist() == ["vectors:0", "vectors:1", "vectors:2"]
+    for labels in ({"identities": ["a", "b", "c"]}, {"template_ids": ["x", "y", "z"]}):
+        assert Templates.from_vectors(VECTORS, **labels).table["source"].null_count == 3
+    one = Templates.from_vectors(VECTORS[0], "a", "x", MADE)
+    assert (len(one), one.provenance, one.table["template_id"].to_pylist()) == (1, MADE, ["x"])
+
+
+def test_how_many_rows_are_bad() -> None:
+    with pytest.raises(TemplatesError, match=r"row 1 holds a zero vector; .* not all zero$"):
+        Templates.from_vectors(np.array([[1.0, 0], [0, 0]]))
+    with pytest.raises(TemplatesError, match=r"row 1 holds NaN .* not all zero \(2 such rows in this part\)$"):
+        Templates.from_vectors(np.array([[1.0, 0], [np.nan, 0], [0, 0]]))
+
+
+def test_vectors_as_large_and_as_small_as_numbers_get() -> None:
+    """Their squares would be infinite, or nothing."""
+    told = Templates.from_vectors(np.array([[3e200, 4e200], [3e-200, -4e-200], [-3e300, 4e-300]]))
+    np.testing.assert_allclose(told.vectors, [[0.6, 0.8], [0.6, -0.8], [-1, 0]], atol=1e-6)

@@ -339,3 +339,42 @@ def test_names_that_do_not_fit_the_vectors(tmp_path: Path, monkeypatch: pytest.M
         list(named([Path("b.npz")], Path("names.txt")))
     answer = CliRunner().invoke(app, ["build-index", "a.npy", "-o", "g"])
     assert "has no identity: embed with --labels, say --names, or add such a column" in str(answer.exception)
+
+
+def test_what_is_long_is_cut_in_messages(tmp_path: Path) -> None:
+    """To two hundred characters of columns, and forty bytes of text."""
+    pq.write_table(pa.table({f"c{number:04}": [1] for number in range(300)}), tmp_path / "v.parquet")
+    shown = ", ".join(f"c{number:04}" for number in range(300))[:200]
+    with pytest.raises(TemplatesError, match=f"found the columns {shown}; expected one of vectors"):
+        read_templates(tmp_path / "v.parquet")
+    pq.write_table(table(identity=[b"\xff" + bytes(range(65, 91)) * 3] * COUNT), tmp_path / "v.parquet")
+    with pytest.raises(TemplatesError) as told:
+        read_templates(tmp_path / "v.parquet")
+    value = b"\xff" + (bytes(range(65, 91)) * 3)[:39]
+    assert f"identity in row 0 is {value!r}, which is not UTF-8; expected text" in str(told.value)
+
+
+def test_the_first_of_several_wrong_rows_is_named(tmp_path: Path) -> None:
+    values = [row.tolist() for row in X]
+    values[3], values[5] = values[3][:2], values[5][:1]
+    pq.write_table(table(lists(values=values)), tmp_path / "v.parquet")
+    with pytest.raises(TemplatesError, match="vector in row 3 has 2 dimensions, expected 6 as in the first row"):
+        read_templates(tmp_path / "v.parquet")
+    values = [row.tolist() for row in X]
+    values[3], values[5] = None, None
+    pq.write_table(table(lists(values=values)), tmp_path / "v.parquet")
+    with pytest.raises(TemplatesError, match="vector in row 3 is null"):
+        read_templates(tmp_path / "v.parquet")
+
+
+@pytest.mark.parametrize("rows", [5, 7, 1000])
+def test_rows_are_counted_and_compared_across_batches(tmp_path: Path, rows: int) -> None:
+    """A later batch has the dimensions of the first, and its rows the numbers that they have in the file."""
+    path = tmp_path / "v.parquet"
+    pq.write_table(table(), path, row_group_size=7)
+    sources = [each.as_py() for part in stream_templates(path, rows) for each in part.table["source"]]
+    assert sources == [f"v.parquet:{row}" for row in range(COUNT)]
+    values = [row.tolist() if at < 15 else row.tolist()[:4] for at, row in enumerate(X)]
+    pq.write_table(table(lists(values=values)), path, row_group_size=5)
+    with pytest.raises(TemplatesError, match="vector in row 15 has 4 dimensions, expected 6 as in the first row"):
+        list(stream_templates(path, rows))
