@@ -13,8 +13,9 @@ from typing import Annotated, Any
 import typer
 
 from engine.cli.galleries.calibration import audit_command, calibrate_command
-from engine.cli.galleries.enrolment import compact_command, enroll_command, list_command, remove_command, rename_command
+from engine.cli.galleries.enrolment import compact_command, enroll_command, remove_command, rename_command
 from engine.cli.galleries.maintenance import backup_command, check_command, merge_command
+from engine.cli.galleries.people import erase_command, list_command, show_command
 from engine.cli.galleries.reports import encoders_command, info_command
 from engine.cli.grouping import group_command
 from engine.cli.networks.inspection import explain_command, explain_encoder_command
@@ -56,6 +57,8 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         "remove": remove_command,
         "rename": rename_command,
         "list": list_command,
+        "show": show_command,
+        "erase": erase_command,
     },
     "Care": {
         "check": check_command,

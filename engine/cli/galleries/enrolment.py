@@ -1,6 +1,5 @@
-"""The commands that change who is enrolled: `enroll`, `remove`, `rename`, `list`, `compact`. Parse, call, print."""
+"""The commands that change who is enrolled: `enroll`, `remove`, `rename`, `compact`. Parse, call, print."""
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -185,25 +184,6 @@ def rename_command(
     tell(f"{counted(count, 'template')} of {old} {are} {new}'s", gallery=gallery, old=old, new=new, renamed=count)
     if merge:
         tell_threshold(opened, before)
-
-
-def list_command(gallery: Annotated[str, typer.Argument(metavar="GALLERY")]) -> None:
-    """List the identities, and how many templates each has."""
-    from engine.cli.console import answer, for_programs
-    from engine.files.escaping import shown
-    from engine.tables.sheets import Sheet
-    from engine.workflows.locations import open_gallery
-
-    opened = open_gallery(gallery)
-    if for_programs():
-        people = [{"identity": name, "templates": count} for name, count in opened.templates_by_identity()]
-        answer("", gallery=gallery, identities=people)
-        return
-    sheet = Sheet(sys.stdout, ["identity", "templates"])
-    # Names may hold what a terminal obeys; whoever reads a pipe wants them as they are.
-    said = shown if sys.stdout.isatty() else str
-    for name, count in opened.templates_by_identity():
-        sheet.write((said(name), count))
 
 
 def compact_command(gallery: Annotated[str, typer.Argument(metavar="GALLERY")], wait: Wait = None) -> None:
