@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from engine.cli.evaluate import evaluate_command, report_command
 from engine.cli.galleries.calibration import audit_command, calibrate_command
 from engine.cli.galleries.enrolment import compact_command, enroll_command, remove_command, rename_command
 from engine.cli.galleries.maintenance import backup_command, check_command, merge_command
@@ -22,6 +23,8 @@ from engine.cli.networks.inspection import explain_command, explain_encoder_comm
 from engine.cli.networks.training import project_command, train_command, train_head_command, train_projection_command
 from engine.cli.options import CHANGE_SOMETHING, INTERRUPTED
 from engine.cli.pipeline import build_index_command, embed_command, identify_command, verify_command
+from engine.cli.serving.serve import serve_command
+from engine.cli.serving.tokens import token
 from engine.cli.shell.examples import below
 from engine.cli.shell.help import help_command
 from engine.cli.shell.pipes import ended_by_its_reader
@@ -67,8 +70,13 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         "help": help_command,
     },
     "Measuring": {
+        "evaluate": evaluate_command,
+        "report": report_command,
         "audit": audit_command,
         "explain": explain_command,
+    },
+    "Serving": {
+        "serve": serve_command,
     },
     "Encoders": {
         "encoders": encoders_command,
@@ -79,13 +87,14 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         "explain-encoder": explain_encoder_command,
     },
 }
+# Those that end with no answer for programs.
+UNSPOKEN = (help_command, serve_command)
 # Where commands go that other packages bring.
 BROUGHT = "Measuring"
 for _group, _commands in COMMANDS.items():
     for _name, _command in _commands.items():
-        app.command(_name, rich_help_panel=_group, epilog=below(_name))(
-            _command if _command is help_command else spoken(_command)
-        )
+        app.command(_name, rich_help_panel=_group, epilog=below(_name))(_command if _command in UNSPOKEN else spoken(_command))
+app.add_typer(token, name="token", rich_help_panel="Serving")
 
 
 @app.callback(invoke_without_command=True)

@@ -16,8 +16,8 @@ from engine.files.content_ids import picture_of
 from engine.templates.parquet import Templates
 
 Pairs = Iterable[tuple[str, str]]
-# Faces of which the detector was less sure found no groups: they join one, or stay alone.
-LEAST_QUALITY = 0.6
+# Faces that are worth less than this share of ordinary photographs found no groups: they join one, or stay alone.
+LEAST_QUALITY = 0.01
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,8 @@ def read_faces(templates: Templates) -> Faces:
 
 
 def qualities(table: pa.Table) -> np.ndarray:
-    """How sure the detector was of each face, float32 (n,), 0 to 1; 1 where nobody said it."""
-    return table["detection"].combine_chunks().fill_null(1.0).to_numpy(zero_copy_only=False)
+    """What each face is worth, float32 (n,): the share of ordinary photographs that are worse; 1 where nobody knows it."""
+    return table["quality"].combine_chunks().fill_null(1.0).to_numpy(zero_copy_only=False)
 
 
 @dataclass(frozen=True)

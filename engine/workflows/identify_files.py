@@ -90,12 +90,14 @@ def identify_to_file(
     calibrate_to: str | None = None,
     overwrite: bool = False,
     workers: "Workers | None" = None,
+    annotate: Path | None = None,
     progress: Progress | None = None,
     left_out: "Callable[[LeftOut], None] | None" = None,
 ) -> IdentifySummary:
     """Identify photographs or one template file into `.parquet`, `.csv`, `.json` or `.jsonl`; arguments as in `identify_into`.
 
     The problems file beside `out` names each probe that failed, and why.
+    `annotate`: a folder for copies of the photographs with boxes, names and scores in them.
 
     Raises:
         OutputError: `out` exists, cannot be written, or has an ending that no format goes with.
@@ -120,6 +122,8 @@ def identify_to_file(
             quality=quality,
             calibrate_to=calibrate_to,
             workers=workers,
+            annotate=annotate,
+            overwrite=overwrite,
             progress=progress,
             left_out=left_out,
         )
@@ -144,6 +148,8 @@ def identify_into(
     quality: float = LEAST,
     calibrate_to: str | None = None,
     workers: "Workers | None" = None,
+    annotate: Path | None = None,
+    overwrite: bool = False,
     progress: Progress | None = None,
     counted: Progress | None = None,
     left_out: "Callable[[LeftOut], None] | None" = None,
@@ -153,7 +159,8 @@ def identify_into(
     Templates never load an encoder. Where there are `workers`, they do the work, and the results are the same. `progress` is told
     how many more are done, `counted` how many photographs there are, `left_out` what below a folder is not taken for a
     photograph. With `calibrate_to`, which is `probes`, thresholds are weighted for pictures that are worth what those of a
-    template file are; they are not kept.
+    template file are; they are not kept. `annotate`: a folder for copies of the photographs with boxes, names and scores in them,
+    which `overwrite` may replace.
 
     Raises:
         GalleryError: the gallery cannot be calibrated to the probes; or as `Gallery.identify`.
@@ -163,6 +170,10 @@ def identify_into(
     of_templates = any(is_template_file(path) for path in probes)
     if calibrate_to is not None:
         _require_calibratable_to(calibrate_to, of_templates, workers)
+    if annotate is not None:
+        from engine.reports.annotated import prepare_folder
+
+        prepare_folder(annotate, probes, overwrite)
     # All of the file is answered by the gallery as it is now.
     seen = gallery.snapshot()
     if calibrate_to is not None:
@@ -176,6 +187,8 @@ def identify_into(
             raise PhotographsError(
                 "--faces, --encoder, --weights, --projection and --runtime go with photographs; the probes are templates already"
             )
+        if annotate is not None:
+            raise PhotographsError(f"--annotate {annotate} goes with photographs; the probes are templates")
         identify: Identify = partial(_identified, seen, limit, top, head, quality)
         if workers is not None:
             from engine.workflows.ray_workers import spread_identify
@@ -197,7 +210,7 @@ def identify_into(
 
             load = gallery.encoder_loader(runtime, count)
             embedder = SpreadEmbedder(embedder, load, workers)
-        tables = _of_photographs(seen, photographs, limit, top, head, quality, embedder, unseen, progress)
+        tables = _of_photographs(seen, photographs, limit, top, head, quality, embedder, unseen, progress, annotate)
     counts, like = Counts(), ProbesSeen()
     for table in tables:
         writer.write(table)
@@ -254,9 +267,17 @@ def _of_photographs(
     embedder: "Embedder",
     unseen: list[Unseen],
     progress: Progress | None,
+    annotate: Path | None,
 ) -> Iterator[pa.Table]:
     from engine.embedding.embedder import unseen_in
 
+    done = 0
     for outcomes in batched(embedder.stream(photographs, progress), BATCH):
         unseen.append(unseen_in(outcomes))
-        yield seen.identify_outcomes(outcomes, embedder, limit, top, head, quality)
+        table = seen.identify_outcomes(outcomes, embedder, limit, top, head, quality)
+        if annotate is not None:
+            from engine.reports.annotated import write_annotated
+
+            write_annotated(annotate, outcomes, table, done)
+        done += len(outcomes)
+        yield table

@@ -99,7 +99,7 @@ def test_together_against_a_photograph_is_refused_and_says_what_to_do() -> None:
 
 def test_poor_faces_found_no_group_but_join_one_and_say_so() -> None:
     counts = [3, 2, 1, 1]
-    qualities = [0.9, 0.2, 0.9, 0.2, 0.2, 0.9, 0.2]
+    qualities = [0.9, 0.002, 0.9, 0.002, 0.002, 0.9, 0.002]
     groups = group_templates(faces_of(counts, qualities=qualities))
     assert number_of(groups, "p000/1#0") == number_of(groups, "p000/0#0") > 0
     assert number_of(groups, "p001/0#0") == number_of(groups, "p001/1#0") == 0

@@ -45,7 +45,7 @@ def segment(name: str, templates: int = 20) -> Segment:
 
 def test_what_a_new_catalogue_says(folder: Path) -> None:
     catalogue = read_catalogue(folder)
-    assert catalogue.format == 5
+    assert catalogue.format == 6
     assert len(catalogue.id) == 32
     assert catalogue.measured is None
     assert catalogue.changes is not None
@@ -136,11 +136,11 @@ def test_what_hinders_a_read_is_said(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("format", "0", "is a gallery of format 0; this onek reads formats 1 to 5, so take a newer onek"),
-        ("format", "6", "is a gallery of format 6; this onek reads formats 1 to 5, so take a newer onek"),
+        ("format", "0", "is a gallery of format 0; this onek reads formats 1 to 6, so take a newer onek"),
+        ("format", "7", "is a gallery of format 7; this onek reads formats 1 to 6, so take a newer onek"),
         ("format", "five", "its catalogue is damaged"),
-        ("scoring", '{"score": "best", "neighbours": 5, "fuse": 1}', "expected plain or local"),
-        ("scoring", '{"score": "plain", "neighbours": 5, "fuse": 0}', "expected at least 1"),
+        ("scoring", '{"score": "best", "neighbours": 5, "fuse": 1}', "expected plain, local or quality"),
+        ("scoring", '{"score": "plain", "neighbours": 5, "fuse": -1}', "expected at least 1"),
         ("asked", "[]", "its catalogue is damaged"),
         ("measured", "many", "its catalogue is damaged"),
         ("version", "", "its catalogue is damaged"),
