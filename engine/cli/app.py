@@ -25,6 +25,7 @@ from engine.cli.options import CHANGE_SOMETHING, INTERRUPTED
 from engine.cli.pipeline import build_index_command, embed_command, identify_command, verify_command
 from engine.cli.serving.serve import serve_command
 from engine.cli.serving.tokens import token
+from engine.cli.shell.doctor import doctor_command
 from engine.cli.shell.examples import below
 from engine.cli.shell.help import help_command
 from engine.cli.shell.pipes import ended_by_its_reader
@@ -67,6 +68,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         "check": check_command,
         "compact": compact_command,
         "backup": backup_command,
+        "doctor": doctor_command,
         "help": help_command,
     },
     "Measuring": {

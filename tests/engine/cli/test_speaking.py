@@ -161,3 +161,14 @@ def test_in_a_pipe_progress_is_a_line_every_ten_seconds() -> None:
     now[0] += EVERY
     unknown.advance(task, 5)
     assert said[-1] == "reading: 5"
+
+
+def test_a_doctor_tells_no_paths_and_no_names(gallery: Path) -> None:
+    answer = RUNNER.invoke(app, ["doctor"])
+    assert answer.exit_code == 0, answer.exception
+    assert len(answer.stdout.splitlines()) <= 24
+    told = RUNNER.invoke(app, ["doctor", "--json"]).stdout
+    assert json.loads(told)["opencv"]
+    assert " faces/s" in told
+    for word in (str(gallery.parent), str(Path.home()), sys.prefix, "/"):
+        assert word not in told.replace("faces/s", "")
