@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import humanfriendly
 from rich.progress import TaskID
@@ -11,7 +11,7 @@ from rich.progress import TaskID
 EVERY = 10.0
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Task:
     what: str
     total: float | None
@@ -45,10 +45,14 @@ class Lines:
         description: str | None = None,
     ) -> None:
         """What is known anew of a task."""
-        task = self._tasks[task_id]
-        task.total = task.total if total is None else total
-        task.done = task.done if completed is None else completed
-        task.what = description or task.what
+        known = self._tasks[task_id]
+        task = replace(
+            known,
+            what=description or known.what,
+            total=known.total if total is None else total,
+            done=known.done if completed is None else completed,
+        )
+        self._tasks[task_id] = task
         now = self._clock()
         if now - self._said >= EVERY:
             self._said = now
