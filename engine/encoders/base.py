@@ -4,6 +4,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -34,6 +35,14 @@ class Card:
     flip: bool = True
     impostors: Impostors | None = None
     quality: Scale | None = None
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A file or folder of weights: `name`, as the user wrote it, which galleries remember, and `path`, where it is read here."""
+
+    name: str
+    path: Path
 
 
 @dataclass(frozen=True)

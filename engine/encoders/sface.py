@@ -1,18 +1,16 @@
 """SFace (Zhong et al. 2021), a MobileFaceNet from OpenCV's model zoo: 574 million multiply-adds a chip."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from engine.common.installed_weights import installed_file, read_weights
-from engine.encoders.base import Card, Encoder
+from engine.encoders.base import Card, Encoder, Weights
 from engine.encoders.onnx.model import prepared
 from engine.encoders.onnx.split import split_before
 from engine.encoders.runtimes import HALF, Network, computes_in_half, half_network, network
 from engine.encoders.runtimes import RUNTIMES as SINGLE
 from engine.faces.chip import ALIGNMENT, Chip
-from engine.files.object_storage import local
 from engine.templates.impostors import measured
 from engine.templates.quality.scale import scale
 
@@ -45,15 +43,15 @@ CARD = Card(
 )
 
 
-def load(card: Card, *, flip: bool, weights: str | None, runtimes: Sequence[str]) -> Encoder:
+def load(card: Card, *, flip: bool, weights: Weights | None, runtimes: Sequence[str]) -> Encoder:
     """Load the installed weights, or those in the ONNX file that `weights` names.
 
     Raises:
         EncoderError: the weights are missing or are others.
     """
-    path = local(Path(weights)) if weights else installed_file(_PACKAGE, _FILE)
-    data, digest = read_weights(path, _KNOWN)
-    return SFace(card, data, flip=flip, weights=weights, weights_hash=digest, runtime=_first_that_runs(runtimes))
+    data, digest = read_weights(weights.path if weights else installed_file(_PACKAGE, _FILE), _KNOWN)
+    name = weights.name if weights else None
+    return SFace(card, data, flip=flip, weights=name, weights_hash=digest, runtime=_first_that_runs(runtimes))
 
 
 class SFace(Encoder):

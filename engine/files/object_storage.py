@@ -52,13 +52,18 @@ def as_given(text: str) -> str:
 
 
 def exists(path: Path) -> bool:
-    """Whether there is an object of this name, or one below it. Raises `StorageError`."""
-    return _info(path).type.name != "NotFound"
+    """Whether there is a file or folder of this name; in object storage, an object, or one below it. Raises `StorageError`."""
+    return _info(path).type.name != "NotFound" if is_remote(path) else path.exists()
 
 
 def is_folder(path: Path) -> bool:
-    """Whether there are objects below this name. Raises `StorageError`."""
-    return _info(path).type.name == "Directory"
+    """Whether a path is a folder; in object storage, whether there are objects below it. Raises `StorageError`."""
+    return _info(path).type.name == "Directory" if is_remote(path) else path.is_dir()
+
+
+def beside(path: Path, name: str) -> Path:
+    """What a file calls `name`: relative to the folder that it lies in, unless that is a whole path or an address."""
+    return Path(name) if is_remote(name) else path.parent / name
 
 
 def below(path: Path) -> list[Path]:
@@ -151,12 +156,6 @@ def remove(path: Path) -> None:
     store, key = _at(path)
     with suppress(FileNotFoundError), _refusing(path):
         store.delete_file(key)
-
-
-def require_local(path: Path, what: str) -> None:
-    """Refuse what can only be a folder of this machine. Raises `StorageError`."""
-    if is_remote(path):
-        raise StorageError(f"{uri(path)}: {what} is a folder of this machine; name one")
 
 
 _Marks = tuple[tuple[Path, int, int], ...]

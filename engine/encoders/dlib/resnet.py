@@ -8,11 +8,10 @@ import numpy as np
 
 from engine.common.installed_weights import installed_file
 from engine.common.tensorflow import tensorflow, tensorflow_version
-from engine.encoders.base import Card, Encoder
+from engine.encoders.base import Card, Encoder, Weights
 from engine.encoders.dlib.file_format import Convolution, FaceResnet, read_face_resnet
 from engine.faces.chip import ALIGNMENT, Chip
 from engine.files.atomic_files import sha256_file
-from engine.files.object_storage import local
 from engine.templates.impostors import measured
 
 _PACKAGE, _FILE = "face-recognition-models", "face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat"
@@ -37,15 +36,16 @@ CARD = Card(
 )
 
 
-def load(card: Card, *, flip: bool, weights: str | None, runtimes: Sequence[str]) -> Encoder:  # noqa: ARG001 - TensorFlow runs it
+def load(card: Card, *, flip: bool, weights: Weights | None, runtimes: Sequence[str]) -> Encoder:  # noqa: ARG001 - TensorFlow runs it
     """Build the network from the installed weights, or from the `.dat` file that `weights` names.
 
     Raises:
         EncoderError: the weights are missing or are something else.
     """
-    path = local(Path(weights)) if weights else _installed_weights()
+    path = weights.path if weights else _installed_weights()
     network = read_face_resnet(path)
-    return DlibResnet(card, network, flip=flip, weights=weights, weights_hash=sha256_file(path))
+    name = weights.name if weights else None
+    return DlibResnet(card, network, flip=flip, weights=name, weights_hash=sha256_file(path))
 
 
 class DlibResnet(Encoder):
