@@ -6,6 +6,7 @@ from indexes.late import late_names
 
 if TYPE_CHECKING:
     from engine.answers.results import Result, Results
+    from engine.client import Client
     from engine.embedding.embedder import Embedding, embed_images
     from engine.encoders.base import Encoder
     from engine.encoders.registry import load_encoder
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from indexes.errors import OnekError
 
 __all__ = [
+    "Client",
     "Embedding",
     "Encoder",
     "Gallery",
@@ -34,6 +36,7 @@ __getattr__ = late_names(
     __name__,
     {
         "engine.answers.results": ("Result", "Results"),
+        "engine.client": ("Client",),
         "engine.embedding.embedder": ("Embedding", "embed_images"),
         "engine.encoders.base": ("Encoder",),
         "engine.encoders.registry": ("load_encoder",),

@@ -21,6 +21,7 @@ __all__ = [
     "OutputError",
     "PhotographsError",
     "PlanError",
+    "ServiceError",
     "SpreadError",
     "StorageError",
     "TemplatesError",
@@ -87,6 +88,14 @@ class TrainingError(OnekError):
 
 class SpreadError(OnekError):
     """Work cannot be done on other processes or machines: they are not there, or do not answer."""
+
+
+class ServiceError(OnekError):
+    """A service does not answer, or refuses: `code` and `status` are what it said, `request_id` what its log says."""
+
+    def __init__(self, message: str, code: str = "unreachable", status: int = 0, request_id: str = "") -> None:
+        super().__init__(message)
+        self.code, self.status, self.request_id = code, status, request_id
 
 
 class StorageError(OnekError):

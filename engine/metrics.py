@@ -6,7 +6,7 @@ mated ones, at rank 1 and within a threshold. `measure` knows them by name: `ran
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -128,6 +128,23 @@ def auc(pairs: Comparisons) -> float:
     nearer = len(impostor) - np.searchsorted(impostor, genuine, "right")
     tied = np.searchsorted(impostor, genuine, "right") - np.searchsorted(impostor, genuine, "left")
     return float(np.mean(nearer + tied / 2) / len(impostor))
+
+
+def apcer(attacks: Mapping[str, np.ndarray], threshold: float) -> dict[str, float]:
+    """Attack presentation classification error rate, ISO/IEC 30107-3: of each species of presentation attack the share that is
+    taken for a living person, |{s >= T}| / n over a detector's scores (n,), large for living people. What a system has is its
+    largest. (Scores of a detector, unlike all others here, are large where all is well.)
+    """
+    if not attacks:
+        raise MetricsError("there are no species of attack; expected at least one")
+    return {species: float(np.mean(_scores(scores, species) >= threshold)) for species, scores in attacks.items()}
+
+
+def bpcer(bona_fide: np.ndarray, threshold: float) -> float:
+    """Bona fide presentation classification error rate, ISO/IEC 30107-3: the share of living people who are taken for an attack,
+    |{s < T}| / n over a detector's scores (n,), large for living people.
+    """
+    return float(np.mean(_scores(bona_fide, "bona fide presentations") < threshold))
 
 
 def measure(name: str, data: Searches | Comparisons) -> float:

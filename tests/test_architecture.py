@@ -40,9 +40,20 @@ ROOMS = {
         *("statistics", "tables", "faces", "templates", "matching", "calibration", "encoders", "embedding", "answers"),
         *("grouping", "training", "gallery"),
     },
+    "engine.evaluation": {
+        *("metrics", "statistics", "tables", "templates", "matching", "calibration", "gallery"),
+    },
+    "engine.reports": {
+        *("metrics", "statistics", "tables", "faces", "templates", "matching", "calibration", "embedding", "answers"),
+        *("inspection", "evaluation"),
+    },
     "engine.workflows": {
         *("tables", "templates", "faces", "matching", "calibration", "encoders", "embedding", "answers", "storage"),
-        *("grouping", "maintenance", "training", "gallery", "milvus"),
+        *("grouping", "maintenance", "training", "gallery", "milvus", "inspection", "evaluation", "reports"),
+    },
+    "engine.client": {"templates", "matching", "calibration", "answers"},
+    "engine.service": {
+        *("templates", "faces", "matching", "calibration", "encoders", "embedding", "answers", "storage", "gallery", "workflows"),
     },
 }
 # `engine` itself says what its public names are; the command line, benchmarks and tests stand above the house.

@@ -14,6 +14,7 @@ from engine.embedding.photographs import find_photographs
 from engine.encoders import Encoder
 from engine.workflows.embed_files import embed_to_file
 from tests.support.pages import ROOT, blocks, name_of, pages
+from tests.support.searches import drawn, written
 
 
 def runnable(page: Path) -> str:
@@ -26,11 +27,12 @@ PAGES = [page for page in pages() if runnable(page)]
 
 @pytest.fixture
 def folder(photos: Path, drawn_again: list[np.ndarray], save, sface: Encoder, tmp_path: Path) -> Path:
-    """What the examples take for granted: `photos/`, somebody at the door who is in it, and the templates of probes."""
+    """What the examples take for granted: `photos/`, somebody at the door who is in it, templates of probes, and searches."""
     save(drawn_again[0], "door.jpg")
     save(picture_of(100, 0), "probes/stranger.jpg")
     save(drawn_again[1], "probes/person1.jpg")
     embed_to_file(find_photographs([tmp_path / "probes"]), Embedder(sface), tmp_path / "probes.parquet")
+    written(drawn(), tmp_path / "report")
     return tmp_path
 
 

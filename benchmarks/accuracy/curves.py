@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from benchmarks.accuracy.open_set import RATES
 from benchmarks.accuracy.sweep import Row, Summary
+from engine.evaluation.splits import RATES
 
 _SHARES = [f"{rate:.1%}".replace(".0%", "%") for rate in RATES]
 
@@ -16,20 +16,24 @@ _SHARES = [f"{rate:.1%}".replace(".0%", "%") for rate in RATES]
 def accuracy_table(rows: Sequence[Row]) -> Table:
     """Rank-1, rank-5, and TPIR at FPIRs that were set on the strangers, in percent."""
     names = ["rank1", "rank5", *(f"tpir@fpir={rate:g}" for rate in RATES)]
-    return _table("Found: rank-1, rank-5, TPIR at FPIR ... (in %)", rows, names, ["r-1", "r-5", *_SHARES], _percent)
+    why = "-: strangers are too few to see the rate (0.1 % takes 1,000), or nobody has a second image"
+    return _table("Found: rank-1, rank-5, TPIR at FPIR ... (in %)", rows, names, ["r-1", "r-5", *_SHARES], _percent, why)
 
 
 def alarms_table(rows: Sequence[Row], name: str, title: str) -> Table:
     """The FPIR that was obtained, in units of the one asked for."""
     names = {f"{name}@fpir={rate:g}": rate for rate in RATES}
-    return _table(title, rows, [*names], _SHARES, lambda figure, of: _shown(figure, 1 / names[of], 2))
+    smaller = ", or no gallery a tenth as large was measured" if name == "foretold" else ""
+    why = f"-: the gallery's own searches say too little of the rate, so that it gives no threshold{smaller}"
+    return _table(title, rows, [*names], _SHARES, lambda figure, of: _shown(figure, 1 / names[of], 2), why)
 
 
 def fixed_table(rows: Sequence[Row]) -> Table:
     """The FPIR of one fixed 1:1 threshold, and what independence of searches would make of its FMR, in percent."""
     own = [row for row in rows if row.score == rows[0].score]
     title = "FPIR of the encoder's 1:1 threshold (in %)"
-    return _table(title, own, ["fixed", "law"], ["obtained", "1 - (1 - FMR)^K"], _percent)
+    why = "none: nothing says a 1:1 threshold of these templates"
+    return _table(title, own, ["fixed", "law"], ["obtained", "1 - (1 - FMR)^K"], _percent, why)
 
 
 def draw(rows: Sequence[Row], path: Path) -> list[Path]:
@@ -50,9 +54,12 @@ def draw(rows: Sequence[Row], path: Path) -> list[Path]:
     accuracy.set(ylabel="share of mated searches", title="found at FPIR 1 %")
     alarms.set(yscale="log", ylabel="share of strangers who get a name", title="own thresholds")
     fixed.set(ylabel="share of strangers who get a name", title="a fixed 1:1 threshold")
+    for axes in (accuracy, fixed):
+        axes.set_ylim(top=1)  # no share is more
     for axes in (accuracy, alarms, fixed):
         axes.set(xscale="log", xlabel="identities enrolled")
-        axes.legend(fontsize=7)
+        if axes.has_data():
+            axes.legend(fontsize=7)
     paths = [path.with_suffix(ending) for ending in (".png", ".svg")]
     for each in paths:
         figure.savefig(each, dpi=120)
@@ -68,12 +75,17 @@ def _line(axes: Any, rows: Sequence[Row], name: str, label: str, style: str) -> 
         axes.errorbar([size for size, _ in own], means, yerr=reach, fmt=style, label=label)
 
 
-def _table(title: str, rows: Sequence[Row], names: Sequence[str], heads: Sequence[str], shown: Any) -> Table:
-    table = Table("encoder, score", "K", *heads, title=title)
+def _table(title: str, rows: Sequence[Row], names: Sequence[str], heads: Sequence[str], shown: Any, why: str) -> Table:
+    """`why`: what a cell without a figure means, which is said where there is one."""
+    table = Table(title=title)
+    for head in ("encoder, score", "K", *heads):
+        table.add_column(head, overflow="fold")
+    lacking = False
     for row in rows:
-        cells = [shown(row.figures[name], name) if name in row.figures else "" for name in names]
-        if any(cells):
-            table.add_row(f"{row.encoder}, {row.score}", f"{row.identities:,}", *cells)
+        cells = [shown(row.figures[name], name) if name in row.figures else "-" for name in names]
+        lacking |= "-" in cells
+        table.add_row(f"{row.encoder}, {row.score}", f"{row.identities:,}", *cells)
+    table.caption = why if lacking else None
     return table
 
 
@@ -82,5 +94,5 @@ def _percent(figure: Summary, _: str) -> str:
 
 
 def _shown(figure: Summary, times: float, digits: int) -> str:
-    half = (figure.high - figure.mean) * times
-    return f"{figure.mean * times:.{digits}f}" + ("" if np.isnan(half) else f" ±{half:.{digits}f}")
+    low, mean, high = (f"{each * times:.{digits}f}" for each in (figure.low, figure.mean, figure.high))
+    return mean if np.isnan(figure.low) else f"{mean} ({low}-{high})"

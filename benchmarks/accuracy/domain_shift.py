@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.accuracy.open_set import RATES, calibrated, enrol, thresholds
+from benchmarks.accuracy.open_set import calibrated, enrol, thresholds
 from benchmarks.accuracy.sweep import Summary, summary
 from engine.calibration.calibration import Names, calibrate_on_strangers
+from engine.evaluation.splits import RATES
 from engine.matching.scoring import Scoring
 from engine.metrics import fpir
 from engine.templates.parquet import Templates

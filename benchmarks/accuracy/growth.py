@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.accuracy.open_set import RATES, split
 from benchmarks.accuracy.sweep import Summary, summary
 from engine.errors import TemplatesError
+from engine.evaluation.splits import RATES, split
 from engine.gallery.gallery import Gallery
 from engine.templates.parquet import Templates
 from indexes.base import Progress

@@ -1,13 +1,13 @@
-"""Open-set identification: split people into enrolled and strangers, enrol, calibrate, search, and keep every raw score."""
+"""Open-set identification: enrol, calibrate, search, and keep every raw score."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from engine.calibration.calibration import LEAST_IDENTITIES, Calibration, Names, calibrate
 from engine.errors import GalleryError
+from engine.evaluation.splits import RATES
 from engine.matching.nearest_identities import Members
 from engine.matching.scoring import Scoring, SearchableGallery, densities
 from engine.templates.within_identity import stored_within
@@ -19,33 +19,9 @@ from indexes.registry import KINDS
 from indexes.tuning.operating_point import tune
 from indexes.tuning.simulated_probes import second_templates
 
-RATES = (0.001, 0.003, 0.01, 0.03, 0.1)
 # Candidates whose order is kept.
 TOP = 10
 _TUNED_WITH = 4096
-
-
-@dataclass(frozen=True)
-class Split:
-    """Rows of labelled templates: `enrolled` (k,), one of each identity in random order, so that the first K are a gallery inside
-    the next larger one; `mated`, all others of these identities; `strangers` (m,), one of each identity that is never enrolled.
-    """
-
-    enrolled: np.ndarray
-    mated: np.ndarray
-    strangers: np.ndarray
-
-
-def split(codes: np.ndarray, seed: int, strangers: float = 0.25) -> Split:
-    """Split templates of the identities `codes` (n,), a share of which are strangers."""
-    random = np.random.default_rng(seed)
-    rows = random.permutation(len(codes))
-    identities, first = np.unique(codes[rows], return_index=True)
-    order = random.permutation(len(identities))
-    many = int(len(order) * (1 - strangers))
-    enrolled = rows[first[order[:many]]]
-    rest = np.setdiff1d(np.flatnonzero(np.isin(codes, codes[enrolled])), enrolled)
-    return Split(enrolled, rest, rows[first[order[many:]]])
 
 
 def enrol(vectors: np.ndarray, codes: np.ndarray, scoring: Scoring, qualities: np.ndarray | None = None) -> SearchableGallery:

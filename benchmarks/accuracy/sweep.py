@@ -12,15 +12,15 @@ import pyarrow.parquet as pq
 from scipy.spatial.distance import pdist
 from scipy.stats import t as student
 
-from benchmarks.accuracy.open_set import RATES, Split, calibrated, enrol, search, split, thresholds
+from benchmarks.accuracy.open_set import calibrated, enrol, search, thresholds
 from engine.errors import TemplatesError
+from engine.evaluation.splits import LEAST_IDENTITIES, RATES, Split, sizes, split
 from engine.files.atomic_files import whole_file
 from engine.matching.scoring import PLAIN, Scoring
 from engine.metrics import Searches, fmr, fpir, measure, tpir
 from engine.tables.lists import Column, read_list
 from engine.templates.parquet import Templates
 
-_FIRST = 10
 # People whose templates are compared in pairs for the false-match rate.
 _PAIRED = 3000
 _METADATA = b"onek.trial"
@@ -74,8 +74,8 @@ def people_of(templates: Templates, without: "Without | None" = None) -> People:
     names, ids = np.asarray(table["identity"].to_pylist()), np.asarray(table["template_id"].to_pylist())
     keep = np.ones(len(names), bool) if without is None else without.keeps(names, ids)
     codes = np.unique(names[keep], return_inverse=True)[1]
-    if codes.max(initial=0) < 4 * _FIRST:
-        raise TemplatesError(f"{codes.max(initial=-1) + 1} identities; accuracy is measured from {4 * _FIRST} on")
+    if codes.max(initial=-1) + 1 < LEAST_IDENTITIES:
+        raise TemplatesError(f"{codes.max(initial=-1) + 1} identities; accuracy is measured from {LEAST_IDENTITIES} on")
     made = templates.provenance
     vectors, worth = np.ascontiguousarray(templates.vectors[keep]), templates.qualities[keep]
     return People(made.encoder or "vectors", vectors, codes, made.threshold, worth)
@@ -108,12 +108,6 @@ class Without:
         return ~(np.isin(names, list(self.identities)) | np.isin(ids, list(self.templates)))
 
 
-def sizes(most: int) -> list[int]:
-    """10, 30, 100, 300, ... and `most`, which takes the place of a size that is nearly as large."""
-    steps = [size for power in range(1, 9) for size in (10**power, 3 * 10**power)]
-    return [size for size in steps if size * 1.5 < most] + [most]
-
-
 def sweep(
     people: People,
     scores: Sequence[str],
@@ -122,13 +116,13 @@ def sweep(
     splits: int = 10,
     distractors: np.ndarray | None = None,
     said: Callable[[str], None] | None = None,
-) -> float:
+) -> float | None:
     """Measure every K in nested galleries; raw scores go to `out/encoder=E/score=S/k=K/split=N.parquet`, and what is there stays.
 
     `distractors` (p, d): templates of further identities, enrolled behind all others, in the first split only.
 
     Returns:
-        What the whole sweep took, in units of its largest K; NaN where everything was there already.
+        What the whole sweep took, in units of its largest K; None where everything was there already.
     """
     spent: dict[int, float] = {}
     for score in scores:
@@ -152,7 +146,7 @@ def sweep(
                     _write(path, table, {**about, "foretold": before[-1] if before else {}, "fmr": rate})
                     spent[size] = spent.get(size, 0) + time.perf_counter() - start
                 foretold[size] = json.loads(pq.read_schema(path).metadata[_METADATA])["later"]
-    return sum(spent.values()) / spent[max(spent)] if spent else float("nan")
+    return sum(spent.values()) / spent[max(spent)] if spent else None
 
 
 def _trial(
@@ -206,7 +200,7 @@ def rows_of(out: Path) -> list[Row]:
     rows = []
     for (encoder, score, identities), splits in sorted(found.items()):
         names = dict.fromkeys(name for figures in splits for name in figures)
-        summaries = {name: summary([figures[name] for figures in splits if name in figures]) for name in names}
+        summaries = {name: of_shares([figures[name] for figures in splits if name in figures]) for name in names}
         rows.append(Row(encoder, score, identities, len(splits), summaries))
     return rows
 
@@ -241,6 +235,12 @@ def summary(values: Sequence[float]) -> Summary:
         return Summary(mean, float("nan"), float("nan"))
     half = float(student.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
     return Summary(mean, mean - half, mean + half)
+
+
+def of_shares(values: Sequence[float]) -> Summary:
+    """As `summary`, of shares: no interval leaves 0 to 1."""
+    found = summary(values)
+    return Summary(found.mean, *(float(np.clip(each, 0, 1)) for each in (found.low, found.high)))
 
 
 def line(rows: Sequence[Row], name: str) -> tuple[float, float] | None:

@@ -17,10 +17,12 @@ from benchmarks.cli.durability import (
     threads_command,
 )
 from benchmarks.cli.grouping import group_command
-from benchmarks.cli.scale import milvus_command, ray_command, scale_command
+from benchmarks.cli.scale import milvus_command, ray_command, report_command, scale_command
 from benchmarks.cli.search import fit_command, gallery_command, search_command
 from benchmarks.cli.thresholds import fit_quality_command, impostors_command, quality_command, small_galleries_command
 from benchmarks.cli.training import learned_command, robustness_command, training_command
+from benchmarks.reporting import reporting
+from benchmarks.service.commands import serve_command
 
 if TYPE_CHECKING:
     from benchmarks.speed.encoder_throughput import Ratio
@@ -240,18 +242,23 @@ benchmark.command("concurrent")(concurrent_command)
 benchmark.command("threads")(threads_command)
 benchmark.command("growth")(growth_command)
 benchmark.command("fuzz")(fuzz_command)
+benchmark.command("serve")(serve_command)
 benchmark.command("learned")(learned_command)
 benchmark.command("robustness")(robustness_command)
 benchmark.command("training")(training_command)
 benchmark.command("milvus")(milvus_command)
 benchmark.command("ray")(ray_command)
 benchmark.command("scale")(scale_command)
+benchmark.command("report")(report_command)
 benchmark.command("fit-templates")(fit_command)
 benchmark.command("impostors")(impostors_command)
 benchmark.command("small-galleries")(small_galleries_command)
 benchmark.command("quality")(quality_command)
 benchmark.command("fit-quality")(fit_quality_command)
 benchmark.command("group")(group_command)
+for registered in benchmark.registered_commands:
+    if registered.callback is not None and registered.name is not None:
+        registered.callback = reporting(registered.callback, registered.name)
 
 
 def _known(peer: str) -> None:

@@ -60,6 +60,26 @@ def ray_command(
         )
 
 
+def report_command(
+    searches: Annotated[
+        int, typer.Option(min=1000, help="Of the whole gallery; of each smaller one a tenth as many.")
+    ] = 1_000_000,
+    identities: Annotated[int, typer.Option(min=100, help="K of the whole gallery.")] = 1_000_000,
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Raw searches, and the report of them.")] = Path(
+        "report-benchmark"
+    ),
+) -> None:
+    """What onek report takes for a million searches with K to a million: time and memory."""
+    from benchmarks.speed.report_cost import measure_report
+    from engine.cli.console import out as console
+
+    made = measure_report(out, searches, identities)
+    console.print(
+        f"{made.searches:,} searches at K = {made.identities:,} and {made.others:,} of smaller galleries: the report in "
+        f"{made.seconds:.0f} s ({made.cpu:.0f} s of CPU), {made.mebibytes:,.0f} MiB at most"
+    )
+
+
 def scale_command(
     templates: Annotated[int, typer.Option(min=1)] = 1_000_000_000,
     rate: Annotated[float, typer.Option(min=1, metavar="PROBES/S")] = 10_000,

@@ -9,17 +9,22 @@ from engine.common.concurrency import batched
 from engine.embedding.embedder import Embedder, to_batch
 from engine.embedding.photographs import Photograph, find_photographs
 from engine.encoders import load_encoder
-from engine.errors import PhotographsError
+from engine.errors import MetricsError, PhotographsError
 from engine.files.atomic_files import whole_file
 from engine.templates.parquet import Templates, TemplateWriter, read_templates
 from engine.workflows.embed_files import embed_to_file
 
 
-def labelled(photos: Path | None, templates: Sequence[Path], encoders: Sequence[str], out: Path) -> Iterator[Templates]:
+def labelled(
+    photos: Path | None, templates: Sequence[Path], encoders: Sequence[str], out: Path, least: int = 1
+) -> Iterator[Templates]:
     """The templates of each file, or of the photographs by each encoder, kept as `out/templates-ENCODER.parquet`.
+
+    Photographs of fewer than `least` people are refused before they are embedded.
 
     Raises:
         PhotographsError: neither photographs nor templates were named, or both were.
+        MetricsError: too few people.
     """
     if (photos is None) == (not templates):
         raise PhotographsError("expected --photos FOLDER or --templates T.parquet, and not both")
@@ -27,6 +32,8 @@ def labelled(photos: Path | None, templates: Sequence[Path], encoders: Sequence[
         yield read_templates(path)
     if photos is not None:
         photographs = find_photographs([photos], "folder")
+        if (people := len({photograph.identity for photograph in photographs})) < least:
+            raise MetricsError(f"{photos}: {people} identities; this is measured from {least} on")
         for encoder in encoders:
             yield embedded(photographs, encoder, out / f"templates-{encoder}.parquet")
 

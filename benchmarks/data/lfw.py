@@ -27,6 +27,8 @@ from indexes.exact.flat import Flat
 LISTS = ("pairs.txt", "pairsDevTest.txt", "pairsDevTrain.txt")
 RATES = (0.001, 0.01, 0.1)
 ENROLLED, KNOWN = 3, 4
+# Identities of the whole of LFW.
+PEOPLE = 5749
 
 
 @dataclass(frozen=True)

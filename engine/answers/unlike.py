@@ -2,11 +2,11 @@
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from engine.calibration.calibration import Calibration
 from engine.calibration.probes import unlike
 from engine.calibration.thresholds import FAILED
+from engine.common.late import pc
 from engine.templates.parquet import qualities_of
 
 # Probes that are looked at; more would say the same.

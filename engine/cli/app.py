@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from engine.cli.evaluate import evaluate_command, report_command
 from engine.cli.galleries.calibration import audit_command, calibrate_command
 from engine.cli.galleries.enrolment import compact_command, enroll_command, list_command, remove_command, rename_command
 from engine.cli.galleries.maintenance import backup_command, check_command, merge_command
@@ -20,6 +21,8 @@ from engine.cli.networks.inspection import explain_command, explain_encoder_comm
 from engine.cli.networks.training import project_command, train_command, train_head_command, train_projection_command
 from engine.cli.options import CHANGE_SOMETHING, INTERRUPTED
 from engine.cli.pipeline import build_index_command, embed_command, identify_command, verify_command
+from engine.cli.serving.serve import serve_command
+from engine.cli.serving.tokens import token
 from engine.common.allocator import give_large_blocks_back
 from engine.common.late import keep_pandas_out
 from engine.errors import FormerFile, ListGuess, OnekError
@@ -56,9 +59,13 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "explain-encoder": explain_encoder_command,
     "calibrate": calibrate_command,
     "audit": audit_command,
+    "evaluate": evaluate_command,
+    "report": report_command,
+    "serve": serve_command,
 }
 for _name, _command in COMMANDS.items():
     app.command(_name)(_command)
+app.add_typer(token, name="token")
 
 
 @app.callback(invoke_without_command=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import humanfriendly
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
 
 from engine.files.escaping import shown
 from engine.files.object_storage import as_given
@@ -20,12 +21,27 @@ if TYPE_CHECKING:
 
 
 class _Plain(Console):
-    """A console that takes texts for what they say: nothing in a name is markup."""
+    """A console that takes texts for what they say: nothing in a name is markup. What it prints is also put into `kept`, where
+    that is a list. On no terminal a table is as wide as it needs to be, so that no name in it is cut.
+    """
+
+    kept: list[Any] | None = None
 
     def print(self, *objects: Any, **options: Any) -> None:
-        super().print(*(shown(as_given(each)) if isinstance(each, str) else each for each in objects), **options)
+        if self.kept is not None:
+            self.kept.extend(objects)
+        texts = [shown(as_given(each)) if isinstance(each, str) else each for each in objects]
+        own = self._width
+        if not self.is_terminal and any(isinstance(each, Table) for each in objects):
+            self._width = _WIDEST
+        try:
+            super().print(*texts, **options)
+        finally:
+            self._width = own
 
 
+# Letters of a line that are room enough for any table.
+_WIDEST = 400
 # Matches of an enrolment that are told one by one.
 _TOLD = 5
 

@@ -220,6 +220,10 @@ def identify_command(
     projection: OwnProjection = None,
     runtime: Runtime = None,
     head: Head = None,
+    annotate: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Also write copies of the photographs there, with boxes, names and scores."),
+    ] = None,
     threads: Threads = None,
     on: On = None,
     workers: Workers = None,
@@ -257,6 +261,7 @@ def identify_command(
             calibrate_to=calibrate_to,
             overwrite=overwrite,
             workers=spread,
+            annotate=annotate,
             progress=done,
             left_out=left_out,
         )

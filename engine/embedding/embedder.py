@@ -84,11 +84,12 @@ class _Found:
 
 
 class Embedder:
-    """An encoder, and the alignment that brings faces to its chip."""
+    """An encoder, and the alignment that brings faces to its chip. A photograph with more than `most` faces is a problem."""
 
-    def __init__(self, encoder: Encoder, faces: str = "largest") -> None:
+    def __init__(self, encoder: Encoder, faces: str = "largest", most: int | None = None) -> None:
         self.encoder = encoder
         self.faces = faces
+        self.most = most
         self.provenance: Provenance = encoder.provenance(alignment(faces))
         self.scale = scale_of(self.provenance)
         self._align = aligner(faces)
@@ -123,6 +124,8 @@ class Embedder:
             return _Found(photograph, "", (), str(problem))
         if not found:
             return _Found(photograph, picture, (), "no face found")
+        if self.most is not None and len(found) > self.most:
+            return _Found(photograph, picture, (), f"{len(found)} faces; of a picture at most {self.most} are looked at")
         if photograph.identity is not None and len(found) > 1:
             why = f"{len(found)} faces, but the photograph is labelled as one identity ({photograph.identity})"
             return _Found(photograph, picture, (), why)

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from engine.errors import ListError, ListGuess, NameRefused, PhotographsError
 from engine.faces.image_formats import NAMES
-from engine.faces.images import LeftOut, find_images, summary
+from engine.faces.images import ImageBytes, LeftOut, find_images, summary
 from engine.files.object_storage import beside, exists, is_folder, is_remote, local, uri
 from engine.tables.lists import IDENTITY, MAYBE_IDENTITY, PATH, Column, read_list
 from engine.templates.names import Labelling, doubts, each_of, name_of, names_in
@@ -36,7 +36,7 @@ class Photograph:
     """
 
     source: str
-    image: Path | np.ndarray
+    image: Path | np.ndarray | ImageBytes
     identity: str | None
 
 

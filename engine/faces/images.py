@@ -3,6 +3,7 @@
 import errno
 import io
 import logging
+import math
 import os
 import re
 import stat
@@ -59,6 +60,16 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True)
+class ImageBytes:
+    """An image file in memory: its bytes, and how many `megapixels` are decoded of it at most, where that is less than its format
+    may have. It has no ending to tell a format by.
+    """
+
+    data: bytes
+    megapixels: float = math.inf
+
+
+@dataclass(frozen=True)
 class LeftOut:
     """Something below a folder that is not taken for a photograph, and why."""
 
@@ -108,7 +119,7 @@ def is_image_file(path: Path) -> bool:
         return False
 
 
-def decode(path: Path) -> np.ndarray:
+def decode(path: Path | ImageBytes) -> np.ndarray:
     """Read one image as RGB, upright.
 
     The format is told from the content (TGA, which has no mark, by its ending). The orientation of EXIF or of the container is
@@ -125,8 +136,14 @@ def decode(path: Path) -> np.ndarray:
     return decode_named(path)[0]
 
 
-def decode_named(path: Path) -> tuple[np.ndarray, str]:
+def decode_named(path: Path | ImageBytes) -> tuple[np.ndarray, str]:
     """As `decode`, and what the photograph is called by its bytes (see `engine.files.content_ids`)."""
+    if isinstance(path, ImageBytes):
+        with io.BytesIO(path.data) as stream:
+            try:
+                return _decoded(stream, "", path.megapixels), of_file(stream)
+            except MemoryError as error:
+                raise ImageProblem("not enough memory to decode it") from error
     try:
         with _opened(path) as stream:
             return _decoded(stream, path.suffix.lower()), of_file(stream)
@@ -139,7 +156,7 @@ def decode_named(path: Path) -> tuple[np.ndarray, str]:
         raise ImageProblem("not enough memory to decode it") from error
 
 
-def _decoded(stream: IO[bytes], ending: str) -> np.ndarray:
+def _decoded(stream: IO[bytes], ending: str, megapixels: float = math.inf) -> np.ndarray:
     head = stream.read(HEAD)
     if not head:
         raise ImageProblem("the file is empty")
@@ -151,10 +168,10 @@ def _decoded(stream: IO[bytes], ending: str) -> np.ndarray:
     stream.seek(0)
     try:
         with reader(stream) as image:
-            _refuse_huge(known, *image.size)
+            _refuse_huge(known, image.size, megapixels)
             _refuse_scans(scans, *image.size)
             if known.name == "TIFF":  # a tile is decoded whole, however little of it is shown
-                _refuse_huge(known, *(image.tag_v2.get(tag, 0) for tag in _TILE))
+                _refuse_huge(known, tuple(image.tag_v2.get(tag, 0) for tag in _TILE), megapixels)
             return upright_rgb(image)
     except (ImageProblem, MemoryError):
         raise
@@ -172,11 +189,12 @@ def _damage(known: Format, said: str) -> str:
     return f"the {known.name} file is damaged or cut short: {' '.join(said.split())}"
 
 
-def _refuse_huge(known: Format, width: int, height: int) -> None:
-    if width * height > known.megapixels * 1_000_000:
+def _refuse_huge(known: Format, size: tuple[int, ...], megapixels: float) -> None:
+    width, height = size
+    most = min(known.megapixels, megapixels)
+    if width * height > most * 1_000_000:
         raise ImageProblem(
-            f"{width} x {height} pixels is {width * height / 1e6:.0f} megapixels; "
-            f"at most {known.megapixels} are decoded of {known.name}"
+            f"{width} x {height} pixels is {width * height / 1e6:.0f} megapixels; at most {most:g} are decoded of {known.name}"
         )
 
 

@@ -304,7 +304,20 @@ def vectors_of(table: pa.Table) -> np.ndarray:
 
 def qualities_of(table: pa.Table) -> np.ndarray:
     """The qualities of a table of the contract's schema: float32 (n,), NaN for null."""
-    return np.asarray(pc.fill_null(table["quality"], float("nan")).combine_chunks(), np.float32)
+    parts = [_floats(chunk) for chunk in table["quality"].chunks]
+    return np.concatenate(parts) if parts else np.empty(0, np.float32)
+
+
+def _floats(column: pa.Array) -> np.ndarray:
+    """As they lie in memory, NaN for null: Arrow's own functions take a third of the time in which `onek list` starts."""
+    known, data = column.buffers()
+    if data is None:
+        return np.full(len(column), np.nan, np.float32)
+    values = np.frombuffer(data, np.float32, len(column), 4 * column.offset)
+    if known is None or not column.null_count:
+        return values
+    bits = np.unpackbits(np.frombuffer(known, np.uint8), bitorder="little")[column.offset : column.offset + len(column)]
+    return np.where(bits == 1, values, np.float32(np.nan))
 
 
 def _check_unit(vectors: np.ndarray, path: Path, start: int) -> None:

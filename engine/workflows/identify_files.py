@@ -77,6 +77,7 @@ def identify_to_file(
     calibrate_to: str | None = None,
     overwrite: bool = False,
     workers: "Workers | None" = None,
+    annotate: Path | None = None,
     progress: Progress | None = None,
     left_out: "Callable[[LeftOut], None] | None" = None,
 ) -> IdentifySummary:
@@ -86,6 +87,7 @@ def identify_to_file(
     `workers`, they do the work, and the results are the same. `left_out` is told what below a folder is not taken for a
     photograph. With `calibrate_to`, which is `probes`, thresholds are weighted for pictures that are worth what those of a
     template file are; they are not kept.
+    `annotate`: a folder for copies of the photographs with boxes, names and scores in them.
 
     Raises:
         OutputError: `out` exists, cannot be written, or has an ending that no format goes with.
@@ -97,6 +99,10 @@ def identify_to_file(
     of_templates = any(is_template_file(path) for path in probes)
     if calibrate_to is not None:
         _require_calibratable_to(calibrate_to, of_templates, workers)
+    if annotate is not None:
+        from engine.reports.annotated import prepare_folder
+
+        prepare_folder(annotate, probes, overwrite)
     # All of the file is answered by the gallery as it is now.
     seen = gallery.snapshot()
     if calibrate_to is not None:
@@ -110,6 +116,8 @@ def identify_to_file(
             raise PhotographsError(
                 "--faces, --encoder, --weights, --projection and --runtime go with photographs; the probes are templates already"
             )
+        if annotate is not None:
+            raise PhotographsError(f"--annotate {annotate} goes with photographs; the probes are templates")
         identify: Identify = partial(_identified, seen, limit, top, head, quality)
         if workers is not None:
             from engine.workflows.ray_workers import spread_identify
@@ -129,7 +137,7 @@ def identify_to_file(
 
             load = gallery.encoder_loader(runtime, count)
             embedder = SpreadEmbedder(embedder, load, workers)
-        tables = _of_photographs(seen, photographs, limit, top, head, quality, embedder, unseen, progress)
+        tables = _of_photographs(seen, photographs, limit, top, head, quality, embedder, unseen, progress, annotate)
     counts, like = Counts(), ProbesSeen()
     with results_file(out) as writer:
         for table in tables:
@@ -188,9 +196,17 @@ def _of_photographs(
     embedder: "Embedder",
     unseen: list[Unseen],
     progress: Progress | None,
+    annotate: Path | None,
 ) -> Iterator[pa.Table]:
     from engine.embedding.embedder import unseen_in
 
+    done = 0
     for outcomes in batched(embedder.stream(photographs, progress), BATCH):
         unseen.append(unseen_in(outcomes))
-        yield seen.identify_outcomes(outcomes, embedder, limit, top, head, quality)
+        table = seen.identify_outcomes(outcomes, embedder, limit, top, head, quality)
+        if annotate is not None:
+            from engine.reports.annotated import write_annotated
+
+            write_annotated(annotate, outcomes, table, done)
+        done += len(outcomes)
+        yield table

@@ -46,7 +46,14 @@ class IdentifyingWorker:
     """Identifies templates; a gallery's sealed vectors are memory-mapped, so that workers of one machine share them."""
 
     def __init__(
-        self, folder: str, gallery: str, edition: str | None, limit: float, top: int, head: Head | None, quality: float
+        self,
+        folder: str,
+        gallery: str,
+        edition: str | None,
+        limit: float,
+        top: int,
+        head: Head | None,
+        quality: float = LEAST,
     ) -> None:
         _work_in(folder)
         self._seen = place_of(gallery).open().snapshot()

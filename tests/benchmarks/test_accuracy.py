@@ -1,5 +1,9 @@
 """The accuracy benchmark on synthetic people, its raw scores and its figures; shifts; LFW's protocols on a folder like it."""
 
+import io
+import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -7,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from benchmarks.accuracy.curves import accuracy_table, alarms_table, draw, fixed_table
 from benchmarks.accuracy.domain_shift import CLEAN, measure_shifts
-from benchmarks.accuracy.open_set import split
-from benchmarks.accuracy.sweep import Row, Summary, Without, line, people_of, rows_of, sizes, summary, sweep
+from benchmarks.accuracy.sweep import Row, Summary, Without, line, of_shares, people_of, rows_of, summary, sweep
 from benchmarks.accuracy.verification import Pair, of_vectors
 from benchmarks.cli.app import benchmark
 from benchmarks.data.degraded_photographs import DEGRADATIONS
@@ -20,8 +24,10 @@ from benchmarks.data.lfw import find_list, known_pairs, open_set, read_lfw_pairs
 from benchmarks.data.planted_errors import measure_audit
 from benchmarks.data.synthetic_templates import Population
 from engine import Templates
-from engine.errors import ListError, PhotographsError, TemplatesError
-from engine.templates.parquet import TemplateWriter, batch, schema
+from engine.cli.console import _Plain
+from engine.errors import ListError, MetricsError, PhotographsError, TemplatesError
+from engine.evaluation.splits import sizes, split
+from engine.templates.parquet import TemplateWriter, batch, schema, with_vectors
 from engine.templates.provenance import Provenance
 from tests.support.people import crowded
 
@@ -61,7 +67,7 @@ def test_a_sweep_keeps_raw_scores_and_resumes(tmp_path: Path) -> None:
     raw = pq.read_table(tmp_path / "encoder=synthetic" / "score=local" / "k=300" / "split=00.parquet")
     assert raw.num_rows == 300 + 100
     before = {path: path.stat().st_mtime_ns for path in files}
-    assert np.isnan(sweep(people, ["plain", "local"], tmp_path, splits=2, distractors=extra))
+    assert sweep(people, ["plain", "local"], tmp_path, splits=2, distractors=extra) is None
     assert {path: path.stat().st_mtime_ns for path in files} == before
 
     rows = {(row.score, row.identities): row for row in rows_of(tmp_path)}
@@ -83,6 +89,9 @@ def test_a_sweep_keeps_raw_scores_and_resumes(tmp_path: Path) -> None:
         fixed_table([*rows.values()]),
     ):
         assert table.row_count > 2
+        # A cell without a figure is no blank, and the table says what it means.
+        assert all(str(cell) for column in table.columns for cell in column.cells)
+        assert ("-" in {str(cell) for column in table.columns for cell in column.cells}) == (table.caption is not None)
     for path in draw([*rows.values()], tmp_path / "accuracy"):
         assert path.stat().st_size > 10_000
 
@@ -92,6 +101,8 @@ def test_summaries_and_lines_by_hand() -> None:
     assert made.mean == pytest.approx(0.2)
     assert made.high - made.mean == pytest.approx(4.303 * 0.1 / np.sqrt(3), rel=1e-3)
     rows = [Row("e", "plain", 10**power, 1, {"rank1": Summary(1 - 0.1 * power, 0, 0)}) for power in (2, 3, 4)]
+    assert of_shares([0.99, 1.0, 1.0]).high == 1
+    assert of_shares([0.0, 0.0, 0.01]).low == 0
     slope, explained = line(rows, "rank1") or (0, 0)
     assert (slope, explained) == (pytest.approx(-0.1), pytest.approx(1))
     assert line(rows[:2], "rank1") is None
@@ -99,8 +110,8 @@ def test_summaries_and_lines_by_hand() -> None:
 
 def test_mistakes_are_left_out(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(
-        "kind,identity,other,template_id,likely\n"
-        "two names,id1,id2,x,True\ntwo names,id3,id4,x,False\nwrong image,id5,id6,id5/id5_0001.jpg#0,True\n"
+        "kind,identity,other,template_id,source,likely\n"
+        "two names,id1,id2,x,,True\ntwo names,id3,id4,x,,False\nwrong image,id5,id6,id5/id5_0001.jpg#0,id5/id5_0001.jpg,True\n"
     )
     whole, cut = people_of(labelled()), people_of(labelled(), Without.read(tmp_path / "a.csv"))
     assert len(whole.vectors) - len(cut.vectors) == 3
@@ -114,7 +125,7 @@ def test_shifted_probes(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).normal(size=(600, 128)) * 0.01
     worse = clean.vectors + noise
     worse /= np.linalg.norm(worse, axis=1, keepdims=True)
-    table = clean.table.set_column(6, clean.table.schema.field("vector"), _vectors(worse))
+    table = with_vectors(clean.table, worse, clean.provenance)
     kinds = {CLEAN: clean, "noisy": Templates(table, clean.provenance)}
     shifts = measure_shifts(kinds, "local", identities=120, splits=2)
     assert [(shift.enrolled, shift.probes) for shift in shifts] == [
@@ -129,10 +140,6 @@ def test_shifted_probes(tmp_path: Path) -> None:
         assert 0.2 < shift.obtained[0.1].mean < 3
         assert 0.2 < shift.cohort[0.1].mean < 3
         assert 0.3 < shift.found.mean <= 1
-
-
-def _vectors(values: np.ndarray) -> pa.ChunkedArray:
-    return pa.chunked_array([pa.FixedSizeListArray.from_arrays(pa.array(values.astype(np.float32).ravel()), 128)])
 
 
 @pytest.mark.parametrize("kind", sorted(DEGRADATIONS))
@@ -221,11 +228,63 @@ def test_the_command_prints_figures_and_keeps_curves(tmp_path: Path) -> None:
     for words in ("FPIR obtained / asked for", "synthetic, local", "times its largest K", "rank1 moves by"):
         assert words in done.output
     assert {path.name for path in (tmp_path / "out").glob("accuracy.*")} == {"accuracy.png", "accuracy.svg"}
+    again = CliRunner().invoke(benchmark, ["accuracy", *arguments])
+    assert "everything was there already" in again.output
+    assert "nan" not in again.output
     refused = CliRunner().invoke(benchmark, ["accuracy", "--out", str(tmp_path / "out")])
     assert isinstance(refused.exception, PhotographsError)
     np.save(tmp_path / "wide.npy", np.eye(7))
     wrong = CliRunner().invoke(benchmark, ["accuracy", *arguments[:-1], str(tmp_path / "wide.npy")])
     assert "the distractors have 7 dimensions, the templates 128" in str(wrong.exception)
+
+
+def test_no_name_is_cut_and_no_share_is_drawn_beyond_1(tmp_path: Path) -> None:
+    name = "an-encoder-with-a-name-that-is-longer-than-eighty-letters-" + "x" * 40
+    figures = {each: Summary(0.99, 0.98, 1.0) for each in ("rank1", "tpir@fpir=0.01", "fixed", "law")}
+    rows = [Row(name, "local", size, 3, figures) for size in (100, 1000)]
+    console = _Plain(file=io.StringIO(), width=80)
+    console.print(accuracy_table(rows))
+    assert f"{name}, local" in console.file.getvalue()
+    short = [replace(row, encoder="e") for row in rows]
+    svg = next(path for path in draw(short, tmp_path / "accuracy") if path.suffix == ".svg").read_text()
+    ticks = [float(tick) for tick in re.findall(r"<!-- ([\d.]+) -->", svg)]
+    assert max(ticks) == 1
+
+
+def test_too_few_people_are_found_before_anybody_is_embedded(tmp_path: Path) -> None:
+    for number in range(12):
+        (tmp_path / "photos" / f"p{number}").mkdir(parents=True)
+        for image in (1, 2):
+            (tmp_path / "photos" / f"p{number}" / f"{image}.jpg").write_bytes(b"no picture, so that embedding it would fail")
+    done = CliRunner().invoke(benchmark, ["accuracy", "--photos", str(tmp_path / "photos"), "--out", str(tmp_path / "out")])
+    assert isinstance(done.exception, MetricsError)
+    assert "12 identities; this is measured from 40 on" in str(done.exception)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_benchmark_ends_in_a_report_and_says_what_changed(tmp_path: Path) -> None:
+    templates = labelled(identities=60)
+    with TemplateWriter(tmp_path / "t.parquet", templates.provenance) as writer:
+        for rows in templates.table.to_batches():
+            writer.write(rows)
+    for splits in ("1", "2"):
+        arguments = ["--templates", str(tmp_path / "t.parquet"), "--splits", splits, "--score", "plain"]
+        folders = ["--out", str(tmp_path / "out"), "--report", str(tmp_path / "report")]
+        done = CliRunner().invoke(benchmark, ["accuracy", *arguments, *folders])
+        assert done.exit_code == 0, done.output
+    told = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert (told["kind"], told["name"]) == ("benchmark", "accuracy")
+    assert any(row["table"].startswith("Found: rank-1") and row["column"] == "r-1" for row in told["figures"])
+    assert any(change["column"] == "r-1" for change in told["changes"])
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "Since the run of" in page
+    assert "<svg" in page
+    assert "<script" not in page
+    assert (tmp_path / "report" / "table1.csv").read_text().startswith('"encoder, score",K,r-1')
+    assert all(
+        "--report" in [option for each in get_command(benchmark).commands[name].params for option in each.opts]
+        for name in ("search", "lfw", "kills")
+    )
 
 
 def test_planted_mistakes_are_counted(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """Templates that are below the gate, as problems."""
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from engine.common.late import pc
 from engine.templates.parquet import Templates
 from engine.templates.problems import Problem
 from engine.templates.quality.gate import check_least, refused, why_refused

@@ -339,7 +339,7 @@ def test_false_alarms_at_the_rate_that_was_asked_for(run: Run, tmp_path: Path) -
 
     audited = run("audit", "g", "-o", "a.csv", "--most", 7)
     assert audited.returncode == 0, audited.stderr
-    assert audited.stdout.startswith("7 pairs of identities, 0 images, 0 scattered people and 0 templates")
+    assert audited.stdout.startswith("7 pairs of identities, 0 images, 0 identities of two groups, 0 scattered people and 0 ")
     assert len((tmp_path / "a.csv").read_text().splitlines()) == 8
     refused(run("audit", "g", "-o", "a.csv"), "a.csv exists already")
     plain = run("build-index", "v.parquet", "-o", "g2", "--score", "plain", "--fuse", 2)

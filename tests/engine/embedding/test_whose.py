@@ -161,7 +161,7 @@ def test_a_run_that_goes_on_knows_the_photographs_before(
     notes = partial_folder(out) / "run.json"
     ours = notes.read_text()
     notes.write_text(json.dumps({**json.loads(ours), "ids": "another"}))
-    with pytest.raises(OutputError, match="older onek, which called templates otherwise; pass --overwrite"):
+    with pytest.raises(OutputError, match="older onek, which called templates otherwise, or said less of them; pass --overwrite"):
         embed_to_file(photographs, embedder, out, resume=True)
     notes.write_text(ours)
     made = embed_to_file(photographs, embedder, out, resume=True)

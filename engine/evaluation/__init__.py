@@ -1,0 +1,37 @@
+"""How well identification did, where the truth is known: searches kept raw, and the rates, intervals and groups made of them."""
+
+from typing import TYPE_CHECKING
+
+from indexes.late import late_names
+
+if TYPE_CHECKING:
+    from engine.evaluation.figures import Curve, Figure
+    from engine.evaluation.intervals import Resampling, Share
+    from engine.evaluation.raw import About, Searched, System, Trial, read_comparisons, read_searches
+    from engine.evaluation.truth import Groups, read_groups, read_truth
+
+__all__ = [
+    "About",
+    "Curve",
+    "Figure",
+    "Groups",
+    "Resampling",
+    "Searched",
+    "Share",
+    "System",
+    "Trial",
+    "read_comparisons",
+    "read_groups",
+    "read_searches",
+    "read_truth",
+]
+
+__getattr__ = late_names(
+    __name__,
+    {
+        "engine.evaluation.figures": ("Curve", "Figure"),
+        "engine.evaluation.intervals": ("Resampling", "Share"),
+        "engine.evaluation.raw": ("About", "Searched", "System", "Trial", "read_comparisons", "read_searches"),
+        "engine.evaluation.truth": ("Groups", "read_groups", "read_truth"),
+    },
+)

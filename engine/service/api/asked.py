@@ -1,0 +1,167 @@
+"""What a route has at hand: the service, the gallery that was named, and whose token asked."""
+
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Annotated, Any, cast
+
+from fastapi import Depends, Path, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from engine.errors import NameRefused, OutputError
+from engine.service.access.rates import Rates
+from engine.service.access.tokens import ADMIN, ANYBODY, DESK, DOOR, Token, Tokens
+from engine.service.api.errors import ErrorEnvelope, Refused
+from engine.service.events import Event, Events
+from engine.service.galleries import Galleries, Served
+from engine.service.kept import KeptPictures
+from engine.service.measured import Numbers
+from engine.service.recognition import Recognition
+from engine.service.settings import Settings
+from engine.templates.names import name_of, spellings
+
+_log = logging.getLogger("onek.service")
+# Of wrong tokens, from one address, in a second.
+_WRONG = 5.0
+
+
+@dataclass(frozen=True)
+class Service:
+    """Everything that one process of a service has; `ready` is set once it can answer at once."""
+
+    settings: Settings
+    galleries: Galleries
+    recognition: Recognition
+    numbers: Numbers
+    tokens: Tokens | None
+    events: dict[str, Events]
+    kept: KeptPictures | None
+    pad: Callable[..., Any] | None
+    rates: Rates
+    wrong: Rates = field(default_factory=lambda: Rates(_WRONG))
+    ready: threading.Event = field(default_factory=threading.Event)
+
+    def named(self, message: str) -> str:
+        """The same, with galleries called by their names: where they lie is nobody's business."""
+        for served in self.galleries:
+            message = message.replace(str(served.gallery.path), served.name)
+        return message
+
+    def note(self, served: Served, events: Iterable[Event]) -> None:
+        """Keep events, where they are kept. One that cannot be written holds nobody up: the log and a counter say so."""
+        if (kept := self.events.get(served.name)) is None:
+            return
+        try:
+            kept.add(events)
+        except sqlite3.Error as error:
+            self.numbers.events_lost.labels(served.name).inc()
+            _log.warning("gallery %s: an event could not be written: %s", served.name, error)
+
+    def forget(self, served: Served, identity: str) -> tuple[int, int]:
+        """Take away the events and the pictures of somebody; how many those were.
+
+        Raises:
+            OutputError: they could not be taken away.
+        """
+        try:
+            events = self.events[served.name].erase(spellings(identity)) if served.name in self.events else 0
+            pictures = self.kept.erase(identity) if self.kept is not None else 0
+        except (OSError, sqlite3.Error) as error:
+            raise OutputError(f"events or pictures of {identity} are still there: {error}") from error
+        return events, pictures
+
+    def forget_those_who_left(self, served: Served) -> None:
+        """Take away the events of whoever is enrolled no more, whichever process removed them."""
+        if (kept := self.events.get(served.name)) is None:
+            return
+        try:
+            names = kept.names()
+            if left := set(names) - served.enrolled_among(names):
+                kept.erase(left)
+                for name in left if self.kept is not None else ():
+                    cast(KeptPictures, self.kept).erase(name)
+        except (OSError, sqlite3.Error) as error:
+            _log.warning("gallery %s: events of who left are still there: %s", served.name, error)
+
+
+def service_of(request: Request) -> Service:
+    """The service that is asked."""
+    return cast(Service, request.app.state.service)
+
+
+TheService = Annotated[Service, Depends(service_of)]
+_bearer = HTTPBearer(auto_error=False, description="What `onek token add` printed, where the service was started with --tokens.")
+
+
+def _asker(role: str) -> Callable[..., Token]:
+    async def asker(
+        request: Request, service: TheService, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+    ) -> Token:
+        address = request.client.host if request.client else ""
+        if service.tokens is None:
+            token = ANYBODY
+        else:
+            found = service.tokens.of(given.credentials) if given else None
+            if found is None:
+                if given is not None and (wait := service.wrong.wait(address)):
+                    raise _too_many(wait)
+                raise Refused(
+                    401,
+                    "token",
+                    "no token, or one that is not known (any more); say Authorization: Bearer onek_...",
+                    {"WWW-Authenticate": "Bearer"},
+                )
+            token = found
+        request.state.token_id = token.id or None
+        if wait := service.rates.wait(token.id or address):
+            raise _too_many(wait)
+        if not token.may(role):
+            raise Refused(403, "role", f"the token has the role {token.role}; this takes {role}")
+        return token
+
+    return cast(Callable[..., Token], asker)
+
+
+def _too_many(wait: float) -> Refused:
+    return Refused(429, "rate", f"too many requests; ask again in {wait:.1f} s", {"Retry-After": str(max(1, round(wait)))})
+
+
+AtDoor = Annotated[Token, Depends(_asker(DOOR))]
+AtDesk = Annotated[Token, Depends(_asker(DESK))]
+AsAdmin = Annotated[Token, Depends(_asker(ADMIN))]
+
+
+def served_of(gallery: Annotated[str, Path(description="What the gallery is called.")], service: TheService) -> Served:
+    """The gallery that the path names."""
+    if (served := service.galleries.get(gallery)) is None:
+        raise Refused(404, "gallery_not_found", "this service has no gallery of that name; GET /v1/galleries lists them")
+    return served
+
+
+TheGallery = Annotated[Served, Depends(served_of)]
+IdentityPath = Annotated[str, Path(description="As enrolled.", max_length=500)]
+
+
+def enrolled(served: Served, identity: str) -> str:
+    """The identity that a name means, as it is enrolled. Nobody is told who else is.
+
+    Raises:
+        Refused: nobody is called so.
+    """
+    try:
+        name = name_of(identity)
+    except NameRefused:
+        name = identity
+    ways = list(dict.fromkeys([identity, *spellings(name)]))
+    there = served.enrolled_among(ways)
+    found = next((way for way in ways if way in there), None)
+    if found is None:
+        raise Refused(404, "identity_not_found", "nobody of that name is enrolled in this gallery")
+    return found
+
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    "default": {"model": ErrorEnvelope, "description": "Something is wrong; one envelope for all that can be."}
+}

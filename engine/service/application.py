@@ -1,0 +1,137 @@
+"""The application of one process: everything is opened when it starts, and let go of when it ends."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from engine.errors import OnekError
+from engine.service.access.guard import Guard
+from engine.service.access.rates import Rates
+from engine.service.access.tokens import Tokens
+from engine.service.api import gallery, health, identify, liveness, people
+from engine.service.api.asked import Service
+from engine.service.api.errors import add_handlers
+from engine.service.events import Events
+from engine.service.galleries import Galleries, Served
+from engine.service.kept import KeptPictures
+from engine.service.liveness.pad import load_detector
+from engine.service.measured import AccessLog, Numbers
+from engine.service.recognition import Recognition
+from engine.service.settings import Settings
+
+# Seconds between two looks for what is older than it may be.
+_EXPIRE = 600.0
+_log = logging.getLogger("onek.service")
+
+_DESCRIPTION = """Who is on a picture, in galleries of ten people to tens of millions, at a rate of false alarms that you choose.
+
+**{warning}**
+
+Every error has one envelope. A request that was refused with the status 503 or 429 was not begun, and may be sent again."""
+
+
+def make_service(settings: Settings) -> Service:
+    """Open everything.
+
+    Raises:
+        OnekError: a gallery, a file of tokens, a folder or a detector that is not there, or cannot be read.
+    """
+    numbers = Numbers()
+    galleries = Galleries(settings.names)
+    return Service(
+        settings=settings,
+        galleries=galleries,
+        recognition=Recognition(settings, numbers),
+        numbers=numbers,
+        tokens=None if settings.tokens is None else Tokens(Path(settings.tokens)),
+        events={served.name: Events(served.events, settings.events_days) for served in galleries if settings.events_days},
+        kept=None if settings.keep is None else KeptPictures(Path(settings.keep), settings.keep_days),
+        pad=None if settings.pad is None else load_detector(settings.pad),
+        rates=Rates(settings.rate / settings.workers),
+    )
+
+
+def make_application(settings: Settings, *, log: bool = True) -> ASGIApp:
+    """The application, as ASGI; `log`: whether it writes a line of each request."""
+    service = make_service(settings)
+    access = AccessLog(settings.log_names) if log else None
+    app = described_application(settings)
+    app.router.lifespan_context = _lifespan(service, access)
+    app.state.service = service
+    return Guard(app, settings, service.numbers, access)
+
+
+def described_application(settings: Settings) -> FastAPI:
+    """The routes, and their description, without anything behind them."""
+    app = FastAPI(
+        title="onek",
+        version=version("onek"),
+        description=_DESCRIPTION.format(warning=settings.warning),
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    add_handlers(app)
+    for each in (identify, people, gallery, liveness, health):
+        app.include_router(each.router)
+    health.add_pages(app)
+    return app
+
+
+def _lifespan(service: Service, access: AccessLog | None):  # type: ignore[no-untyped-def]
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:  # noqa: ARG001 - as the framework calls it
+        service.galleries.watch(service.forget_those_who_left)
+        ended = threading.Event()
+        threading.Thread(target=_expire, args=(service, ended), name="expire", daemon=True).start()
+        await asyncio.get_running_loop().run_in_executor(None, _warm, service)
+        service.ready.set()
+        try:
+            yield
+        finally:
+            service.ready.clear()
+            ended.set()
+            service.recognition.close()
+            service.galleries.close()
+            for events in service.events.values():
+                events.close()
+            if access is not None:
+                access.close()
+
+    return lifespan
+
+
+def _warm(service: Service) -> None:
+    for served in service.galleries:
+        try:
+            service.recognition.warm(served)
+        except OnekError as error:
+            _log.warning("gallery %s takes no pictures: %s", served.name, error)
+
+
+def _expire(service: Service, ended: threading.Event) -> None:
+    """Take away what is older than it may be, at the beginning and now and again."""
+    while True:
+        try:
+            for served in service.galleries:
+                _of_gallery(service, served)
+            if service.kept is not None:
+                service.kept.expire()
+        except Exception as error:  # the next look may do better
+            _log.warning("what is too old could not be taken away: %s", error)
+        if ended.wait(_EXPIRE):
+            return
+
+
+def _of_gallery(service: Service, served: Served) -> None:
+    if served.name in service.events:
+        service.events[served.name].expire()
+        service.forget_those_who_left(served)

@@ -1,0 +1,1 @@
+"""Whether a living person stands there: a challenge that a still picture fails, and a detector of the user's own."""

@@ -1,0 +1,70 @@
+// Shows /v1/openapi.json: every path, what it takes, and what it answers.
+"use strict";
+
+function made(tag, text, attributes = {}) {
+  const element = document.createElement(tag);
+  if (text !== undefined) element.textContent = text;
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  return element;
+}
+
+function kind(schema) {
+  if (!schema) return "";
+  if (schema.$ref) return schema.$ref.split("/").pop();
+  if (schema.anyOf) return schema.anyOf.map(kind).join(" | ");
+  if (schema.enum) return schema.enum.map((each) => JSON.stringify(each)).join(" | ");
+  if (schema.const !== undefined) return JSON.stringify(schema.const);
+  if (schema.type === "array") return `[${kind(schema.items)}]`;
+  return [schema.type, schema.format].filter(Boolean).join(", ") || "any";
+}
+
+function table(headings, rows, label) {
+  const box = made("div", undefined, { class: "wide", tabindex: "0", role: "region", "aria-label": label });
+  const shown = box.appendChild(made("table"));
+  const head = shown.appendChild(made("thead")).appendChild(made("tr"));
+  for (const heading of headings) head.append(made("th", heading, { scope: "col" }));
+  const body = shown.appendChild(made("tbody"));
+  for (const row of rows) {
+    const line = body.appendChild(made("tr"));
+    row.forEach((cell, at) => line.appendChild(made("td")).append(at < 2 ? made("code", cell) : cell));
+  }
+  return box;
+}
+
+function fields(schema, label) {
+  const rows = Object.entries(schema.properties ?? {}).map(([name, each]) => [name, kind(each), each.description ?? ""]);
+  return table(["field", "type", "what"], rows, label);
+}
+
+async function show() {
+  const described = await (await fetch("v1/openapi.json")).json();
+  const about = document.getElementById("about");
+  about.append(made("h2", `${described.info.title} ${described.info.version}`));
+  for (const part of described.info.description.split("\n\n")) about.append(made("p", part.replaceAll("**", "")));
+  const where = document.getElementById("operations");
+  for (const [path, item] of Object.entries(described.paths)) {
+    for (const [method, operation] of Object.entries(item)) {
+      const card = where.appendChild(made("div", undefined, { class: "card" }));
+      const title = `${method.toUpperCase()} ${path}`;
+      const heading = card.appendChild(made("h2"));
+      heading.append(made("code", title));
+      card.append(made("p", operation.summary ?? ""), made("p", operation.description ?? ""));
+      const taken = (operation.parameters ?? []).map((each) => [
+        each.name, kind(each.schema), [each.in, each.required ? "required" : "", each.description ?? ""].filter(Boolean).join("; "),
+      ]);
+      if (taken.length) card.append(made("h3", "Parameters"), table(["name", "type", "what"], taken, `Parameters of ${title}`));
+      if (operation.requestBody) card.append(made("h3", "Body"), made("p", Object.keys(operation.requestBody.content).join(", ")));
+      const success = Object.entries(operation.responses).find(([status]) => status.startsWith("2"));
+      const schema = success?.[1].content?.["application/json"]?.schema;
+      const name = schema?.$ref?.split("/").pop();
+      if (name) card.append(made("h3", `Answer ${success[0]}: ${name}`), fields(described.components.schemas[name], `Fields of ${name}, ${title}`));
+    }
+  }
+  where.append(made("h2", "Shapes"));
+  for (const [name, schema] of Object.entries(described.components.schemas)) {
+    const card = where.appendChild(made("div", undefined, { class: "card" }));
+    card.append(made("h3", name), made("p", schema.description ?? ""), fields(schema, `Fields of the shape ${name}`));
+  }
+}
+
+show();

@@ -1,0 +1,1 @@
+"""Measure, from files to a folder with a report."""
