@@ -62,7 +62,7 @@ class Encoder(ABC):
     encoder's runtimes agree to 1e-5 in single precision, and to 0.02 or so in half.
     """
 
-    # Where landmarks lie matters not to a crop: what stands for them in the fingerprint of crops' templates, if not the chip's.
+    # The landmarks in the fingerprint of templates of crops, which are not aligned by any; None: the chip's.
     points_of_crops: tuple[tuple[float, float], ...] | None = None
 
     def __init__(
@@ -123,6 +123,6 @@ class Encoder(ABC):
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
-    # The smallest norm keeps a blank chip's zero descriptor from becoming NaN; templates.py refuses it by name.
+    # The smallest norm keeps a blank chip's zero descriptor from becoming NaN; whoever reads templates refuses it by name.
     norms = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
     return np.ascontiguousarray(vectors / norms, dtype=np.float32)

@@ -19,7 +19,7 @@ from engine.faces.chip import Chip
 from engine.files.atomic_files import sha256_file
 
 ENDINGS = (".onnx", ".keras")
-# A longer description, in bytes, is none. Larger numbers than pixels and their means ever are would become infinite.
+# A description has at the most so many bytes, and no larger number: pixels and their means are far smaller.
 _LONGEST, _LARGEST = 1_000_000, 1e9
 _REQUIRED = {"size", "points", "dim"}
 _OPTIONAL: Mapping[str, Any] = {
@@ -112,7 +112,7 @@ def load(files: NetworkFiles, *, flip: bool, runtimes: Sequence[str]) -> Encoder
 class _Custom(Encoder):
     def __init__(self, card: Card, fields: dict[str, Any], flip: bool, weights_hash: str) -> None:
         described = [fields["mean"], fields["scale"], fields["channels"], card.chip.size]
-        # What older descriptions do not say leaves their fingerprints as they were.
+        # Fields that older descriptions lack are left out, so that the fingerprints of those networks stay as they were.
         described += [[name, fields[name]] for name in ("layout", "output") if fields[name] is not None]
         super().__init__(card, flip=flip, weights=None, weights_hash=weights_hash, preprocessing=json.dumps(described))
         self._mean = np.asarray(fields["mean"], np.float32)
@@ -128,7 +128,7 @@ class Onnx(_Custom):
     """An ONNX network with one input, (n, 3, size, size) or (n, size, size, 3)."""
 
     def __init__(self, path: Path, card: Card, fields: dict[str, Any], flip: bool, runtimes: Sequence[str]) -> None:
-        # Not before it is needed: it brings onnx's reference.
+        # Late: it loads onnx's reference implementation.
         from engine.encoders.onnx.checked import checked
 
         data = path.read_bytes()

@@ -20,7 +20,7 @@ _KNOWN = {
     "0ba9fbfa01b5270c96627c4ef784da859931e02f04419c829e83484087c34e79": "fp32, of OpenCV's model zoo",
 }
 
-# Taken unasked, from the one that starts soonest to the fastest.
+# The runtimes that are chosen from where nobody named one: from the one that starts soonest to the fastest.
 RUNTIMES = (*SINGLE, HALF)
 # So many convolutions stay in single precision where the others are in half. With all in half, dark faces and those with a black
 # border lie up to 0.07 from their template; without these seven none of 6,562 photographs lies farther than 0.02, nor does any
@@ -30,7 +30,7 @@ _SINGLE_CONVOLUTIONS = 7
 CARD = Card(
     name="sface",
     dim=128,
-    # As the model zoo aligns it, for YuNet's landmarks.
+    # Where the model zoo's alignment puts YuNet's landmarks.
     chip=Chip(112, ((38.29, 51.70), (73.53, 51.50), (56.03, 71.74), (41.55, 92.37), (70.73, 92.20))),
     threshold=1.146,
     measured="LFW, 1:1",

