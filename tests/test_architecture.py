@@ -28,7 +28,7 @@ ROOMS = {
     "engine.answers": {"tables", "templates", "matching", "calibration", "embedding"},
     "engine.storage": {"statistics", "templates", "matching", "calibration", "answers"},
     "engine.grouping": {"statistics", "tables", "faces", "templates"},
-    "engine.maintenance": {"templates", "storage"},
+    "engine.maintenance": {"templates", "answers", "storage"},
     "engine.training": {"metrics", "templates", "faces", "matching", "encoders", "embedding"},
     "engine.gallery": {
         *("templates", "faces", "matching", "calibration", "encoders", "embedding", "answers", "storage", "maintenance"),

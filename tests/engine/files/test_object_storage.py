@@ -79,7 +79,7 @@ def test_the_whole_way_in_object_storage(onek, store, bucket):
     at = f"s3://{bucket}"
     embedded = onek("embed", f"{at}/photos", "-o", f"{at}/out/t.parquet", "--encoder", "pixels", "--faces", "none")
     assert embedded.returncode == 3, embedded.stderr
-    assert embedded.stdout == f"25 images: 24 templates in {at}/out/t.parquet, 1 problems in {at}/out/t.problems.csv\n"
+    assert embedded.stdout == f"25 images: 24 templates in {at}/out/t.parquet, 1 problem in {at}/out/t.problems.csv\n"
     rows = list(csv.DictReader(io.StringIO(places.read(Path(f"{at}/out/t.problems.csv")).decode())))
     assert [row["source"] for row in rows] == [f"{at}/photos/p03/broken.jpg"]
     made = read_templates(f"{at}/out/t.parquet")
