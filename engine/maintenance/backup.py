@@ -13,8 +13,7 @@ import pyarrow as pa
 from engine.common.late import pc
 from engine.errors import GalleryError
 from engine.files.atomic_files import whole_folder
-from engine.files.object_storage import require_local
-from engine.files.outputs import check_outputs
+from engine.files.outputs import check_outputs, require_local
 from engine.storage.catalogue import NAME, connect, put, read_catalogue, reading, refusing
 from engine.storage.catalogue.digest import write_digest
 from engine.storage.folder_snapshot import FolderSnapshot, open_snapshot

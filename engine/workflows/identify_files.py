@@ -18,7 +18,7 @@ from engine.errors import GalleryError, PhotographsError
 from engine.files.outputs import check_outputs
 from engine.gallery.gallery import Gallery
 from engine.matching.pair_verifier import Head
-from engine.templates.parquet import Templates, count_templates, is_template_file, stream_templates
+from engine.templates.parquet import TemplateFile, Templates, is_template_file, stream_templates
 from engine.templates.problems import ALL_SEEN, Problem, Unseen, problems_path, write_problems
 from engine.templates.quality import LEAST
 from engine.templates.quality.gate import check_least
@@ -236,7 +236,7 @@ def _require_calibratable_to(what: str, of_templates: bool, workers: "Workers | 
 
 def count_probes(probes: Sequence[Path]) -> int | None:
     """How many there will be, where that is known before they are read: in one template file."""
-    return count_templates(probes[0]) if len(probes) == 1 and is_template_file(probes[0]) else None
+    return TemplateFile(probes[0]).count() if len(probes) == 1 and is_template_file(probes[0]) else None
 
 
 def _of_templates(probes: Sequence[Path], identify: Identify, progress: Progress | None) -> Iterator[pa.Table]:
