@@ -128,23 +128,31 @@ def fuzz_command(
     count: Annotated[int, typer.Option(min=0, help="Damaged files, shared among the readers; 0: none.")] = 20_000,
     attacks: Annotated[int, typer.Option(min=0, help="Attacks made on purpose, shared among their kinds; 0: none.")] = 20_000,
     seed: int = 0,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes that try attacks side by side.")] = 2,
 ) -> None:
     """Damaged files of every kind, and files that mean harm: an answer or an error of ours, never anything else."""
-    import tempfile
-
     from engine.errors import OnekError
 
     try:
-        from benchmarks.durability.attacks import SHARES, attack_apart
-        from benchmarks.durability.fuzz import READERS, fuzz_apart
+        import hypothesis  # noqa: F401
     except ModuleNotFoundError as error:
         raise OnekError(f"this needs {error.name}: pip install 'onek[dev]'") from error
+    if count:
+        _damage(count, seed)
+    if attacks:
+        _attack(attacks, seed, jobs)
+
+
+def _damage(count: int, seed: int) -> None:
+    import tempfile
+
+    from benchmarks.durability.fuzz import READERS, fuzz_apart
     from engine.cli.console import out as console
     from engine.cli.console import progress
 
     each = -(-count // len(READERS))
     with progress("readers", len(READERS)) as done:
-        for name in READERS if count else ():
+        for name in READERS:
             with tempfile.TemporaryDirectory() as folder:
                 made = fuzz_apart(name, each, Path(folder) / name, seed)
             console.print(
@@ -152,15 +160,28 @@ def fuzz_command(
                 f"{made.memory / (1 << 20):.0f} MiB more memory at most"
             )
             done(1)
-    with progress("attacks", len(SHARES)) as done:
-        for kind, share in SHARES.items() if attacks else ():
-            with tempfile.TemporaryDirectory() as folder:
-                tried = attack_apart(kind, -(-attacks * share // sum(SHARES.values())), Path(folder) / kind, seed)
+
+
+def _attack(count: int, seed: int, jobs: int) -> None:
+    """Raises `OnekError` where one went wrong."""
+    from benchmarks.durability.attacks import attack_all
+    from engine.cli.console import out as console
+    from engine.cli.console import progress
+    from engine.errors import OnekError
+
+    faults: list[str] = []
+    with progress("attacks", count) as done:
+        for tried in attack_all(count, seed, jobs, done):
+            faults += tried.faults
             console.print(
-                f"{kind:<10} {tried.cases:,} attacks: {tried.refused:,} refused, {tried.cases - tried.refused:,} answered, "
-                f"0 writes outside; {tried.memory / (1 << 20):.0f} MiB more memory and {tried.seconds:.1f} s of CPU at most"
+                f"{tried.kind:<10} {tried.cases:,} attacks of {len(tried.sorts)} sorts: {tried.refused:,} refused, "
+                f"{tried.cases - tried.refused - len(tried.faults):,} answered, {len(tried.faults)} faults; "
+                f"{tried.memory / (1 << 20):.0f} MiB more memory and {tried.seconds:.1f} s of CPU at most"
             )
-            done(1)
+            for fault in tried.faults:
+                console.print(fault, markup=False)
+    if faults:
+        raise OnekError(f"{len(faults)} attacks went wrong; the first: {faults[0]}")
 
 
 def growth_command(

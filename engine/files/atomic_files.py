@@ -215,7 +215,7 @@ def _of_killed(path: Path) -> Iterator[Path]:
         leftover = Path(entry.path)
         if not known.fullmatch(entry.name) or not entry.is_dir(follow_symlinks=False) or not _is_ours(leftover.lstat()):
             continue
-        if (leftover / _ALIVE).is_file():
+        if (leftover / _ALIVE).is_file() and not (leftover / _ALIVE).is_symlink():
             with suppress(Timeout), _alive(leftover):
                 yield leftover
 

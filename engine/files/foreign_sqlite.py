@@ -13,15 +13,18 @@ from typing import Any
 
 from engine.errors import GalleryError
 
-# The longest text or blob, and the longest statement, of which the schema is made, in bytes.
-MOST_VALUE, MOST_STATEMENT = 1 << 28, 1 << 16
+_JOURNAL = "-journal"
+# The longest text or blob, and the longest statement, of which the schema is made, in bytes. JSON takes up to forty times that.
+MOST_VALUE, MOST_STATEMENT = 1 << 23, 1 << 16
 # What SQLite may do for one connection: so many of its steps, and a few for each byte of the file. Pages that are listed again
 # and again make a small file endless; onek's own statements take one step for several bytes.
 _STEPS, _STEPS_A_BYTE, _LOOK = 5_000_000, 8, 100_000
 
 
-def refuse_links(folder: Path) -> None:
-    """Refuse a gallery in which a link or a pipe lies: SQLite, or a lock, would write through it.
+def refuse_planted(folder: Path) -> None:
+    """Refuse a gallery in which something lies that would have SQLite, or a lock, change files elsewhere: a link, a pipe, or a
+    rollback journal. SQLite removes whatever file a journal names as that of the whole transaction
+    (https://www.sqlite.org/fileformat2.html#the_rollback_journal); onek keeps a write-ahead log, and leaves no journal.
 
     Raises:
         GalleryError: names it.
@@ -35,6 +38,8 @@ def refuse_links(folder: Path) -> None:
         if not (stat.S_ISREG(mode) or (stat.S_ISDIR(mode) and not ours)):
             kind = "a link" if stat.S_ISLNK(mode) else "no regular file"
             raise GalleryError(f"{file} is {kind}; a gallery's files lie in its folder, so put the file itself there")
+        if file.name.endswith(_JOURNAL):
+            raise GalleryError(f"{file} is a rollback journal, which onek does not write; restore the gallery from a backup")
 
 
 def guard(database: sqlite3.Connection, tables: Iterable[str]) -> None:
@@ -47,6 +52,7 @@ def guard(database: sqlite3.Connection, tables: Iterable[str]) -> None:
     database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_VALUE)
     database.setlimit(sqlite3.SQLITE_LIMIT_SQL_LENGTH, MOST_STATEMENT)
     database.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 1)  # VACUUM needs one
+    database.set_authorizer(_unless_of_schema)
     database.execute("PRAGMA trusted_schema = OFF")
     database.execute("PRAGMA cell_size_check = ON")
     if hasattr(database, "setconfig"):  # from Python 3.12 on
@@ -57,6 +63,13 @@ def guard(database: sqlite3.Connection, tables: Iterable[str]) -> None:
     for kind, name, table, said in rows(database, "SELECT type, name, tbl_name, sql FROM sqlite_schema"):
         if (kind, name, table, _one_line(said)) not in known:
             raise ValueError(f"it holds a {str(kind)[:20]} {str(name)[:60]!r} that onek does not write")
+
+
+def _unless_of_schema(_action: int, _first: str | None, _second: str | None, _of: str | None, inside: str | None) -> int:
+    """Whether a statement may do something: never what a trigger or a view asks for, should one appear after the schema was seen.
+    Before Python 3.12 nothing else keeps SQLite from it.
+    """
+    return sqlite3.SQLITE_OK if inside is None else sqlite3.SQLITE_DENY
 
 
 def rows(database: sqlite3.Connection, statement: str, *values: object) -> Iterator[tuple[Any, ...]]:

@@ -307,6 +307,8 @@ def _labels(rows_file: Path) -> _Labels:
     # Rows that an older onek sealed call the detector's confidence so.
     known = ["quality"] if "detection" in rows.schema_arrow.names else []
     table = rows.read(columns=["identity", "template_id", *known])
+    # Of a damaged file Arrow takes numbers that stand for no name, and reads what lies behind the names.
+    table["identity"].validate(full=True)
     identities = table["identity"].unify_dictionaries().combine_chunks()
     if isinstance(identities, pa.ChunkedArray):  # of no rows at all
         identities = identities.chunk(0)

@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from engine.errors import GalleryBusy, OutputError
 from engine.files.atomic_files import new_file
-from engine.files.foreign_sqlite import refuse_links
+from engine.files.foreign_sqlite import refuse_planted
 from engine.storage.catalogue import NAME, connect, read_catalogue, refusing, upgrade, version_of
 from engine.storage.catalogue.digest import DIGEST, drop_digest, write_digest
 
@@ -134,7 +134,7 @@ def locked(folder: Path, wait: float = WAIT) -> Iterator[None]:
     """Hold a gallery's lock. Raises as `Writer.holding`."""
     if not (folder / NAME).is_file():
         read_catalogue(folder)
-    refuse_links(folder)
+    refuse_planted(folder)
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"cannot write {folder}: no permission to write in it")
     lock = FileLock(folder / LOCK, timeout=wait, mode=0o600)

@@ -287,6 +287,7 @@ def _parquet(path: Path, columns: Sequence[Column]) -> Listed:
         # A text that comes again and again is held once.
         file = pq.ParquetFile(here, read_dictionary=wanted)
         for part in file.iter_batches(_PARTS, columns=wanted):
+            part.validate(full=True)  # of a damaged file Arrow takes numbers that stand for no text
             texts = {name: _texts(path, headings[place], part.column(headings[place])) for name, place in places.items()}
             for number in range(part.num_rows):
                 values = {name: (text[number] or "").strip() for name, text in texts.items()}

@@ -198,7 +198,8 @@ def _load_numpy(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     except TemplatesError:
         raise
     except Exception as error:  # NumPy and zipfile raise whatever they trip over in damaged bytes
-        raise TemplatesError(f"{path}: not a NumPy file of numbers and text: {error}") from error
+        said = " ".join(str(error).split())
+        raise TemplatesError(f"{path}: not a NumPy file of numbers and text: {said}") from error
     if vectors.ndim != 2 or not vectors.shape[1] or not np.issubdtype(vectors.dtype, np.floating):
         raise TemplatesError(f"{path}: found an array of shape {vectors.shape} and type {vectors.dtype}, expected floats (n, d)")
     for text, values in labels.items():

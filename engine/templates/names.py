@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from engine.common.late import pc
 from engine.errors import NameRefused
+from engine.files.budgets import MOST_TEXT
 
 Each = TypeVar("Each")
 
@@ -38,8 +39,10 @@ def names_in(column: pa.Array | pa.ChunkedArray, what: str) -> pa.Array | pa.Chu
     """The names that a column of texts (n,) spells; null where a text is null or blank, which says nobody.
 
     Raises:
-        NameRefused: one holds control characters; names `what` and the row.
+        NameRefused: one holds control characters, or is longer than any file that we read back may have it; names `what` and the
+            row.
     """
+    column = short(column, what)
     names = pc.utf8_normalize(pc.utf8_trim_whitespace(column.cast(pa.string())), form="NFC")
     forbidden = pc.match_substring_regex(names, _FORBIDDEN)
     if pc.any(forbidden).as_py():
@@ -49,6 +52,20 @@ def names_in(column: pa.Array | pa.ChunkedArray, what: str) -> pa.Array | pa.Chu
     return pc.if_else(pc.equal(names, ""), pa.scalar(None, pa.string()), names)
 
 
+def short(column: pa.Array | pa.ChunkedArray, what: str) -> pa.Array | pa.ChunkedArray:
+    """A column of texts (n,), none of which is longer than those that are read back from a file.
+
+    Raises:
+        NameRefused: one is; names `what` and the row.
+    """
+    lengths = pc.binary_length(column.cast(pa.string()))
+    if (longest := pc.max(lengths).as_py() or 0) > MOST_TEXT:
+        row = pc.index(lengths, longest).as_py()
+        where = f", row {row}" if len(column) > 1 else ""
+        raise NameRefused(f"{what}{where}: a text of {longest:,} bytes; at most {MOST_TEXT:,} are taken")
+    return column
+
+
 def each_of(given: str | Path | Iterable[Each]) -> list[Each]:
     """What a call was given, one or several: a string is one name or path, never its letters."""
     return [cast(Each, given)] if isinstance(given, str | Path) else list(given)
@@ -56,7 +73,7 @@ def each_of(given: str | Path | Iterable[Each]) -> list[Each]:
 
 def spellings(name: str) -> list[str]:
     """The ways in which a gallery may spell a name, first the present one: an older onek enrolled names as it found them."""
-    own = name.strip()
+    own = _unicode(name).strip()
     return list(dict.fromkeys([unicodedata.normalize("NFC", own), name, unicodedata.normalize("NFD", own)]))
 
 
@@ -67,9 +84,18 @@ def enrolled_as(name: str, enrolled: Collection[str]) -> list[str]:
     return [each for each in spellings(name) if each in enrolled]
 
 
+def texts(values: Iterable[object]) -> pa.Array:
+    """A column of texts and nulls, from a program that may hold halves of characters, or bytes of a file's name."""
+    return pa.array([_unicode(each) if isinstance(each, str) else each for each in values], pa.string())
+
+
 def _unicode(text: str) -> str:
-    """A text that came as bytes which are no Unicode has them as escapes."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    """A text that came as bytes which are no Unicode has them as escapes; so has one with half a character."""
+    try:
+        spelt = text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        spelt = text.encode("utf-8", "surrogatepass")
+    return spelt.decode("utf-8", "backslashreplace")
 
 
 # From so many images on a folder is large enough to be judged by its shape, and this share of it is nearly all, or most.

@@ -18,7 +18,7 @@ from engine.files.atomic_files import UNREADABLE
 from engine.files.budgets import refuse_bomb
 from engine.files.object_storage import local
 from engine.templates.foreign_vectors import NUMPY_ENDINGS, VECTOR_COLUMNS, count_numpy, foreign_batches
-from engine.templates.names import each_of, name_of, names_in
+from engine.templates.names import each_of, name_of, names_in, short, texts
 from engine.templates.provenance import MOST_DIMENSIONS, Provenance, require_same
 from engine.templates.quality.scale import scale_of
 
@@ -118,9 +118,10 @@ class Templates:
                 raise TemplatesError(f"{count} vectors, but {len(values)} {name}; expected one for each")
         unit = normalised(vectors, "vectors", 0)
         made = provenance or Provenance.foreign(unit.shape[1])
-        names = None if identities is None else names_in(pa.array(identities, pa.string()), "the vectors")
+        names = None if identities is None else names_in(texts(identities), "the vectors")
+        called = short(texts(template_ids), "template_ids") if template_ids else ids.of_vectors(vectors)
         sources = [f"vectors:{row}" for row in range(count)] if identities is None and template_ids is None else None
-        return cls(pa.Table.from_batches([batch(made, template_ids or ids.of_vectors(vectors), names, unit, sources)]), made)
+        return cls(pa.Table.from_batches([batch(made, called, names, unit, sources)]), made)
 
 
 def batch(

@@ -14,6 +14,8 @@ from engine.errors import EncoderError
 
 # Precisions that not every runtime has, and the attributes that name one.
 _TO_SINGLE = frozenset((TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE))
+# More operators than the largest network has.
+_MOST_OPERATORS = 100_000
 _NAME_A_TYPE = frozenset(("to", "dtype", "output_dtype"))
 
 
@@ -52,6 +54,7 @@ def prepared(data: bytes, output: str | None = None) -> OnnxModel:
         raise EncoderError("not an ONNX network: it has no operators")
     _refuse_other_files(model)
     if model.functions:
+        _refuse_endless(model)
         model = inliner.inline_local_functions(model)
     graph = model.graph
     kept = _output(graph, output)
@@ -104,6 +107,28 @@ def _refuse_other_files(model: onnx.ModelProto) -> None:
             raise EncoderError("keeps its weights in another file; save it with its weights inside")
         if isinstance(part, onnx.SparseTensorProto):
             raise EncoderError("has sparse weights, which are not taken; save it with dense ones")
+
+
+def _refuse_endless(model: onnx.ModelProto) -> None:
+    """Functions that call one another twice each become as many operators as two to their number; those that call themselves end
+    nowhere.
+    """
+    held = {(each.domain, each.name): each.node for each in model.functions}
+    counts: dict[tuple[str, str], int] = {}
+
+    def count(nodes: Iterable[onnx.NodeProto], above: tuple[tuple[str, str], ...] = ()) -> int:
+        total = 0
+        for node in nodes:
+            called = (node.domain, node.op_type)
+            if called in above:
+                raise EncoderError(f"its function {ascii(node.op_type)[:60]} calls itself")
+            if called in held and called not in counts:
+                counts[called] = count(held[called], (*above, called))
+            total += counts.get(called, 1) + sum(count(graph.node, above) for graph in _inside(node))
+        return total
+
+    if (operators := count(model.graph.node)) > _MOST_OPERATORS:
+        raise EncoderError(f"its functions stand for {operators:,} operators; at most {_MOST_OPERATORS:,} are taken")
 
 
 def _parts(message: Any) -> Iterator[Any]:

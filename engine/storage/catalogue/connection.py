@@ -9,7 +9,7 @@ from pathlib import Path
 
 from engine.errors import GalleryError, OutputError
 from engine.files import atomic_files as files
-from engine.files.foreign_sqlite import guard, limit_steps, refuse_links
+from engine.files.foreign_sqlite import guard, limit_steps, refuse_planted
 from engine.storage.catalogue.schema import KNOWN
 
 NAME = "catalogue.sqlite"
@@ -62,8 +62,8 @@ def reading(folder: Path) -> Iterator[sqlite3.Connection]:
 
 
 def read_only(folder: Path) -> sqlite3.Connection:
-    """A connection to read a catalogue with. Raises `sqlite3.Error` where there is none, and as `refuse_links`."""
-    refuse_links(folder)
+    """A connection to read a catalogue with. Raises `sqlite3.Error` where there is none, and as `refuse_planted`."""
+    refuse_planted(folder)
     address = f"{(folder / NAME).absolute().as_uri()}?mode=ro"
     database = sqlite3.connect(address, uri=True)
     try:

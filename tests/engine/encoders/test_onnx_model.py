@@ -7,6 +7,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from engine.encoders import load_encoder
+from engine.encoders.onnx.model import prepared
 from engine.errors import EncoderError
 from tests.engine.encoders.onnx_networks import (
     CONSTANTS,
@@ -158,3 +159,38 @@ def test_block_quantised_weights_are_those_that_onnx_means(tmp_path: Path) -> No
     templates = load_encoder(write(tmp_path, model)).encode(chips)
     expected = load_encoder(write(tmp_path, made([*body(), *head()], {**CONSTANTS, "w3": weights}))).encode(chips)
     np.testing.assert_allclose(templates, expected, atol=1e-6)
+
+
+def of_functions(count: int, last: str) -> onnx.ModelProto:
+    """Functions of which each calls the next one twice; the last is, or calls, `last`."""
+    model = plain()
+    opsets = [helper.make_opsetid("", 13), helper.make_opsetid("own", 1)]
+    following = [*(f"f{number}" for number in range(1, count)), last]
+    for number, name in enumerate(following):
+        domain = "own" if name.startswith("f") else ""
+        calls = [helper.make_node(name, [one], [other], domain=domain) for one, other in (("a", "b"), ("b", "c"))]
+        model.functions.append(helper.make_function("own", f"f{number}", ["a"], ["c"], calls, opsets))
+    model.opset_import.append(helper.make_opsetid("own", 1))
+    chips = model.graph.input[0].name
+    model.graph.node.insert(0, helper.make_node("f0", [chips], ["of functions"], domain="own"))
+    for each in model.graph.node[1:]:
+        each.input[:] = ["of functions" if name == chips else name for name in each.input]
+    return model
+
+
+@pytest.mark.parametrize(
+    ("model", "why"),
+    [
+        (of_functions(1, "f0"), "its function 'f0' calls itself"),
+        (of_functions(3, "f1"), "its function 'f1' calls itself"),
+        (of_functions(60, "Relu"), "its functions stand for 1,152,921,504,606,8[0-9,]* operators; at most 100,000 are taken"),
+    ],
+    ids=["itself", "one another", "two to the sixtieth"],
+)
+def test_functions_without_end(model: onnx.ModelProto, why: str) -> None:
+    with pytest.raises(EncoderError, match=why):
+        prepared(model.SerializeToString())
+
+
+def test_functions_that_end_are_written_out() -> None:
+    assert len(prepared(of_functions(4, "Relu").SerializeToString()).proto.graph.node) == len(plain().graph.node) + 16

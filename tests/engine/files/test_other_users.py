@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from engine.errors import GalleryError, OutputError
@@ -119,6 +120,38 @@ def test_no_gallery_of_somebody_else_comes_back(shared: Path) -> None:
     with whole_folder(shared / "g") as folder:
         (folder / "inside").touch()
     assert (shared / ".g.abcdefgh.partial" / ".replaced").is_dir()
+
+
+@needs_root
+def test_somebody_else_reads_nothing_of_ours(shared: Path) -> None:
+    """Whatever a folder allows in which everybody writes."""
+    gallery = Gallery.build(people(0, 20), shared / "g", score="plain")
+    gallery.enroll(people(50, 51))
+    gallery.backup(shared / "copy")
+    gallery.close()
+    with whole_file(shared / "t.parquet") as temporary:
+        pq.write_table(people(0, 5).table, temporary)
+    read = (
+        "for place, folders, files in os.walk(sys.argv[1], onerror=lambda error: print('shut', error.filename)):\n"
+        "    for name in files:\n"
+        "        try: open(os.path.join(place, name), 'rb').read(1); print('read', name)\n"
+        "        except PermissionError: print('shut', name)\n"
+    )
+    said = subprocess.run(as_nobody(read, shared), capture_output=True, text=True, check=True).stdout.splitlines()
+    assert sorted(said) == sorted([f"shut {shared / 'g'}", f"shut {shared / 'copy'}", "shut t.parquet"])
+
+
+def test_a_leftover_whose_lock_is_a_link_is_nobody_s(tmp_path: Path, victim: Path) -> None:
+    """An archive may be unpacked with such a folder in it, which is the victim's own then."""
+    leftover = tmp_path / ".g.abcdefgh.partial"
+    (leftover / ".replaced").mkdir(parents=True)
+    (leftover / ".alive").symlink_to(victim)
+    bring_back(tmp_path / "g")
+    assert not (tmp_path / "g").exists()
+    with whole_folder(tmp_path / "g") as folder:
+        (folder / "inside").touch()
+    assert (leftover / ".replaced").is_dir()
+    assert victim.read_text() == "precious"
 
 
 def test_only_what_was_left_for_this_very_name_comes_back(tmp_path: Path) -> None:

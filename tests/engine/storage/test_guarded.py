@@ -3,13 +3,16 @@
 import shutil
 import sqlite3
 import time
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
+from benchmarks.attacks.catalogues import journal_of
 from engine.errors import GalleryError
 from engine.gallery.gallery import Gallery
 from engine.maintenance.integrity import check
+from engine.storage.catalogue import connect
 from tests.support.galleries import people
 
 _ENDLESS = "WITH RECURSIVE endless(key, value) AS (SELECT 'format', '5' UNION ALL SELECT * FROM endless) SELECT * FROM endless"
@@ -103,6 +106,48 @@ def test_pages_that_are_listed_again_and_again(path: Path) -> None:
         Gallery.open(path)
     assert check(path)
     assert time.perf_counter() - began < 10
+
+
+def test_a_journal_that_names_another_file_has_it_removed_by_nobody(path: Path, tmp_path: Path) -> None:
+    """SQLite rolls a journal back on opening, and then removes the file that it names as the whole transaction's."""
+    victim = tmp_path / "precious"
+    victim.write_bytes(b"dear diary" * 2000)
+    before = Gallery.open(path)
+    (path / "catalogue.sqlite-journal").write_bytes(journal_of(path / "catalogue.sqlite", victim))
+    for question in (
+        lambda: Gallery.open(path),
+        lambda: before.enroll(people(200, 201)),
+        before.compact,
+        lambda: before.backup(tmp_path / "copy"),
+        lambda: Gallery.merge([path], tmp_path / "merged"),
+        lambda: Gallery.build(people(0, 20), path, overwrite=True),
+    ):
+        with pytest.raises(GalleryError, match="catalogue.sqlite-journal is a rollback journal, which onek does not write"):
+            question()
+    assert check(path)
+    assert victim.exists()
+    with closing(sqlite3.connect(path / "catalogue.sqlite")) as unguarded:
+        unguarded.execute("SELECT * FROM gallery").fetchall()
+    assert not victim.exists()  # so the journal was one that does it
+
+
+def test_a_trigger_that_appears_once_the_schema_was_seen_does_nothing(path: Path) -> None:
+    """Some versions of Python have no setting that keeps SQLite from it."""
+    with closing(connect(path)) as ours:
+        with closing(sqlite3.connect(path / "catalogue.sqlite")) as theirs:
+            theirs.executescript("CREATE TRIGGER t AFTER INSERT ON gallery BEGIN DELETE FROM recent; END")
+        with suppress(sqlite3.DatabaseError):
+            ours.execute("INSERT INTO gallery VALUES ('more', 'x')")
+        assert ours.execute("SELECT count(*) FROM recent").fetchone()[0] > 0
+
+
+@pytest.mark.parametrize("value", [bytes(9_000_000), "9" * 9_000_000], ids=["a blob", "a text"])
+def test_a_value_that_is_too_long_is_not_read(path: Path, value: bytes | str) -> None:
+    with sqlite3.connect(path / "catalogue.sqlite") as database:
+        database.execute("UPDATE gallery SET value = ? WHERE key = 'calibration'", (value,))
+    database.close()
+    with pytest.raises(GalleryError, match="its catalogue is damaged: string or blob too big"):
+        Gallery.open(path)
 
 
 def test_a_file_that_a_writer_takes_away_while_the_folder_is_listed(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
