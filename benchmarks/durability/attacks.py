@@ -163,8 +163,11 @@ def attack_all(count: int, start: int, jobs: int, done: Callable[[int], None]) -
             for kind, share in SHARES.items()
             if (whole := -(-count * share // sum(SHARES.values())))
         }
-        for parts in waiting.values():
-            yield reduce(_together, (each.result() for each in parts))
+        try:
+            for parts in waiting.values():
+                yield reduce(_together, (each.result() for each in parts))
+        finally:
+            workers.shutdown(cancel_futures=True)
 
 
 def _together(one: Attacked, other: Attacked) -> Attacked:
