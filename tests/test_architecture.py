@@ -28,7 +28,7 @@ ROOMS = {
     "engine.answers": {"tables", "templates", "matching", "calibration", "embedding"},
     "engine.storage": {"statistics", "templates", "matching", "calibration", "answers"},
     "engine.grouping": {"statistics", "tables", "faces", "templates"},
-    "engine.maintenance": {"templates", "storage"},
+    "engine.maintenance": {"templates", "answers", "storage"},
     "engine.training": {"metrics", "templates", "faces", "matching", "encoders", "embedding"},
     "engine.gallery": {
         *("templates", "faces", "matching", "calibration", "encoders", "embedding", "answers", "storage", "maintenance"),
@@ -59,6 +59,20 @@ ROOMS = {
 # `engine` itself says what its public names are; the command line, benchmarks and tests stand above the house.
 ABOVE = {"engine", "engine.cli"}
 FILES_A_ROOM = 9
+# Who may ask whether a path lies in object storage, beside the rooms where users' paths come in: of each kind of file the one
+# module that opens it. All others are handed paths of this machine.
+TAKE_ADDRESSES = ("engine.files", "engine.workflows", "engine.cli")
+OPEN_FILES = {
+    "engine.tables.lists": "lists",
+    "engine.faces.images": "photographs, which are read one by one where they lie",
+    "engine.embedding.photographs": "lists of photographs, and folders of them",
+    "engine.templates.parquet": "template files",
+    "engine.encoders.registry": "networks and their weights",
+    "engine.grouping.groups_file": "groups",
+    "engine.grouping.sheet": "photographs that a table names, which are left alone where they lie elsewhere",
+    "engine.milvus.building.build": "the bucket that Milvus reads from",
+    "engine.milvus.building.bulk_import": "the same",
+}
 
 
 def room_of(module: str) -> str:
@@ -91,6 +105,18 @@ def test_no_import_climbs(top: str) -> None:
         ours = [imported for imported in imports_of(file) if imported.split(".")[0] in OURS]
         climbs += [f"{module} imports {imported}" for imported in ours if room_of(imported) not in allowed]
     assert climbs == []
+
+
+def test_a_path_is_found_once() -> None:
+    """At the edge, or by the one module that opens files of its kind; nobody below asks again where it lies."""
+    asking = {
+        module
+        for module, file in modules_of("engine")
+        for imported in imports_of(file)
+        if imported.startswith("engine.files.object_storage")
+    }
+    below = {module for module in asking if not module.startswith(tuple(f"{room}." for room in TAKE_ADDRESSES))}
+    assert below == set(OPEN_FILES)
 
 
 def test_rooms_are_listed_from_the_bottom_up() -> None:

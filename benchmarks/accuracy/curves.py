@@ -58,7 +58,8 @@ def draw(rows: Sequence[Row], path: Path) -> list[Path]:
         axes.set_ylim(top=1)  # no share is more
     for axes in (accuracy, alarms, fixed):
         axes.set(xscale="log", xlabel="identities enrolled")
-        axes.legend(fontsize=7)
+        if axes.has_data():
+            axes.legend(fontsize=7)
     paths = [path.with_suffix(ending) for ending in (".png", ".svg")]
     for each in paths:
         figure.savefig(each, dpi=120)

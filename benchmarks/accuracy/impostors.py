@@ -14,6 +14,7 @@ from engine.errors import TemplatesError
 from engine.files.atomic_files import whole_file
 from engine.templates.impostors import ENDING, Impostors
 from engine.templates.parquet import Templates
+from engine.templates.quality.scale import Scale
 
 RATES = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 # Pairs that must lie within the smallest distance of a table.
@@ -68,7 +69,11 @@ def measure_impostors(templates: Templates, whose: str, *, resamples: int = 200,
 
 def keep(table: Impostors, folder: Path = _ENCODERS) -> Path:
     """Write it beside the encoders, in the place of one for templates that are made alike; where that is."""
-    path = folder / f"{table.encoder}{ENDING}"
+    return kept_in(folder / f"{table.encoder}{ENDING}", table)
+
+
+def kept_in(path: Path, table: Impostors | Scale) -> Path:
+    """Write what was measured of an encoder into its list, in the place of what is of templates that are made alike; the path."""
     others = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
     key = (table.flip, table.alignment)
     kept = [other for other in others if (other["flip"], other["alignment"]) != key]

@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks.attacks.case import Attack, Place
 from engine.encoders.custom import load
+from engine.encoders.registry import network_files
 from engine.encoders.runtimes import OPENCV
 
 _SIDE, _DIM = 16, 12
@@ -43,9 +44,9 @@ class Encoders(Attack):
     def ask(self, place: Place, chance: random.Random) -> None:  # noqa: ARG002
         keras = place.work / "net.keras"
         if keras.exists():
-            load(keras, flip=False, runtimes=())
+            load(network_files(str(keras)), flip=False, runtimes=())
         else:
-            load(place.work / "net.onnx", flip=False, runtimes=(OPENCV,))
+            load(network_files(str(place.work / "net.onnx")), flip=False, runtimes=(OPENCV,))
 
 
 def _network(nodes: list[onnx.NodeProto], constants: dict[str, Any], shape: Any = ("n", 3, _SIDE, _SIDE)) -> onnx.ModelProto:

@@ -27,7 +27,7 @@ from benchmarks.service.commands import serve_command
 if TYPE_CHECKING:
     from benchmarks.speed.encoder_throughput import Ratio
 
-benchmark = typer.Typer(no_args_is_help=True, help="Measure accuracy, speed and memory: what docs/benchmarks.md says.")
+benchmark = typer.Typer(no_args_is_help=True, help="Measure accuracy, speed and memory.\n\nWhat docs/benchmarks.md says.")
 
 Photos = Annotated[Path, typer.Option("--photos", metavar="FOLDER", help="A folder of photographs, such as LFW.")]
 PeerKind = Annotated[
@@ -51,7 +51,10 @@ def demo(
     strangers: Annotated[int, typer.Option(min=1, help="People who are not enrolled.")] = 100,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the folder of an earlier demo.")] = False,
 ) -> None:
-    """Draw made-up people, enrol them, and identify new pictures of them and of strangers."""
+    """Draw made-up people, enrol them, and look for them.
+
+    New pictures of them and of strangers are identified.
+    """
     from rich.table import Table
 
     from benchmarks.demo import FPIR, run_demo

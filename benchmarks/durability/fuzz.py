@@ -25,6 +25,7 @@ from benchmarks.accuracy.verification import read_pairs
 from benchmarks.data.lfw import read_lfw_pairs
 from engine.embedding.photographs import find_photographs
 from engine.encoders.custom import read_card
+from engine.encoders.registry import network_files
 from engine.errors import OnekError
 from engine.faces.images import decode
 from engine.gallery.gallery import Gallery
@@ -326,7 +327,7 @@ READERS = {
     "names": Reader(_names, lambda _, file: read_names(file)),
     "pairs": Reader(_pairs, lambda _, file: read_pairs(file) if file.suffix == ".csv" else read_lfw_pairs(file)),
     "lists": Reader(_lists, lambda folder, file: find_photographs([file], str(folder / "list.csv"))),
-    "encoder": Reader(_card, lambda folder, _: read_card(folder / "net.onnx")),
+    "encoder": Reader(_card, lambda folder, _: read_card(network_files(str(folder / "net.onnx")))),
     "index": Reader(_indexes, _read_index),
     "segment": Reader(lambda folder: sorted(_gallery(folder).glob("segment-*")), lambda folder, _: _ask(folder / "g")),
     "catalogue": Reader(lambda folder: [_gallery(folder) / "catalogue.sqlite"], lambda folder, _: _ask(folder / "g")),

@@ -1,17 +1,15 @@
 """How an encoder's confidence is distributed over ordinary photographs: the tables that make qualities of it."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.accuracy.impostors import kept_in
 from engine.embedding.photographs import Photograph
 from engine.encoders import Encoder
 from engine.errors import TemplatesError
 from engine.faces.alignment import alignment
-from engine.files.atomic_files import whole_file
 from engine.templates.quality import scale
 from engine.templates.quality.scale import ENDING, Scale
 from engine.training.chips import Chips, cut_chips
@@ -66,11 +64,4 @@ def confidences(encoder: Encoder, chips: Chips, rows: np.ndarray, progress: Prog
 
 def keep(fitted: Scale, folder: Path = Path(scale.__file__).parent) -> Path:
     """Write it beside the others, in the place of one for templates that are made alike; where that is."""
-    path = folder / f"{fitted.encoder}{ENDING}"
-    others = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-    key = (fitted.flip, fitted.alignment)
-    kept = [other for other in others if (other["flip"], other["alignment"]) != key]
-    with whole_file(path) as temporary:
-        temporary.write_text(json.dumps([*kept, asdict(fitted)], indent=1) + "\n", encoding="utf-8")
-    path.chmod(0o644)  # it comes with onek, for everybody
-    return path
+    return kept_in(folder / f"{fitted.encoder}{ENDING}", fitted)

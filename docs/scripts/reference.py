@@ -14,6 +14,7 @@ from typer.main import get_command
 
 from benchmarks.cli import app as benchmarks
 from engine.cli.app import app
+from engine.cli.shell.examples import EXAMPLES
 
 PAGE = Path(__file__).parents[1] / "reference" / "commands.md"
 # What every command has, and what a shell is told.
@@ -64,11 +65,13 @@ def first(command: Any) -> str:
 
 
 def section(name: str, command: Any) -> str:
-    """A heading, what the command does, how it is called, and a row for each argument and option."""
+    """A heading, what the command does, how it is called, a row for each argument and option, and examples."""
     usage = " ".join([name, *command.collect_usage_pieces(command.make_context(name, [], resilient_parsing=True))])
     rows = [f"| `{cell(written)}` | {cell(said)} |" for written, said in taken_by(name, command)]
     table = "\n| | |\n|---|---|\n" + "\n".join(rows) + "\n" if rows else ""
-    return f"## {name}\n\n{' '.join((command.help or '').split())}\n\n    {usage}\n{table}"
+    said = " ".join((command.help or "").split())
+    examples = "".join(f"    {line}\n" for line in EXAMPLES.get(name.removeprefix("onek "), ()))
+    return f"## {name}\n\n{said}\n\n    {usage}\n{table}" + (f"\n{examples}" if examples else "")
 
 
 def taken_by(name: str, command: Any) -> Iterator[tuple[str, str]]:

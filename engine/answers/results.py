@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, overload
+from typing import IO, Any, Protocol, overload
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +33,7 @@ SCHEMA = pa.schema(
     [
         pa.field("probe", pa.string(), nullable=False),
         pa.field("face", pa.int32()),
+        pa.field("box", pa.list_(pa.float32(), 4)),
         pa.field("decision", pa.string(), nullable=False),
         pa.field("identity", pa.string()),
         pa.field("distance", pa.float32()),
@@ -63,6 +64,8 @@ class Candidate:
 class Result:
     """What was decided of one probe face.
 
+    `box` is the face's place in the photograph: x, y, width and height in pixels; None of a failed probe, of a face crop, and of
+    vectors from elsewhere.
     `decision` is `identified`, `unknown` or `failed`; `identity` is None unless identified. `distance` and `score` are those of
     the first candidate, small is alike; a failed probe has neither. `expected_false_alarms` says how many of the enrolled a
     stranger would be expected to match at least this well; None where the gallery is not calibrated. `quality`: the share of
@@ -72,6 +75,7 @@ class Result:
 
     probe: str
     face: int | None
+    box: tuple[float, float, float, float] | None
     decision: str
     identity: str | None
     distance: float | None
@@ -136,6 +140,7 @@ class Results(Sequence[Result]):
 def make_results(
     probes: pa.Array,
     faces: pa.Array,
+    boxes: pa.Array,
     threshold: float,
     candidates: Candidates,
     identities: pa.Array,
@@ -150,6 +155,7 @@ def make_results(
     Args:
         probes: names (n,).
         faces: which face in the picture (n,), or nulls.
+        boxes: x, y, width and height of each, in pixels (n,), or nulls.
         threshold: the one used.
         candidates: t of each probe, best score first.
         identities: of the candidates (n * t,), a probe's behind each other.
@@ -168,6 +174,7 @@ def make_results(
     columns = [
         probes,
         faces.cast(pa.int32()),
+        boxes,
         pa.array(np.where(accepted, IDENTIFIED, UNKNOWN).tolist(), pa.string()),
         pc.if_else(pa.array(accepted, pa.bool_()), identities.take(first), pa.scalar(None, pa.string())),
         pa.array(candidates.distances[:, 0], pa.float32()),
@@ -193,6 +200,7 @@ def refused_results(probes: pa.Table, names: pa.ChunkedArray, threshold: float, 
     rows = {
         "probe": names,
         "face": probes["face"],
+        "box": probes["box"],
         "decision": pa.array([FAILED] * count, pa.string()),
         "threshold": pa.array(np.full(count, threshold, np.float32)),
         "quality": probes["quality"],
@@ -219,69 +227,89 @@ class ResultsWriter(Protocol):
 
 @contextmanager
 def results_file(path: Path) -> Iterator[ResultsWriter]:
-    """A writer for `.parquet`, `.csv` or `.jsonl`; the file appears when the block ends well.
+    """A writer for `.parquet`, `.csv`, `.json` or `.jsonl`; the file appears when the block ends well.
 
     Raises:
         OutputError: another ending, or the file cannot be written.
     """
     kind = writer_for(path)
-    with whole_file(path) as temporary, kind(temporary) as writer:
-        yield writer
+    with whole_file(path) as temporary:
+        if kind is None:
+            with pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer:
+                yield _Parquet(writer)
+        else:
+            with temporary.open("w", newline="", encoding="utf-8") as stream, kind(stream) as text:
+                yield text
 
 
-def writer_for(path: Path) -> type["_Parquet"] | type["_Csv"] | type["_JsonLines"]:
-    """The format that the ending of a name asks for. Raises `OutputError` where there is none."""
-    kinds: dict[str, Any] = {".parquet": _Parquet, ".csv": _Csv, ".jsonl": _JsonLines}
-    if path.suffix.lower() not in kinds:
-        raise OutputError(f"{path}: found the ending {path.suffix or '(none)'!r}, expected .parquet, .csv or .jsonl")
-    return kinds[path.suffix.lower()]
+def writer_for(path: Path) -> "type[_Text] | None":
+    """The writer of text that the ending of a name asks for, None for Parquet. Raises `OutputError` where none goes with it."""
+    ending = path.suffix.lower()
+    if ending not in (".parquet", *TEXT):
+        raise OutputError(f"{path}: found the ending {path.suffix or '(none)'!r}, expected .parquet, .csv, .json or .jsonl")
+    return TEXT.get(ending)
 
 
 class _Parquet:
-    def __init__(self, path: Path) -> None:
-        self._writer = pq.ParquetWriter(path, SCHEMA, compression="zstd")
+    def __init__(self, writer: pq.ParquetWriter) -> None:
+        self._writer = writer
 
     def write(self, table: pa.Table) -> None:
         self._writer.write_table(table)
 
-    def __enter__(self) -> "_Parquet":
+
+class _Text:
+    """Writes to a stream, which stays open."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, table: pa.Table) -> None:
+        for row in rows_of(table):
+            self._stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+    def __enter__(self) -> "_Text":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._writer.close()
-
-
-class _Text:
-    def __init__(self, path: Path) -> None:
-        self._stream = path.open("w", newline="", encoding="utf-8")
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._stream.close()
+        """End the text."""
 
 
 class _Csv(_Text):
-    """Nulls are empty; the candidates are one JSON list a row."""
+    """Nulls are empty; boxes and candidates are one JSON list each a row."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self._sheet = Sheet(self._stream, SCHEMA.names)
+    def __init__(self, stream: IO[str]) -> None:
+        super().__init__(stream)
+        self._sheet = Sheet(stream, SCHEMA.names)
 
     def write(self, table: pa.Table) -> None:
-        for row in _tidy(table.to_pylist()):
-            candidates = json.dumps(row.pop("candidates"), ensure_ascii=False)
-            self._sheet.write([*row.values(), candidates])
-
-    def __enter__(self) -> "_Csv":
-        return self
+        for row in rows_of(table):
+            cells = row.values()
+            self._sheet.write([json.dumps(each, ensure_ascii=False) if isinstance(each, list) else each for each in cells])
 
 
-class _JsonLines(_Text):
+class _Json(_Text):
+    """One list of all rows, a row a line."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        super().__init__(stream)
+        self._before = "[\n"
+
     def write(self, table: pa.Table) -> None:
-        for row in _tidy(table.to_pylist()):
-            self._stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+        for row in rows_of(table):
+            self._stream.write(self._before + json.dumps(row, ensure_ascii=False))
+            self._before = ",\n"
 
-    def __enter__(self) -> "_JsonLines":
-        return self
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stream.write("[]\n" if self._before.startswith("[") else "\n]\n")
+
+
+TEXT: dict[str, type[_Text]] = {".csv": _Csv, ".jsonl": _Text, ".json": _Json}
+
+
+def rows_of(table: pa.Table) -> list[dict[str, Any]]:
+    """Rows as JSON and CSV have them."""
+    return _tidy(table.to_pylist())
 
 
 def _tidy(value: Any) -> Any:
@@ -294,4 +322,5 @@ def _tidy(value: Any) -> Any:
 
 
 def _result(row: dict[str, Any]) -> Result:
-    return Result(**{**row, "candidates": tuple(Candidate(**candidate) for candidate in row["candidates"])})
+    box = row["box"] and tuple(row["box"])
+    return Result(**{**row, "box": box, "candidates": tuple(Candidate(**candidate) for candidate in row["candidates"])})

@@ -175,6 +175,7 @@ class Snapshot(ABC):
         return make_results(
             probes=_names(probes),
             faces=probes.table["face"],
+            boxes=probes.table["box"],
             threshold=limit,
             candidates=found.candidates,
             identities=found.identities,

@@ -2,6 +2,7 @@
 change something, 4 not the same person (`verify`), 1 a defect of ours.
 """
 
+import io
 import signal
 import sys
 import warnings
@@ -13,8 +14,9 @@ import typer
 
 from engine.cli.evaluate import evaluate_command, report_command
 from engine.cli.galleries.calibration import audit_command, calibrate_command
-from engine.cli.galleries.enrolment import compact_command, enroll_command, list_command, remove_command, rename_command
+from engine.cli.galleries.enrolment import compact_command, enroll_command, remove_command, rename_command
 from engine.cli.galleries.maintenance import backup_command, check_command, merge_command
+from engine.cli.galleries.people import erase_command, list_command, show_command
 from engine.cli.galleries.reports import encoders_command, info_command
 from engine.cli.grouping import group_command
 from engine.cli.networks.inspection import explain_command, explain_encoder_command
@@ -23,6 +25,11 @@ from engine.cli.options import CHANGE_SOMETHING, INTERRUPTED
 from engine.cli.pipeline import build_index_command, embed_command, identify_command, verify_command
 from engine.cli.serving.serve import serve_command
 from engine.cli.serving.tokens import token
+from engine.cli.shell.doctor import doctor_command
+from engine.cli.shell.examples import below
+from engine.cli.shell.help import help_command
+from engine.cli.shell.pipes import ended_by_its_reader
+from engine.cli.shell.spoken import spoken
 from engine.common.allocator import give_large_blocks_back
 from engine.common.late import keep_pandas_out
 from engine.errors import FormerFile, ListGuess, OnekError
@@ -32,40 +39,64 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Recognise one in K: photographs or vectors in, names or 'unknown' out.",
 )
-# In the order in which help lists them.
-COMMANDS: dict[str, Callable[..., None]] = {
-    "embed": embed_command,
-    "build-index": build_index_command,
-    "identify": identify_command,
-    "verify": verify_command,
-    "info": info_command,
-    "encoders": encoders_command,
-    "enroll": enroll_command,
-    "remove": remove_command,
-    "rename": rename_command,
-    "list": list_command,
-    "compact": compact_command,
-    "group": group_command,
-    "backup": backup_command,
-    "merge": merge_command,
-    "check": check_command,
-    "train": train_command,
-    "train-projection": train_projection_command,
-    "train-head": train_head_command,
-    "project": project_command,
-    "explain": explain_command,
-    "explain-encoder": explain_encoder_command,
-    "calibrate": calibrate_command,
-    "audit": audit_command,
-    "evaluate": evaluate_command,
-    "report": report_command,
-    "serve": serve_command,
+# By the groups of `onek --help`, in the order in which it lists them.
+COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
+    "Photographs": {
+        "embed": embed_command,
+        "identify": identify_command,
+        "verify": verify_command,
+        "group": group_command,
+    },
+    "Galleries": {
+        "build-index": build_index_command,
+        "info": info_command,
+        "merge": merge_command,
+        "calibrate": calibrate_command,
+    },
+    "People": {
+        "enroll": enroll_command,
+        "remove": remove_command,
+        "rename": rename_command,
+        "list": list_command,
+        "show": show_command,
+        "erase": erase_command,
+    },
+    "Care": {
+        "check": check_command,
+        "compact": compact_command,
+        "backup": backup_command,
+        "doctor": doctor_command,
+        "help": help_command,
+    },
+    "Measuring": {
+        "evaluate": evaluate_command,
+        "report": report_command,
+        "audit": audit_command,
+        "explain": explain_command,
+    },
+    "Serving": {
+        "serve": serve_command,
+    },
+    "Encoders": {
+        "encoders": encoders_command,
+        "train": train_command,
+        "train-projection": train_projection_command,
+        "train-head": train_head_command,
+        "project": project_command,
+        "explain-encoder": explain_encoder_command,
+    },
 }
-for _name, _command in COMMANDS.items():
-    app.command(_name)(_command)
-app.add_typer(token, name="token")
+# Those that end with no answer for programs.
+UNSPOKEN = (help_command, serve_command)
+# Where commands go that other packages bring.
+BROUGHT = "Measuring"
+for _group, _commands in COMMANDS.items():
+    for _name, _command in _commands.items():
+        app.command(_name, rich_help_panel=_group, epilog=below(_name))(_command if _command in UNSPOKEN else spoken(_command))
+app.add_typer(token, name="token", rich_help_panel="Serving")
 
 
 @app.callback(invoke_without_command=True)
@@ -106,12 +137,17 @@ def main() -> None:
     _tidy_at_the_end()
     give_large_blocks_back()
     own = {command.name or str(getattr(command.callback, "__name__", "")) for command in app.registered_commands}
-    if len(sys.argv) > 1 and sys.argv[1] in own:
+    if len(sys.argv) > 1 and sys.argv[1] in own - {"help"}:
         keep_pandas_out()
     else:
         _load_commands_of_others()
+    for stream in (sys.stdout, sys.stderr):
+        # What an encoding cannot say is said by escapes: names are of any language, and a terminal may be of ASCII.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
-        app()
+        with ended_by_its_reader():
+            app()
     except OnekError as error:
         from engine.files.escaping import shown
         from engine.files.object_storage import as_given
@@ -128,9 +164,9 @@ def _load_commands_of_others() -> None:
     for command in entry_points(group="onek.commands"):
         loaded = command.load()
         if isinstance(loaded, typer.Typer):
-            app.add_typer(loaded, name=command.name)
+            app.add_typer(loaded, name=command.name, rich_help_panel=BROUGHT)
         else:
-            app.command(command.name)(loaded)
+            app.command(command.name, rich_help_panel=BROUGHT, epilog=below(command.name))(loaded)
 
 
 def _left() -> str:

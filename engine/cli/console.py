@@ -1,14 +1,16 @@
 """What the commands print: progress while they work, one line at the end, errors in one line."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import humanfriendly
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from engine.cli.shell.lines import Lines
 from engine.files.escaping import shown
 from engine.files.object_storage import as_given
 from indexes.errors import PlanError
@@ -49,7 +51,78 @@ out = _Plain(highlight=False, soft_wrap=True, markup=False, emoji=False)
 err = _Plain(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
-def _bar() -> Progress:
+class _Spoken:
+    """How this command tells: `quiet` leaves out what was not asked for, with `as_json` the `fields` are told, no lines."""
+
+    def __init__(self) -> None:
+        self.quiet = self.as_json = False
+        self.fields: dict[str, Any] = {}
+
+
+_spoken = _Spoken()
+
+
+@contextmanager
+def telling(quiet: bool, as_json: bool) -> Iterator[None]:
+    """While a command runs: whether it is quiet, and whether it ends with one JSON object, unless an error ends it."""
+    before = _spoken.__dict__.copy()
+    _spoken.quiet, _spoken.as_json, _spoken.fields = quiet, as_json, {}
+    err.quiet, out.quiet = quiet, as_json
+    try:
+        try:
+            yield
+        except typer.Exit:
+            _end()
+            raise
+        _end()
+    finally:
+        err.quiet = out.quiet = False
+        _spoken.__dict__.update(before)
+
+
+def _end() -> None:
+    if _spoken.as_json:
+        import json
+
+        typer.echo(json.dumps(_spoken.fields, ensure_ascii=False))
+
+
+def tell(line: str, **fields: Any) -> None:
+    """Say in a line what a command did; with --quiet not, with --json as `fields` of the object that it ends with."""
+    _spoken.fields.update(fields)
+    if not _spoken.quiet:
+        out.print(line)
+
+
+def answer(line: str, **fields: Any) -> None:
+    """As `tell`, of what was asked for: --quiet leaves it."""
+    _spoken.fields.update(fields)
+    out.print(line)
+
+
+def for_programs() -> bool:
+    """Whether the command ends with one JSON object."""
+    return _spoken.as_json
+
+
+def columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Rows as lines whose cells begin below each other; no line is broken, and no cell is cut."""
+    from rich.cells import cell_len
+
+    cells = [[shown(as_given(each)) for each in row] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        yield "  ".join(each + " " * (width - cell_len(each)) for each, width in zip(row, widths, strict=True)).rstrip()
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """`1 problem`, `2 problems`, `1,234,567 identities`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def _bar() -> "Progress | Lines":
+    if not err.is_terminal:
+        return Lines(err.print)
     columns = (
         TextColumn("{task.description:<22}"),
         BarColumn(),
@@ -57,15 +130,28 @@ def _bar() -> Progress:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, console=err, transient=not err.is_terminal)
+    return Progress(*columns, console=err, disable=err.quiet)
 
 
 @contextmanager
-def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A progress bar on standard error, `total` None if nobody knows; the function it gives is told how many more are done."""
+def progress(what: str, total: int | None) -> Iterator["Bar"]:
+    """A progress bar on standard error, `total` None if it is not known yet; what it gives is told how many more are done."""
     with _bar() as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda more: bar.advance(task, more)
+        yield Bar(bar, bar.add_task(what, total=total))
+
+
+class Bar:
+    """A bar of progress: called with how many more are done; told by `of` how many there are."""
+
+    def __init__(self, bar: "Progress | Lines", task: TaskID) -> None:
+        self._bar, self._task = bar, task
+
+    def __call__(self, more: int) -> None:
+        self._bar.advance(self._task, more)
+
+    def of(self, total: int) -> None:
+        """How many there are, once that is known."""
+        self._bar.update(self._task, total=total)
 
 
 @contextmanager

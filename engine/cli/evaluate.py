@@ -28,7 +28,7 @@ def evaluate_command(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            metavar="GALLERY PROBES... | T.parquet [T2.parquet...]",
+            metavar="FILE...",
             help="A gallery and its probes; or labelled templates, of one encoder or of several on the same photographs.",
         ),
     ],
@@ -53,9 +53,11 @@ def evaluate_command(
     encoder: OwnEncoder = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Measure how often people are missed and strangers named, at this size and for these groups, and write a report."""
-    from engine.cli.console import err
-    from engine.cli.console import out as console
+    """Measure how often people are missed and strangers named.
+
+    At this size and for these groups; the report is a page to read.
+    """
+    from engine.cli.console import err, tell
     from engine.errors import MetricsError
     from engine.reports.folder import PAGE
     from engine.reports.words import answers
@@ -80,8 +82,8 @@ def evaluate_command(
             inputs[0], probes, out, asked, truth=truth, scores=scores, encoder=encoder, overwrite=overwrite, said=err.print
         )
     for label, text in answers(made):
-        console.print(f"{label}: {text}")
-    console.print(f"report in {out / PAGE}")
+        tell(f"{label}: {text}")
+    tell(f"report in {out / PAGE}", answers=[list(each) for each in answers(made)], page=str(out / PAGE))
 
 
 def report_command(
@@ -94,8 +96,11 @@ def report_command(
     groups: Groups = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """A contact sheet of results, face by face; or the report of searches anew, for another rate or other groups."""
-    from engine.cli.console import out as console
+    """Draw a contact sheet of results, face by face.
+
+    Or write the report of searches anew, for another rate or other groups.
+    """
+    from engine.cli.console import tell
     from engine.errors import OutputError
     from engine.evaluation.raw import is_searches
     from engine.files.outputs import check_outputs
@@ -109,8 +114,8 @@ def report_command(
             raise OutputError("--photos goes with results of onek identify; onek evaluate --pictures shows mistakes of searches")
         made = report_again(results, out, Asked(0.01 if fpir is None else fpir, groups, command=_command()), overwrite=overwrite)
         for label, text in answers(made):
-            console.print(f"{label}: {text}")
-        console.print(f"report in {out / PAGE}")
+            tell(f"{label}: {text}")
+        tell(f"report in {out / PAGE}", answers=[list(each) for each in answers(made)], page=str(out / PAGE))
         return
     if fpir is not None or groups is not None:
         raise OutputError("--fpir and --groups go with searches of onek evaluate; results were decided when they were made")
@@ -119,7 +124,8 @@ def report_command(
     check_outputs(out, [results, *([photos] if photos else [])], overwrite)
     table = read_results(results)
     write_text(out, contact_sheet(table, photos, results.name))
-    console.print(f"{table.num_rows:,} probe faces in {out}" + ("" if photos else "; --photos says where photographs lie"))
+    more = "" if photos else "; --photos says where photographs lie"
+    tell(f"{table.num_rows:,} probe faces in {out}{more}", probes=table.num_rows, page=str(out))
 
 
 def _command() -> str:

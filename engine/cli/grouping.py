@@ -17,7 +17,7 @@ _TOLD = 3
 
 def group_command(
     files: Annotated[
-        list[Path], typer.Argument(metavar="T.parquet...|GROUPS.parquet", help="Template files, or groups that were made before.")
+        list[Path], typer.Argument(metavar="FILE...", help="Template files, or one of groups that were made before.")
     ],
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="GROUPS.parquet", help="The groups to write.")] = None,
     wrong: Annotated[
@@ -56,11 +56,11 @@ def group_command(
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Put faces that nobody has named into groups, one a person; name, join and part them.
+    """Put faces that nobody has named into groups.
 
     Corrections (--name, --join, --apart, --reject) and --into change the groups file that they are about, or write --out.
     """
-    from engine.cli.console import out as console
+    from engine.cli.console import tell
     from engine.errors import GroupingError
     from engine.grouping.groups_file import is_groups_file, write_groups
 
@@ -87,7 +87,7 @@ def group_command(
         groups = _made(files, into, wrong, same_photo, bool(before))
     if written is not None:
         write_groups(written, groups)
-        console.print(f"{_line(groups)}, in {written}")
+        tell(f"{_line(groups)}, in {written}", **_counts(groups), groups_file=str(written))
     if written is not None and not edits:
         _tell(groups, pairs)
     if sheet is not None:
@@ -182,8 +182,13 @@ def _line(groups: "Groups") -> str:
     )
 
 
+def _counts(groups: "Groups") -> dict[str, int]:
+    named = sum(bool(name) for name in groups.names.values())
+    return {"faces": len(groups), "groups": len(groups.members), "named": named, "alone": groups.alone}
+
+
 def _tell(groups: "Groups", pairs: Path) -> None:
-    from engine.cli.console import out as console
+    from engine.cli.console import tell
     from engine.grouping.suggestions import ONE_PERSON, suggest, write_suggestions
 
     cut = groups.cut
@@ -193,34 +198,41 @@ def _tell(groups: "Groups", pairs: Path) -> None:
     }
     if cut.rule in by:
         expected = f"{cut.expected_wrong:.1f} of {cut.groups:,} groups are expected to hold two people"
-        console.print(f"cut at {cut.height:.3f}: {expected}, {by[cut.rule]}")
+        tell(f"cut at {cut.height:.3f}: {expected}, {by[cut.rule]}")
     suggestions = suggest(groups)
     write_suggestions(pairs, suggestions)
-    console.print(f"{len(suggestions)} pairs to look at in {pairs}, the one that is worth most first")
+    tell(
+        f"{len(suggestions)} pairs to look at in {pairs}, the one that is worth most first",
+        suggestions=len(suggestions),
+        pairs_file=str(pairs),
+    )
     for each in suggestions[:_TOLD]:
         sides = f"{each.group or each.face} and {each.other or each.other_face}" if each.kind == ONE_PERSON else str(each.group)
-        console.print(f"  {each.kind} {sides} ({each.chance:.0%})")
+        tell(f"  {each.kind} {sides} ({each.chance:.0%})")
 
 
 def _draw(groups: "Groups", sheet: Path) -> None:
-    from engine.cli.console import out as console
-    from engine.cli.console import progress
+    from engine.cli.console import progress, tell
     from engine.grouping.sheet import write_sheet
 
     with progress("sheets", len(groups.members)) as more:
         pages = write_sheet(sheet, groups, more)
-    console.print(f"{pages} {'page' if pages == 1 else 'pages'} in {sheet}: open {sheet / 'groups-001.html'}")
+    tell(f"{pages} {'page' if pages == 1 else 'pages'} in {sheet}: open {sheet / 'groups-001.html'}", pages=pages)
 
 
 def _recognise(groups: "Groups", gallery: str, people: Path) -> None:
-    from engine.cli.console import out as console
+    from engine.cli.console import tell
     from engine.workflows.known_people import known_people, write_known
     from engine.workflows.locations import open_gallery
 
     known = known_people(groups, open_gallery(gallery))
     write_known(people, known)
     sure = [each for each in known if each.decision == "identified"]
-    console.print(f"{len(sure)} of {len(known)} unnamed groups are taken for people of {gallery}, in {people}")
+    tell(
+        f"{len(sure)} of {len(known)} unnamed groups are taken for people of {gallery}, in {people}",
+        recognised=len(sure),
+        people_file=str(people),
+    )
     for each in sure[:_TOLD]:
         alarms = "" if each.expected_false_alarms is None else f", expected false alarms {each.expected_false_alarms:.2g}"
-        console.print(f"  --name {each.group} {each.identity!r} ({each.faces} faces{alarms})")
+        tell(f"  --name {each.group} {each.identity!r} ({each.faces} faces{alarms})")

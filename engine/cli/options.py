@@ -75,8 +75,8 @@ Weights = Annotated[
 Runtime = Annotated[
     str | None,
     typer.Option(
-        metavar="opencv|openvino|openvino-half",
-        help="What runs the encoder. Default: for 100 and more the fastest that is there.",
+        metavar="NAME",
+        help="What runs the encoder: opencv, openvino or openvino-half. Default: for 100 and more the fastest that is there.",
     ),
 ]
 On = Annotated[

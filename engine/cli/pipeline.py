@@ -1,6 +1,7 @@
 """The main path: `embed`, `build-index`, `identify`, `verify`. Parse, call, print."""
 
 from collections import Counter
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -30,7 +31,7 @@ from engine.cli.options import (
     limit_threads,
     spread_over,
 )
-from engine.cli.thresholds import default_line, print_calibration
+from engine.cli.thresholds import print_calibration, tell_default
 from engine.templates.quality import LEAST
 
 if TYPE_CHECKING:
@@ -55,7 +56,10 @@ def embed_command(
     ] = "largest",
     labels: Annotated[
         str | None,
-        typer.Option(metavar="folder|stem|none|FILE", help="Whose photographs they are. Default: from the shape of the folder."),
+        typer.Option(
+            metavar="RULE|FILE",
+            help="Whose photographs they are: by folder, stem, none, or a list. Default: from the shape of the folder.",
+        ),
     ] = None,
     sources: Annotated[
         bool, typer.Option("--source/--no-source", help="Whether templates say which photograph they are of.")
@@ -66,9 +70,11 @@ def embed_command(
     workers: Workers = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Make templates of photographs, and name those that gave none in T.problems.csv."""
-    from engine.cli.console import announce_labels, progress, thousands, told_what_is_left_out
-    from engine.cli.console import out as console
+    """Make templates of photographs.
+
+    Those that gave none are named in T.problems.csv.
+    """
+    from engine.cli.console import announce_labels, count, progress, tell, told_what_is_left_out
     from engine.embedding.embedder import Embedder
     from engine.embedding.photographs import label_photographs
     from engine.encoders import load_encoder
@@ -105,12 +111,18 @@ def embed_command(
             quality=quality,
             progress=done,
         )
-    console.print(
-        f"{thousands(made.images)} images: {thousands(made.templates)} templates in {out}, "
-        f"{thousands(made.problems)} problems in {made.problems_file}"
+    tell(
+        f"{count(made.images, 'image')}: {count(made.templates, 'template')} in {out}, "
+        f"{count(made.problems, 'problem')} in {made.problems_file}",
+        images=made.images,
+        templates=made.templates,
+        templates_file=str(out),
+        problems=made.problems,
+        problems_file=str(made.problems_file),
+        unseen_faces=made.unseen.faces,
     )
     if made.unseen.faces:
-        console.print(f"{made.unseen}; --faces all looks at them")
+        tell(f"{made.unseen}; --faces all looks at them")
     if made.problems:
         raise typer.Exit(PROBLEMS)
 
@@ -158,10 +170,12 @@ def build_index_command(
     threads: Threads = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Build a gallery: the templates, the index that suits their number, what it knows of strangers, and its catalogue."""
+    """Build a gallery of templates.
+
+    It holds them, the index that suits their number, what it knows of strangers, and its catalogue.
+    """
     limit_threads(threads)
-    from engine.cli.console import announce, bytes_of, stages, thousands
-    from engine.cli.console import out as console
+    from engine.cli.console import announce, bytes_of, count, stages, tell
     from engine.workflows.locations import build_gallery
 
     people: Source = templates
@@ -187,25 +201,39 @@ def build_index_command(
     from engine.storage.summary import GalleryInfo
 
     info = built.info()
-    console.print(
-        f"{thousands(info.templates)} templates of {thousands(info.identities)} identities in {out} "
-        f"({info.index} index, {info.dim} dimensions)"
+    tell(
+        f"{count(info.templates, 'template')} of {count(info.identities, 'identity', 'identities')} in {out} "
+        f"({info.index} index, {count(info.dim, 'dimension')})",
+        gallery=out,
+        templates=info.templates,
+        identities=info.identities,
+        index=info.index,
+        dim=info.dim,
     )
     if isinstance(info, GalleryInfo) and info.operating:
-        console.print(
+        tell(
             f"it finds {100 * info.operating.recall:.2f} % of the exact rank-1 answers, at {info.operating.visits} of "
             f"{info.operating.of_visits} visits and a shortlist of {info.operating.shortlist}"
         )
     _doubt_one_person(built)
     _doubt_quality(built)
     print_calibration(info.calibration, info.score)
-    console.print(default_line(built))
+    tell_default(built)
 
 
 def identify_command(
     probes: Annotated[list[Path], typer.Argument(metavar="PROBES...", help="Photographs as for embed, or one template file.")],
     gallery: GalleryOption,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="R.parquet|.csv|.jsonl", help="The results file to write.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="Results to write: .parquet, .csv, .json or .jsonl; - is CSV on standard output. Default: a table to read.",
+        ),
+    ] = None,
+    candidates: Annotated[bool, typer.Option("--candidates", help="Show the candidates of each face in the table.")] = False,
     fpir: Fpir = None,
     threshold: Score = None,
     top: Annotated[int, typer.Option(min=1, help="Candidates to list for each probe.")] = 5,
@@ -229,25 +257,30 @@ def identify_command(
     workers: Workers = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Say of each probe who it is, or that it is unknown. Photographs without a face say failed."""
+    """Say of each probe who it is, or that it is unknown.
+
+    Photographs without a face say failed.
+    """
     limit_threads(threads)
-    from engine.cli.console import out as console
-    from engine.cli.console import progress, thousands, told_what_is_left_out
+    from engine.cli.console import progress, told_what_is_left_out
+    from engine.cli.shell.results import Destination
     from engine.matching.pair_verifier import read_head
-    from engine.workflows.identify_files import check_results_output, count_probes, identify_to_file
+    from engine.workflows.identify_files import count_probes, identify_into
     from engine.workflows.locations import open_gallery
 
-    check_results_output(out, [*probes, *([head] if head else [])], overwrite)
+    destination = Destination(out, candidates)
+    destination.check([*probes, *([head] if head else [])], overwrite)
     opened = open_gallery(gallery)
     with (
         told_what_is_left_out() as left_out,
         spread_over(on, workers) as spread,
         progress("identifying", count_probes(probes)) as done,
+        destination.opened() as writer,
     ):
-        made = identify_to_file(
+        made = identify_into(
+            writer,
             opened,
             probes,
-            out,
             threshold=threshold,
             fpir=fpir,
             top=top,
@@ -259,24 +292,16 @@ def identify_command(
             head=None if head is None else read_head(head),
             quality=quality,
             calibrate_to=calibrate_to,
-            overwrite=overwrite,
             workers=spread,
             annotate=annotate,
+            overwrite=overwrite,
             progress=done,
+            counted=done.of,
             left_out=left_out,
         )
-    counts = made.counts
-    problems = f"; reasons in {made.problems_file}" if counts.failed else ""
-    console.print(str(made.threshold))
-    console.print(
-        f"{thousands(counts.probes)} probe faces: {thousands(counts.identified)} identified, "
-        f"{thousands(counts.unknown)} unknown, {thousands(counts.failed)} failed, in {out}{problems}"
-    )
-    if made.unseen.faces:
-        console.print(f"{made.unseen}; --faces all looks at them")
-    if made.unlike:
-        console.print(f"warning: {made.unlike}")
-    if counts.failed:
+        destination.explain(made.problems)
+    destination.tell(made)
+    if made.counts.failed:
         raise typer.Exit(PROBLEMS)
 
 
@@ -293,8 +318,11 @@ def verify_command(
     projection: OwnProjection = None,
     head: Head = None,
 ) -> None:
-    """Compare one photograph with one enrolled identity. Exit status: 0 the same, 4 not the same."""
-    from engine.cli.console import out as console
+    """Compare one photograph with one enrolled identity.
+
+    Exit status: 0 the same, 4 not the same.
+    """
+    from engine.cli.console import answer
     from engine.matching.pair_verifier import read_head
     from engine.workflows.locations import open_gallery
 
@@ -312,9 +340,9 @@ def verify_command(
         head=learnt,
         quality=quality,
     )
-    answer = "the same" if found.same else "not the same"
+    said = "the same" if found.same else "not the same"
     limit = str(opened.match_threshold(threshold, fmr)) if learnt is None else f"p(same) {found.probability:.4f} by the head"
-    console.print(f"{answer}: {found.probe} is {found.distance:.4f} from {found.identity}; {limit}")
+    answer(f"{said}: {found.probe} is {found.distance:.4f} from {found.identity}; {limit}", **asdict(found))
     if not found.same:
         raise typer.Exit(NOT_THE_SAME)
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 from engine.errors import ListError, ListGuess, NameRefused, PhotographsError
 from engine.faces.image_formats import NAMES
 from engine.faces.images import ImageBytes, LeftOut, find_images, summary
-from engine.files.object_storage import exists, is_folder, is_remote, local, uri
+from engine.files.object_storage import beside, exists, is_folder, is_remote, local, uri
 from engine.tables.lists import IDENTITY, MAYBE_IDENTITY, PATH, Column, read_list
 from engine.templates.names import Labelling, doubts, each_of, name_of, names_in
 
@@ -91,15 +91,15 @@ def label_photographs(
     if labels is not None and labels not in RULES:
         table = _read_label_file(labels)
     inputs = [Path(item) for item in each_of(inputs)]
-    several_folders = sum(map(_is_folder, inputs)) > 1
+    several_folders = sum(map(is_folder, inputs)) > 1
     photographs: list[Photograph] = []
     rules: dict[str, None] = {}
     for item in inputs:
-        if _is_folder(item):
+        if is_folder(item):
             found, rule = _of_folder(item, labels if table is None else "none", several_folders, left_out)
         elif item.suffix.lower() in LIST_ENDINGS and local(item).is_file():
             found, rule = _of_list(item, labels if table is None else "none")
-        elif exists(item) if is_remote(item) else item.exists():
+        elif exists(item):
             found, rule = _of_file(item, labels if table is None else "none")
         else:
             raise PhotographsError(f"{item}: no such file or folder")
@@ -123,10 +123,6 @@ def _named(photographs: list[Photograph]) -> list[Photograph]:
             name_of(photograph.identity or "nobody", f"{photograph.source}: its identity")
         raise
     return [replace(photograph, identity=name) for photograph, name in zip(photographs, names, strict=True)]
-
-
-def _is_folder(item: Path) -> bool:
-    return is_folder(item) if is_remote(item) else item.is_dir()
 
 
 def _refuse_twice(photographs: list[Photograph]) -> None:
@@ -181,7 +177,7 @@ def _of_list(path: Path, labels: str | None) -> tuple[list[Photograph], str]:
     """A list's relative paths start at the folder that the list lies in; its identities stand unless a rule was asked for."""
     photographs = []
     for source, identity in _read_list(path, MAYBE_IDENTITY if labels is None else None).items():
-        image = Path(source) if is_remote(source) else path.parent / source
+        image = beside(path, source)
         by_rule = {"none": None, "stem": image.stem, "folder": image.absolute().parent.name}
         photographs.append(Photograph(source=source, image=image, identity=by_rule.get(labels or "", identity)))
     rule = {"none": BY_NOBODY, "stem": BY_STEM, "folder": BY_OWN_FOLDER}.get(labels or "", f"as {path} says")

@@ -4,6 +4,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -37,6 +38,14 @@ class Card:
 
 
 @dataclass(frozen=True)
+class Weights:
+    """A file or folder of weights: `name`, as the user wrote it, which galleries remember, and `path`, where it is read here."""
+
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True)
 class Encoded:
     """Templates of n chips: `vectors` float32 (n, dim), L2-normalised, C-contiguous; `confidences` float32 (n,), how confident
     the network is of each in units of its own, NaN where it says nothing.
@@ -53,7 +62,7 @@ class Encoder(ABC):
     encoder's runtimes agree to 1e-5 in single precision, and to 0.02 or so in half.
     """
 
-    # Where landmarks lie matters not to a crop: what stands for them in the fingerprint of crops' templates, if not the chip's.
+    # The landmarks in the fingerprint of templates of crops, which are not aligned by any; None: the chip's.
     points_of_crops: tuple[tuple[float, float], ...] | None = None
 
     def __init__(
@@ -114,6 +123,6 @@ class Encoder(ABC):
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
-    # The smallest norm keeps a blank chip's zero descriptor from becoming NaN; templates.py refuses it by name.
+    # The smallest norm keeps a blank chip's zero descriptor from becoming NaN; whoever reads templates refuses it by name.
     norms = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
     return np.ascontiguousarray(vectors / norms, dtype=np.float32)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import reprlib
 from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,9 @@ from engine.encoders.onnx.model import prepared
 from engine.errors import EncoderError
 from engine.faces.chip import Chip
 from engine.files.atomic_files import sha256_file
-from engine.files.object_storage import local
 
 ENDINGS = (".onnx", ".keras")
-# A longer description, in bytes, is none. Larger numbers than pixels and their means ever are would become infinite.
+# A description has at the most so many bytes, and no larger number: pixels and their means are far smaller.
 _LONGEST, _LARGEST = 1_000_000, 1e9
 _REQUIRED = {"size", "points", "dim"}
 _OPTIONAL: Mapping[str, Any] = {
@@ -34,8 +34,17 @@ _OPTIONAL: Mapping[str, Any] = {
 }
 
 
-def read_card(path: Path) -> tuple[Card, dict[str, Any]]:
-    """The description of the network at `path`, from `path` with the ending `.json`.
+@dataclass(frozen=True)
+class NetworkFiles:
+    """A network and its description: `name`, the network's path as the user wrote it, and where the two files are read here."""
+
+    name: str
+    network: Path
+    description: Path
+
+
+def read_card(files: NetworkFiles) -> tuple[Card, dict[str, Any]]:
+    """The description of a network.
 
     `size` is the chip's side in pixels, `points` the five landmarks on it ([x, y] each: left eye, right eye, nose, left and
     right mouth corner, as the picture shows them), `dim` the length of the output. Optional: `mean` (three values of 0..255)
@@ -46,19 +55,19 @@ def read_card(path: Path) -> tuple[Card, dict[str, Any]]:
     Raises:
         EncoderError: a file is missing, or the description is not usable; names the field, what was found and expected.
     """
-    description = local(path.with_suffix(".json"))
-    for needed in (local(path), description):
+    description = files.description
+    for needed in (files.network, description):
         if not needed.is_file():
             raise EncoderError(
-                f"--encoder {path}: there is no file {needed}; a network needs a JSON file of the same name beside it"
+                f"--encoder {files.name}: there is no file {needed}; a network needs a JSON file of the same name beside it"
             )
     fields = _read_fields(description)
     for field, (good, expected) in _RULES.items():
         if not good(fields[field]):
             raise EncoderError(f"{description}: {field} is {reprlib.repr(fields[field])}, expected {expected}")
     chip = Chip(fields["size"], tuple((float(x), float(y)) for x, y in fields["points"]))
-    card = Card(str(path), fields["dim"], chip, fields["threshold"], "as its JSON file says", fields["source"], fields["licence"])
-    return card, fields
+    said = fields["source"], fields["licence"]
+    return Card(files.name, fields["dim"], chip, fields["threshold"], "as its JSON file says", *said), fields
 
 
 def _read_fields(description: Path) -> dict[str, Any]:
@@ -77,34 +86,33 @@ def _read_fields(description: Path) -> dict[str, Any]:
     return {**_OPTIONAL, **fields}
 
 
-def load(path: Path, *, flip: bool, runtimes: Sequence[str]) -> Encoder:
-    """Load the network at `path` and see that it gives what its description promises.
+def load(files: NetworkFiles, *, flip: bool, runtimes: Sequence[str]) -> Encoder:
+    """Load a network and see that it gives what its description promises.
 
     `runtimes`: those that an ONNX network may run on, in the order in which they are tried.
 
     Raises:
         EncoderError: it cannot be read, or its output has another shape or is no finite number.
     """
-    card, fields = read_card(path)
-    size = card.chip.size
+    card, fields = read_card(files)
+    size, path = card.chip.size, files.network
     try:
-        where = local(path)
-        encoder = Onnx(where, card, fields, flip, runtimes) if runtimes else Keras(where, card, fields, flip)
+        encoder = Onnx(path, card, fields, flip, runtimes) if runtimes else Keras(path, card, fields, flip)
         output = encoder.forward(np.zeros((2, size, size, 3), np.uint8))
     except (EncoderError, OSError, ValueError, TypeError, RuntimeError) as error:
         reason = " ".join(str(error).split())
-        raise EncoderError(f"{path}: the network does not run on chips of {size} pixels: {reason}") from error
+        raise EncoderError(f"{card.name}: the network does not run on chips of {size} pixels: {reason}") from error
     if output.shape != (2, card.dim):
-        raise EncoderError(f"{path}: two chips give an output of shape {output.shape}, the description says (2, {card.dim})")
+        raise EncoderError(f"{card.name}: two chips give an output of shape {output.shape}, the description says (2, {card.dim})")
     if not np.isfinite(output).all():
-        raise EncoderError(f"{path}: a black chip gives NaN or infinity; the network or its mean and scale are wrong")
+        raise EncoderError(f"{card.name}: a black chip gives NaN or infinity; the network or its mean and scale are wrong")
     return encoder
 
 
 class _Custom(Encoder):
     def __init__(self, card: Card, fields: dict[str, Any], flip: bool, weights_hash: str) -> None:
         described = [fields["mean"], fields["scale"], fields["channels"], card.chip.size]
-        # What older descriptions do not say leaves their fingerprints as they were.
+        # Fields that older descriptions lack are left out, so that the fingerprints of those networks stay as they were.
         described += [[name, fields[name]] for name in ("layout", "output") if fields[name] is not None]
         super().__init__(card, flip=flip, weights=None, weights_hash=weights_hash, preprocessing=json.dumps(described))
         self._mean = np.asarray(fields["mean"], np.float32)
@@ -120,7 +128,7 @@ class Onnx(_Custom):
     """An ONNX network with one input, (n, 3, size, size) or (n, size, size, 3)."""
 
     def __init__(self, path: Path, card: Card, fields: dict[str, Any], flip: bool, runtimes: Sequence[str]) -> None:
-        # Not before it is needed: it brings onnx's reference.
+        # Late: it loads onnx's reference implementation.
         from engine.encoders.onnx.checked import checked
 
         data = path.read_bytes()

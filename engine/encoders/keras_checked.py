@@ -16,9 +16,9 @@ from typing import Any
 from engine.common.tensorflow import tensorflow
 from engine.errors import EncoderError
 
-# The most bytes that its description may have; numbers that one layer may give for one chip; parameters beyond those in the file.
+# At the most: bytes of the description, numbers that one layer gives for one chip, parameters beyond those that are in the file.
 MOST_DESCRIPTION, MOST_OUTPUT, SLACK = 1 << 24, 1 << 26, 1 << 18
-# Nor do weights shrink much: h5 files that unpack to so many times their size are none.
+# Weights hardly shrink when they are compressed: an h5 file that unpacks to so many times its size holds something else.
 _MOST_RATIO = 50
 _LAYERS = frozenset(
     re.findall(
@@ -32,7 +32,7 @@ _LAYERS = frozenset(
         """,
     )
 )
-# Whatever lies in these only computes.
+# All classes in these modules only compute.
 _COMPUTING = ("keras.initializers", "keras.regularizers", "keras.constraints", "keras.activations", "keras.ops", "keras.src.ops.")
 _MODELS = frozenset({"Functional", "Sequential", "Model", "DTypePolicy"})
 _PLAIN = frozenset({"__keras_tensor__", "__tuple__", "__slice__", "__ellipsis__", "__numpy__", "__tensor__"})
@@ -120,7 +120,7 @@ def _refuse_huge(described: Any, weights: int) -> None:
 
 
 class _Unbuilt:
-    """While it is entered, models are made without their numbers, and what was made is forgotten at the end."""
+    """Inside this context models are made without allocating their weights, and Keras forgets them at the end."""
 
     def __init__(self, keras: Any) -> None:
         self._scope = keras.StatelessScope()
@@ -131,7 +131,7 @@ class _Unbuilt:
     def __exit__(self, *error: object) -> None:
         from keras.src.backend.common import global_state
 
-        # The end of the scope would give all of them numbers.
+        # When the scope ends, Keras would allocate all their weights.
         global_state.set_global_attribute("uninitialized_variables", [])
         self._scope.__exit__(*error)
 

@@ -6,7 +6,7 @@ from functools import cache
 import cv2
 import numpy as np
 
-from engine.encoders.base import Card, Encoder
+from engine.encoders.base import Card, Encoder, Weights
 from engine.encoders.dlib.resnet import CARD as DLIB
 from engine.encoders.dlib.resnet import POINTS_BEFORE
 
@@ -24,7 +24,7 @@ CARD = Card(
 )
 
 
-def load(card: Card, *, flip: bool, weights: str | None, runtimes: Sequence[str]) -> Encoder:  # noqa: ARG001 - every encoder is loaded alike
+def load(card: Card, *, flip: bool, weights: Weights | None, runtimes: Sequence[str]) -> Encoder:  # noqa: ARG001 - every encoder is loaded alike
     """There is nothing to load; the registry refuses `weights`."""
     return Pixels(
         card, flip=flip, weights=None, weights_hash=f"seed {_SEED}", preprocessing=f"grey {_SIDE}x{_SIDE}, mean-free, unit"

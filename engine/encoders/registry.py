@@ -4,12 +4,13 @@ import difflib
 from pathlib import Path
 
 from engine.encoders import custom, pixels, sface
-from engine.encoders.base import Encoder
+from engine.encoders.base import Encoder, Weights
 from engine.encoders.dlib import resnet as dlib_resnet
 from engine.encoders.openface import network as openface
 from engine.encoders.projection import Projected
 from engine.encoders.runtimes import in_order
 from engine.errors import EncoderError
+from engine.files.object_storage import local
 
 _LOADERS = {
     sface.CARD: sface.load,
@@ -57,13 +58,20 @@ def load_encoder(
     runtimes = runtimes_for(name, runtime, photographs)
     if card is not None:
         flip = card.flip if flip is None else flip
-        return _LOADERS[card](card, flip=flip, weights=None if weights is None else str(weights), runtimes=runtimes)
+        given = Weights(str(weights), local(Path(weights))) if weights else None
+        return _LOADERS[card](card, flip=flip, weights=given, runtimes=runtimes)
     if Path(name).suffix.lower() in custom.ENDINGS:
-        return custom.load(Path(name), flip=flip is not False, runtimes=runtimes)
+        return custom.load(network_files(name), flip=flip is not False, runtimes=runtimes)
     names = [card.name for card in CARDS]
     hint = difflib.get_close_matches(name, names, n=1)
     meant = f" Did you mean {hint[0]}?" if hint else ""
     raise EncoderError(f"--encoder {name}: expected {', '.join(names)}, or a path that ends in .onnx or .keras.{meant}")
+
+
+def network_files(name: str) -> custom.NetworkFiles:
+    """The files of a network of the user's own, at the path that is its name. Raises `StorageError` as `local`."""
+    path = Path(name)
+    return custom.NetworkFiles(str(path), local(path), local(path.with_suffix(".json")))
 
 
 def runtimes_for(name: str, runtime: str | None, photographs: int | None) -> tuple[str, ...]:

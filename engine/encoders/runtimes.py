@@ -18,7 +18,7 @@ from engine.errors import EncoderError
 
 OPENCV, OPENVINO, HALF = "opencv", "openvino", "openvino-half"
 RUNTIMES = (OPENCV, OPENVINO)
-# Photographs from which on OpenVINO's start is paid for by its speed.
+# From so many photographs on, the speed of OpenVINO makes up for its slow start.
 LONG = 100
 # Inputs in one call: more are no faster (7.1 ms a face on two threads for 4, 8 and 16 of them), and take 10 MiB more each.
 AT_ONCE = 4
@@ -38,7 +38,7 @@ class Network(Protocol):
 
 
 def in_order(runtime: str | None, photographs: int | None, unasked: Sequence[str] = RUNTIMES) -> tuple[str, ...]:
-    """The runtimes to take for so many photographs (None: nobody knows), the first that will do.
+    """The runtimes to try, in order, for so many photographs (None: nobody knows how many).
 
     The one that was asked for, and no other; else those of `unasked` that are installed, which are named from the one that starts
     soonest to the fastest: the fastest first where the work is long.
@@ -153,7 +153,7 @@ def _options(precision: str) -> dict[str, str]:
 
 def _in_parts(forward: Callable[[np.ndarray], np.ndarray], inputs: np.ndarray, size: int) -> np.ndarray:
     starts = range(0, len(inputs), size)
-    # What a runtime gives is its own memory, which its next call overwrites.
+    # The output lies in the runtime's own memory, which its next call overwrites.
     return np.concatenate([np.array(forward(inputs[start : start + size]), np.float32, ndmin=1) for start in starts])
 
 
@@ -198,6 +198,6 @@ def _opencv(model: np.ndarray) -> Any:
 
 
 def _cannot_run(runtime: str, error: Exception) -> EncoderError:
-    """In one line what a runtime said in many, without the places in its own source."""
+    """A runtime's message of many lines as one line, without the places in the runtime's own source."""
     said = " ".join(_PLACES.sub(" ", " ".join(str(error).split())).split())
     return EncoderError(f"{runtime} cannot run the network: {said[:200]}")

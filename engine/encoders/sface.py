@@ -1,18 +1,16 @@
 """SFace (Zhong et al. 2021), a MobileFaceNet from OpenCV's model zoo: 574 million multiply-adds a chip."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from engine.common.installed_weights import installed_file, read_weights
-from engine.encoders.base import Card, Encoder
+from engine.encoders.base import Card, Encoder, Weights
 from engine.encoders.onnx.model import prepared
 from engine.encoders.onnx.split import split_before
 from engine.encoders.runtimes import HALF, Network, computes_in_half, half_network, network
 from engine.encoders.runtimes import RUNTIMES as SINGLE
 from engine.faces.chip import ALIGNMENT, Chip
-from engine.files.object_storage import local
 from engine.templates.impostors import measured
 from engine.templates.quality.scale import scale
 
@@ -22,7 +20,7 @@ _KNOWN = {
     "0ba9fbfa01b5270c96627c4ef784da859931e02f04419c829e83484087c34e79": "fp32, of OpenCV's model zoo",
 }
 
-# Taken unasked, from the one that starts soonest to the fastest.
+# The runtimes that are chosen from where nobody named one: from the one that starts soonest to the fastest.
 RUNTIMES = (*SINGLE, HALF)
 # So many convolutions stay in single precision where the others are in half. With all in half, dark faces and those with a black
 # border lie up to 0.07 from their template; without these seven none of 6,562 photographs lies farther than 0.02, nor does any
@@ -32,7 +30,7 @@ _SINGLE_CONVOLUTIONS = 7
 CARD = Card(
     name="sface",
     dim=128,
-    # As the model zoo aligns it, for YuNet's landmarks.
+    # Where the model zoo's alignment puts YuNet's landmarks.
     chip=Chip(112, ((38.29, 51.70), (73.53, 51.50), (56.03, 71.74), (41.55, 92.37), (70.73, 92.20))),
     threshold=1.146,
     measured="LFW, 1:1",
@@ -45,15 +43,15 @@ CARD = Card(
 )
 
 
-def load(card: Card, *, flip: bool, weights: str | None, runtimes: Sequence[str]) -> Encoder:
+def load(card: Card, *, flip: bool, weights: Weights | None, runtimes: Sequence[str]) -> Encoder:
     """Load the installed weights, or those in the ONNX file that `weights` names.
 
     Raises:
         EncoderError: the weights are missing or are others.
     """
-    path = local(Path(weights)) if weights else installed_file(_PACKAGE, _FILE)
-    data, digest = read_weights(path, _KNOWN)
-    return SFace(card, data, flip=flip, weights=weights, weights_hash=digest, runtime=_first_that_runs(runtimes))
+    data, digest = read_weights(weights.path if weights else installed_file(_PACKAGE, _FILE), _KNOWN)
+    name = weights.name if weights else None
+    return SFace(card, data, flip=flip, weights=name, weights_hash=digest, runtime=_first_that_runs(runtimes))
 
 
 class SFace(Encoder):

@@ -12,14 +12,14 @@ from engine.faces.chip import ALIGNMENT, CROP_ALIGNMENT, Chip
 from engine.faces.detector import Detection, detect
 from engine.faces.landmarks import cut, landmarks
 
-# Sides of the copies that faces are looked for on, and how much larger than the picture a copy may be. Small copies are quick
-# and show the large faces; what shows none that is sure goes on to the next.
+# Faces are looked for on copies whose longer sides have so many pixels, one after the other until one shows a sure face: small
+# copies are quick, and show large faces. How many times larger than the picture a copy may be.
 LADDER = ((160, 1), (320, 1), (640, 1), (1920, 2))
 SURE = 0.8
 # The same where all faces are wanted; two boxes are of one face if they share more than this of the smaller one.
 WIDE = ((320, 1), (1920, 2))
 SAME = 0.5
-# Where nothing is found, the picture may lie on its side or head: the side of the copies that are turned.
+# Where nothing is found, the picture may lie on its side or head, so that turned copies are tried: their longer side in pixels.
 TURNED = 320
 
 
@@ -127,7 +127,7 @@ def _seen(picture: np.ndarray) -> list[Detection]:
     found: list[Detection] = []
     for side in _sides(picture, LADDER):
         found += detect(picture, side)
-        if any(face.quality >= SURE for face in found):
+        if any(face.confidence >= SURE for face in found):
             break
     seen: list[Detection] = []
     for face in sorted(found or _turned(picture), key=partial(_prominence, picture), reverse=True):
@@ -137,7 +137,7 @@ def _seen(picture: np.ndarray) -> list[Detection]:
 
 
 def _sides(picture: np.ndarray, ladder: tuple[tuple[int, int], ...]) -> Iterator[int]:
-    """The sides of a ladder that show more of a picture than the one before."""
+    """Of the sides of copies, those that show more of this picture than the one before."""
     before = 0
     for side, enlarged in ladder:
         own = min(side, enlarged * max(picture.shape[:2]))
@@ -153,23 +153,23 @@ def _turned(picture: np.ndarray) -> list[Detection]:
     found = []
     for quarters in (1, 2, 3):
         for face in detect(np.ascontiguousarray(np.rot90(picture, quarters)), side):
-            if face.quality >= SURE:
+            if face.confidence >= SURE:
                 x, y, w, h = face.box
                 box = {1: (width - y - h, x, h, w), 2: (width - x - w, height - y - h, w, h), 3: (y, height - x - w, h, w)}
                 back = {1: complex(width - 1), 2: complex(width - 1, height - 1), 3: complex(0, height - 1)}
-                found.append(Detection(np.array(box[quarters]), face.quality, face.landmarks * 1j**quarters + back[quarters]))
+                found.append(Detection(np.array(box[quarters]), face.confidence, face.landmarks * 1j**quarters + back[quarters]))
     return found
 
 
 def _prominence(picture: np.ndarray, found: Detection) -> tuple[bool, float]:
-    """Sure before unsure, then area less twice the squared distance from the middle (as facenet's script weighs it)."""
+    """Orders faces: sure ones first, then by area less twice the squared distance from the middle (as in a script of facenet)."""
     middle = np.array(picture.shape[1::-1]) / 2
     offset = found.box[:2] + found.box[2:] / 2 - middle
-    return found.quality >= SURE, found.area - 2 * float(offset @ offset)
+    return found.confidence >= SURE, found.area - 2 * float(offset @ offset)
 
 
 def _shared(one: Detection, two: Detection) -> float:
-    """What two boxes share, of the smaller one: a face that fills a picture may be taken for a part of itself on another copy."""
+    """The share of the smaller box that both have in common: of a large face another copy may show only a part."""
     sides = np.minimum(one.box[:2] + one.box[2:], two.box[:2] + two.box[2:]) - np.maximum(one.box[:2], two.box[:2])
     return float(np.prod(np.maximum(sides, 0))) / max(min(one.area, two.area), 1e-9)
 
@@ -181,4 +181,4 @@ def _aligned(picture: np.ndarray, found: Detection, chip: Chip) -> AlignedFace:
 
 def _face(found: Detection) -> Face:
     x, y, width, height = map(float, found.box)
-    return Face((x, y, width, height), found.quality)
+    return Face((x, y, width, height), found.confidence)

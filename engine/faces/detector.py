@@ -22,14 +22,14 @@ _LEAST, _OVERLAP, _MOST = 0.7, 0.3, 5000
 
 @dataclass(frozen=True)
 class Detection:
-    """One face. `box` float64 (4,) is x, y, width, height in pixels of the picture; `quality` the confidence, 0 to 1.
+    """One face. `box` float64 (4,) is x, y, width, height in pixels of the picture; `confidence` the detector's, 0 to 1.
 
     `landmarks` complex128 (5,), x + iy in pixels, whole numbers at the middle of pixels: left eye, right eye, nose, left and
     right corner of the mouth, as the picture shows them.
     """
 
     box: np.ndarray
-    quality: float
+    confidence: float
     landmarks: np.ndarray
 
     @property

@@ -29,7 +29,7 @@ def _format(name: str, reader: str, endings: str, signature: bytes | None, megap
     )
 
 
-# AVIF before HEIC: both may lie in a container that says of itself only that it holds pictures, and lists its kinds behind.
+# AVIF before HEIC: both may begin with the mark of a container of pictures in general, and name their own kind only behind it.
 # An MPO (two lenses) begins with a whole JPEG, which is its main picture; an APNG with a whole PNG.
 FORMATS = (
     _format("JPEG", "PIL.JpegImagePlugin:JpegImageFile", ".jpg .jpeg .jpe .jfif .mpo", rb"\xff\xd8\xff"),

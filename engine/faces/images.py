@@ -238,7 +238,7 @@ def _without_waiting(path: str, flags: int) -> int:
 
 
 def _stored(folder: Path) -> Iterator[tuple[Path, str | None]]:
-    """The images among the objects below a name; every object's first bytes would be a request."""
+    """The images among the objects below a name, told by their endings: reading first bytes would be a request each."""
     for path in places.below(folder):
         if path.suffix.lower() in ENDINGS and not any(part.startswith(".") for part in path.relative_to(folder).parts):
             yield path, _BY_MACHINE if _is_by_machine(path, folder) else None

@@ -1,9 +1,9 @@
-"""A face's landmarks, found anew where the detector sees it best: at the size that it likes, and level.
+"""A face's landmarks, found a second time where the detector sees best: on a copy of a set size, with the face upright.
 
-Three faults of the detector are undone. It places landmarks on a grid, off by a twentieth of the distance of the eyes: the mean
-of a look and of one at the mirror image is not. Landmarks follow a tilted head only a third of the way: the square is turned
-until they lie level. And it takes faces on their side or head for upright ones, less sure of them than of any upright face: then
-it looks from eight sides, and the surest counts.
+This makes up for three faults of the detector. It places landmarks on a grid, which puts them off by a twentieth of the distance
+between the eyes: so the mean is taken of a look at the face and a look at its mirror image. Its landmarks follow a tilted head
+only a third of the way: so the square that is cut out is turned until they lie level. And it takes faces on their side or head
+for upright ones, with less confidence than any upright face: so those are looked at in eight directions, and the surest counts.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ PATCH, _SHARE = 160, 0.5
 # Of upright faces of LFW one in a hundred has less confidence than this, of those turned on their head nine in ten.
 _CLEAR = 0.9
 _TURNS = tuple(np.pi / 4 * eighth for eighth in range(1, 8))
-# A tilt in radians that is small enough; how many times it is taken out, and how much of the tilt that the landmarks show.
+# A tilt in radians that may remain; turns of the square at most, each by so many times the tilt that the landmarks show.
 _LEVEL, _TIMES, _GAIN = np.radians(2), 3, 2
 # Where landmarks lie in an upright face, about their middle.
 _UPRIGHT = np.array([-18.0 - 17.2j, 17.6 - 17.3j, 0.2 + 3.0j, -14.4 + 23.5j, 14.6 + 23.4j])
@@ -33,7 +33,7 @@ class _Look:
 
     points: np.ndarray
     turn: float
-    quality: float
+    confidence: float
 
     @property
     def tilt(self) -> float:
@@ -44,9 +44,9 @@ class _Look:
 def landmarks(picture: np.ndarray, found: Detection) -> np.ndarray:
     """The landmarks of a face that was found in an RGB picture: complex (5,), as `Detection` has them."""
     best = _both(picture, found, 0.0)
-    if best is None or best.quality < _CLEAR:
+    if best is None or best.confidence < _CLEAR:
         once = [_look(picture, found, turn, mirrored=False) for turn in _TURNS]
-        best = max([best, *once], key=lambda look: look.quality if look else 0.0)
+        best = max([best, *once], key=lambda look: look.confidence if look else 0.0)
     for _ in range(_TIMES):
         if best is None or abs(best.tilt) < _LEVEL:
             break
@@ -62,7 +62,7 @@ def _both(picture: np.ndarray, found: Detection, turn: float) -> _Look | None:
     one, two = (_look(picture, found, turn, mirrored=mirrored) for mirrored in (False, True))
     if one is None or two is None:
         return one or two
-    return _Look((one.points + two.points) / 2, turn, (one.quality + two.quality) / 2)
+    return _Look((one.points + two.points) / 2, turn, (one.confidence + two.confidence) / 2)
 
 
 def _look(picture: np.ndarray, found: Detection, turn: float, *, mirrored: bool) -> _Look | None:
@@ -76,7 +76,7 @@ def _look(picture: np.ndarray, found: Detection, turn: float, *, mirrored: bool)
         return None
     middle = min(seen, key=lambda face: float(np.linalg.norm(face.box[:2] + face.box[2:] / 2 - PATCH / 2)))
     points = PATCH - 1 - np.conj(middle.landmarks[_MIRROR]) if mirrored else middle.landmarks
-    return _Look((points - b) / a, turn, middle.quality)
+    return _Look((points - b) / a, turn, middle.confidence)
 
 
 def cut(picture: np.ndarray, a: complex, b: complex, size: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What is wrong with a face, in words: signals that are kept for telling, and decide nothing.
+"""What is wrong with a face, in words: they are told to the user, and decide nothing.
 
 Beyond each limit lies about one in a hundred ordinary photographs (`onek benchmark quality`).
 """

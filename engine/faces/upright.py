@@ -9,7 +9,7 @@ from engine.errors import ImageProblem
 
 # Pixels that are converted at a time, so that no mode takes more memory than the decoded picture and the result.
 _STRIP = 1 << 22
-# Three bytes as one thing: NumPy turns whole pixels twice as fast.
+# A pixel of three bytes as one value: NumPy turns pictures of such values twice as fast.
 _PIXEL = np.dtype("V3")
 
 # EXIF's eight orientations: how the picture, as it is stored, lies in the upright one. Each gives a view.

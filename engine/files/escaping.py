@@ -2,7 +2,7 @@
 
 import re
 
-# What makes a spreadsheet take a cell for a formula, behind any number of the apostrophes that keep it from that.
+# The beginning of a text that a spreadsheet runs as a formula, and the apostrophes before it that keep it from doing so.
 _FORMULA = re.compile("'*[=+\\-@\t\r]")
 
 # How a path of object storage reads as a `Path`.

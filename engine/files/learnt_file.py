@@ -1,4 +1,4 @@
-"""Files of what training made: arrays, and what they say of themselves."""
+"""Files of what training made: arrays, and a description of them in JSON."""
 
 import json
 import zipfile

@@ -19,14 +19,14 @@ from uuid import uuid4
 
 from engine.errors import StorageError
 
-# Seconds to connect, and that an answer may take.
+# Seconds that connecting, and an answer, may take.
 _CONNECT, _REQUEST = 10, 60
-# Times that something is copied which somebody else replaces in the meantime.
+# How many times something is copied anew that somebody replaces in the meantime.
 _LOOKS = 5
 _REMOTE, _NOWHERE = re.compile(r"(s3|gs):/+(?=[^/])"), re.compile(r"(s3|gs):/*")
-# An address out of which `Path` has made a path.
+# What `Path` makes of an address: one slash in place of two.
 _PATH = re.compile(r"(?<![\w./-])(s3|gs):/(?=[^/\s])")
-# What copies and things in the making here are called there.
+# From paths of copies, and of what is being made here, to the addresses that they stand for.
 _known_as: dict[str, str] = {}
 _VARIABLES = {"s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", "gs": "GOOGLE_APPLICATION_CREDENTIALS"}
 _DENIED = re.compile(r"ACCESS_DENIED|credential|SIGNATURE|INVALID_ACCESS_KEY|OAuth2|Forbidden|403", re.IGNORECASE)
@@ -45,20 +45,25 @@ def uri(path: str | Path) -> str:
 
 
 def as_given(text: str) -> str:
-    """A message in which every object has the address that the user knows, and not that of a copy, or of a path made of it."""
+    """A message with the addresses of objects as the user wrote them, not with paths of copies, or what `Path` makes of them."""
     for here, there in list(_known_as.items()):
         text = text.replace(here, there)
     return _PATH.sub(r"\1://", text)
 
 
 def exists(path: Path) -> bool:
-    """Whether there is an object of this name, or one below it. Raises `StorageError`."""
-    return _info(path).type.name != "NotFound"
+    """Whether there is a file or folder of this name; in object storage, an object, or one below it. Raises `StorageError`."""
+    return _info(path).type.name != "NotFound" if is_remote(path) else path.exists()
 
 
 def is_folder(path: Path) -> bool:
-    """Whether there are objects below this name. Raises `StorageError`."""
-    return _info(path).type.name == "Directory"
+    """Whether a path is a folder; in object storage, whether there are objects below it. Raises `StorageError`."""
+    return _info(path).type.name == "Directory" if is_remote(path) else path.is_dir()
+
+
+def beside(path: Path, name: str) -> Path:
+    """What a file calls `name`: relative to the folder that it lies in, unless that is a whole path or an address."""
+    return Path(name) if is_remote(name) else path.parent / name
 
 
 def below(path: Path) -> list[Path]:
@@ -99,7 +104,7 @@ def local(path: Path) -> Path:
 
 
 def require_writable(path: Path) -> None:
-    """Try whether something can be written beside an object, which takes a moment: an empty object is, and goes again.
+    """See that something can be written beside an object: an empty object is written, and deleted again.
 
     Raises:
         StorageError: there is no such bucket, the credentials do not do, or the store does not answer.
@@ -113,7 +118,7 @@ def require_writable(path: Path) -> None:
 
 @contextmanager
 def staged(path: Path) -> Iterator[Path]:
-    """Where something is made here, to go to `path`: messages that name it name that. What is left of it goes with the block."""
+    """A path to make something at that goes to `path`, which messages name instead. It is temporary, and goes with the block."""
     with tempfile.TemporaryDirectory(prefix="onek-") as folder:
         here = Path(folder, path.name)
         _known_as[str(here)] = uri(path)
@@ -147,23 +152,17 @@ def upload_folder(folder: Path, path: Path, last: str) -> None:
 
 
 def remove(path: Path) -> None:
-    """Have an object there no more, if it was. Raises `StorageError`."""
+    """Delete an object; nothing happens where there is none. Raises `StorageError`."""
     store, key = _at(path)
     with suppress(FileNotFoundError), _refusing(path):
         store.delete_file(key)
-
-
-def require_local(path: Path, what: str) -> None:
-    """Refuse what can only be a folder of this machine. Raises `StorageError`."""
-    if is_remote(path):
-        raise StorageError(f"{uri(path)}: {what} is a folder of this machine; name one")
 
 
 _Marks = tuple[tuple[Path, int, int], ...]
 
 
 def _marks(path: Path) -> _Marks:
-    """What tells the objects at or below a name from later ones; nothing where there are none."""
+    """The objects at or below a name, each with its time and size, in which later versions differ; empty where there are none."""
     info = _info(path)
     if info.type.name == "Directory":
         return _listed(path)
@@ -171,7 +170,7 @@ def _marks(path: Path) -> _Marks:
 
 
 def _listed(path: Path) -> _Marks:
-    """The objects below a name, in the order of their names, each with what tells it from a later one."""
+    """The objects below a name, in the order of their names, each with its time and size."""
     from pyarrow.fs import FileSelector, FileType
 
     store, key = _at(path)
@@ -204,7 +203,7 @@ def _copied(path: Path, marks: _Marks) -> Path:
 
 @cache
 def _folder() -> "tempfile.TemporaryDirectory[str]":
-    """It goes with the process."""
+    """The folder of all copies, which is removed when the process ends."""
     return tempfile.TemporaryDirectory(prefix="onek-")
 
 
@@ -245,7 +244,7 @@ def _store(scheme: str, endpoint: str | None) -> Any:
 
 @contextmanager
 def _refusing(path: Path) -> Iterator[None]:
-    """A store's errors as ours; that an object is not there stays what it is."""
+    """Raise a store's errors as `StorageError`; but for `FileNotFoundError`, which stays."""
     try:
         yield
     except FileNotFoundError:

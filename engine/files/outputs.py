@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from engine.errors import OutputError
+from engine.errors import OutputError, StorageError
 from engine.files.atomic_files import check_output
 from engine.files.object_storage import exists, is_remote, uri
 
@@ -21,7 +21,7 @@ def check_outputs(out: Path, inputs: Iterable[Path], overwrite: bool, besides: S
     refuse_inputs([out, *besides], inputs)
     check_output(out, overwrite)
     for each in besides:
-        if not overwrite and (exists(each) if is_remote(each) else each.exists()):
+        if not overwrite and exists(each):
             raise OutputError(
                 f"{uri(each)} exists already, and one of that name goes with {uri(out)}; choose another name, "
                 "or pass --overwrite to replace both"
@@ -39,6 +39,12 @@ def refuse_inputs(outputs: Sequence[Path], inputs: Iterable[Path]) -> None:
                 raise OutputError(f"{uri(output)} is read, so it cannot be the output as well; choose another name")
             if _resolved(output) in _resolved(each).parents:
                 raise OutputError(f"{uri(output)} holds {uri(each)}, which is read; choose another name for the output")
+
+
+def require_local(path: Path, what: str) -> None:
+    """Refuse what can only be a folder of this machine. Raises `StorageError`."""
+    if is_remote(path):
+        raise StorageError(f"{uri(path)}: {what} is a folder of this machine; name one")
 
 
 def _same(one: Path, two: Path) -> bool:

@@ -12,9 +12,9 @@ from typing import IO, Any
 import pyarrow.parquet as pq
 
 DICTIONARY = 2
-# How a page's values are written: as numbers of those in the dictionary, or by what each has in common with the one before.
+# How a page's values are written: as places in the dictionary, or each as what it shares with the one before, and the rest.
 BY_NUMBER, BY_PREFIX = (2, 8), 7
-# A header is short, but for the least and largest value of a page; whoever writes longer ones means nothing good.
+# A header is short, but for a page's least and largest values; longer ones are taken for an attack.
 _SHORT, _LONGEST = 1 << 10, 1 << 20
 _DEEPEST = 8
 

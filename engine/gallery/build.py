@@ -8,8 +8,7 @@ from typing import TypedDict
 
 from engine.calibration.calibration import LEAST_IDENTITIES, Names, calibrate
 from engine.files.atomic_files import check_output, whole_folder
-from engine.files.object_storage import require_local
-from engine.files.outputs import refuse_inputs
+from engine.files.outputs import refuse_inputs, require_local
 from engine.matching.by_name import by_name
 from engine.storage.catalogue import BuildRequest, Catalogue, read_catalogue, write_catalogue
 from engine.storage.segments import seal

@@ -42,7 +42,7 @@ from indexes.exact.flat import Flat
 
 TWO_NAMES, WRONG_IMAGE, TWO_GROUPS = "two names", "wrong image", "two groups"
 SCATTERED, LITTLE_WORTH = "scattered", "little worth"
-# Findings of which half may be chance are more likely wrong than not.
+# Up to this expected share of chance findings, a finding is more likely a mistake than not.
 _LIKELY = 0.5
 _BATCH = 4096
 

@@ -11,7 +11,6 @@ from engine.encoders import Encoder
 from engine.errors import GalleryError, ImageProblem, PhotographsError
 from engine.faces.alignment import aligner
 from engine.faces.images import decode
-from engine.files.object_storage import local
 from engine.gallery.gallery import Gallery
 
 # The side of the cover, and places along each side of a chip; chips that are encoded at a time.
@@ -87,13 +86,11 @@ def occlusion(encoder: Encoder, chip: np.ndarray, template: np.ndarray) -> np.nd
 
 
 def _chip(path: Path, embedder: Embedder) -> np.ndarray:
-    path = local(path)
-    if not path.is_file():
-        raise PhotographsError(f"{path}: no such photograph")
     try:
         picture = decode(path)
     except ImageProblem as problem:
-        raise PhotographsError(f"{path}: {problem}") from problem
+        gone = isinstance(problem.__cause__, FileNotFoundError)
+        raise PhotographsError(f"{path}: {'no such photograph' if gone else problem}") from problem
     faces = aligner(embedder.faces)(picture, embedder.encoder.card.chip)
     if not faces:
         raise PhotographsError(f"{path}: no face found, so there is nothing to explain")

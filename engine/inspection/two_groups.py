@@ -15,7 +15,7 @@ from engine.matching.scoring import SearchableGallery
 from engine.statistics.score_tail import expected_as_small, outliers
 from indexes.base import Progress
 
-# Fewer people say nothing of chance. An identity needs two images on either side.
+# Fewer identities are too few to fit a tail to. Each of the two groups needs two images.
 _LEAST_PEOPLE, _LEAST_IMAGES = 30, 4
 # Below every score; scores are shifted to be positive, as the tail wants them.
 _LOWEST, _SHIFT = -1.5, 1.0
@@ -41,7 +41,7 @@ def split_people(enrolled: SearchableGallery, likely: float, progress: Progress 
     if len(people) < _LEAST_PEOPLE:
         return []
     mean = _balanced_mean(enrolled)
-    # How alike the two least alike groups of each identity are, a single image too: what chance is like.
+    # For each identity, how alike its two least alike groups are, groups of one image among them: this is what chance gives.
     scores = np.empty(len(people))
     pairs: dict[int, tuple[int, int]] = {}
     for at, person in enumerate(people.tolist()):

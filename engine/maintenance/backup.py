@@ -13,10 +13,10 @@ import pyarrow as pa
 from engine.common.late import pc
 from engine.errors import GalleryError
 from engine.files.atomic_files import whole_folder
-from engine.files.object_storage import require_local
-from engine.files.outputs import check_outputs
-from engine.storage.catalogue import NAME, put, read_catalogue, reading, refusing
+from engine.files.outputs import check_outputs, require_local
+from engine.storage.catalogue import NAME, Segment, put, read_catalogue, reading, refusing
 from engine.storage.catalogue.digest import write_new
+from engine.storage.catalogue.reader import segments_of
 from engine.storage.folder_snapshot import FolderSnapshot, open_snapshot
 from engine.storage.sealing import stored
 from engine.storage.segments import recorded_files
@@ -43,9 +43,9 @@ def backup(folder: Path, out: Path, *, overwrite: bool = False) -> None:
         read_catalogue(out)  # only a gallery is ever replaced, never another folder
     with whole_folder(out) as copy:
         for look in range(_LOOKS):
-            _copy_catalogue(folder, copy)
+            segments = _copy_catalogue(folder, copy)
             try:
-                for segment in read_catalogue(copy).segments:
+                for segment in segments:
                     for file, _, _ in recorded_files(folder, segment):
                         _link(file, copy / file.name)
                 break
@@ -92,12 +92,14 @@ def _parts(folders: Sequence[Path], views: list[FolderSnapshot], skip: bool) -> 
         known.extend(view.template_ids.chunks)
 
 
-def _copy_catalogue(folder: Path, copy: Path) -> None:
+def _copy_catalogue(folder: Path, copy: Path) -> tuple[Segment, ...]:
+    """Copy a catalogue; the segments that it names."""
     with reading(folder) as source, refusing(copy), closing(sqlite3.connect(":memory:", isolation_level=None)) as target:
         source.backup(target)
         # Another gallery than the first: what either does from now on, the other does not.
         put(target, "id", uuid4().hex)
         write_new(copy, NAME, target)
+        return segments_of(target)
 
 
 def _link(file: Path, copy: Path) -> None:

@@ -25,6 +25,8 @@ WAIT = 10.0
 
 # The lock, which the system takes back from a process that dies, and a note of who holds it.
 LOCK, HOLDER = "writer.lock", "writer.json"
+# Bytes that are read of what a writer says of itself: whoever shares the folder may have put there what has no end.
+_MOST_SAID = 1 << 16
 _log = logging.getLogger(__name__)
 
 
@@ -166,7 +168,8 @@ def _say_who(folder: Path) -> None:
 
 def _holder(folder: Path) -> str:
     try:
-        said = json.loads((folder / HOLDER).read_text(encoding="utf-8"))
+        with (folder / HOLDER).open("rb") as file:
+            said = json.loads(file.read(_MOST_SAID))
         return f"process {said['pid']} ({said['command']}) since {said['since']}"
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return "another process"

@@ -6,13 +6,14 @@ from indexes.late import late_names
 
 if TYPE_CHECKING:
     from engine.templates.enrolment import TemplateStream
-    from engine.templates.parquet import Templates, TemplateWriter, read_templates, stream_templates
+    from engine.templates.parquet import TemplateFile, Templates, TemplateWriter, read_templates, stream_templates
     from engine.templates.problems import Problem
     from engine.templates.provenance import Provenance, require_same
 
 __all__ = [
     "Problem",
     "Provenance",
+    "TemplateFile",
     "TemplateStream",
     "TemplateWriter",
     "Templates",
@@ -25,7 +26,7 @@ __getattr__ = late_names(
     __name__,
     {
         "engine.templates.enrolment": ("TemplateStream",),
-        "engine.templates.parquet": ("TemplateWriter", "Templates", "read_templates", "stream_templates"),
+        "engine.templates.parquet": ("TemplateFile", "TemplateWriter", "Templates", "read_templates", "stream_templates"),
         "engine.templates.problems": ("Problem",),
         "engine.templates.provenance": ("Provenance", "require_same"),
     },

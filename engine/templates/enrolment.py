@@ -10,7 +10,7 @@ import pyarrow as pa
 from engine.common.late import pc
 from engine.errors import TemplatesError
 from engine.templates.names import UNLABELLED, Labelling, each_of
-from engine.templates.parquet import Templates, count_templates, read_provenance, stream_same
+from engine.templates.parquet import TemplateFile, Templates, stream_same
 from engine.templates.problems import ALL_SEEN, Problem, Unseen
 from engine.templates.provenance import Provenance, require_same
 
@@ -85,8 +85,9 @@ def enrolment(templates: Source) -> TemplateStream:
     paths = [Path(path) for path in each_of(templates)]
     if not paths:
         raise TemplatesError("no template file was named; expected at least one")
-    parts = ((str(path), part) for path, part in stream_same(paths))
-    return TemplateStream(read_provenance(paths[0]), sum(map(count_templates, paths)), parts, tuple(paths))
+    files = [TemplateFile(path) for path in paths]
+    parts = ((str(path), part) for path, part in stream_same(files))
+    return TemplateStream(files[0].provenance, sum(file.count() for file in files), parts, tuple(paths))
 
 
 @dataclass(frozen=True)

@@ -192,28 +192,44 @@ def is_template_file(path: Path) -> bool:
     return "path" not in columns or any(name in columns for name in VECTOR_COLUMNS)
 
 
-def read_provenance(path: Path) -> Provenance:
-    """How a template file's vectors were made, without reading them.
+class TemplateFile:
+    """A file of templates that is read: one that onek wrote, or vectors from elsewhere (Parquet with a `vector` or `embedding`
+    column, `.npy`, `.npz`). Where it lies is found once, when this is made; no file is held open.
 
-    Raises:
-        TemplatesError: it is missing, unreadable, of a newer format, or has no vectors.
+    `path`: as it was given. Raises `TemplatesError` where there is no such file, or it has the ending of another kind.
     """
-    path = _existing(path)
-    if path.suffix.lower() in NUMPY_ENDINGS:
-        return _first(path).provenance
-    file = _open(path)
-    return _provenance_of(path, file) or _first(path).provenance
 
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._here = _existing(self.path)
+        self._is_numpy = self._here.suffix.lower() in NUMPY_ENDINGS
 
-def count_templates(path: Path) -> int:
-    """How many templates a file holds, from its header where it has one. Raises `TemplatesError` as `read_provenance`."""
-    path = _existing(path)
-    if path.suffix.lower() != ".parquet":
-        return count_numpy(path)
-    file = _open(path)
-    if not _holds_groups(file):
-        return file.metadata.num_rows
-    return sum(len(part) for part in stream_templates(path))
+    @cached_property
+    def provenance(self) -> Provenance:
+        """How the vectors were made, without reading more of them than is needed.
+
+        Raises:
+            TemplatesError: the file is unreadable, of a newer format, or has no vectors.
+        """
+        return self._own_provenance or next(_foreign(self._here, ROW_GROUP)).provenance
+
+    @cached_property
+    def _own_provenance(self) -> Provenance | None:
+        """None for a file from elsewhere."""
+        return None if self._is_numpy else _provenance_of(self._here, _open(self._here))
+
+    def count(self) -> int:
+        """How many templates there are, from the file's header where that says it. Raises `TemplatesError` as `provenance`."""
+        if self._is_numpy:
+            return count_numpy(self._here)
+        file = _open(self._here)
+        return sum(map(len, self.stream())) if _holds_groups(file) else file.metadata.num_rows
+
+    def stream(self, rows: int | None = None) -> Iterator[Templates]:
+        """Read in batches of at most `rows`, by default `ROW_GROUP`; as `stream_templates`."""
+        rows = ROW_GROUP if rows is None else rows
+        made = self._own_provenance
+        return _foreign(self._here, rows) if made is None else _own(self._here, made, rows)
 
 
 def stream_templates(path: Path, rows: int = ROW_GROUP) -> Iterator[Templates]:
@@ -228,34 +244,7 @@ def stream_templates(path: Path, rows: int = ROW_GROUP) -> Iterator[Templates]:
         TemplatesError: the file cannot be read, or a vector is zero, NaN, infinite or of another length: names file and row.
         NameRefused: an identity is no name.
     """
-    path = _existing(path)
-    made = None if path.suffix.lower() in NUMPY_ENDINGS else _provenance_of(path, file := _open(path))
-    if made is None:
-        yield from _foreign(path, rows)
-        return
-    if (file.schema_arrow.metadata or {}).get(b"onek.format") == b"1" and scale_of(made) is not None:
-        warnings.warn(
-            f"{path}: an older onek wrote it, which did not say what a picture is worth: nothing in it is below --quality, and "
-            "scores go without; embed the photographs anew to have it",
-            FormerFile,
-            stacklevel=2,
-        )
-    groups = _holds_groups(file)
-    start = 0
-    try:
-        for part in file.iter_batches(batch_size=rows):
-            table = pa.Table.from_batches([part])
-            if groups:
-                table = table.filter(pc.is_valid(table["identity"])).select(schema(made).names)
-            table = of_today(table, made)
-            table = _with_identities(table, names_in(table["identity"], str(path)))
-            _check_unit(vectors_of(table), path, start)
-            yield Templates(table, made)
-            start += part.num_rows
-    except UNREADABLE as error:
-        raise TemplatesError(f"{path}: damaged after row {start}: {error}") from error
-    if not start:
-        yield Templates(schema(made).empty_table(), made)
+    yield from TemplateFile(path).stream(rows)
 
 
 def read_templates(*paths: str | Path) -> Templates:
@@ -267,26 +256,27 @@ def read_templates(*paths: str | Path) -> Templates:
     """
     if not paths:
         raise TemplatesError("no template file was named")
-    parts = [part for _, part in stream_same(map(Path, paths))]
+    parts = [part for _, part in stream_same(map(TemplateFile, paths))]
     return Templates(pa.concat_tables([part.table for part in parts]), parts[0].provenance)
 
 
-def stream_same(paths: Iterable[Path]) -> Iterator[tuple[Path, Templates]]:
-    """Read several files in batches, and refuse the first that was made differently from the ones before.
+def stream_same(files: Iterable[TemplateFile]) -> Iterator[tuple[Path, Templates]]:
+    """Read several files in batches, each with its file's path, and refuse the first file that was made differently from the ones
+    before.
 
     Raises:
         TemplatesError: as `stream_templates`.
         EncoderMismatch: names both files and how each was made.
     """
-    first: tuple[Provenance, Path] | None = None
-    for path in paths:
-        made = read_provenance(path)
-        first = first or (made, path)
-        require_same(first[0], made, str(first[1]), str(path))
-        if (first[0].fingerprint is None) != (made.fingerprint is None):
-            raise EncoderMismatch(f"{first[1]} was made by {first[0]}, {path} by {made}; expected one encoder's templates")
-        for part in stream_templates(path):
-            yield path, part
+    first: TemplateFile | None = None
+    for file in files:
+        first = first or file
+        one, other = first.provenance, file.provenance
+        require_same(one, other, str(first.path), str(file.path))
+        if (one.fingerprint is None) != (other.fingerprint is None):
+            raise EncoderMismatch(f"{first.path} was made by {one}, {file.path} by {other}; expected one encoder's templates")
+        for part in file.stream():
+            yield file.path, part
 
 
 def normalised(vectors: np.ndarray, name: str, first_row: int) -> np.ndarray:
@@ -347,7 +337,7 @@ def _check_unit(vectors: np.ndarray, path: Path, start: int) -> None:
 
 
 def _existing(path: Path) -> Path:
-    path = local(Path(path))
+    path = local(path)
     if path.is_dir():
         raise TemplatesError(f"{path} is a folder; expected a template file, which onek embed makes of photographs")
     if not path.is_file():
@@ -365,8 +355,31 @@ def _open(path: Path) -> pq.ParquetFile:
         raise TemplatesError(f"{path}: not a Parquet file: {error}") from error
 
 
-def _first(path: Path) -> Templates:
-    return next(_foreign(path, ROW_GROUP))
+def _own(path: Path, made: Provenance, rows: int) -> Iterator[Templates]:
+    file = _open(path)
+    if (file.schema_arrow.metadata or {}).get(b"onek.format") == b"1" and scale_of(made) is not None:
+        warnings.warn(
+            f"{path}: an older onek wrote it, which did not say what a picture is worth: nothing in it is below --quality, and "
+            "scores go without; embed the photographs anew to have it",
+            FormerFile,
+            stacklevel=2,
+        )
+    groups = _holds_groups(file)
+    start = 0
+    try:
+        for part in file.iter_batches(batch_size=rows):
+            table = pa.Table.from_batches([part])
+            if groups:
+                table = table.filter(pc.is_valid(table["identity"])).select(schema(made).names)
+            table = of_today(table, made)
+            table = _with_identities(table, names_in(table["identity"], str(path)))
+            _check_unit(vectors_of(table), path, start)
+            yield Templates(table, made)
+            start += part.num_rows
+    except UNREADABLE as error:
+        raise TemplatesError(f"{path}: damaged after row {start}: {error}") from error
+    if not start:
+        yield Templates(schema(made).empty_table(), made)
 
 
 def _provenance_of(path: Path, file: pq.ParquetFile) -> Provenance | None:

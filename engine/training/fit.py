@@ -19,8 +19,8 @@ from engine.training.validation import Validation, figures, require_disjoint
 
 LOSSES = ("triplet", "arcface", "pairs")
 _SMALLER = "the best weights until then are kept: go on from these with --resume and a smaller --rate"
-# So many times as large as before any step, weights are not learnt but blown up. A step of Adam moves each by about the rate: the
-# small network's grow by 1.2 times in six steps at 0.01, by 73 at 1, which teaches nothing any more.
+# Weights that have grown to so many times their first size have diverged, and training stops. A step of Adam moves each weight by
+# about the rate: in six steps those of the small network grow 1.2 times at a rate of 0.01, and 73 times at 1.
 _BLOWN_UP = 1000
 
 
@@ -116,7 +116,7 @@ def fit(
     labels = np.unique(names[rows], return_inverse=True)[1].astype(np.int32)
     batches = _batches(labels, recipe)
     stepper = _Stepper(network, recipe, int(labels.max()) + 1)
-    # Who goes on must go on with the same.
+    # A run goes on only with what it began with.
     run = {"chips": of, "network": structure(network), "recipe": repr(replace(recipe, epochs=0, patience=0, rate=0))}
     rate, size = f"{recipe.rate:g}", _size(network)
     checkpoint = read_checkpoint(folder, run) if resume else None
@@ -152,7 +152,7 @@ def fit(
 
 
 def merit(epoch: Epoch) -> tuple[float, float]:
-    """By what the best epoch is chosen: TPIR at FPIR 1 % in whole percents, then the equal error rate, which moves earlier."""
+    """What the best epoch is chosen by: TPIR at FPIR 1 % in whole percents, then the equal error rate, which improves earlier."""
     return round(epoch.tpir, 2), -epoch.eer
 
 
@@ -231,7 +231,7 @@ class _Stepper:
 
     def __init__(self, network: Network, recipe: Recipe, classes: int) -> None:
         tf = tensorflow()
-        # Sums in another order would make another curve of a run that goes on.
+        # Sums in another order would let a run that is resumed come to other weights.
         tf.keras.utils.set_random_seed(recipe.seed)
         tf.config.experimental.enable_op_determinism()
         self._optimizer = tf.keras.optimizers.Adam(float(recipe.rate))

@@ -50,7 +50,7 @@ def mine(squares: Any, labels: Any, mining: str, seed: Any) -> Triplets:
         return Triplets(anchors, tf.gather(far, anchors), tf.gather(nearest, anchors))
     pairs = tf.cast(tf.where(tf.logical_and(positive, (negatives > 0)[:, None])), tf.int32)
     anchors, positives = pairs[:, 0], pairs[:, 1]
-    # Each row's negatives by their distance, nearest first; what is none of them comes last.
+    # Each row's negatives, nearest first; the columns that are no negatives come last.
     order = tf.argsort(farther, axis=1, stable=True)
     many = tf.gather(negatives, anchors)
     if mining == "semi-hard":
@@ -110,7 +110,7 @@ def triplet_loss(descriptors: Any, triplets: Triplets, margin: float = MARGIN) -
     active = tf.cast(terms > 0, tf.float32)
     share = tf.math.divide_no_nan(tf.reduce_sum(active), tf.cast(tf.size(terms), tf.float32))
     mean = tf.math.divide_no_nan(tf.reduce_sum(terms), tf.reduce_sum(active))
-    # What is no number is not above 0 either, and must not pass for a batch that has nothing to teach.
+    # NaN is not above 0 either, and must not look like a batch in which no triplet is active.
     return tf.where(tf.reduce_all(tf.math.is_finite(descriptors)), mean, float("nan")), share
 
 

@@ -12,6 +12,7 @@ from engine.encoders import custom
 from engine.encoders.dlib import resnet as dlib_resnet
 from engine.encoders.keras_checked import read_keras
 from engine.encoders.openface import network as openface
+from engine.encoders.registry import network_files
 from engine.errors import EncoderError, TrainingError
 from engine.faces.chip import Chip
 from engine.files.atomic_files import whole_file
@@ -88,11 +89,12 @@ def begun(name: str) -> Network:
     path = Path(name)
     if path.suffix.lower() != ".keras":
         raise TrainingError(f"--from {name}: expected {dlib_resnet.CARD.name}, or a .keras file with a JSON file beside it")
-    card, fields = custom.read_card(path)
+    files = network_files(name)
+    card, fields = custom.read_card(files)
     if fields["channels"] != "rgb":
         raise TrainingError(f"{path} takes its channels as {fields['channels']}; expected rgb to go on with it")
     try:
-        model = read_keras(path)
+        model = read_keras(files.network)
     except EncoderError as error:
         raise EncoderError(f"{path}: {error}") from error
     red, green, blue = map(float, fields["mean"])

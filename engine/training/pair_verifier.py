@@ -58,7 +58,7 @@ def mined_pairs(vectors: np.ndarray, labels: np.ndarray, seed: int = 0) -> tuple
     return np.concatenate([same, others]), np.arange(len(same) + len(others)) < len(same)
 
 
-# Ridges that are tried, the part of the identities that chooses among them, and steps of the optimiser at most.
+# Ridges (strengths of regularisation) that are tried, the share of identities held back to choose one, and the optimiser's steps.
 _RIDGES, _HELD, _STEPS = (1e-5, 1e-4, 1e-3, 1e-2), 0.2, 300
 
 

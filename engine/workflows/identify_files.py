@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from engine.answers.results import Counts, Results, problems_in, results_file, writer_for
+from engine.answers.results import Counts, Results, ResultsWriter, problems_in, results_file, writer_for
 from engine.answers.snapshot import Snapshot
 from engine.answers.unlike import ProbesSeen
 from engine.calibration.thresholds import ThresholdUsed
@@ -18,7 +18,7 @@ from engine.errors import GalleryError, PhotographsError
 from engine.files.outputs import check_outputs
 from engine.gallery.gallery import Gallery
 from engine.matching.pair_verifier import Head
-from engine.templates.parquet import Templates, count_templates, is_template_file, stream_templates
+from engine.templates.parquet import TemplateFile, Templates, is_template_file, stream_templates
 from engine.templates.problems import ALL_SEEN, Problem, Unseen, problems_path, write_problems
 from engine.templates.quality import LEAST
 from engine.templates.quality.gate import check_least
@@ -34,6 +34,19 @@ BATCH, TEMPLATES = 1024, 4096
 
 Progress = Callable[[int], None]
 Identify = Callable[[Iterable[Templates]], Iterator[pa.Table]]
+
+
+@dataclass(frozen=True)
+class Identification:
+    """How many probe faces were decided which way, why probes failed, by which threshold, and how many faces of photographs were
+    not looked at. `unlike`: that the probes are not like those that the gallery was calibrated for.
+    """
+
+    counts: Counts
+    problems: tuple[Problem, ...]
+    threshold: ThresholdUsed
+    unseen: Unseen = ALL_SEEN
+    unlike: str | None = None
 
 
 @dataclass(frozen=True)
@@ -81,12 +94,9 @@ def identify_to_file(
     progress: Progress | None = None,
     left_out: "Callable[[LeftOut], None] | None" = None,
 ) -> IdentifySummary:
-    """Identify photographs or one template file into `.parquet`, `.csv` or `.jsonl`; arguments as in `Gallery.identify`.
+    """Identify photographs or one template file into `.parquet`, `.csv`, `.json` or `.jsonl`; arguments as in `identify_into`.
 
-    The problems file beside `out` names each probe that failed, and why. Templates never load an encoder. Where there are
-    `workers`, they do the work, and the results are the same. `left_out` is told what below a folder is not taken for a
-    photograph. With `calibrate_to`, which is `probes`, thresholds are weighted for pictures that are worth what those of a
-    template file are; they are not kept.
+    The problems file beside `out` names each probe that failed, and why.
     `annotate`: a folder for copies of the photographs with boxes, names and scores in them.
 
     Raises:
@@ -95,6 +105,67 @@ def identify_to_file(
         OnekError: as `Gallery.identify`.
     """
     check_results_output(out, probes, overwrite)
+    with results_file(out) as writer:
+        made = identify_into(
+            writer,
+            gallery,
+            probes,
+            threshold=threshold,
+            fpir=fpir,
+            top=top,
+            faces=faces,
+            encoder=encoder,
+            weights=weights,
+            projection=projection,
+            runtime=runtime,
+            head=head,
+            quality=quality,
+            calibrate_to=calibrate_to,
+            workers=workers,
+            annotate=annotate,
+            overwrite=overwrite,
+            progress=progress,
+            left_out=left_out,
+        )
+        write_problems(out, made.problems)
+    return IdentifySummary(made.counts, problems_path(out), made.threshold, made.unseen, made.unlike)
+
+
+def identify_into(
+    writer: ResultsWriter,
+    gallery: Gallery,
+    probes: Sequence[Path],
+    *,
+    threshold: float | None = None,
+    fpir: float | None = None,
+    top: int = 5,
+    faces: str | None = None,
+    encoder: str | None = None,
+    weights: Path | None = None,
+    projection: Path | None = None,
+    runtime: str | None = None,
+    head: Head | None = None,
+    quality: float = LEAST,
+    calibrate_to: str | None = None,
+    workers: "Workers | None" = None,
+    annotate: Path | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    counted: Progress | None = None,
+    left_out: "Callable[[LeftOut], None] | None" = None,
+) -> Identification:
+    """Identify photographs or one template file, and give the results to a writer; arguments as in `Gallery.identify`.
+
+    Templates never load an encoder. Where there are `workers`, they do the work, and the results are the same. `progress` is told
+    how many more are done, `counted` how many photographs there are, `left_out` what below a folder is not taken for a
+    photograph. With `calibrate_to`, which is `probes`, thresholds are weighted for pictures that are worth what those of a
+    template file are; they are not kept. `annotate`: a folder for copies of the photographs with boxes, names and scores in them,
+    which `overwrite` may replace.
+
+    Raises:
+        GalleryError: the gallery cannot be calibrated to the probes; or as `Gallery.identify`.
+        OnekError: as `Gallery.identify`.
+    """
     check_least(quality)
     of_templates = any(is_template_file(path) for path in probes)
     if calibrate_to is not None:
@@ -129,6 +200,8 @@ def identify_to_file(
 
         photographs = find_photographs(probes, "none", left_out)
         count = len(photographs)
+        if counted:
+            counted(count)
         embedder = gallery.embedder(
             faces, encoder=encoder, weights=weights, projection=projection, runtime=runtime, photographs=count
         )
@@ -139,15 +212,13 @@ def identify_to_file(
             embedder = SpreadEmbedder(embedder, load, workers)
         tables = _of_photographs(seen, photographs, limit, top, head, quality, embedder, unseen, progress, annotate)
     counts, like = Counts(), ProbesSeen()
-    with results_file(out) as writer:
-        for table in tables:
-            writer.write(table)
-            counts += Results(table).counts
-            problems += problems_in(table)
-            like.add(table)
-        write_problems(out, problems)
+    for table in tables:
+        writer.write(table)
+        counts += Results(table).counts
+        problems += problems_in(table)
+        like.add(table)
     doubt = like.unlike(seen.calibration, gallery.address) if threshold is None else None
-    return IdentifySummary(counts, problems_path(out), used, sum(unseen, ALL_SEEN), doubt)
+    return Identification(counts, tuple(problems), used, sum(unseen, ALL_SEEN), doubt)
 
 
 def _require_calibratable_to(what: str, of_templates: bool, workers: "Workers | None") -> None:
@@ -165,7 +236,7 @@ def _require_calibratable_to(what: str, of_templates: bool, workers: "Workers | 
 
 def count_probes(probes: Sequence[Path]) -> int | None:
     """How many there will be, where that is known before they are read: in one template file."""
-    return count_templates(probes[0]) if len(probes) == 1 and is_template_file(probes[0]) else None
+    return TemplateFile(probes[0]).count() if len(probes) == 1 and is_template_file(probes[0]) else None
 
 
 def _of_templates(probes: Sequence[Path], identify: Identify, progress: Progress | None) -> Iterator[pa.Table]:

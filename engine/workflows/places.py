@@ -76,9 +76,9 @@ class OfFiles(Place):
     def making(self, overwrite: bool) -> AbstractContextManager[Path]:
         """Give a folder to build a gallery in; when the block ends without an error, the gallery is in this place."""
 
+    @abstractmethod
     def copied(self) -> Path:
         """The folder, or a copy of it that is only read."""
-        return local(self.path)
 
     def check(self, progress: Progress | None) -> list[Fault]:
         return check_folder(self.copied(), progress)
@@ -103,6 +103,9 @@ class InFolder(OfFiles):
     def folder(self, command: str) -> Path:  # noqa: ARG002 - any command may
         return self.path
 
+    def copied(self) -> Path:
+        return self.path
+
     def making(self, overwrite: bool) -> AbstractContextManager[Path]:  # noqa: ARG002 - whoever makes the gallery there asks
         return nullcontext(self.path)
 
@@ -111,7 +114,7 @@ class InStorage(OfFiles):
     """Object storage, `s3://` or `gs://`: a gallery is made here and put there, and read in a copy."""
 
     def open(self) -> Gallery:
-        return Gallery(FolderBackend(local(self.path), uri(self.where)))
+        return Gallery(FolderBackend(self.copied(), uri(self.where)))
 
     def living(self) -> Gallery:
         raise only_read(uri(self.where))
@@ -126,6 +129,9 @@ class InStorage(OfFiles):
 
     def folder(self, command: str) -> Path:
         raise _no_folder(command, uri(self.where))
+
+    def copied(self) -> Path:
+        return local(self.path)
 
     @contextmanager
     def making(self, overwrite: bool) -> Iterator[Path]:

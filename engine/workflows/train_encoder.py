@@ -8,8 +8,7 @@ from pathlib import Path
 from engine.embedding.photographs import Photograph
 from engine.errors import TrainingError
 from engine.files.atomic_files import own_folder, refusing, unfinished
-from engine.files.object_storage import require_local
-from engine.files.outputs import check_outputs
+from engine.files.outputs import check_outputs, require_local
 from engine.tables.sheets import sheet_file
 from engine.templates.problems import Problem, problems_path
 from engine.training.batches import require_several

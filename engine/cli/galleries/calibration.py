@@ -20,7 +20,7 @@ def calibrate_command(
         typer.Option(metavar="T.parquet", help="Templates of people who are not enrolled. Default: enrolled people play them."),
     ] = None,
 ) -> None:
-    """Learn anew how strangers score in a gallery, and keep it there."""
+    """Learn anew how strangers score, and keep it there."""
     from engine.cli.console import stages
     from engine.templates.parquet import read_templates
     from engine.workflows.locations import living_gallery
@@ -40,11 +40,12 @@ def audit_command(
     most: Annotated[int, typer.Option(min=1, help="How many of each kind to list.")] = 100,
     overwrite: Overwrite = False,
 ) -> None:
-    """List who is likely enrolled under two names, images that likely show somebody else than they say, people whose pictures lie
-    far from their own mean, and templates that are worth little.
+    """List likely mistakes in who is enrolled as whom.
+
+    Who is likely enrolled under two names, images that likely show somebody else than they say, people whose pictures lie far
+    from their own mean, and templates that are worth little.
     """
-    from engine.cli.console import out as console
-    from engine.cli.console import stages
+    from engine.cli.console import count, stages, tell
     from engine.files.outputs import check_outputs
     from engine.inspection.label_audit import LITTLE_WORTH, SCATTERED, TWO_GROUPS, TWO_NAMES, WRONG_IMAGE, audit, write_audit
     from engine.workflows.locations import open_files
@@ -55,8 +56,17 @@ def audit_command(
     write_audit(out, findings)
     found = Counter(finding.kind for finding in findings)
     likely = sum(finding.likely for finding in findings)
-    console.print(
-        f"{found[TWO_NAMES]} pairs of identities, {found[WRONG_IMAGE]} images, {found[TWO_GROUPS]} identities of two groups, "
-        f"{found[SCATTERED]} scattered people and {found[LITTLE_WORTH]} templates of little worth in {out}, worst first; "
-        f"{likely} are more likely wrong than not"
+    tell(
+        f"{count(found[TWO_NAMES], 'pair')} of identities, {count(found[WRONG_IMAGE], 'image')}, "
+        f"{count(found[TWO_GROUPS], 'identity', 'identities')} of two groups, "
+        f"{count(found[SCATTERED], 'scattered person', 'scattered people')} and "
+        f"{count(found[LITTLE_WORTH], 'template')} of little worth in {out}, worst first; "
+        f"{likely} are more likely wrong than not",
+        audit_file=str(out),
+        pairs=found[TWO_NAMES],
+        images=found[WRONG_IMAGE],
+        two_groups=found[TWO_GROUPS],
+        scattered=found[SCATTERED],
+        little_worth=found[LITTLE_WORTH],
+        likely=likely,
     )

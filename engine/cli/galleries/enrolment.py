@@ -1,6 +1,6 @@
-"""The commands that change who is enrolled: `enroll`, `remove`, `rename`, `list`, `compact`. Parse, call, print."""
+"""The commands that change who is enrolled: `enroll`, `remove`, `rename`, `compact`. Parse, call, print."""
 
-import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -47,8 +47,9 @@ def enroll_command(
     on_duplicate: Annotated[
         str,
         typer.Option(
-            metavar="own|replace|skip|error",
-            help="What becomes of a template id that is enrolled already. own: replaces the identity's own, refuses another's.",
+            metavar="RULE",
+            help="What becomes of a template id that is enrolled already: replace, skip, error, or own, which replaces the "
+            "identity's own and refuses another's.",
         ),
     ] = "own",
     on_match: Annotated[
@@ -61,9 +62,11 @@ def enroll_command(
     quality: Quality = LEAST,
     wait: Wait = None,
 ) -> None:
-    """Enrol people: durable when the command ends, seen by every search from then on."""
-    from engine.cli.console import announce_enrolled, stages, thousands, told_what_is_left_out
-    from engine.cli.console import out as console
+    """Enrol people in a gallery.
+
+    Durable when the command ends, seen by every search from then on.
+    """
+    from engine.cli.console import announce_enrolled, count, stages, tell, told_what_is_left_out
     from engine.errors import PhotographsError, TemplatesError
     from engine.templates.parquet import Templates, is_template_file, read_templates
     from engine.templates.problems import add_problems, require_problems
@@ -102,11 +105,19 @@ def enroll_command(
         )
     problems = ""
     if done.problems:
-        problems = f"; {len(done.problems)} gave none, reasons in {add_problems(place.beside, done.problems)}"
+        reasons = add_problems(place.beside, done.problems)
+        problems = f"; {len(done.problems):,} gave none, reasons in {reasons}"
     announce_enrolled(done, looked=on_match != "ignore")
-    console.print(
-        f"{thousands(done.templates)} templates enrolled ({thousands(done.replaced)} in the place of others), "
-        f"{thousands(done.skipped)} skipped; {gallery} has {thousands(len(opened))}{problems}"
+    tell(
+        f"{count(done.templates, 'template')} enrolled ({done.replaced:,} in the place of others), "
+        f"{done.skipped:,} skipped; {gallery} has {len(opened):,}{problems}",
+        gallery=gallery,
+        enrolled=done.templates,
+        replaced=done.replaced,
+        skipped=done.skipped,
+        templates=len(opened),
+        problems=[asdict(each) for each in done.problems],
+        unseen_faces=done.unseen.faces,
     )
     tell_threshold(opened, before)
     if problems:
@@ -123,9 +134,12 @@ def remove_command(
     ] = None,
     wait: Wait = None,
 ) -> None:
-    """Remove identities or templates: no search returns them from then on. What erases their bytes is said."""
-    from engine.cli.console import out as console
-    from engine.cli.console import thousands
+    """Remove identities or templates from a gallery.
+
+    No search returns them from then on. What erases their bytes is said.
+    """
+    from engine.cli.console import count as counted
+    from engine.cli.console import tell
     from engine.errors import GalleryError
     from engine.tables.lists import read_names
     from engine.workflows.places import place_of
@@ -140,7 +154,12 @@ def remove_command(
     opened = place.living()
     before = default_line(opened)
     count = opened.remove(names, templates=template or [], wait=wait)
-    console.print(f"{thousands(count)} templates removed; {gallery} has {thousands(len(opened))}; {place.erased_by}")
+    tell(
+        f"{counted(count, 'template')} removed; {gallery} has {len(opened):,}; {place.erased_by}",
+        gallery=gallery,
+        removed=count,
+        templates=len(opened),
+    )
     tell_threshold(opened, before)
 
 
@@ -152,8 +171,8 @@ def rename_command(
     wait: Wait = None,
 ) -> None:
     """Call an identity otherwise."""
-    from engine.cli.console import out as console
-    from engine.cli.console import thousands
+    from engine.cli.console import count as counted
+    from engine.cli.console import tell
     from engine.workflows.places import place_of
 
     place = place_of(gallery)
@@ -161,29 +180,18 @@ def rename_command(
     opened = place.living()
     before = default_line(opened)
     count = opened.rename(old, new, merge=merge, wait=wait)
-    console.print(f"{thousands(count)} templates of {old} are {new}'s")
+    are = "is" if count == 1 else "are"
+    tell(f"{counted(count, 'template')} of {old} {are} {new}'s", gallery=gallery, old=old, new=new, renamed=count)
     if merge:
         tell_threshold(opened, before)
 
 
-def list_command(gallery: Annotated[str, typer.Argument(metavar="GALLERY")]) -> None:
-    """List the identities and how many templates each has, as CSV."""
-    from engine.files.escaping import shown
-    from engine.tables.sheets import Sheet
-    from engine.workflows.locations import open_gallery
-
-    opened = open_gallery(gallery)
-    sheet = Sheet(sys.stdout, ["identity", "templates"])
-    # Names may hold what a terminal obeys; whoever reads a pipe wants them as they are.
-    said = shown if sys.stdout.isatty() else str
-    for name, count in opened.templates_by_identity():
-        sheet.write((said(name), count))
-
-
 def compact_command(gallery: Annotated[str, typer.Argument(metavar="GALLERY")], wait: Wait = None) -> None:
-    """Seal all that is enrolled anew, calibrate, and erase what was removed from every file; verified."""
-    from engine.cli.console import out as console
-    from engine.cli.console import stages, thousands
+    """Erase what was removed, and seal all that is enrolled.
+
+    What was removed is looked for in every file afterwards; the gallery is calibrated anew.
+    """
+    from engine.cli.console import count, stages, tell
     from engine.gallery.gallery import Gallery
     from engine.workflows.locations import in_folder
 
@@ -191,7 +199,10 @@ def compact_command(gallery: Annotated[str, typer.Argument(metavar="GALLERY")], 
     before = default_line(opened)
     with stages() as told:
         removed = opened.compact(told, wait=wait)
-    console.print(
-        f"{thousands(len(opened))} templates in {gallery}; {thousands(removed)} removed ones erased and looked for in vain"
+    tell(
+        f"{count(len(opened), 'template')} in {gallery}; {count(removed, 'removed one')} erased and looked for in vain",
+        gallery=gallery,
+        templates=len(opened),
+        erased=removed,
     )
     tell_threshold(opened, before)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from engine.cli.options import PROBLEMS, Overwrite, Wait
-from engine.cli.thresholds import default_line
+from engine.cli.thresholds import tell_default
 
 
 def check_command(
@@ -14,9 +14,11 @@ def check_command(
     mend: Annotated[bool, typer.Option("--repair", help="Make vectors, index and densities anew if the rows are whole.")] = False,
     wait: Wait = None,
 ) -> None:
-    """Look at every byte, count and vector of a gallery. Exit status 3 if something is wrong, which is listed."""
-    from engine.cli.console import out as console
-    from engine.cli.console import stages
+    """Look at every byte, count and vector of a gallery.
+
+    Exit status 3 if something is wrong, which is listed.
+    """
+    from engine.cli.console import answer, stages
     from engine.errors import GalleryError
     from engine.maintenance.repair import repair
     from engine.storage.writer_lock import WAIT
@@ -30,14 +32,16 @@ def check_command(
             if mend
             else check_gallery(gallery, told)
         )
-    for fault in faults:
-        console.print(str(fault))
+    listed = [str(fault) for fault in faults]
+    for line in listed:
+        answer(line)
     if faults and mend:
-        console.print(f"{gallery}: mended from its rows")
+        answer(f"{gallery}: mended from its rows", gallery=gallery, faults=listed, mended=True)
     elif faults:
+        answer(f"{gallery} is not whole", gallery=gallery, faults=listed, mended=False)
         raise typer.Exit(PROBLEMS)
     else:
-        console.print(f"{gallery} is whole")
+        answer(f"{gallery} is whole", gallery=gallery, faults=[], mended=False)
 
 
 def backup_command(
@@ -45,12 +49,15 @@ def backup_command(
     out: Annotated[Path, typer.Argument(metavar="DEST", help="The gallery (a folder, or s3://) to create.")],
     overwrite: Overwrite = False,
 ) -> None:
-    """Copy a gallery while others read and write; what never changes is linked where it can be."""
-    from engine.cli.console import out as console
+    """Copy a gallery while others read and write.
+
+    What never changes is linked where it can be.
+    """
+    from engine.cli.console import tell
     from engine.workflows.locations import backup_gallery
 
     backup_gallery(gallery, out, overwrite=overwrite)
-    console.print(f"{gallery} copied to {out}")
+    tell(f"{gallery} copied to {out}", gallery=gallery, copy=str(out))
 
 
 def merge_command(
@@ -61,12 +68,20 @@ def merge_command(
     ] = "error",
     overwrite: Overwrite = False,
 ) -> None:
-    """Build one gallery of several; an identity of the same name is the same person."""
-    from engine.cli.console import out as console
-    from engine.cli.console import stages, thousands
+    """Build one gallery of several.
+
+    An identity of the same name is the same person.
+    """
+    from engine.cli.console import count, stages, tell
     from engine.workflows.locations import merge_galleries
 
     with stages() as told:
         made = merge_galleries(galleries, out, on_duplicate=on_duplicate, overwrite=overwrite, progress=told)
-    console.print(f"{thousands(len(made))} templates of {thousands(made.identity_count)} identities in {out}")
-    console.print(default_line(made))
+    people = count(made.identity_count, "identity", "identities")
+    tell(
+        f"{count(len(made), 'template')} of {people} in {out}",
+        gallery=str(out),
+        templates=len(made),
+        identities=made.identity_count,
+    )
+    tell_default(made)

@@ -19,8 +19,11 @@ def explain_command(
     projection: OwnProjection = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Draw why a probe has this candidate: which parts of the face, covered, take it away. The picture shows faces."""
-    from engine.cli.console import out as console
+    """Draw why a probe has this candidate.
+
+    Which parts of the face, covered, take it away. The picture shows faces.
+    """
+    from engine.cli.console import tell
     from engine.files.outputs import check_outputs
     from engine.inspection.figures import check_picture, draw_explanation
     from engine.inspection.occlusion import explain
@@ -33,9 +36,14 @@ def explain_command(
         opened.embedder(faces, encoder=encoder, weights=weights, projection=projection)
     found = explain(opened, probe, identity, faces)
     draw_explanation(found, out)
-    console.print(
-        f"{probe} is {found.distance:.4f} from {found.identity}; covered at its most telling place "
-        f"{found.distance + float(found.pull.max()):.4f}; in {out}"
+    covered = found.distance + float(found.pull.max())
+    tell(
+        f"{probe} is {found.distance:.4f} from {found.identity}; covered at its most telling place {covered:.4f}; in {out}",
+        probe=str(probe),
+        identity=found.identity,
+        distance=found.distance,
+        distance_covered=covered,
+        picture_file=str(out),
     )
 
 
@@ -48,11 +56,13 @@ def explain_encoder_command(
     faces: Annotated[str, typer.Option(metavar="largest|none")] = "largest",
     overwrite: Overwrite = False,
 ) -> None:
-    """Draw what an encoder has learnt: the chips that excite its channels most, layer by layer. The picture shows faces."""
+    """Draw what an encoder has learnt.
+
+    The chips that excite its channels most, layer by layer. The picture shows faces.
+    """
     import tempfile
 
-    from engine.cli.console import out as console
-    from engine.cli.console import progress, told_what_is_left_out
+    from engine.cli.console import count, progress, tell, told_what_is_left_out
     from engine.embedding.photographs import find_photographs
     from engine.files.outputs import check_outputs
     from engine.inspection.channels import exciting
@@ -70,4 +80,4 @@ def explain_encoder_command(
         pixels = chips.pixels[: len(chips.names)]
         found = exciting(network, pixels, layers=layers, channels=channels)
         draw_channels(found, pixels, out)
-    console.print(f"{len(found)} channels of {encoder} in {out}")
+    tell(f"{count(len(found), 'channel')} of {encoder} in {out}", encoder=encoder, channels=len(found), picture_file=str(out))

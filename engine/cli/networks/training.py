@@ -1,7 +1,8 @@
 """The commands that learn: `train`, `train-projection`, `train-head`, and `project`. Parse, call, print."""
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,12 +16,15 @@ def train_command(
         str | None, typer.Option(metavar="small|openface", help="A fresh network. Default: small, which a laptop trains.")
     ] = None,
     begin: Annotated[
-        str | None, typer.Option("--from", metavar="dlib-resnet|PATH.keras", help="Go on with an encoder, instead.")
+        str | None,
+        typer.Option("--from", metavar="NAME|PATH", help="Go on with an encoder: dlib-resnet or a .keras file."),
     ] = None,
-    loss: Annotated[str, typer.Option(metavar="triplet|arcface|pairs")] = "triplet",
+    loss: Annotated[str, typer.Option(metavar="NAME", help="triplet, arcface or pairs.")] = "triplet",
     mining: Annotated[
         str | None,
-        typer.Option(metavar="random|semi-hard|hard", help="Which triplets of a batch; not of arcface. Default: semi-hard."),
+        typer.Option(
+            metavar="RULE", help="Which triplets of a batch: random, semi-hard or hard; not of arcface. Default: semi-hard."
+        ),
     ] = None,
     margin: Annotated[
         float | None, typer.Option(min=0, help="Of the triplet loss alone, in squared distance. Default: 0.2.")
@@ -40,9 +44,11 @@ def train_command(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run to the same output.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output, forget an interrupted run.")] = False,
 ) -> None:
-    """Train an encoder, and say after each epoch how well it knows people that it is not trained on."""
-    from engine.cli.console import out as console
-    from engine.cli.console import thousands, told_what_is_left_out, training
+    """Train an encoder on photographs of known people.
+
+    After each epoch it is said how well it knows people that it is not trained on.
+    """
+    from engine.cli.console import count, tell, told_what_is_left_out, training
     from engine.embedding.photographs import find_photographs
     from engine.errors import TrainingError
     from engine.templates.problems import write_problems
@@ -73,13 +79,14 @@ def train_command(
         photographs = find_photographs(photos, labels, left_out)
     model = begun(begin) if begin is not None else fresh(network or SMALL, seed, mixed=has_gpu())
 
+    told_epochs: list[dict[str, Any]] = []
+
     def say(epoch: Epoch) -> None:
         learnt = (
             f"loss {epoch.loss:.4f}, active {epoch.active:.0%}, {epoch.images_per_second:.0f} images/s; " if epoch.number else ""
         )
-        console.print(
-            f"epoch {epoch.number}: {learnt}TPIR at FPIR 1 % {epoch.tpir:.1%}, rank-1 {epoch.rank1:.1%}, EER {epoch.eer:.2%}"
-        )
+        told_epochs.append(asdict(epoch))
+        tell(f"epoch {epoch.number}: {learnt}TPIR at FPIR 1 % {epoch.tpir:.1%}, rank-1 {epoch.rank1:.1%}, EER {epoch.eer:.2%}")
 
     with training(len(photographs)) as (cut, told):
         made = train_to_file(
@@ -98,10 +105,17 @@ def train_command(
         )
     problems = ""
     if made.problems:
-        problems = f"; {len(made.problems)} photographs gave no chip, reasons in {write_problems(out, made.problems)}"
-    console.print(
-        f"{out}: epoch {made.best.number} of {len(made.epochs) - 1}, trained on {thousands(made.trained)} pictures, "
-        f"validated with {thousands(made.validated)} of other people{problems}"
+        reasons = write_problems(out, made.problems)
+        problems = f"; {count(len(made.problems), 'photograph')} gave no chip, reasons in {reasons}"
+    tell(
+        f"{out}: epoch {made.best.number} of {len(made.epochs) - 1}, trained on {count(made.trained, 'picture')}, "
+        f"validated with {made.validated:,} of other people{problems}",
+        encoder_file=str(out),
+        best=made.best.number,
+        epochs=told_epochs,
+        trained=made.trained,
+        validated=made.validated,
+        problems=len(made.problems),
     )
     if made.problems:
         raise typer.Exit(PROBLEMS)
@@ -118,8 +132,11 @@ def train_projection_command(
     shrinkage: Annotated[float, typer.Option(help="Of the covariance within identities, 0 to 1.")] = 0.1,
     overwrite: Overwrite = False,
 ) -> None:
-    """Learn a linear map of templates. On dlib-resnet's none helped; see docs/benchmarks.md."""
-    from engine.cli.console import out as console
+    """Learn a linear map of templates.
+
+    On dlib-resnet's none helped; see docs/benchmarks.md.
+    """
+    from engine.cli.console import tell
     from engine.files.outputs import check_outputs
     from engine.templates.parquet import read_templates
     from engine.training.projections import train_projection
@@ -127,7 +144,8 @@ def train_projection_command(
     check_outputs(out, templates, overwrite)
     made = train_projection(read_templates(*templates), kind, dim, shrinkage)
     made.save(out)
-    console.print(f"{out}: {kind}, {made.matrix.shape[0]} to {made.matrix.shape[1]} dimensions")
+    before, after = made.matrix.shape
+    tell(f"{out}: {kind}, {before} to {after} dimensions", projection_file=str(out), kind=kind, dim_before=before, dim=after)
 
 
 def train_head_command(
@@ -137,8 +155,11 @@ def train_head_command(
     seed: Annotated[int, typer.Option(min=0)] = 0,
     overwrite: Overwrite = False,
 ) -> None:
-    """Learn a verifier from pairs of templates, for `--head`. Local scores do better: see docs/benchmarks.md."""
-    from engine.cli.console import out as console
+    """Learn a verifier from pairs of templates, for --head.
+
+    Local scores do better: see docs/benchmarks.md.
+    """
+    from engine.cli.console import count, tell
     from engine.files.outputs import check_outputs
     from engine.templates.parquet import read_templates
     from engine.training.pair_verifier import train_head
@@ -146,7 +167,14 @@ def train_head_command(
     check_outputs(out, templates, overwrite)
     made = train_head(read_templates(*templates), form, seed)
     made.save(out)
-    console.print(f"{out}: {form}, {len(made.weights)} weights, {(made.weights < 0).sum()} of them below 0")
+    weights, below = len(made.weights), int((made.weights < 0).sum())
+    tell(
+        f"{out}: {form}, {count(weights, 'weight')}, {below} of them below 0",
+        head_file=str(out),
+        form=form,
+        weights=weights,
+        weights_below_0=below,
+    )
 
 
 def project_command(
@@ -156,8 +184,7 @@ def project_command(
     overwrite: Overwrite = False,
 ) -> None:
     """Apply a projection to templates that are made already."""
-    from engine.cli.console import out as console
-    from engine.cli.console import thousands
+    from engine.cli.console import count, tell
     from engine.encoders.projection import project, read_projection
     from engine.files.atomic_files import whole_file
     from engine.files.outputs import check_outputs
@@ -169,4 +196,10 @@ def project_command(
         for part in stream_templates(templates):
             for rows in project(part, learnt, projection).table.to_batches():
                 writer.write(rows)
-    console.print(f"{thousands(writer.rows)} templates of {learnt.matrix.shape[1]} dimensions in {out}")
+    dim = learnt.matrix.shape[1]
+    tell(
+        f"{count(writer.rows, 'template')} of {dim} dimensions in {out}",
+        templates_file=str(out),
+        templates=writer.rows,
+        dim=dim,
+    )

@@ -32,7 +32,7 @@ def serve_command(
     ] = None,
     pad: Annotated[
         str | None,
-        typer.Option(metavar="PACKAGE.MODULE:FUNCTION", help="Your own detector of presentation attacks; it may refuse."),
+        typer.Option(metavar="MODULE:NAME", help="Your own detector of presentation attacks; it may refuse."),
     ] = None,
     encoder: Annotated[
         str | None, typer.Option(metavar="PATH", help="The galleries' encoder, where that is a file: none is loaded unasked.")
@@ -42,8 +42,8 @@ def serve_command(
     runtime: Annotated[
         str | None,
         typer.Option(
-            metavar="opencv|openvino|openvino-half",
-            help="What runs the encoder. Default: as for one photograph.",
+            metavar="NAME",
+            help="What runs the encoder: opencv, openvino or openvino-half. Default: as for one photograph.",
         ),
     ] = None,
     max_body: Annotated[str, typer.Option("--max-body", metavar="SIZE", help="The largest request.")] = "20MiB",
@@ -53,7 +53,10 @@ def serve_command(
     timeout: Annotated[float, typer.Option(min=1, metavar="SECONDS", help="When a request is given up.")] = 30,
     log_names: Annotated[bool, typer.Option("--log-names", help="Write paths, which have names in them, into the log.")] = False,
 ) -> None:
-    """Answer over HTTP: the page of a door at /, the API at /v1, until the process is asked to end."""
+    """Answer over HTTP, until the process is asked to end.
+
+    The page of a door at /, the API at /v1.
+    """
     from engine.cli.console import bytes_of, err
     from engine.errors import GalleryError
 

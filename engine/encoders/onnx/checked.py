@@ -1,4 +1,4 @@
-"""A runtime for an ONNX network that somebody brought: one that is seen to give what the network is meant to give.
+"""A runtime for an ONNX network that somebody brought: the first that is shown to give what the network is meant to give.
 
 OpenCV 5 takes networks whose numbers it then gets wrong without a word. So onnx's own reference computes one chip too, and a
 runtime that differs is passed over. When an encoder is loaded that takes a second for a network like SFace, and five for a
@@ -22,12 +22,12 @@ from engine.errors import EncoderError
 
 # How far templates of one chip may lie from each other: from two runtimes, and in two batches.
 _FAR, _BATCH_FAR = 0.02, 1e-5
-# The largest batch that a network may have fixed inside.
+# The largest number of inputs at once that a network may be fixed to.
 _LARGEST_BATCH = 64
 
 
 class Grouped:
-    """Gives a network its inputs in groups of one size, the last filled up with blank ones."""
+    """A network that takes a fixed number of inputs at once: the last group is filled up with blank ones."""
 
     def __init__(self, inner: Network, size: int) -> None:
         self.about = inner.about
@@ -86,12 +86,12 @@ def checked(model: OnnxModel, inputs: np.ndarray, runtimes: Sequence[str]) -> Ne
 
 
 def _trial(model: OnnxModel, inputs: np.ndarray) -> _Trial:
-    """Runtimes are not given what is seen to be unsound: OpenCV then ends the whole process."""
+    """Prepare the trial. A network whose shapes do not fit is refused before: OpenCV would end the whole process."""
     ways: list[tuple[bytes, int | None]] = []
     known: list[tuple[onnx.ModelProto, np.ndarray, dict[str, np.ndarray]]] = []
     failure, unknown = None, "it cannot be told beforehand how large the values inside are"
     batch = (model.shape[0] if model.shape else None) or 1
-    # A batch that the file fixes may be a number inside as well.
+    # Where the file fixes the number of inputs, the same number may stand inside it as well.
     for number in (1, batch) if 1 < batch <= _LARGEST_BATCH else (1,):
         seen = np.resize(inputs, (number, *inputs.shape[1:]))
         try:
@@ -126,7 +126,7 @@ def _meant(proto: onnx.ModelProto, seen: np.ndarray) -> tuple[dict[str, np.ndarr
 
 
 def _steady(trial: _Trial, name: str) -> Network:
-    """The network on a runtime, given as many inputs at once as leaves what it gives for each of them alone."""
+    """The network on a runtime, given as many inputs at once as do not change what it gives for each."""
     failure = None
     for data, size in trial.ways:
         try:

@@ -1,4 +1,4 @@
-"""What an ONNX network is meant to give: computed by onnx's own reference, slowly, for what runtimes give to be held against."""
+"""What an ONNX network is meant to give: computed slowly by onnx's reference implementation, to compare runtimes with."""
 
 import warnings
 from typing import Any
@@ -14,18 +14,18 @@ from engine.errors import EncoderError
 
 
 class BatchNormalization(BatchNormalization_14):  # type: ignore[misc] # onnx's reference has no types
-    """Before opset 14 nothing told training from use, and the reference takes it for training."""
+    """Before opset 14 the operator does not say whether it trains, and the reference takes it that it does."""
 
     def _run(self, *inputs: np.ndarray, training_mode: int | None = None, **attributes: Any) -> tuple[np.ndarray, ...]:
         return super()._run(*inputs, training_mode=training_mode or 0, **attributes)
 
 
 class DequantizeLinear(DequantizeLinear_23):  # type: ignore[misc]
-    """The reference has none from before opset 19, which was the same."""
+    """The reference has this operator from opset 19 on only; before, it was the same."""
 
 
 class MaxPool(AnyMaxPool):  # type: ignore[misc]
-    """Where steps are of one pixel the reference takes uneven padding for other padding; its way for longer steps is right."""
+    """At a stride of one the reference gets uneven padding wrong; the way that it goes for longer strides is right."""
 
     def _run(self, x: np.ndarray, **attributes: Any) -> tuple[np.ndarray, ...]:
         return self._max_pool(x, **attributes)

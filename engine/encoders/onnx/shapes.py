@@ -7,9 +7,9 @@ from onnx import TensorProto, helper, shape_inference
 
 from engine.errors import EncoderError
 
-# Numbers in one value: a gigabyte of float32, which no network for a face comes near.
+# How many numbers one value may have: a gigabyte of float32, which no network for faces comes near.
 _MOST = 2**28
-# Larger weights say nothing about shapes.
+# Weights with more numbers than this are never shapes themselves.
 _SHAPE_LIKE = 64
 # The longest list of numbers that onnx may follow as if it were a shape.
 _LONGEST = 1_000_000
@@ -20,7 +20,7 @@ Shapes = dict[str, tuple[int | None, ...]]
 
 
 def sized(proto: onnx.ModelProto, shape: tuple[int, ...], *, any_number: bool) -> tuple[onnx.ModelProto, bool]:
-    """A network with the shape of its input told, and whether it is seen from that to be small enough for onnx's reference.
+    """The network with the shape of its input written in, and whether that shows it to be small enough for onnx's reference.
 
     Args:
         proto: a network of one input and one output.
@@ -33,7 +33,7 @@ def sized(proto: onnx.ModelProto, shape: tuple[int, ...], *, any_number: bool) -
     bare = _bare(proto, shape)
     shapes = _shapes(bare)
     _refuse_absurd(proto, shapes)
-    # onnx writes one down for each number in a list that might be a shape.
+    # onnx makes an entry for each number in a list that might be a shape.
     if all(_count(sides) <= _LONGEST for sides in shapes.values() if len(sides) == 1):
         shapes = _shapes(bare, follow=True)
         _refuse_absurd(proto, shapes)
@@ -60,7 +60,7 @@ def refuse_unsound(proto: onnx.ModelProto, shape: tuple[int, ...]) -> None:
 
 
 def _small(node: onnx.NodeProto, shapes: Shapes) -> bool:
-    """Whether it can be told how much a node takes, and that is not too much."""
+    """Whether the memory that a node takes is known, and not too much."""
     if any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute):
         return False
     made = [shapes.get(name, (None,)) for name in node.output if name]
@@ -85,7 +85,7 @@ def _refuse_absurd(proto: onnx.ModelProto, shapes: Shapes) -> None:
 
 
 def _bare(proto: onnx.ModelProto, shape: tuple[int, ...]) -> onnx.ModelProto:
-    """The network without its weights, of which only those stay that may be shapes themselves."""
+    """The network without its weights, but for those that may be shapes themselves."""
     graph = proto.graph
     small = [tensor for tensor in graph.initializer if prod(tensor.dims) <= _SHAPE_LIKE]
     large = [tensor for tensor in graph.initializer if prod(tensor.dims) > _SHAPE_LIKE]
@@ -111,7 +111,7 @@ def _shapes(bare: onnx.ModelProto, *, follow: bool = False, strict: bool = False
 
 
 def _tell_pads(node: onnx.NodeProto, shapes: Shapes) -> None:
-    """Padding that keeps the size of a picture, in numbers: OpenCV 5 puts too much of an odd one at the top and the left."""
+    """Write padding that keeps a picture's size (auto_pad) as numbers: OpenCV 5 puts the odd pixel at the wrong side."""
     attributes = {attribute.name: attribute for attribute in node.attribute}
     if node.op_type not in ("Conv", "MaxPool", "AveragePool") or "auto_pad" not in attributes:
         return

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 _BOUNDS = {kind: np.iinfo(helper.tensor_dtype_to_np_dtype(kind)) for kind in (
     TensorProto.UINT8, TensorProto.INT8, TensorProto.UINT16, TensorProto.INT16, TensorProto.INT32
 )}  # fmt: skip
-# Round and Clip as they are used here.
+# The operators Round and Clip exist in this form from this opset on.
 _FROM_OPSET = 11
 Steps = list[tuple[str, list[float]]]
 
@@ -26,7 +26,7 @@ def written_out(
         return nodes
     quantised = [node for node in nodes if node.op_type in ("QuantizeLinear", "DequantizeLinear")]
     steps = {node.output[0]: _quantisation(node, constants) for node in quantised}
-    # What computes in integers needs them, so that it is all or none.
+    # Operators that compute in integers need quantised inputs: either all quantisation is written out, or none.
     if None in steps.values() or any(
         "Linear" in node.op_type or "Integer" in node.op_type for node in nodes if node not in quantised
     ):
@@ -36,7 +36,7 @@ def written_out(
 
 
 def _quantisation(node: onnx.NodeProto, constants: dict[str, TensorProto]) -> Steps | None:
-    """Quantising or its opposite with one scale for all; None for others."""
+    """The simpler nodes for QuantizeLinear or DequantizeLinear with one scale for all numbers; None for others."""
     known = [constants.get(name) for name in node.input[1:] if name]
     numbers = [numpy_helper.to_array(tensor) for tensor in known if tensor is not None]
     if len(numbers) != len(known) or not known or any(array.size != 1 for array in numbers):

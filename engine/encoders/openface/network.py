@@ -7,17 +7,15 @@ no response normalisation, and another epsilon in the first batch normalisation.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from engine.common.tensorflow import tensorflow, tensorflow_version
-from engine.encoders.base import Card, Encoder
+from engine.encoders.base import Card, Encoder, Weights
 from engine.encoders.openface.weights import Layers, read_weights
 from engine.errors import EncoderError
 from engine.faces.chip import Chip
-from engine.files.object_storage import local
 
 _CHIP = Chip(96, ((26.63, 16.06), (67.79, 15.26), (47.24, 40.52), (29.48, 61.62), (66.76, 60.88)))
 _SOURCE = "nn4.small2.v1, the published CSV files, one per tensor; pass their folder with --weights"
@@ -50,7 +48,7 @@ BLOCKS: dict[str, Inception] = {
 }
 
 
-def load(card: Card, *, flip: bool, weights: str | None, runtimes: Sequence[str]) -> Encoder:  # noqa: ARG001 - TensorFlow runs it
+def load(card: Card, *, flip: bool, weights: Weights | None, runtimes: Sequence[str]) -> Encoder:  # noqa: ARG001 - TensorFlow runs it
     """Build the network from the folder of CSV files that `weights` names.
 
     Raises:
@@ -58,8 +56,8 @@ def load(card: Card, *, flip: bool, weights: str | None, runtimes: Sequence[str]
     """
     if weights is None:
         raise EncoderError(f"{card.name}: its weights do not come with onek; pass --weights FOLDER with the published CSV files")
-    tensors, digest = read_weights(local(Path(weights)), tensor_shapes())
-    return OpenFace(card, tensors, flip=flip, weights=weights, weights_hash=digest)
+    tensors, digest = read_weights(weights.path, tensor_shapes())
+    return OpenFace(card, tensors, flip=flip, weights=weights.name, weights_hash=digest)
 
 
 class OpenFace(Encoder):

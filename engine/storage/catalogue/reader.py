@@ -58,6 +58,12 @@ def read_catalogue(folder: Path, after: int = 0) -> Catalogue:
         )
 
 
+def segments_of(database: sqlite3.Connection) -> tuple[Segment, ...]:
+    """The segments of a catalogue that was seen to be one."""
+    (found,) = database.execute("SELECT value FROM gallery WHERE key = 'format'").fetchone()
+    return tuple(_segments(database, int(found)))
+
+
 def _segments(database: sqlite3.Connection, found: int) -> Iterator[Segment]:
     if found not in ROWS_ONLY:
         names = [field.name for field in fields(Segment)]

@@ -15,6 +15,8 @@ from engine.matching.scoring import Candidates
 from engine.tables.lists import Column, read_list
 from engine.templates.problems import Problem, write_problems
 
+BOX = pa.list_(pa.float32(), 4)
+
 
 @pytest.fixture
 def table() -> pa.Table:
@@ -22,6 +24,7 @@ def table() -> pa.Table:
     found = make_results(
         probes=pa.array(['a,"1"\n.jpg', "b.jpg"]),
         faces=pa.array([0, 2], pa.int32()),
+        boxes=pa.array([[1.5, 2, 30, 40], None], BOX),
         threshold=0.425,
         candidates=Candidates(
             rows=np.array([[0, 1], [2, 0]]),
@@ -41,6 +44,7 @@ def table() -> pa.Table:
 def test_rows_by_hand(table: pa.Table) -> None:
     one, two, three = Results(table)
     assert (one.decision, one.identity, one.face) == ("identified", "Zoë", 0)
+    assert (one.box, two.box, three.box) == ((1.5, 2, 30, 40), None, None)
     assert one.candidates == (
         Candidate("Zoë", "t0", pytest.approx(0.1), pytest.approx(0.2), 0.25),
         Candidate("x", "t1", pytest.approx(0.5), pytest.approx(1.5), None),
@@ -55,13 +59,15 @@ def test_rows_by_hand(table: pa.Table) -> None:
 
 
 def test_every_format_holds_the_same(table: pa.Table, tmp_path: Path) -> None:
-    for ending in ("parquet", "csv", "jsonl"):
+    for ending in ("parquet", "csv", "json", "jsonl"):
         with results_file(tmp_path / f"r.{ending}") as writer:
             writer.write(table.slice(0, 1))
             writer.write(table.slice(1))
     assert pq.read_table(tmp_path / "r.parquet").equals(table)
     rows = [json.loads(line) for line in (tmp_path / "r.jsonl").read_text().splitlines()]
     assert [list(row) for row in rows] == [SCHEMA.names] * 3
+    assert json.loads((tmp_path / "r.json").read_text()) == rows
+    assert (rows[0]["box"], rows[1]["box"]) == ([1.5, 2, 30, 40], None)
     assert (rows[0]["probe"], rows[0]["distance"], rows[0]["threshold"]) == ('a,"1"\n.jpg', 0.1, 0.425)
     assert rows[0]["expected_false_alarms"] == 1.23457e-07
     assert rows[2]["identity"] is None
@@ -70,12 +76,19 @@ def test_every_format_holds_the_same(table: pa.Table, tmp_path: Path) -> None:
     assert [line["probe"] for line in lines] == ['a,"1"\n.jpg', "b.jpg", "c.jpg"]
     assert [line["identity"] for line in lines] == ["Zoë", "", ""]
     assert [line["distance"] for line in lines] == ["0.1", "0.6", ""]
+    assert [line["box"] for line in lines] == ["[1.5, 2.0, 30.0, 40.0]", "", ""]
     assert [json.loads(line["candidates"]) for line in lines] == [row["candidates"] for row in rows]
 
 
 def test_other_endings(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"'\.xlsx', expected"), results_file(tmp_path / "r.xlsx"):
         pass
+
+
+def test_no_rows_are_an_empty_list(tmp_path: Path) -> None:
+    with results_file(tmp_path / "r.json"):
+        pass
+    assert json.loads((tmp_path / "r.json").read_text()) == []
 
 
 NASTY = ["ki\ran.jpg", "ki\nan.jpg", "ki\r\nan.jpg", "ki\u2028an.jpg", "=cmd()", "+1", "-1", "@x", "'=1", 'a"b', "a,b", "\t"]
@@ -85,6 +98,7 @@ def test_names_of_any_kind_read_back_from_csv(tmp_path: Path) -> None:
     table = make_results(
         probes=pa.array(NASTY),
         faces=pa.nulls(len(NASTY), pa.int32()),
+        boxes=pa.nulls(len(NASTY), BOX),
         threshold=0.5,
         candidates=Candidates(*(np.zeros((len(NASTY), 1), kind) for kind in (int, np.float32, np.float32))),
         identities=pa.array(NASTY),

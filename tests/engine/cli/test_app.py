@@ -55,7 +55,7 @@ def test_the_whole_way(run: Run, photos: Path, tmp_path: Path) -> None:
     (photos / "zzz.jpg").write_bytes(b"")
     embedded = run("embed", "photos", "--out", "t.parquet")
     assert embedded.returncode == 3, embedded.stderr
-    assert embedded.stdout == "13 images: 12 templates in t.parquet, 1 problems in t.problems.csv\n"
+    assert embedded.stdout == "13 images: 12 templates in t.parquet, 1 problem in t.problems.csv\n"
     assert "cuda" not in embedded.stderr
     assert (tmp_path / "t.problems.csv").read_text() == "source,reason\nphotos/zzz.jpg,the file is empty\n"
     (photos / "zzz.jpg").unlink()

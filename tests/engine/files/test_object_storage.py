@@ -23,7 +23,8 @@ from engine.files.atomic_files import check_output
 from engine.gallery.gallery import Gallery
 from engine.matching.pair_verifier import read_head
 from engine.storage.catalogue import NAME
-from engine.templates.parquet import TemplateWriter, read_templates
+from engine.templates.parquet import TemplateFile, TemplateWriter, read_templates
+from engine.training.networks import begun
 from engine.workflows.locations import build_gallery, open_gallery
 from tests.support.contract import people, probes
 
@@ -78,7 +79,7 @@ def test_the_whole_way_in_object_storage(onek, store, bucket):
     at = f"s3://{bucket}"
     embedded = onek("embed", f"{at}/photos", "-o", f"{at}/out/t.parquet", "--encoder", "pixels", "--faces", "none")
     assert embedded.returncode == 3, embedded.stderr
-    assert embedded.stdout == f"25 images: 24 templates in {at}/out/t.parquet, 1 problems in {at}/out/t.problems.csv\n"
+    assert embedded.stdout == f"25 images: 24 templates in {at}/out/t.parquet, 1 problem in {at}/out/t.problems.csv\n"
     rows = list(csv.DictReader(io.StringIO(places.read(Path(f"{at}/out/t.problems.csv")).decode())))
     assert [row["source"] for row in rows] == [f"{at}/photos/p03/broken.jpg"]
     made = read_templates(f"{at}/out/t.parquet")
@@ -183,6 +184,7 @@ def test_an_encoder_is_trained_into_object_storage(onek, store, bucket, tmp_path
     assert trained.returncode == 0, trained.stderr
     assert not list(tmp_path.glob("*.training"))
     assert {"e.keras", "e.json", "e.epochs.csv"} <= set(names_below(store, bucket))
+    assert begun(f"{at}/e.keras").start == str(Path(f"{at}/e.keras"))
     words = ("embed", f"{at}/photos", "-o", "t.parquet", "--faces", "none", "--encoder", f"{at}/e.keras")
     assert onek(*words).stdout.startswith("40 images: 40 templates")
     kept = onek("train", f"{at}/photos", "-o", "e.keras", "--faces", "none", "--chips", f"{at}/chips")
@@ -226,6 +228,17 @@ def test_what_changed_is_read_anew(store, bucket, tmp_path):
     assert places.local(where) == copied
     places.upload(template_file(tmp_path / "b.parquet", 0, 9), where)
     assert len(read_templates(where)) == 18
+
+
+def test_a_template_file_is_found_once(store, bucket, tmp_path):
+    """What replaces it while it is read is another file: its count and its rows are of one."""
+    where = Path(f"s3://{bucket}/t.parquet")
+    places.upload(template_file(tmp_path / "a.parquet", 0, 5), where)
+    file = TemplateFile(where)
+    places.upload(template_file(tmp_path / "b.parquet", 0, 9), where)
+    assert file.path == where
+    assert file.count() == sum(map(len, file.stream())) == 10
+    assert TemplateFile(where).count() == 18
 
 
 def test_messages_say_which_object_is_damaged(store, bucket):

@@ -158,7 +158,7 @@ def test_no_library_looks_for_a_half_made_gallery_by_its_name(tmp_path: Path, mo
 def test_the_lock_of_what_is_half_made_is_in_its_folder_wherever_that_is(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
-    with whole_folder(tmp_path / "g") as folder:
+    with pytest.raises(OutputError, match="Not a directory"), whole_folder(tmp_path / "g") as folder:
         (partial,) = tmp_path.glob(".g.*.partial")
         partial.rename(tmp_path / "moved")
         partial.symlink_to(home)

@@ -297,7 +297,7 @@ def test_another_alignment_is_another_encoder(face_gallery: Gallery) -> None:
     assert crops.provenance.alignment != face_gallery.provenance.alignment
 
 
-@pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
+@pytest.mark.parametrize("ending", ["parquet", "csv", "json", "jsonl"])
 def test_results_files(face_gallery: Gallery, photos: Path, tmp_path: Path, ending: str) -> None:
     import csv
     import json
@@ -312,6 +312,8 @@ def test_results_files(face_gallery: Gallery, photos: Path, tmp_path: Path, endi
     elif ending == "csv":
         with out.open(newline="") as stream:
             rows = [{**row, "candidates": json.loads(row["candidates"])} for row in csv.DictReader(stream)]
+    elif ending == "json":
+        rows = json.loads(out.read_text())
     else:
         rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert list(rows[0]) == SCHEMA.names
@@ -326,7 +328,7 @@ def test_results_files(face_gallery: Gallery, photos: Path, tmp_path: Path, endi
 
 
 def test_results_files_that_are_refused(face_gallery: Gallery, photos: Path, tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=r"found the ending '\.txt', expected \.parquet, \.csv or \.jsonl"):
+    with pytest.raises(OutputError, match=r"found the ending '\.txt', expected \.parquet, \.csv, \.json or \.jsonl"):
         identify_to_file(face_gallery, [photos], tmp_path / "r.txt")
     (tmp_path / "r.csv").write_text("mine")
     with pytest.raises(OutputError, match="--overwrite"):

@@ -11,7 +11,7 @@ from engine.grouping.corrections import join_groups, name_group, part_faces, rej
 from engine.grouping.grouping import add_templates, regroup
 from engine.grouping.groups import Groups
 from engine.grouping.groups_file import write_groups
-from engine.templates.parquet import Templates, count_templates, read_templates
+from engine.templates.parquet import TemplateFile, Templates, read_templates
 from tests.support.unnamed_faces import faces_of, number_of, row_of
 
 COUNTS = [5, 4, 3, 2, 1, 1]
@@ -137,7 +137,7 @@ def test_the_named_ones_are_enrolled_and_no_others(groups: Groups, tmp_path: Pat
     corrected = reject_face(name_group(name_group(groups, 1, "Anna"), 2, "Bert"), "p000/0#0")
     path = tmp_path / "groups.parquet"
     write_groups(path, corrected)
-    assert count_templates(path) == 8
+    assert TemplateFile(path).count() == 8
     read = read_templates(path)
     assert sorted(read.table["identity"].to_pylist()) == ["Anna"] * 4 + ["Bert"] * 4
     assert "p000/0#0" not in read.table["template_id"].to_pylist()

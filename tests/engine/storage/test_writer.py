@@ -9,6 +9,7 @@ import pytest
 
 from engine.errors import GalleryBusy, GalleryError
 from engine.gallery.gallery import Gallery
+from engine.maintenance.integrity import check
 from engine.storage.catalogue import put, read_version
 from engine.storage.writer_lock import Writer, locked
 from tests.support.galleries import people
@@ -124,3 +125,21 @@ def test_a_digest_lies_there_while_nobody_writes(folder: Path) -> None:
         gallery.close()
     assert not digest.exists()
     assert Gallery.open(folder).check() == []
+
+
+def endless(file: Path) -> None:
+    """A terabyte, all of it a hole."""
+    with file.open("ab") as stream:
+        stream.truncate(1 << 40)
+
+
+def test_a_digest_without_end_is_none_of_ours(folder: Path) -> None:
+    endless(folder / "catalogue.sha256")
+    assert [fault.file.name for fault in check(folder)] == ["catalogue.sqlite"]
+
+
+def test_of_who_writes_no_more_is_read_than_a_writer_says(folder: Path) -> None:
+    with locked(folder):
+        endless(folder / "writer.json")
+        with pytest.raises(GalleryBusy, match="another process"):
+            Gallery.open(folder).remove(["id1"], wait=0)

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from engine.cli.app import app
 from engine.errors import TemplatesError
 from engine.gallery.gallery import Gallery
-from engine.templates.parquet import Templates, count_templates, read_templates, stream_templates
+from engine.templates.parquet import TemplateFile, Templates, read_templates, stream_templates
 from engine.workflows.named_vectors import named
 
 COUNT, DIM = 23, 6
@@ -74,7 +74,7 @@ def test_parquet_files_are_read(tmp_path: Path, name: str) -> None:
     close = next((close for kind, close in CLOSE.items() if kind in name), 1e-6)
     for rows in (5, 7, 1000):
         parts = list(stream_templates(path, rows))
-        assert sum(map(len, parts)) == COUNT == count_templates(path)
+        assert sum(map(len, parts)) == COUNT == TemplateFile(path).count()
         read = Templates(pa.concat_tables([part.table for part in parts]), parts[0].provenance)
         np.testing.assert_allclose(read.vectors, X, atol=close)
         assert read.table["identity"].to_pylist() == NAMES

@@ -151,7 +151,8 @@ def test_the_commands(photos: Path, tmp_path: Path) -> None:
     vectors = np.concatenate([made.vectors, made.vectors]) + noise
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), 128)
-    pq.write_table(twice.set_column(6, twice.schema.field(6), column), tmp_path / "t.parquet")
+    place = twice.schema.get_field_index("vector")
+    pq.write_table(twice.set_column(place, twice.schema.field(place), column), tmp_path / "t.parquet")
     assert "lda, 128 to 8 dimensions" in say("train-projection", tmp_path / "t.parquet", "-o", tmp_path / "p.npz", "--dim", 8)
     assert "24 templates of 8" in say(
         "project", tmp_path / "t.parquet", "--projection", tmp_path / "p.npz", "-o", tmp_path / "u.parquet"

@@ -22,6 +22,7 @@ from engine.encoders import load_encoder
 from engine.errors import EncoderError, GalleryReplaced, SpreadError
 from engine.gallery.gallery import Gallery
 from engine.templates.parquet import TemplateWriter, stream_templates
+from engine.templates.quality import LEAST
 from engine.workflows import ray_workers as spreading
 from engine.workflows.embed_files import embed_to_file
 from engine.workflows.identify_files import identify_to_file
@@ -190,11 +191,11 @@ def test_a_worker_that_opens_another_gallery_than_the_run_began_with(gallery):
     gallery.enroll(people(150, 2))
     limit = begun.threshold()
     probes = people(0, 3)
-    worker = IdentifyingWorker(".", str(gallery.path), begun.edition, limit, 5, None)
+    worker = IdentifyingWorker(".", str(gallery.path), begun.edition, limit, 5, None, LEAST)
     assert worker.work(probes)["identity"].equals(begun.identify(probes, limit, 5)["identity"])
     Gallery.build(people(0, 150), gallery.path, overwrite=True, score="plain")
     with pytest.raises(GalleryReplaced, match="anew while it was being searched"):
-        IdentifyingWorker(".", str(gallery.path), begun.edition, limit, 5, None).work(probes)
+        IdentifyingWorker(".", str(gallery.path), begun.edition, limit, 5, None, LEAST).work(probes)
     assert worker.work(probes).num_rows == 6  # it goes on with the one that it opened
 
 

@@ -1,0 +1,1 @@
+"""What makes the command at home in a shell: help with examples, and how it ends."""

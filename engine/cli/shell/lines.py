@@ -1,0 +1,73 @@
+"""Progress for whoever reads a pipe or a log: now and then a line, instead of a bar."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import humanfriendly
+from rich.progress import TaskID
+
+# Seconds between two lines.
+EVERY = 10.0
+
+
+@dataclass(frozen=True)
+class _Task:
+    what: str
+    total: float | None
+    began: float
+    done: float = 0
+
+
+class Lines:
+    """What `rich.progress.Progress` is on a terminal, as lines: of the task that moves, at most one each `EVERY` seconds."""
+
+    def __init__(self, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._say, self._clock = say, clock
+        self._said = clock()
+        self._tasks: list[_Task] = []
+
+    def add_task(self, description: str, total: float | None = None) -> TaskID:
+        """A task more."""
+        self._tasks.append(_Task(description, total, self._clock()))
+        return TaskID(len(self._tasks) - 1)
+
+    def advance(self, task_id: TaskID, advance: float = 1) -> None:
+        """So much more is done of a task."""
+        self.update(task_id, completed=self._tasks[task_id].done + advance)
+
+    def update(
+        self,
+        task_id: TaskID,
+        *,
+        total: float | None = None,
+        completed: float | None = None,
+        description: str | None = None,
+    ) -> None:
+        """What is known anew of a task."""
+        known = self._tasks[task_id]
+        task = replace(
+            known,
+            what=description or known.what,
+            total=known.total if total is None else total,
+            done=known.done if completed is None else completed,
+        )
+        self._tasks[task_id] = task
+        now = self._clock()
+        if now - self._said >= EVERY:
+            self._said = now
+            self._say(_line(task, now - task.began))
+
+    def __enter__(self) -> "Lines":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing more: what a command did is said in its own words."""
+
+
+def _line(task: _Task, taken: float) -> str:
+    if not task.total:
+        return f"{task.what}: {task.done:,.0f}"
+    line = f"{task.what}: {task.done:,.0f} of {task.total:,.0f} ({task.done / task.total:.0%})"
+    left = taken * (task.total - task.done) / task.done if task.done else 0
+    return f"{line}, about {humanfriendly.format_timespan(round(left))} left" if left >= 1 else line

@@ -1,0 +1,71 @@
+"""All that a gallery stores about one person, for whoever has a right to know."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from engine.answers.snapshot import Snapshot
+from engine.errors import GalleryError
+from engine.files.atomic_files import UNREADABLE
+from engine.storage.folder_snapshot import FolderSnapshot
+from engine.storage.segments import segment_files
+
+# Columns of a sealed segment and of recent rows; the vectors come from the index.
+_COLUMNS = ["template_id", "identity", "source", "face", "box"]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What is stored about `identity`: a dict for each template, with `template_id`, `source`, `face`, `box`, `enrolled_as` (the
+    name that it has in the sealed files, where that is another), and `vector`. `awaiting_erasure`: templates of that name that
+    were removed, and whose bytes `onek compact` erases. Of a gallery in Milvus `source`, `face`, `box` are null.
+    """
+
+    identity: str
+    templates: list[dict[str, Any]]
+    awaiting_erasure: int
+
+
+def stored_about(seen: Snapshot, identity: str) -> Stored:
+    """What a gallery stores about one person.
+
+    Raises:
+        GalleryError: nobody is called that, or a file is damaged.
+    """
+    ids, vectors = seen.templates_of(identity)
+    rows: list[dict[str, Any]] = [dict.fromkeys(_COLUMNS) for _ in ids]
+    waiting = 0
+    if isinstance(seen, FolderSnapshot):
+        table = _rows(seen)
+        removed = table.filter(pa.array(seen.gone)) if seen.gone.any() else table.slice(0, 0)
+        waiting = removed["identity"].to_pylist().count(identity)
+        stays = table.filter(pa.array(~seen.gone)) if seen.gone.any() else table
+        at = {name: row for row, name in enumerate(stays["template_id"].to_pylist())}
+        rows = stays.take([at[name] for name in ids]).to_pylist()
+    return Stored(identity, [_told(*each, identity) for each in zip(rows, ids, vectors, strict=True)], waiting)
+
+
+def _told(row: dict[str, Any], name: str, vector: np.ndarray, identity: str) -> dict[str, Any]:
+    former = row["identity"] if row["identity"] not in (None, identity) else None
+    return {
+        "template_id": name,
+        "source": row["source"],
+        "face": row["face"],
+        "box": row["box"],
+        "enrolled_as": former,
+        "vector": [float(f"{number:.9g}") for number in vector],
+    }
+
+
+def _rows(seen: FolderSnapshot) -> pa.Table:
+    """What is stored beside the vectors, of the sealed rows and then of recent ones, those that left included."""
+    (segment,) = seen.catalogue.segments
+    file = segment_files(seen.path, segment.name)[0]
+    try:
+        sealed = pq.ParquetFile(file).read(columns=_COLUMNS)
+    except UNREADABLE as error:
+        raise GalleryError(f"{file} cannot be read: {error}; onek check says what is wrong") from error
+    return pa.concat_tables([sealed.replace_schema_metadata(), seen.recent.table.select(_COLUMNS).replace_schema_metadata()])
