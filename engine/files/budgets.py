@@ -16,7 +16,7 @@ from engine.files.atomic_files import UNREADABLE
 from engine.files.parquet_pages import BY_NUMBER, BY_PREFIX, DICTIONARY, Page, pages
 
 # A file may unpack to this many bytes, and so many for each of its own. Vectors of photographs hardly shrink: theirs is below 2.
-BASE, TIMES = 1 << 27, 32
+BASE, TIMES = 1 << 25, 32
 MOST_TEXT = 65_535
 """Bytes that a name, an id or a path may have, where a dictionary of such is read."""
 
