@@ -186,7 +186,9 @@ def _together(one: Attacked, other: Attacked) -> Attacked:
 
 
 def _main(kind: str, count: str, folder: str, start: str) -> None:
-    Path(folder).mkdir(parents=True, exist_ok=True)
+    here = Path(folder, "here")
+    here.mkdir(parents=True, exist_ok=True)
+    os.chdir(here)  # watched as all around a case is
     gc.freeze()
     sys.stdout.write(json.dumps(asdict(attack(kind, int(count), Path(folder), int(start)))) + "\n")
 

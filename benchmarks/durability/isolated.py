@@ -171,13 +171,20 @@ def _watch(opened: list[str], within: str, forbidden: str) -> Callable[[str, tup
     def hook(event: str, about: tuple[Any, ...]) -> None:
         if event in _NEVER:
             opened.append(f"{event}{about}"[:200])
-        elif event == "open" and isinstance(about[0], str | bytes | os.PathLike):
+        elif event == "open" and isinstance(about[0], str | bytes | os.PathLike) and _says_where(os.fsdecode(about[0])):
             path, flags = os.path.realpath(os.fsdecode(about[0])), about[2] or 0
             outside = flags & _WRITES and not path.startswith((f"{within}/", "/dev/null"))
             if outside or path.startswith(f"{forbidden}/"):
                 opened.append(f"{path} {'for writing' if flags & _WRITES else 'for reading'}")
 
     return hook
+
+
+def _says_where(path: str) -> bool:
+    """Whether a path leads to one place. A name alone may be in a folder that a descriptor is of, which no event says; and what a
+    descriptor's path is called, somebody else may change between two looks.
+    """
+    return Path(path).is_absolute() and not path.startswith("/proc/self/fd/")
 
 
 def _forget_peak() -> None:
