@@ -76,7 +76,7 @@ Runtime = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="What runs the encoder: opencv, openvino or openvino-half. Default: for 100 and more the fastest that is there.",
+        help="What runs the encoder: opencv, openvino or openvino-half. Default: OpenVINO, where it is, for 100 and more.",
     ),
 ]
 On = Annotated[

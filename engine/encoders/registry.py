@@ -41,8 +41,8 @@ def load_encoder(
         weights: the folder or file of weights, for the encoders that take one.
         projection: what `onek train-projection` made, applied behind it.
         runtime: `opencv` or `openvino` for an ONNX network, such as `sface`; by default OpenVINO for long work, where it is
-            installed. Both compute in single precision and agree to 1e-5. `openvino-half` is for `sface` alone, which takes it
-            for long work where the processor has half precision: half as fast again, and within 0.02 of the others.
+            installed. Both compute in single precision and agree to 1e-5; `openvino-half` is for
+            `sface` alone, and within 0.02 of them.
         photographs: how many there are to embed, where that is known: whether the work is long.
 
     Raises:
@@ -80,9 +80,7 @@ def runtimes_for(name: str, runtime: str | None, photographs: int | None) -> tup
     Raises:
         EncoderError: it takes no `runtime`, or there is no such runtime.
     """
-    if name == sface.CARD.name:
-        return in_order(runtime, photographs, sface.RUNTIMES)
-    if Path(name).suffix.lower() == ".onnx":
+    if name == sface.CARD.name or Path(name).suffix.lower() == ".onnx":
         return in_order(runtime, photographs)
     if runtime is not None:
         raise EncoderError(f"--encoder {name} has its own runtime; --runtime goes with {sface.CARD.name} and PATH.onnx")

@@ -37,16 +37,15 @@ class Network(Protocol):
         """From float32 (n, ...) as the network takes them to its output, float32 (n, ...)."""
 
 
-def in_order(runtime: str | None, photographs: int | None, unasked: Sequence[str] = RUNTIMES) -> tuple[str, ...]:
-    """The runtimes to try, in order, for so many photographs (None: nobody knows how many).
+def in_order(runtime: str | None, photographs: int | None) -> tuple[str, ...]:
+    """The runtimes to take for so many photographs (None: nobody knows), the first that will do.
 
-    The one that was asked for, and no other; else those of `unasked` that are installed, which are named from the one that starts
-    soonest to the fastest: the fastest first where the work is long.
+    The one that was asked for, and no other; else all that are installed, OpenVINO first where the work is long.
 
     Raises:
         EncoderError: no such runtime, or it is not installed.
     """
-    installed = tuple(name for name in unasked if name == OPENCV or find_spec("openvino") is not None)
+    installed = tuple(name for name in RUNTIMES if name == OPENCV or find_spec("openvino") is not None)
     if runtime is None:
         if _forked_from_openvino():
             return (OPENCV,)

@@ -8,8 +8,7 @@ from engine.common.installed_weights import installed_file, read_weights
 from engine.encoders.base import Card, Encoder, Weights
 from engine.encoders.onnx.model import prepared
 from engine.encoders.onnx.split import split_before
-from engine.encoders.runtimes import HALF, Network, computes_in_half, half_network, network
-from engine.encoders.runtimes import RUNTIMES as SINGLE
+from engine.encoders.runtimes import HALF, Network, half_network, network
 from engine.faces.chip import ALIGNMENT, Chip
 from engine.templates.impostors import measured
 from engine.templates.quality.scale import scale
@@ -20,8 +19,6 @@ _KNOWN = {
     "0ba9fbfa01b5270c96627c4ef784da859931e02f04419c829e83484087c34e79": "fp32, of OpenCV's model zoo",
 }
 
-# The runtimes that are chosen from where nobody named one: from the one that starts soonest to the fastest.
-RUNTIMES = (*SINGLE, HALF)
 # So many convolutions stay in single precision where the others are in half. With all in half, dark faces and those with a black
 # border lie up to 0.07 from their template; without these seven none of 6,562 photographs lies farther than 0.02, nor does any
 # that was blurred, darkened, covered or shrunk; in heavy noise 0.03.
@@ -51,7 +48,7 @@ def load(card: Card, *, flip: bool, weights: Weights | None, runtimes: Sequence[
     """
     data, digest = read_weights(weights.path if weights else installed_file(_PACKAGE, _FILE), _KNOWN)
     name = weights.name if weights else None
-    return SFace(card, data, flip=flip, weights=name, weights_hash=digest, runtime=_first_that_runs(runtimes))
+    return SFace(card, data, flip=flip, weights=name, weights_hash=digest, runtime=runtimes[0])
 
 
 class SFace(Encoder):
@@ -74,11 +71,6 @@ class SFace(Encoder):
     def confidences(self, descriptors: np.ndarray) -> np.ndarray:
         """The length of the output before it is normalised: the less of a face the network sees, the shorter it is."""
         return np.linalg.norm(descriptors, axis=1).astype(np.float32)
-
-
-def _first_that_runs(runtimes: Sequence[str]) -> str:
-    """The first, but half precision only where the processor has it, or nothing else will do."""
-    return next((name for name in runtimes if name != HALF or computes_in_half()), HALF)
 
 
 def _network(model: bytes, runtime: str) -> Network:

@@ -16,7 +16,7 @@ from engine.templates.parquet import Templates
 from tests.engine.service.conftest import coded
 from tests.support.browser import browser, film, visit
 
-_SOON = 20_000
+_SOON = 90_000
 
 
 @dataclass(frozen=True)
