@@ -5,7 +5,7 @@ const $ = (id) => document.getElementById(id);
 const TOKEN = "onek-token", WARNED = "onek-warned", CHOSEN = "onek-gallery";
 const WIDTH = 640, PAUSE = 120, AGAIN = 1500, SHOTS = 12, POOR = 0.1;
 const ROLES = ["door", "desk", "admin"];
-const page = { texts: {}, settings: null, gallery: null, view: "door", stream: null, running: false, shots: [], people: null };
+const page = { texts: {}, settings: null, gallery: null, view: "door", stream: null, running: false, shots: [], asked: null };
 
 // Texts.
 
@@ -381,19 +381,19 @@ async function deskCamera() {
 }
 
 async function showPeople(more = false) {
+  const asked = page.asked = {};
   await trying(async () => {
     const search = $("search").value.trim();
     const query = { limit: 50, ...(search ? { search } : {}), ...(more && page.next ? { cursor: page.next } : {}) };
     const found = await ask("GET", inGallery("identities"), { query });
-    if ($("search").value.trim() !== search) return;
+    if (page.asked !== asked) return;
     const lines = found.identities.map((each) => row([each.identity, String(each.templates), buttons(each.identity)]));
     if (more) $("people").append(...lines);
     else $("people").replaceChildren(...lines);
     page.next = found.next;
     $("people-more").hidden = !found.next;
     const count = $("people").children.length + (found.next ? "+" : "");
-    if (!more && !page.keepSaid) $("people-said").textContent = say(search ? "people_found" : "people_count", { count });
-    page.keepSaid = false;
+    if (!more) $("people-said").textContent = say(search ? "people_found" : "people_count", { count });
   });
 }
 
@@ -439,9 +439,8 @@ async function change(verb, name) {
       const receipt = await ask("POST", `${path}/erase`);
       said = say("erased", { ...receipt, name, at: receipt.erased_at });
     }
-    $("people-said").textContent = said;
-    page.keepSaid = true;
     await Promise.all([showPeople(), showEvents()]);
+    $("people-said").textContent = said;
     $("search").focus();
   });
 }
