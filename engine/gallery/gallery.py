@@ -19,8 +19,8 @@ from engine.storage.catalogue import BuildRequest, read_catalogue
 from engine.storage.changes import EnrolmentResult, require_words
 from engine.storage.folder_snapshot import FolderSnapshot
 from engine.templates.enrolment import Source, require_joinable
+from engine.templates.model import Templates
 from engine.templates.names import each_of, name_of
-from engine.templates.parquet import Templates
 from engine.templates.quality import LEAST
 from indexes.base import Progress, SearchableIndex
 from indexes.planner import RECALL, Plan

@@ -20,7 +20,8 @@ from engine.reports.contact_sheet import SourceOf, mistake_pictures
 from engine.reports.evaluated import Evaluation, evaluate
 from engine.reports.folder import prepare, versions, write_evaluation
 from engine.reports.markup import Markup
-from engine.templates.parquet import Templates, is_template_file, read_templates
+from engine.templates.model import Templates
+from engine.templates.parquet import is_template_file, read_templates
 from engine.templates.provenance import require_same
 from engine.workflows.locations import open_files
 
@@ -163,7 +164,7 @@ def _embedded(embedder: "Embedder", probes: Sequence[Path], said: Said | None) -
     from engine.common.concurrency import batched
     from engine.embedding.embedder import to_batch
     from engine.embedding.photographs import find_photographs
-    from engine.templates.parquet import schema
+    from engine.templates.model import schema
 
     photographs = find_photographs(probes)
     if said:
