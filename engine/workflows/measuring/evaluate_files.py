@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from engine.calibration.calibration import default_score
 from engine.errors import GalleryError, MetricsError
 from engine.evaluation.raw import COMPARISONS, SEARCHES, About, read_comparisons, read_searches
-from engine.evaluation.searching import scores_of, search_gallery, search_labelled
+from engine.evaluation.searching.trials import scores_of, search_gallery, search_labelled
 from engine.evaluation.truth import Labelled, Probes, probes_of, read_failures, read_groups, read_labelled, read_truth
 from engine.files.atomic_files import whole_file
 from engine.gallery.gallery import Gallery
