@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from engine.calibration.calibration import default_score
 from engine.errors import GalleryError, MetricsError
 from engine.evaluation.raw import COMPARISONS, SEARCHES, About, read_comparisons, read_searches
-from engine.evaluation.searching.trials import scores_of, search_gallery, search_labelled
+from engine.evaluation.searching.gallery_and_probes import search_gallery
+from engine.evaluation.searching.labelled_set import search_labelled
+from engine.evaluation.searching.trials import scores_of
 from engine.evaluation.truth import Labelled, Probes, probes_of, read_failures, read_groups, read_labelled, read_truth
 from engine.files.atomic_files import whole_file
 from engine.gallery.gallery import Gallery
@@ -65,7 +67,7 @@ def evaluate_gallery(
     """Search a gallery for probes, a template file or photographs, and write the report to the folder `out`.
 
     Raises:
-        OnekError: as `engine.evaluation.searching.search_gallery` and the readers of what is named.
+        OnekError: as `search_gallery` and the readers of what is named.
     """
     before = prepare(out, [Path(where), *probes, *([truth] if truth else []), *asked.files()], overwrite)
     gallery = open_files(where, "evaluate")
@@ -100,7 +102,7 @@ def evaluate_labelled(
     """Split labelled templates, of one system or of several on the same photographs, and write the report to the folder `out`.
 
     Raises:
-        OnekError: as `engine.evaluation.searching.search_labelled` and `engine.evaluation.truth.read_labelled`.
+        OnekError: as `search_labelled` and `engine.evaluation.truth.read_labelled`.
     """
     before = prepare(out, [*files, *asked.files()], overwrite)
     people = read_labelled(files)
