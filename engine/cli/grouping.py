@@ -132,7 +132,7 @@ def _made(files: list[Path], into: Path | None, wrong: float | None, same_photo:
 
     from engine.cli.console import err, stages
     from engine.grouping.grouping import add_templates, group_templates, regroup
-    from engine.grouping.suited import doubt_about
+    from engine.grouping.method.suited import doubt_about
     from engine.templates.parquet import read_templates
 
     if again:
