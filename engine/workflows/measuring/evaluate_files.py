@@ -18,10 +18,10 @@ from engine.files.atomic_files import whole_file
 from engine.gallery.gallery import Gallery
 from engine.inspection.label_audit import Finding, audit
 from engine.matching.scoring import PLAIN
-from engine.reports.contact_sheet import SourceOf, mistake_pictures
-from engine.reports.evaluated import Evaluation, evaluate
-from engine.reports.folder import prepare, versions, write_evaluation
+from engine.reports.evaluation.evaluated import Evaluation, evaluate
+from engine.reports.evaluation.folder import prepare, versions, write_evaluation
 from engine.reports.markup import Markup
+from engine.reports.sheets.mistakes import SourceOf, mistake_pictures
 from engine.templates.model import Templates
 from engine.templates.parquet import is_template_file, read_templates
 from engine.templates.provenance import require_same

@@ -13,7 +13,7 @@ from engine.evaluation.searching.gallery_and_probes import search_gallery
 from engine.evaluation.searching.labelled_set import search_labelled
 from engine.evaluation.splits import sizes
 from engine.evaluation.truth import Labelled, Probes
-from engine.reports.evaluated import evaluate
+from engine.reports.evaluation.evaluated import evaluate
 from tests.support.people import crowded
 
 pytestmark = pytest.mark.usefixtures("one_thread")
