@@ -164,7 +164,7 @@ def _embedded(embedder: "Embedder", probes: Sequence[Path], said: Said | None) -
     import pyarrow as pa
 
     from engine.common.concurrency import batched
-    from engine.embedding.embedder import to_batch
+    from engine.embedding.outcome import to_batch
     from engine.embedding.photographs import find_photographs
     from engine.templates.model import schema
 
