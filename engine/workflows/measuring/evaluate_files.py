@@ -160,22 +160,13 @@ def _notes(about: About) -> tuple[str, ...]:
 
 
 def _embedded(embedder: "Embedder", probes: Sequence[Path], said: Said | None) -> tuple[Templates, list[str]]:
-    """Templates of photographs, made as the gallery's, and the photographs that gave none."""
-    import pyarrow as pa
+    """Templates of photographs, made and let through as `identify` does, and the photographs that gave none."""
+    from engine.embedding.in_memory import embed_images
 
-    from engine.common.concurrency import batched
-    from engine.embedding.outcome import to_batch
-    from engine.embedding.photographs import find_photographs
-    from engine.templates.model import schema
-
-    photographs = find_photographs(probes)
     if said:
-        said(f"embedding {len(photographs):,} photographs")
-    outcomes = list(embedder.stream(photographs))
-    rows = [to_batch(part, embedder.provenance) for part in batched(outcomes, 1024)]
-    table = pa.Table.from_batches(rows, schema=schema(embedder.provenance))
-    failed = [outcome.photograph.source for outcome in outcomes if outcome.problem is not None]
-    return Templates(table, embedder.provenance), failed
+        said("embedding the photographs")
+    made = embed_images(list(probes), embedder.encoder, faces=embedder.faces)
+    return made.templates, [problem.source for problem in made.problems]
 
 
 def _sources_of(gallery: Gallery) -> SourceOf:
