@@ -72,6 +72,15 @@ def test_distances_of_all_pairs(monkeypatch: pytest.MonkeyPatch, most: int, pair
     assert impostor_distances(enrol(20, each=3)).min() > 0.3
 
 
+def test_the_second_distance_is_that_of_the_second_candidate() -> None:
+    enrolled, probes = enrol(12), enrol(30).index.vectors(np.arange(5))
+    apart = np.sort(np.linalg.norm(probes[:, None] - enrolled.index.vectors(np.arange(12)), axis=2), axis=1)
+    found = search_strangers(enrolled, probes, np.arange(5))
+    np.testing.assert_allclose(found.distances, apart[:, 0], atol=1e-6)
+    np.testing.assert_allclose(found.seconds, apart[:, 1], atol=1e-6)
+    assert np.isnan(search_strangers(enrol(1), probes, np.arange(5)).seconds).all()
+
+
 def level(scores: np.ndarray) -> float:
     return float(np.quantile(scores[~outliers(scores)], 0.1))
 
