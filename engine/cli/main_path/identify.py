@@ -1,10 +1,8 @@
-"""The main path: `embed`, `build-index`, `identify`, `verify`. Parse, call, print."""
+"""`identify` and `verify`: who probes are, and whether one is who he is said to be. Parse, call, print."""
 
-from collections import Counter
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -21,7 +19,6 @@ from engine.cli.options import (
     Overwrite,
     OwnEncoder,
     OwnProjection,
-    Photos,
     Quality,
     Runtime,
     Score,
@@ -31,194 +28,7 @@ from engine.cli.options import (
     limit_threads,
     spread_over,
 )
-from engine.cli.thresholds import print_calibration, tell_default
 from engine.templates.quality import LEAST
-
-if TYPE_CHECKING:
-    from engine.gallery.gallery import Gallery
-    from engine.templates.enrolment import Source
-
-
-def embed_command(
-    photos: Photos,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="T.parquet", help="The template file to write.")],
-    encoder: Annotated[str, typer.Option(metavar="NAME|PATH", help="See onek encoders; or an .onnx or .keras file.")] = "sface",
-    weights: Weights = None,
-    runtime: Runtime = None,
-    projection: Annotated[
-        Path | None, typer.Option(metavar="P.npz", help="Apply what onek train-projection made, behind the encoder.")
-    ] = None,
-    flip: Annotated[
-        bool | None, typer.Option("--flip/--no-flip", help="Average each face with its mirror image. Default: see onek encoders.")
-    ] = None,
-    faces: Annotated[
-        str, typer.Option(metavar="largest|all|none", help="Which faces; none: the photographs are face crops.")
-    ] = "largest",
-    labels: Annotated[
-        str | None,
-        typer.Option(
-            metavar="RULE|FILE",
-            help="Whose photographs they are: by folder, stem, none, or a list. Default: from the shape of the folder.",
-        ),
-    ] = None,
-    sources: Annotated[
-        bool, typer.Option("--source/--no-source", help="Whether templates say which photograph they are of.")
-    ] = True,
-    quality: Quality = LEAST,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run to the same output.")] = False,
-    on: On = None,
-    workers: Workers = None,
-    overwrite: Overwrite = False,
-) -> None:
-    """Make templates of photographs.
-
-    Those that gave none are named in T.problems.csv.
-    """
-    from engine.cli.console import announce_labels, count, progress, tell, told_what_is_left_out
-    from engine.embedding.embedder import Embedder
-    from engine.embedding.photographs import label_photographs
-    from engine.encoders import load_encoder
-    from engine.workflows.embed_files import check_embed_output, embed_to_file
-
-    read = [*photos, Path(encoder), *(Path(each) for each in (labels, weights, projection) if each)]
-    check_embed_output(out, overwrite=overwrite, resume=resume, inputs=read)
-    with told_what_is_left_out() as left_out:
-        labelled = label_photographs(photos, labels or ("none" if faces == "all" else None), left_out)
-    announce_labels(labelled.labelling, "--labels")
-    photographs = labelled.photographs
-    load = partial(
-        load_encoder,
-        encoder,
-        flip=flip,
-        weights=weights,
-        projection=projection,
-        runtime=runtime,
-        photographs=len(photographs),
-    )
-    embedder = Embedder(load(), faces)
-    with spread_over(on, workers) as spread, progress("embedding", len(photographs)) as done:
-        if spread is not None:
-            from engine.workflows.ray_workers import SpreadEmbedder
-
-            embedder = SpreadEmbedder(embedder, load, spread)
-        made = embed_to_file(
-            photographs,
-            embedder,
-            out,
-            overwrite=overwrite,
-            resume=resume,
-            sources=sources,
-            quality=quality,
-            progress=done,
-        )
-    tell(
-        f"{count(made.images, 'image')}: {count(made.templates, 'template')} in {out}, "
-        f"{count(made.problems, 'problem')} in {made.problems_file}",
-        images=made.images,
-        templates=made.templates,
-        templates_file=str(out),
-        problems=made.problems,
-        problems_file=str(made.problems_file),
-        unseen_faces=made.unseen.faces,
-    )
-    if made.unseen.faces:
-        tell(f"{made.unseen}; --faces all looks at them")
-    if made.problems:
-        raise typer.Exit(PROBLEMS)
-
-
-def build_index_command(
-    templates: Annotated[
-        list[Path], typer.Argument(metavar="T.parquet...", help="Template files; or Parquet/NumPy vectors from elsewhere.")
-    ],
-    out: Annotated[
-        str, typer.Option("--out", "-o", metavar="GALLERY", help="The gallery to create: a folder, or milvus://HOST:PORT/NAME.")
-    ],
-    names: Annotated[
-        Path | None,
-        typer.Option("--names", metavar="FILE", help="Whose the vectors are: a list with one name for each, in order."),
-    ] = None,
-    index: Annotated[
-        str | None,
-        typer.Option("--index", metavar="KIND", help="flat, flat-codes, ivf, ivf-sq8, in Milvus hnsw, diskann, gpu-..."),
-    ] = None,
-    factory: Annotated[str | None, typer.Option(metavar="STRING", help="An index of FAISS's own, such as IVF1024,SQ8.")] = None,
-    memory: Annotated[
-        str | None,
-        typer.Option(metavar="SIZE", help="What building and searching may take, such as 6GiB. Default: half the free."),
-    ] = None,
-    recall: Annotated[
-        float, typer.Option(metavar="SHARE", help="Of exact rank-1 answers, for mated probes; 1 is an exact search.")
-    ] = 0.998,
-    score: Annotated[
-        str | None,
-        typer.Option(
-            metavar="plain|local|quality",
-            help="The distance, the locally scaled one, or by what pictures are worth too. Default: by what is known.",
-        ),
-    ] = None,
-    fuse: Annotated[
-        int | None,
-        typer.Option(
-            min=0, metavar="M", help="An identity is as far as the mean of its M nearest templates; 0: as one fused of all."
-        ),
-    ] = None,
-    milvus: Annotated[
-        str | None,
-        typer.Option(metavar="replicas=2,shards=8,...", help="Also resource-groups=A+B, mmap=yes, consistency=bounded."),
-    ] = None,
-    threads: Threads = None,
-    overwrite: Overwrite = False,
-) -> None:
-    """Build a gallery of templates.
-
-    It holds them, the index that suits their number, what it knows of strangers, and its catalogue.
-    """
-    limit_threads(threads)
-    from engine.cli.console import announce, bytes_of, count, stages, tell
-    from engine.workflows.locations import build_gallery
-
-    people: Source = templates
-    if names is not None:
-        from engine.workflows.named_vectors import named
-
-        people = named(templates, names)
-    with stages() as told:
-        built = build_gallery(
-            people,
-            out,
-            overwrite=overwrite,
-            index=index,
-            factory=factory,
-            milvus=milvus,
-            memory=bytes_of(memory),
-            recall=recall,
-            score=score,
-            fuse=fuse,
-            planned=partial(announce, local=score != "plain"),
-            progress=told,
-        )
-    from engine.storage.summary import GalleryInfo
-
-    info = built.info()
-    tell(
-        f"{count(info.templates, 'template')} of {count(info.identities, 'identity', 'identities')} in {out} "
-        f"({info.index} index, {count(info.dim, 'dimension')})",
-        gallery=out,
-        templates=info.templates,
-        identities=info.identities,
-        index=info.index,
-        dim=info.dim,
-    )
-    if isinstance(info, GalleryInfo) and info.operating:
-        tell(
-            f"it finds {100 * info.operating.recall:.2f} % of the exact rank-1 answers, at {info.operating.visits} of "
-            f"{info.operating.of_visits} visits and a shortlist of {info.operating.shortlist}"
-        )
-    _doubt_one_person(built)
-    _doubt_quality(built)
-    print_calibration(info.calibration, info.score)
-    tell_default(built)
 
 
 def identify_command(
@@ -345,31 +155,3 @@ def verify_command(
     answer(f"{said}: {found.probe} is {found.distance:.4f} from {found.identity}; {limit}", **asdict(found))
     if not found.same:
         raise typer.Exit(NOT_THE_SAME)
-
-
-def _doubt_one_person(built: "Gallery") -> None:
-    """Warn of a gallery whose templates are nearly all of one identity. Of one in Milvus every row would be asked for."""
-    from engine.cli.console import err
-    from engine.templates.names import one_person
-
-    if built.capabilities.files and (doubt := one_person(Counter(dict(built.templates_by_identity())), "templates")):
-        err.print(f"warning: {doubt}; onek embed --labels says otherwise")
-
-
-def _doubt_quality(built: "Gallery") -> None:
-    """Warn of a gallery most of which is worth little, and of templates below the gate. Of one in Milvus every row would be asked
-    for.
-    """
-    if not built.capabilities.files:
-        return
-    import numpy as np
-
-    from engine.calibration.probes import badly_enrolled
-    from engine.cli.console import err, thousands
-    from engine.templates.quality.gate import refused
-
-    qualities = built.enrolled.qualities(np.arange(len(built)))
-    if doubt := badly_enrolled(qualities):
-        err.print(f"warning: {doubt}")
-    if below := int(refused(qualities, LEAST).sum()):
-        err.print(f"{thousands(below)} templates are below the gate of --quality; onek audit lists them")
