@@ -11,7 +11,16 @@ from engine.calibration.evidence import Evidence
 from engine.calibration.impostor_searches import subsample
 from engine.evaluation.raw import COMPARISONS, SEARCHES, About, searches_file, write_comparisons
 from engine.evaluation.searching.pairs import pairs_with_probes
-from engine.evaluation.searching.trials import TOP, Said, Searches, TrialGallery, evidence_for, sizes_for, systems_of, try_out
+from engine.evaluation.searching.trials import (
+    TOP,
+    Said,
+    TrialGallery,
+    TrialSearches,
+    evidence_for,
+    sizes_for,
+    systems_of,
+    try_out,
+)
 from engine.evaluation.splits import require_people
 from engine.evaluation.truth import Probes
 from engine.gallery.gallery import Gallery
@@ -108,13 +117,13 @@ class _Whole:
         return TrialGallery(searchable, self.names, self.template_ids, self.places, evidence)
 
 
-def _searches(probes: Probes, truth: np.ndarray, size: int) -> Searches:
+def _searches(probes: Probes, truth: np.ndarray, size: int) -> TrialSearches:
     """Searches of a gallery of the first `size` identities. Of somebody who is enrolled later it knows nothing, so that they are
     left out; strangers are those of every size.
     """
     kept = np.flatnonzero((truth < size) | probes.unplaced)
     here = np.where(truth < size, truth, -1)[kept]
-    return Searches(
+    return TrialSearches(
         names=[probes.names[at] for at in kept],
         identities=[probes.identities[at] for at in kept],
         truth=here,

@@ -13,9 +13,18 @@ import numpy as np
 
 from engine.evaluation.raw import COMPARISONS, SEARCHES, About, searches_file, write_comparisons
 from engine.evaluation.searching.pairs import pairs_of_people
-from engine.evaluation.searching.trials import TOP, Said, Searches, TrialGallery, evidence_for, sizes_for, systems_of, try_out
+from engine.evaluation.searching.trials import (
+    TOP,
+    Said,
+    TrialGallery,
+    TrialSearches,
+    evidence_for,
+    sizes_for,
+    systems_of,
+    try_out,
+)
 from engine.evaluation.splits import Split, require_people, split
-from engine.evaluation.truth import Labelled
+from engine.evaluation.truth import LabelledImages
 from engine.matching.nearest_identities import Members
 from engine.matching.scoring import Scoring, SearchableGallery, densities
 from engine.templates.model import Templates
@@ -23,7 +32,7 @@ from indexes.exact.flat import Flat
 
 
 def search_labelled(
-    people: Labelled, out: Path, *, scores: Sequence[str], splits: int, about: About, said: Said | None = None
+    people: LabelledImages, out: Path, *, scores: Sequence[str], splits: int, about: About, said: Said | None = None
 ) -> About:
     """Split labelled people into enrolled, mated and strangers, search, and keep what came out in a folder.
 
@@ -67,7 +76,7 @@ class _Part:
     `images`: the numbers of those that are enrolled, mated or strangers; `unplaced`: of those of which nobody knows even that.
     """
 
-    people: Labelled
+    people: LabelledImages
     templates: Templates
     rows: np.ndarray
     images: Split
@@ -89,7 +98,7 @@ class _Part:
         ids = [self._template_ids[row] for row in rows]
         return TrialGallery(searchable, names, ids, np.arange(size), evidence_for(searchable, ids, self.templates.provenance))
 
-    def searches(self, size: int) -> Searches:
+    def searches(self, size: int) -> TrialSearches:
         """Searches of that gallery: for all images of its people that are not enrolled, and for strangers."""
         place = np.full(len(self.people.names), -1)
         place[self.people.codes[self.images.enrolled]] = np.arange(self.identities)
@@ -97,7 +106,7 @@ class _Part:
         here = self.images.mated[places[self.images.mated] < size]
         images = np.concatenate([here, self.unplaced, self.images.strangers])
         nobody = np.full(len(images) - len(here), -1)
-        return Searches(
+        return TrialSearches(
             names=[self.people.images[image] for image in images],
             identities=[self.people.names[code] if code >= 0 else None for code in self.people.codes[images]],
             truth=np.concatenate([places[here], nobody]),
@@ -112,7 +121,7 @@ class _Part:
         return list(self.templates.table["template_id"].to_pylist())
 
 
-def _parts(people: Labelled, number: int) -> Iterator[_Part]:
+def _parts(people: LabelledImages, number: int) -> Iterator[_Part]:
     """The `number`-th split, which is the same for all encoders."""
     placed = people.codes >= 0
     back = np.flatnonzero(placed)
