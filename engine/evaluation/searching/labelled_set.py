@@ -5,13 +5,14 @@ a smaller gallery is part of every larger one. All together cost about one and a
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
-from engine.evaluation.raw import COMPARISONS, SEARCHES, About, searches_file, write_comparisons
+from engine.evaluation.raw import About, Trial
 from engine.evaluation.searching.pairs import pairs_of_people
 from engine.evaluation.searching.trials import (
     TOP,
@@ -19,6 +20,7 @@ from engine.evaluation.searching.trials import (
     TrialGallery,
     TrialSearches,
     evidence_for,
+    keep_trials,
     sizes_for,
     systems_of,
     try_out,
@@ -45,28 +47,23 @@ def search_labelled(
     require_people(len(people.names), about.source)
     whose = zip(people.called, people.templates, strict=True)
     systems = [systems_of(called, templates.provenance, scores) for called, templates in whose]
-    trials = []
-    with searches_file(out / SEARCHES) as writer:
-        for number in range(splits):
-            for each, of_each in zip(_parts(people, number), systems, strict=True):
-                for system in of_each:
-                    scoring = Scoring.of(system.score)
-                    for size in sizes_for(scoring, each.identities):
-                        if said:
-                            said(f"{system.name}, split {number + 1} of {splits}, K = {size:,}")
-                        top = TOP if size == each.identities else 1
-                        gallery = partial(each.gallery, size, scoring)
-                        table, trial = try_out(system, number, gallery, each.searches(size), top)
-                        writer.write(table)
-                        trials.append(trial)
-        told = replace(about, systems=tuple(system for of_each in systems for system in of_each), trials=tuple(trials))
-        writer.finish(told)
     pairs = [
         pairs_of_people(called, templates.vectors, people, rows)
         for called, templates, rows in zip(people.called, people.templates, people.rows, strict=True)
     ]
-    write_comparisons(out / COMPARISONS, pairs)
-    return told
+
+    def trials() -> Iterator[tuple[pa.Table, Trial]]:
+        for number in range(splits):
+            for part, of_part in zip(_parts(people, number), systems, strict=True):
+                for system in of_part:
+                    scoring = Scoring.of(system.score)
+                    for size in sizes_for(scoring, part.identities):
+                        if said:
+                            said(f"{system.name}, split {number + 1} of {splits}, K = {size:,}")
+                        top = TOP if size == part.identities else 1
+                        yield try_out(system, number, partial(part.gallery, size, scoring), part.searches(size), top)
+
+    return keep_trials(out, trials(), [system for of_part in systems for system in of_part], pairs, about)
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 import resource
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,7 @@ from engine.calibration.calibration import LEAST_IDENTITIES as LEAST_CALIBRATED
 from engine.calibration.calibration import Calibration, RowNames, calibrate
 from engine.calibration.evidence import Evidence, evidence_of
 from engine.errors import GalleryError, MetricsError
-from engine.evaluation.raw import SCHEMA, System, Trial
+from engine.evaluation.raw import COMPARISONS, SCHEMA, SEARCHES, About, System, Trial, searches_file, write_comparisons
 from engine.evaluation.splits import RATES, sizes
 from engine.matching.scoring import PLAIN, SCORES, Candidates, Scoring, SearchableGallery
 from engine.templates.provenance import Provenance
@@ -117,6 +118,25 @@ def try_out(
         peak_mebibytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     )
     return table, trial
+
+
+def keep_trials(
+    out: Path, trials: Iterable[tuple[pa.Table, Trial]], systems: Sequence[System], pairs: Sequence[pa.Table], about: About
+) -> About:
+    """Write the rows of trials as they are made, and pairs of templates beside them, to the folder `out`; what all are of.
+
+    Raises:
+        OutputError: the files cannot be written.
+    """
+    made = []
+    with searches_file(out / SEARCHES) as writer:
+        for table, trial in trials:
+            writer.write(table)
+            made.append(trial)
+        told = replace(about, systems=tuple(systems), trials=tuple(made))
+        writer.finish(told)
+    write_comparisons(out / COMPARISONS, pairs)
+    return told
 
 
 def _thresholds(evidence: Evidence) -> tuple[dict[str, float], dict[str, str]]:
