@@ -16,7 +16,7 @@ import pyarrow as pa
 from benchmarks.accuracy.sweep import Summary, summary
 from benchmarks.quality.fit import fitting_half
 from benchmarks.quality.pictures import degraded, garbage
-from engine.calibration.calibration import Calibration, Names, calibrate, calibrate_on_strangers
+from engine.calibration.calibration import Calibration, RowNames, calibrate, calibrate_on_strangers
 from engine.calibration.probes import badly_enrolled, unlike
 from engine.encoders import Encoder
 from engine.errors import GalleryError, TemplatesError
@@ -212,7 +212,7 @@ def _shifted(pictures: Pictures, number: int) -> Iterator[tuple[str, float]]:
             found = _found(gallery, strangers).scores[:, 0]
             made = {"itself": own}
             if theirs != kind:
-                names = Names(pa.chunked_array([np.arange(len(cohort.qualities)).astype(str)]))
+                names = RowNames(pa.chunked_array([np.arange(len(cohort.qualities)).astype(str)]))
                 made["strangers given"] = calibrate_on_strangers(
                     gallery, cohort.vectors, _names(gallery), names, qualities=cohort.qualities
                 )
@@ -239,8 +239,8 @@ def calibrated(gallery: SearchableGallery) -> Calibration:
     return calibrate(gallery, _names(gallery))
 
 
-def _names(gallery: SearchableGallery) -> Names:
-    return Names(pa.chunked_array([np.arange(gallery.index.count).astype(str)]))
+def _names(gallery: SearchableGallery) -> RowNames:
+    return RowNames(pa.chunked_array([np.arange(gallery.index.count).astype(str)]))
 
 
 def _found(gallery: SearchableGallery, probes: Seen) -> Candidates:

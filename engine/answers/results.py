@@ -88,15 +88,15 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Counts:
+class DecisionCounts:
     """How many probe faces were decided which way."""
 
     identified: int = 0
     unknown: int = 0
     failed: int = 0
 
-    def __add__(self, other: "Counts") -> "Counts":
-        return Counts(self.identified + other.identified, self.unknown + other.unknown, self.failed + other.failed)
+    def __add__(self, other: "DecisionCounts") -> "DecisionCounts":
+        return DecisionCounts(self.identified + other.identified, self.unknown + other.unknown, self.failed + other.failed)
 
     @property
     def probes(self) -> int:
@@ -131,10 +131,10 @@ class Results(Sequence[Result]):
             yield from map(_result, part.to_pylist())
 
     @property
-    def counts(self) -> Counts:
+    def counts(self) -> DecisionCounts:
         """How many were decided which way."""
         decisions = self.table["decision"]
-        return Counts(*(pc.sum(pc.equal(decisions, name)).as_py() or 0 for name in (IDENTIFIED, UNKNOWN, FAILED)))
+        return DecisionCounts(*(pc.sum(pc.equal(decisions, name)).as_py() or 0 for name in (IDENTIFIED, UNKNOWN, FAILED)))
 
 
 def make_results(

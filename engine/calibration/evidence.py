@@ -111,12 +111,12 @@ class Evidence:
             return (
                 own.score_at(fpir, self.identities) if own is not None else chances.score_at(fpir) if chances is not None else 0
             )
-        mine, sure = (own.score_at(rate, self.identities) for rate in (fpir, own.tail.surely(fpir)))
+        mine, sure = (own.score_at(rate, self.identities) for rate in (fpir, own.tail.conservative_rate(fpir)))
         doubt = min(own.least_rate / fpir, 1) * chances.trust
-        return together(mine, sure, chances.score_at(fpir), doubt=doubt, encoders_doubt=chances.least_rate / fpir)
+        return combined_threshold(mine, sure, chances.score_at(fpir), doubt=doubt, encoders_doubt=chances.least_rate / fpir)
 
 
-def together(own: float, sure: float, encoders: float, *, doubt: float, encoders_doubt: float) -> float:
+def combined_threshold(own: float, sure: float, encoders: float, *, doubt: float, encoders_doubt: float) -> float:
     """The threshold that a gallery's own and its encoder's give.
 
     Args:

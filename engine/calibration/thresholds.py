@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.calibration.calibration import FPIR, LEAST_LOCAL, Calibration
-from engine.calibration.evidence import Evidence, together
+from engine.calibration.evidence import Evidence, combined_threshold
 from engine.errors import GalleryError
 from engine.matching.scoring import PLAIN
 from engine.statistics.rates import check_rate, percent
@@ -136,8 +136,8 @@ def match_threshold(
     if known is None:
         return MatchThreshold(own, fmr, "rate", pairs.searches)
     doubts = pairs.least_rate / fmr, known.least_rate / fmr
-    sure = pairs.score_at(pairs.surely(fmr))
-    both = together(own, sure, known.distance_at(fmr), doubt=doubts[0], encoders_doubt=doubts[1])
+    sure = pairs.score_at(pairs.conservative_rate(fmr))
+    both = combined_threshold(own, sure, known.distance_at(fmr), doubt=doubts[0], encoders_doubt=doubts[1])
     return MatchThreshold(both, fmr, "rate", known.pairs + pairs.searches)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from engine.calibration.calibration import LEAST_IDENTITIES, Names, calibrate
+from engine.calibration.calibration import LEAST_IDENTITIES, RowNames, calibrate
 from engine.common.late import pc
 from engine.matching.by_name import by_name
 from engine.matching.scoring import Scoring
@@ -75,7 +75,7 @@ def reseal(view: FolderSnapshot, writer: Writer, progress: Progress | None = Non
         calibration = replace(calibration, left_out=())  # it may name people who were removed
     elif identities >= max(LEAST_IDENTITIES, opened.enrolled.scoring.least_identities + 1):
         people = by_name(opened.enrolled, opened.identities, opened.template_ids)
-        calibration = calibrate(people, Names(opened.template_ids), progress)
+        calibration = calibrate(people, RowNames(opened.template_ids), progress)
     else:
         calibration = None
     with writer.changing() as database:

@@ -51,7 +51,7 @@ class Place(ABC):
         """Open the gallery for reading. Raises `GalleryError` where there is none, or it is damaged."""
 
     @abstractmethod
-    def living(self) -> Gallery:
+    def open_for_changes(self) -> Gallery:
         """Open the gallery for changes. Raises `GalleryError` as `open`, and where nothing changes."""
 
     @abstractmethod
@@ -91,7 +91,7 @@ class InFolder(OfFiles):
         tidy(self.path)
         return Gallery.open(self.path)
 
-    def living(self) -> Gallery:
+    def open_for_changes(self) -> Gallery:
         return self.open()
 
     def build(
@@ -116,7 +116,7 @@ class InStorage(OfFiles):
     def open(self) -> Gallery:
         return Gallery(FolderBackend(self.copied(), uri(self.where)))
 
-    def living(self) -> Gallery:
+    def open_for_changes(self) -> Gallery:
         raise only_read(uri(self.where))
 
     def build(
@@ -168,11 +168,11 @@ class InMilvus(Place):
 
     def open(self) -> Gallery:
         from engine.milvus.backend import MilvusBackend
-        from engine.milvus.connection.client import Client
+        from engine.milvus.connection.client import MilvusConnection
 
-        return Gallery(MilvusBackend(Client(self.address)))
+        return Gallery(MilvusBackend(MilvusConnection(self.address)))
 
-    def living(self) -> Gallery:
+    def open_for_changes(self) -> Gallery:
         return self.open()
 
     def build(

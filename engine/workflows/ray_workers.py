@@ -17,7 +17,7 @@ from engine.embedding.outcome import Outcome
 from engine.embedding.photographs import Photograph
 from engine.encoders import Encoder
 from engine.errors import GalleryReplaced, OnekError, SpreadError
-from engine.matching.pair_verifier import Head
+from engine.matching.pair_verifier import PairVerifier
 from engine.templates.model import Templates
 from engine.templates.quality import LEAST
 from engine.workflows.places import place_of
@@ -53,7 +53,7 @@ class IdentifyingWorker:
         edition: str | None,
         limit: float,
         top: int,
-        head: Head | None,
+        head: PairVerifier | None,
         quality: float = LEAST,
     ) -> None:
         _work_in(folder)
@@ -94,7 +94,7 @@ def spread_identify(
     gallery: str,
     limit: float,
     top: int,
-    head: Head | None,
+    head: PairVerifier | None,
     edition: str | None = None,
     quality: float = LEAST,
 ) -> Callable[[Iterable[Templates]], Iterator[pa.Table]]:

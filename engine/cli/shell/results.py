@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from engine.answers.results import TEXT, Counts, ResultsWriter, results_file, rows_of
+from engine.answers.results import TEXT, DecisionCounts, ResultsWriter, results_file, rows_of
 from engine.calibration.thresholds import IDENTIFIED
 from engine.errors import OutputError
 from engine.templates.problems import Problem, problems_path, write_problems
@@ -114,7 +114,7 @@ class Destination:
             answer(f"failed: {problem.source}: {problem.reason}")
 
 
-def _counted(counts: Counts) -> str:
+def _counted(counts: DecisionCounts) -> str:
     from engine.cli.console import count
 
     return (

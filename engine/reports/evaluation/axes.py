@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.evaluation.figures import Curve, Figure
+from engine.evaluation.figures import CurveWithInterval, Figure
 from engine.files.escaping import shown
 from engine.reports.markup import Markup, drawing
 
@@ -81,14 +81,14 @@ def draw_points(axes: Any, x: Sequence[float], own: Sequence[Figure], label: str
     axes.errorbar(x, values, yerr=reach, label=plain_label(label), **style)
 
 
-def draw_band(axes: Any, curve: Curve, label: str, at: int, floor: float) -> None:
+def draw_band(axes: Any, curve: CurveWithInterval, label: str, at: int, floor: float) -> None:
     """A curve inside the band of its intervals, which is cut off at `floor`."""
     low, y = np.maximum(curve.low, floor), np.where(curve.y > 0, curve.y, np.nan)  # what is 0 has no place on these axes
     axes.plot(curve.x, y, color=COLOURS[at % 5], ls=_DASHES[at % 5], lw=1.4, label=plain_label(label))
     axes.fill_between(curve.x, low, np.maximum(curve.high, floor), color=COLOURS[at % 5], alpha=0.18, lw=0)
 
 
-def lowest_rate(curves: Sequence[Curve]) -> float:
+def lowest_rate(curves: Sequence[CurveWithInterval]) -> float:
     """The smallest rate that some curves show: what is 0 lies there on a logarithmic axis."""
     above = [value for curve in curves for value in (*curve.y[curve.y > 0], *curve.low[curve.low > 0])]
     return max(min(above, default=1e-4), 1e-5)
