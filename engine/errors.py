@@ -16,6 +16,7 @@ __all__ = [
     "ListError",
     "ListGuess",
     "MetricsError",
+    "MissingPackage",
     "NameRefused",
     "OnekError",
     "OutputError",
@@ -104,6 +105,10 @@ class StorageError(OnekError):
 
 class MetricsError(OnekError):
     """A metric that does not exist, or data that lack what it needs."""
+
+
+class MissingPackage(OnekError):
+    """Something was asked for that needs a package which is not installed."""
 
 
 class OutputError(OnekError):

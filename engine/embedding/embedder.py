@@ -72,6 +72,9 @@ class Embedding:
     labelling: Labelling = UNLABELLED
     unseen: Unseen = ALL_SEEN
 
+    def __repr__(self) -> str:
+        return f"<Embedding: {self.templates!r}, {len(self.problems):,} problems>"
+
 
 @dataclass(frozen=True)
 class _Found:

@@ -18,6 +18,7 @@ from engine.files import content_ids as ids
 from engine.files.atomic_files import UNREADABLE
 from engine.files.budgets import refuse_bomb
 from engine.files.object_storage import local
+from engine.tables.frames import Tabular
 from engine.templates.foreign_vectors import NUMPY_ENDINGS, VECTOR_COLUMNS, count_numpy, foreign_batches
 from engine.templates.names import each_of, name_of, names_in, short, texts
 from engine.templates.provenance import MOST_DIMENSIONS, Provenance, require_same
@@ -70,11 +71,16 @@ def with_vectors(table: pa.Table, vectors: np.ndarray, made: Provenance) -> pa.T
 
 
 @dataclass(frozen=True)
-class Templates:
+class Templates(Tabular):
     """Templates in memory: an Arrow table of the contract's schema, and how they were made."""
 
     table: pa.Table
     provenance: Provenance
+
+    _shown = ("template_id", "identity", "source", "face", "quality")
+
+    def __repr__(self) -> str:
+        return f"<Templates: {len(self):,} made by {self.provenance}>"
 
     def __len__(self) -> int:
         return self.table.num_rows
