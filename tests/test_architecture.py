@@ -21,6 +21,7 @@ ROOMS = {
     "engine.tables": set(),
     "engine.faces": set(),
     "engine.templates": {"statistics", "tables"},
+    "engine.exchange": {"tables", "templates"},
     "engine.matching": {"templates"},
     "engine.calibration": {"statistics", "templates", "matching"},
     "engine.encoders": {"templates", "faces"},

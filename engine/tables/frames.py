@@ -58,7 +58,8 @@ def html_table(caption: str, headings: Sequence[str], rows: Sequence[Sequence[ob
     head = "".join(f"<th>{_cell(each)}</th>" for each in headings)
     body = "".join("<tr>" + "".join(f"<td>{_cell(each)}</td>" for each in row) + "</tr>" for row in rows)
     more = f"<p>and {total - len(rows):,} more</p>" if total > len(rows) else ""
-    return f"<table><caption>{html.escape(shown(caption))}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
+    title = f"<caption>{html.escape(shown(caption))}</caption>"
+    return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
 
 
 def _cell(value: object) -> str:

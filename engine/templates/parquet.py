@@ -19,7 +19,7 @@ from engine.files.atomic_files import UNREADABLE
 from engine.files.budgets import refuse_bomb
 from engine.files.object_storage import local
 from engine.tables.frames import Tabular
-from engine.templates.foreign_vectors import NUMPY_ENDINGS, VECTOR_COLUMNS, count_numpy, foreign_batches
+from engine.templates.foreign_vectors import NUMPY_ENDINGS, VECTOR_COLUMNS, ForeignBatch, count_numpy, foreign_batches
 from engine.templates.names import each_of, name_of, names_in, short, texts
 from engine.templates.provenance import MOST_DIMENSIONS, Provenance, require_same
 from engine.templates.quality.scale import scale_of
@@ -420,16 +420,29 @@ def _columns(found: pa.Schema) -> str:
 def _foreign(path: Path, rows: int) -> Iterator[Templates]:
     made = None
     for part in foreign_batches(path, rows):
-        if part.vectors.shape[1] > MOST_DIMENSIONS:
-            raise TemplatesError(f"{path}: vectors of {part.vectors.shape[1]:,} dimensions; at most {MOST_DIMENSIONS:,} are read")
-        unit = normalised(part.vectors, str(path), part.start)
-        made = made or Provenance.foreign(unit.shape[1])
-        called, sources = part.template_ids, part.sources
-        if called is None:
-            called = ids.of_vectors(part.vectors, part.start)
-            sources = sources or [f"{path.name}:{part.start + row}" for row in range(len(unit))]
-        table = pa.Table.from_batches([batch(made, called, part.identities, unit, sources)])
-        yield Templates(_with_identities(table, names_in(table["identity"], str(path))), made)
+        yield (templates := of_foreign(part, path, made))
+        made = templates.provenance
+
+
+def of_foreign(part: ForeignBatch, path: Path, made: Provenance | None = None, first: int | None = None) -> Templates:
+    """Templates of vectors from elsewhere: normalised, with names that are names, and ids of their numbers where they have none.
+
+    `made`: how those before them were; `first`: which row theirs is among all, where `path` is one of several.
+
+    Raises:
+        TemplatesError: a vector is zero, NaN or infinite; names the row.
+        NameRefused: an identity is no name.
+    """
+    if part.vectors.shape[1] > MOST_DIMENSIONS:
+        raise TemplatesError(f"{path}: vectors of {part.vectors.shape[1]:,} dimensions; at most {MOST_DIMENSIONS:,} are read")
+    unit = normalised(part.vectors, str(path), part.start)
+    made = made or Provenance.foreign(unit.shape[1])
+    called, sources = part.template_ids, part.sources
+    if called is None:
+        called = ids.of_vectors(part.vectors, part.start if first is None else first)
+        sources = sources or [f"{path.name}:{part.start + row}" for row in range(len(unit))]
+    table = pa.Table.from_batches([batch(made, called, part.identities, unit, sources)])
+    return Templates(_with_identities(table, names_in(table["identity"], str(path))), made)
 
 
 def _with_identities(table: pa.Table, identities: pa.Array | pa.ChunkedArray) -> pa.Table:
