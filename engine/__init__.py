@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from engine.gallery.gallery import Gallery
     from engine.grouping.grouping import group_templates
     from engine.grouping.groups import Groups
-    from engine.templates.parquet import Templates, read_templates
+    from engine.templates.model import Templates
+    from engine.templates.parquet import read_templates
     from indexes.errors import OnekError
 
 __all__ = [
@@ -43,7 +44,8 @@ __getattr__ = late_names(
         "engine.gallery.gallery": ("Gallery",),
         "engine.grouping.grouping": ("group_templates",),
         "engine.grouping.groups": ("Groups",),
-        "engine.templates.parquet": ("Templates", "read_templates"),
+        "engine.templates.model": ("Templates",),
+        "engine.templates.parquet": ("read_templates",),
         "indexes.errors": ("OnekError",),
     },
 )

@@ -11,7 +11,8 @@ from engine.embedding.photographs import Photograph, find_photographs
 from engine.encoders import load_encoder
 from engine.errors import MetricsError, PhotographsError
 from engine.files.atomic_files import whole_file
-from engine.templates.parquet import Templates, TemplateWriter, read_templates
+from engine.templates.model import Templates
+from engine.templates.parquet import TemplateWriter, read_templates
 from engine.workflows.embed_files import embed_to_file
 
 

@@ -96,7 +96,7 @@ def _vectors(place: Path, templates: int, rounds: int) -> None:
     from benchmarks.service.speed import vectors_beside
     from engine.cli.console import progress, stages
     from engine.gallery.gallery import Gallery
-    from engine.templates.parquet import Templates
+    from engine.templates.model import Templates
 
     population = Population(Shape.load())
     vectors = population.templates(0, templates)

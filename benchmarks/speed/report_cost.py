@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.evaluation.raw import SCHEMA, SEARCHES, About, System, Trial, searches_file
-from engine.evaluation.searching import TOP
+from engine.evaluation.searching.trials import TOP
 from engine.evaluation.splits import RATES, sizes
 from engine.reports.folder import versions
 

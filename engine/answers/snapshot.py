@@ -17,7 +17,7 @@ from engine.common.late import pc
 from engine.errors import GalleryError
 from engine.matching.pair_verifier import Head
 from engine.matching.scoring import Candidates, Scoring
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from engine.templates.provenance import Provenance, require_same
 from engine.templates.quality import LEAST
 from engine.templates.quality.gate import check_least, refused, why_refused

@@ -18,8 +18,8 @@ from engine.faces.alignment import SURE, AlignedFace, Face, aligner, alignment
 from engine.faces.images import LeftOut, decode_named
 from engine.faces.reasons import reasons_of
 from engine.files.content_ids import of_face, of_picture
+from engine.templates.model import Templates, batch, schema
 from engine.templates.names import UNLABELLED, Labelling
-from engine.templates.parquet import Templates, batch, schema
 from engine.templates.problems import ALL_SEEN, Problem, Unseen
 from engine.templates.provenance import Provenance
 from engine.templates.quality import LEAST

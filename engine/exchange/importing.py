@@ -15,8 +15,9 @@ from engine.files.atomic_files import whole_file
 from engine.files.outputs import check_outputs
 from engine.tables.lists import Column, read_names
 from engine.templates.foreign_vectors import NUMPY_ENDINGS, ForeignBatch, batch_of_columns, foreign_batches
+from engine.templates.model import Templates
 from engine.templates.names import names_in
-from engine.templates.parquet import ROW_GROUP, Templates, TemplateWriter, of_foreign
+from engine.templates.parquet import ROW_GROUP, TemplateWriter, of_foreign
 
 _FOLDER = re.compile(r"[/\\]")
 

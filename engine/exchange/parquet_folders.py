@@ -16,8 +16,8 @@ from engine.exchange.tools import Tool
 from engine.files.atomic_files import UNREADABLE, check_output, whole_folder
 from engine.files.budgets import refuse_bomb
 from engine.files.outputs import refuse_inputs
+from engine.templates.model import Templates, normalised, schema, vectors_of, with_vectors
 from engine.templates.names import names_in
-from engine.templates.parquet import Templates, normalised, schema, vectors_of, with_vectors
 from engine.templates.provenance import Provenance
 
 # What Hive calls the folder of rows without a value.

@@ -13,7 +13,7 @@ from engine.answers.verification import Verification
 from engine.common.concurrency import batched
 from engine.errors import PhotographsError
 from engine.matching.pair_verifier import Head
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from engine.templates.problems import ALL_SEEN
 from engine.templates.provenance import require_same
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 from engine.errors import PhotographsError
 from engine.templates.anonymise import without_sources
 from engine.templates.enrolment import Joining
+from engine.templates.model import Templates
 from engine.templates.names import name_of
-from engine.templates.parquet import Templates
 from engine.templates.quality import LEAST
 from engine.templates.quality.refusal import of_templates
 

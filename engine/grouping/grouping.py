@@ -22,8 +22,8 @@ from engine.grouping.method.space import (
     random_pairs,
 )
 from engine.statistics.rates import check_rate
-from engine.templates.impostors import impostors_of
-from engine.templates.parquet import Templates
+from engine.templates.measured.impostors import impostors_of
+from engine.templates.model import Templates
 from engine.templates.provenance import Provenance, require_same
 from indexes.base import Progress
 

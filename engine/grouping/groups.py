@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from engine.errors import GroupingError
 from engine.tables.frames import Tabular
-from engine.templates.parquet import Templates, schema, vectors_of
+from engine.templates.model import Templates, schema, vectors_of
 from engine.templates.provenance import Provenance
 
 # What people did to a face's group.

@@ -22,7 +22,7 @@ from engine.service.batching import Batches
 from engine.service.galleries import Served
 from engine.service.measured import Numbers
 from engine.service.settings import Settings
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from engine.templates.provenance import Provenance
 
 # Pictures that a thread takes at a time: as `Embedder.stream` does.

@@ -22,7 +22,8 @@ from engine.files.atomic_files import own_folder, unfinished, whole_file
 from engine.files.content_ids import picture_of
 from engine.files.outputs import check_outputs
 from engine.templates.anonymise import without_sources
-from engine.templates.parquet import TemplateWriter, schema
+from engine.templates.model import schema
+from engine.templates.parquet import TemplateWriter
 from engine.templates.problems import ALL_SEEN, Problem, Unseen, problems_path, write_problems
 from engine.templates.quality import LEAST
 from engine.templates.quality.gate import share

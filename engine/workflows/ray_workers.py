@@ -17,7 +17,7 @@ from engine.embedding.photographs import Photograph
 from engine.encoders import Encoder
 from engine.errors import GalleryReplaced, OnekError, SpreadError
 from engine.matching.pair_verifier import Head
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from engine.templates.quality import LEAST
 from engine.workflows.places import place_of
 from engine.workflows.ray_agents import agents_that_end_with_us

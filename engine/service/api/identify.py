@@ -21,7 +21,7 @@ from engine.service.events import Event, now
 from engine.service.galleries import Served
 from engine.service.liveness.pad import refused_by_pad
 from engine.service.recognition import Found, Question
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from engine.templates.provenance import require_same
 from engine.templates.quality import LEAST
 

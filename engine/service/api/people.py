@@ -17,8 +17,8 @@ from engine.service.api.errors import Refused
 from engine.service.api.models import Compacted, Enrolled, Identities, IdentityShown, Receipt, Removed, Rename, Renamed
 from engine.service.events import Event, now
 from engine.service.galleries import Served
+from engine.templates.model import Templates, batch, normalised
 from engine.templates.names import name_of
-from engine.templates.parquet import Templates, batch, normalised
 from engine.templates.provenance import Provenance, require_same
 from engine.templates.quality import LEAST
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from engine.calibration.calibration import default_score
 from engine.errors import GalleryError, MetricsError
 from engine.evaluation.raw import COMPARISONS, SEARCHES, About, read_comparisons, read_searches
-from engine.evaluation.searching import scores_of, search_gallery, search_labelled
+from engine.evaluation.searching.trials import scores_of, search_gallery, search_labelled
 from engine.evaluation.truth import Labelled, Probes, probes_of, read_failures, read_groups, read_labelled, read_truth
 from engine.files.atomic_files import whole_file
 from engine.gallery.gallery import Gallery
@@ -20,7 +20,8 @@ from engine.reports.contact_sheet import SourceOf, mistake_pictures
 from engine.reports.evaluated import Evaluation, evaluate
 from engine.reports.folder import prepare, versions, write_evaluation
 from engine.reports.markup import Markup
-from engine.templates.parquet import Templates, is_template_file, read_templates
+from engine.templates.model import Templates
+from engine.templates.parquet import is_template_file, read_templates
 from engine.templates.provenance import require_same
 from engine.workflows.locations import open_files
 
@@ -163,7 +164,7 @@ def _embedded(embedder: "Embedder", probes: Sequence[Path], said: Said | None) -
     from engine.common.concurrency import batched
     from engine.embedding.embedder import to_batch
     from engine.embedding.photographs import find_photographs
-    from engine.templates.parquet import schema
+    from engine.templates.model import schema
 
     photographs = find_photographs(probes)
     if said:

@@ -10,7 +10,7 @@ from engine.embedding.embedder import embed_images
 from engine.encoders import load_encoder
 from engine.errors import EncoderMismatch
 from engine.gallery.gallery import Gallery
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from tests.support.encoder_files import write_onnx
 from tests.support.galleries import people
 

@@ -17,7 +17,7 @@ from engine.cli.app import app
 from engine.cli.exchange import _TOOLS
 from engine.errors import EncoderMismatch, ListError, OutputError, TemplatesError
 from engine.exchange import TOOLS, export_folder, import_templates
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 
 VECTORS = np.random.default_rng(0).normal(size=(4, 8))
 LISTS = VECTORS.tolist()

@@ -24,7 +24,7 @@ from engine.gallery.gallery import Gallery
 from engine.maintenance.integrity import check
 from engine.storage.sealing import due, stored
 from engine.storage.writer_lock import locked
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from tests.support.galleries import names, people, same_answers
 
 Make = Callable[..., Templates]

@@ -14,7 +14,7 @@ from engine import Gallery, group_templates
 from engine.grouping.corrections import join_groups, name_group, part_faces, reject_face
 from engine.grouping.sheet import GROUPS_A_PAGE, write_sheet
 from engine.grouping.suggestions import ONE_PERSON, TWO_PEOPLE, suggest, write_suggestions
-from engine.templates.parquet import Templates, batch
+from engine.templates.model import Templates, batch
 from engine.workflows.known_people import known_people
 from tests.support.unnamed_faces import SFACE, faces_of
 
