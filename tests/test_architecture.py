@@ -32,7 +32,8 @@ ROOMS = {
     "engine.maintenance": {"templates", "answers", "storage"},
     "engine.training": {"metrics", "templates", "faces", "matching", "encoders", "embedding"},
     "engine.gallery": {
-        *("templates", "faces", "matching", "calibration", "encoders", "embedding", "answers", "storage", "maintenance"),
+        *("tables", "templates", "faces", "matching", "calibration", "encoders", "embedding", "answers", "storage"),
+        *("maintenance",),
     },
     "engine.milvus": {
         *("templates", "faces", "matching", "calibration", "answers", "storage", "maintenance", "gallery"),

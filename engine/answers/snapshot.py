@@ -14,7 +14,7 @@ from engine.calibration.calibration import Calibration
 from engine.calibration.evidence import Evidence, evidence_of
 from engine.calibration.thresholds import MatchThreshold, ThresholdUsed, accepts, identify_threshold, match_threshold
 from engine.common.late import pc
-from engine.errors import GalleryError
+from engine.errors import GalleryError, NotEnrolled
 from engine.matching.pair_verifier import Head
 from engine.matching.scoring import Candidates, Scoring
 from engine.templates.model import Templates
@@ -100,6 +100,14 @@ class Snapshot(ABC):
     @abstractmethod
     def templates_of(self, identity: str) -> tuple[list[str], np.ndarray]:
         """The ids and vectors (m, d) of an identity's templates. Raises `GalleryError` where nobody is called that."""
+
+    def enrols(self, identity: str) -> bool:
+        """Whether somebody is called that."""
+        try:
+            self.templates_of(identity)
+        except NotEnrolled:
+            return False
+        return True
 
     @abstractmethod
     def templates_by_identity(self) -> Iterator[tuple[str, int]]:

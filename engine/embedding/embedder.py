@@ -13,7 +13,7 @@ from engine.common.concurrency import batched, map_ahead
 from engine.common.opencv import one_thread_each
 from engine.embedding.photographs import Labelled, Photograph, label_photographs
 from engine.encoders import DEFAULT, Encoder, load_encoder
-from engine.errors import ImageProblem, PhotographsError
+from engine.errors import ImageProblem, PhotographsError, WrongType
 from engine.faces.alignment import SURE, AlignedFace, Face, aligner, alignment
 from engine.faces.images import LeftOut, decode_named
 from engine.faces.reasons import reasons_of
@@ -25,6 +25,7 @@ from engine.templates.provenance import Provenance
 from engine.templates.quality import LEAST
 from engine.templates.quality.gate import TOLD, check_least, why_refused
 from engine.templates.quality.scale import scale_of
+from indexes.base import Progress
 
 # Photographs that a thread takes at a time, and chips that it has encoded together.
 BATCH, CHIPS = 8, 16
@@ -275,7 +276,7 @@ def embed_images(
     faces: str = "largest",
     labels: str | None = None,
     quality: float = LEAST,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Embedding:
     """Embed photographs, and keep the templates in memory.
 
@@ -285,7 +286,7 @@ def embed_images(
         faces: `largest`, `all`, or `none` where the pictures are face crops already.
         labels: whose photographs they are (see `find_photographs`). With `faces="all"` the default is `none`.
         quality: the share of ordinary photographs that must be worse; what is below is a problem. 0 takes all.
-        progress: told how many more images are done.
+        progress: told how far the work has come.
 
     Raises:
         PhotographsError: nothing to embed, or something that is no picture.
@@ -295,7 +296,12 @@ def embed_images(
     if not isinstance(encoder, Encoder):
         encoder = load_encoder(encoder, photographs=len(labelled.photographs))
     embedder = Embedder(encoder, faces)
-    outcomes = list(map(of_quality(quality), once_each(embedder.stream(labelled.photographs, progress), {})))
+    total = len(labelled.photographs)
+    outcomes = []
+    for outcome in map(of_quality(quality), once_each(embedder.stream(labelled.photographs), {})):
+        outcomes.append(outcome)
+        if progress:
+            progress("embedding", len(outcomes), total)
     rows = [to_batch(part, embedder.provenance) for part in batched(outcomes, 1024)]
     table = pa.Table.from_batches(rows, schema=schema(embedder.provenance))
     templates = Templates(table, embedder.provenance)
@@ -323,6 +329,10 @@ def list_labelled(
     """As `list_photographs`, and the rules by which it is known whose they are."""
     if isinstance(images, str | Path):
         images = [images]
+    if not isinstance(images, list | tuple | np.ndarray):
+        raise WrongType(
+            f"found {images!r:.60} (a {type(images).__name__}); expected photographs: a path, a list of paths, or of RGB pictures"
+        )
     paths = [Path(image) for image in images if isinstance(image, str | Path)]
     if len(paths) == len(images):
         return label_photographs(paths, labels, left_out)

@@ -169,7 +169,11 @@ def _are_vectors(value: Any) -> bool:
 
 def _of_arrays(path: Path, arrays: Mapping[str, Any]) -> Columns:
     """Arrays by name, of which those count that are as long as the others."""
-    columns = {name: list(each) for name, each in arrays.items() if isinstance(each, list | tuple) or isinstance(each, np.ndarray) and each.ndim}
+    columns = {
+        name: list(each)
+        for name, each in arrays.items()
+        if isinstance(each, list | tuple) or (isinstance(each, np.ndarray) and each.ndim)
+    }
     lengths = {name: len(each) for name, each in columns.items()}
     if len(set(lengths.values())) != 1:
         found = ", ".join(f"{name} {length:,}" for name, length in lengths.items())

@@ -11,7 +11,7 @@ import pyarrow as pa
 from engine.answers.already_enrolled import NOT_LOOKED, ON_MATCH, Matches
 from engine.common.late import pc
 from engine.common.string_lookup import Lookup
-from engine.errors import GalleryError, TemplatesError
+from engine.errors import GalleryError, NotEnrolled, TemplatesError
 from engine.storage.catalogue import put
 from engine.storage.folder_snapshot import FolderSnapshot
 from engine.storage.recent_rows import insert, owners_of, relabel
@@ -132,12 +132,12 @@ def spelt_as_enrolled(table: pa.Table, enrolled: Callable[[pa.Array], Iterable[s
 def not_enrolled(unknown: Sequence[str], where: object) -> GalleryError:
     """The error for identities and template ids to remove that are not enrolled."""
     more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
-    return GalleryError(f"{unknown[0]} is not enrolled in {where}{more}; nothing was removed")
+    return NotEnrolled(f"{unknown[0]} is not enrolled in {where}{more}; nothing was removed")
 
 
 def nobody_called(old: str, where: object) -> GalleryError:
     """The error for an identity to rename that is not enrolled."""
-    return GalleryError(f"nobody called {old} is enrolled in {where}")
+    return NotEnrolled(f"nobody called {old} is enrolled in {where}")
 
 
 def somebody_called(new: str, where: object) -> GalleryError:
