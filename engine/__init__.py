@@ -7,7 +7,7 @@ from indexes.late import late_names
 if TYPE_CHECKING:
     from engine.answers.results import Result, Results
     from engine.client import Client
-    from engine.embedding.embedder import Embedding, embed_images
+    from engine.embedding.in_memory import Embedding, embed_images
     from engine.encoders.base import Encoder
     from engine.encoders.registry import load_encoder
     from engine.gallery.gallery import Gallery
@@ -40,7 +40,7 @@ _imported = late_names(
     {
         "engine.answers.results": ("Result", "Results"),
         "engine.client": ("Client",),
-        "engine.embedding.embedder": ("Embedding", "embed_images"),
+        "engine.embedding.in_memory": ("Embedding", "embed_images"),
         "engine.encoders.base": ("Encoder",),
         "engine.encoders.registry": ("load_encoder",),
         "engine.gallery.gallery": ("Gallery",),

@@ -6,7 +6,8 @@ from pathlib import Path
 from benchmarks.data.degraded_photographs import Degrade, degraded
 from engine.cli.console import progress
 from engine.common.concurrency import batched
-from engine.embedding.embedder import Embedder, to_batch
+from engine.embedding.embedder import Embedder
+from engine.embedding.outcome import to_batch
 from engine.embedding.photographs import Photograph, find_photographs
 from engine.encoders import load_encoder
 from engine.errors import MetricsError, PhotographsError

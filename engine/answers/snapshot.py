@@ -24,7 +24,8 @@ from engine.templates.quality.gate import check_least, refused, why_refused
 from indexes.base import Progress, distances_to
 
 if TYPE_CHECKING:
-    from engine.embedding.embedder import Embedder, Outcome
+    from engine.embedding.embedder import Embedder
+    from engine.embedding.outcome import Outcome
 
 # The probability from which on a head says "the same".
 _EVEN = 0.5
@@ -204,7 +205,7 @@ class Snapshot(ABC):
         quality: float = LEAST,
     ) -> pa.Table:
         """As `identify`, for photographs that were embedded: a failed one has its row where it stood."""
-        from engine.embedding.embedder import to_batch
+        from engine.embedding.outcome import to_batch
 
         rows = pa.Table.from_batches([to_batch(outcomes, embedder.provenance)])
         found = self.identify(Templates(rows, embedder.provenance), limit, top, head, quality)

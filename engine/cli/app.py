@@ -20,10 +20,12 @@ from engine.cli.galleries.maintenance import backup_command, check_command, merg
 from engine.cli.galleries.people import erase_command, list_command, show_command
 from engine.cli.galleries.reports import encoders_command, info_command
 from engine.cli.grouping import group_command
+from engine.cli.main_path.build_index import build_index_command
+from engine.cli.main_path.embed import embed_command
+from engine.cli.main_path.identify import identify_command, verify_command
 from engine.cli.networks.inspection import explain_command, explain_encoder_command
 from engine.cli.networks.training import project_command, train_command, train_head_command, train_projection_command
 from engine.cli.options import CHANGE_SOMETHING, INTERRUPTED
-from engine.cli.pipeline import build_index_command, embed_command, identify_command, verify_command
 from engine.cli.serving.serve import serve_command
 from engine.cli.serving.tokens import token
 from engine.cli.shell.doctor import doctor_command

@@ -55,7 +55,8 @@ def identifying(
             return Results(seen.identify(templates, seen.threshold(threshold, fpir), top, head, quality))
 
         return of_templates
-    from engine.embedding.embedder import list_photographs, unseen_in
+    from engine.embedding.in_memory import list_photographs
+    from engine.embedding.outcome import unseen_in
 
     pictures = [probes] if isinstance(probes, np.ndarray) else cast(Photographs, probes)
     photographs = list_photographs(pictures, "none")
@@ -91,7 +92,7 @@ def verifying(
             templates = templates_given(probe)
             require_same(seen.provenance, templates.provenance, seen.called, "the probe")
             return claim.verified("vector", templates.vectors[0])
-        from engine.embedding.embedder import one_face
+        from engine.embedding.in_memory import one_face
 
         return claim.verified(*one_face(probe, embedder(), quality))
 

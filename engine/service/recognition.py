@@ -15,7 +15,8 @@ import pyarrow as pa
 from engine.answers.snapshot import Snapshot
 from engine.calibration.thresholds import ThresholdUsed
 from engine.common.opencv import one_thread_each
-from engine.embedding.embedder import Embedder, Outcome
+from engine.embedding.embedder import Embedder
+from engine.embedding.outcome import Outcome
 from engine.embedding.photographs import Photograph
 from engine.faces.images import ImageBytes
 from engine.service.batching import Batches

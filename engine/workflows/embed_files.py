@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.common.concurrency import batched
-from engine.embedding.embedder import Embedder, of_quality, once_each, problems_of, to_batch, unseen_in
+from engine.embedding.embedder import Embedder
+from engine.embedding.outcome import of_quality, once_each, problems_of, to_batch, unseen_in
 from engine.embedding.photographs import Photograph
 from engine.errors import OutputError
 from engine.files.atomic_files import own_folder, unfinished, whole_file

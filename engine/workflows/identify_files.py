@@ -270,7 +270,7 @@ def _of_photographs(
     progress: Progress | None,
     annotate: Path | None,
 ) -> Iterator[pa.Table]:
-    from engine.embedding.embedder import unseen_in
+    from engine.embedding.outcome import unseen_in
 
     done = 0
     for outcomes in batched(embedder.stream(photographs, progress), BATCH):

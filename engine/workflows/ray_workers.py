@@ -12,7 +12,8 @@ from typing import Any
 import pyarrow as pa
 
 from engine.common.concurrency import batched
-from engine.embedding.embedder import BATCH, Embedder, Outcome
+from engine.embedding.embedder import BATCH, Embedder
+from engine.embedding.outcome import Outcome
 from engine.embedding.photographs import Photograph
 from engine.encoders import Encoder
 from engine.errors import GalleryReplaced, OnekError, SpreadError

@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from engine.answers.snapshot import Snapshot
 from engine.answers.verification import Verification
 from engine.calibration.thresholds import IDENTIFIED, MatchThreshold, ThresholdUsed
-from engine.embedding.embedder import Outcome, of_quality
+from engine.embedding.outcome import Outcome, of_quality
 from engine.faces.chip import CROP_ALIGNMENT
 from engine.service.access.tokens import DESK, Token
 from engine.service.api.asked import ERRORS, AtDoor, IdentityPath, Service, TheGallery, TheService, enrolled

@@ -8,7 +8,7 @@ import pyarrow as pa
 from fastapi import APIRouter, Path, Query, Request
 from starlette.concurrency import run_in_threadpool
 
-from engine.embedding.embedder import of_one_face, of_quality
+from engine.embedding.outcome import of_one_face, of_quality
 from engine.errors import GalleryBusy, GalleryError, OnekError, TemplatesError
 from engine.service.access.signing import read_signed, signed
 from engine.service.api.asked import ERRORS, AsAdmin, AtDesk, IdentityPath, Service, TheGallery, TheService, enrolled

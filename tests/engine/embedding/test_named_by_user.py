@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.embedding.embedder import embed_images
+from engine.embedding.in_memory import embed_images
 from engine.encoders import load_encoder
 from engine.errors import EncoderMismatch
 from engine.gallery.gallery import Gallery

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from engine.cli.app import app
-from engine.embedding.embedder import embed_images
+from engine.embedding.in_memory import embed_images
 from engine.errors import EncoderMismatch, GalleryBusy, GalleryError, TemplatesError
 from engine.gallery.gallery import Gallery
 from engine.maintenance.integrity import check

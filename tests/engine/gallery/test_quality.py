@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from engine.cli.app import app
-from engine.embedding.embedder import embed_images
+from engine.embedding.in_memory import embed_images
 from engine.encoders import Encoder
 from engine.errors import PhotographsError
 from engine.gallery.gallery import Gallery
