@@ -225,7 +225,7 @@ class Snapshot(ABC):
         if head is not None:
             head.check(self.provenance, self.called)
             if threshold is not None or fmr is not None:
-                raise GalleryError("--head decides by its probability; expected no --threshold and no --fmr beside it")
+                raise GalleryError("a head decides by its probability; expected neither threshold=... nor fmr=... beside it")
         limit = 0.0 if head else self.match_threshold(threshold, fmr).distance
         return Claim(identity, *self.templates_of(identity), limit, head)
 

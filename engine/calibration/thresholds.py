@@ -132,9 +132,7 @@ def match_threshold(
     known = impostors if impostors is not None and fmr >= impostors.least_rate else None
     if calibration is None or pairs is None or (known is not None and fmr < pairs.least_rate):
         if known is None:
-            raise GalleryError(
-                f"fmr {fmr:g}: this gallery is not calibrated, which takes 10 identities; pass a threshold (--threshold)"
-            )
+            raise GalleryError(f"fmr {fmr:g}: this gallery is not calibrated, which takes 10 identities; pass threshold=...")
         return MatchThreshold(known.distance_at(fmr), fmr, "rate", known.pairs)
     own = calibration.verify_threshold(fmr)
     if known is None:
@@ -153,7 +151,7 @@ def checked_distance(threshold: float | None, default: float | None) -> float:
     """
     chosen = default if threshold is None else threshold
     if chosen is None:
-        raise GalleryError("no default threshold is known for the encoder of this gallery; pass --threshold DISTANCE")
+        raise GalleryError("no default threshold is known for the encoder of this gallery; pass threshold=..., a distance")
     require_number("threshold", chosen, "0.5")
     if not 0 <= chosen <= 2:
         raise GalleryError(f"the threshold is {chosen}; expected a distance of unit vectors, 0 to 2")

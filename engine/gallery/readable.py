@@ -278,7 +278,7 @@ class ReadableGallery:
             PhotographsError: the photograph gave no template, or `faces` is `all`.
         """
         if faces == "all":
-            raise PhotographsError("--faces all: verify compares one face; expected largest or none")
+            raise PhotographsError("faces='all': verify compares one face; expected largest or none")
 
         def embedder() -> "Embedder":
             return self.embedder(faces, encoder=encoder, weights=weights, projection=projection)

@@ -80,7 +80,7 @@ def require_words(on_duplicate: str, on_match: str) -> None:
     """Refuse, before any work, words that do not say what becomes of ids and faces that are enrolled. Raises `GalleryError`."""
     for name, word, known in (("duplicate", on_duplicate, DUPLICATES), ("match", on_match, ON_MATCH)):
         if word not in known:
-            raise GalleryError(f"--on-{name} {word}: expected {', '.join(known)}")
+            raise GalleryError(f"on_{name}={word!r}: expected {', '.join(known)}")
 
 
 def undisputed(table: pa.Table, owners: dict[str, str], on_duplicate: str) -> pa.Table:
@@ -97,7 +97,7 @@ def undisputed(table: pa.Table, owners: dict[str, str], on_duplicate: str) -> pa
     there = table.filter(known)
     if on_duplicate == "error":
         first = there["template_id"][0]
-        raise TemplatesError(f"{len(there)} template ids are enrolled already, such as {first}; say --on-duplicate")
+        raise TemplatesError(f"{len(there)} template ids are enrolled already, such as {first}; say on_duplicate=...")
     if on_duplicate == "own":
         columns = (there[name].to_pylist() for name in ("template_id", "identity", "source"))
         others = [row for row in zip(*columns, strict=True) if owners[row[0]] not in spellings(row[1])]
@@ -107,7 +107,8 @@ def undisputed(table: pa.Table, owners: dict[str, str], on_duplicate: str) -> pa
             more = f", and {len(others) - 1:,} more ids are others'" if len(others) > 1 else ""
             raise TemplatesError(
                 f"the template {template_id}{of} is enrolled already as {owners[template_id]}'s, and would become "
-                f"{identity}'s{more}; nothing was enrolled. --on-duplicate replace gives it to the new name, skip leaves it"
+                f"{identity}'s{more}; nothing was enrolled. on_duplicate='replace' gives it to the new name, "
+                "on_duplicate='skip' leaves it"
             )
     return table
 
@@ -142,7 +143,7 @@ def nobody_called(old: str, where: object) -> GalleryError:
 
 def somebody_called(new: str, where: object) -> GalleryError:
     """The error for a new name that another identity has."""
-    return GalleryError(f"{new} is enrolled in {where} already; pass --merge to make one identity of both")
+    return GalleryError(f"{new} is enrolled in {where} already; pass merge=True to make one identity of both")
 
 
 def _name_in(view: FolderSnapshot, row: int, renamed: dict[str, str]) -> str:
