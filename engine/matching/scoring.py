@@ -327,8 +327,14 @@ def _densities_of(
     known: SearchableIndex, theirs: Members, place: np.ndarray, vectors: np.ndarray, codes: np.ndarray, neighbours: int
 ) -> np.ndarray:
     """As `densities`, for vectors (n, d) of the identities `codes` (n,)."""
-    found = nearest_identities(known, theirs, vectors, neighbours + 2)
-    squares = without_identity(found, theirs, place[codes]).distances ** 2
+    return densities_in(nearest_identities(known, theirs, vectors, neighbours + 2), theirs, place[codes], neighbours)
+
+
+def densities_in(found: NearestIdentities, members: Members, own: np.ndarray, neighbours: int) -> np.ndarray:
+    """What the R + 2 nearest identities of n templates say of their densities, as `densities`. `own` (n,): each one's identity;
+    -1 where that is not among `members`.
+    """
+    squares = without_identity(found, members, own).distances ** 2
     return np.column_stack([squares[:, :neighbours].mean(axis=1), squares[:, min(neighbours, squares.shape[1] - 1)]])
 
 

@@ -66,7 +66,7 @@ class Ivf(InvertedLists):
     """Inverted lists of fast-scan codes, and a shortlist by exact distance."""
 
     kind = "ivf"
-    may_stop = True
+    may_stop, spare = True, 3
     layout: ClassVar = ["IndexPreTransform", LISTS]
 
     @classmethod
@@ -77,7 +77,7 @@ class Ivf(InvertedLists):
         effort = self._effort
         if not stop_near or not effort.stops:
             return super()._search(probes, k, stop_near)
-        size = min(max(k, effort.shortlist), self.count)
+        size = self._size(k)
         turned = self._turned(probes)
         lists = self._lists.quantizer.search(turned, effort.visits)[1]
         rows = self._behind(self._in_lists(turned, lists[:, : effort.first], size), probes, size)

@@ -46,6 +46,9 @@ class TwoStageIndex(StoredIndex):
     exact = False
     # Whether a search of this kind may stop early, as `Effort` says.
     may_stop: ClassVar[bool] = False
+    # Vectors on a shortlist, at least, for each that is asked for: codes confuse strangers that are about as near, and scores go
+    # by the distances of these.
+    spare: ClassVar[int] = 1
 
     def __init__(self, index: Any, vectors: np.ndarray, effort: Effort) -> None:
         super().__init__(vectors)
@@ -151,8 +154,12 @@ class TwoStageIndex(StoredIndex):
         return None
 
     def _search(self, probes: np.ndarray, k: int, stop_near: bool) -> Neighbours:  # noqa: ARG002
-        rows = self.shortlist(probes, min(max(k, self._effort.shortlist), self.count))
+        rows = self.shortlist(probes, self._size(k))
         return self._completed(nearest_of(rows, self._distances(probes, rows), k), probes, k)
+
+    def _size(self, k: int) -> int:
+        """The length of a shortlist for k neighbours."""
+        return min(max(self.spare * k, self._effort.shortlist), self.count)
 
     def _completed(self, found: Neighbours, probes: np.ndarray, k: int) -> Neighbours:
         """The same, with k rows for the probes that have fewer."""
