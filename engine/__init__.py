@@ -7,13 +7,14 @@ from indexes.late import late_names
 if TYPE_CHECKING:
     from engine.answers.results import Result, Results
     from engine.client import Client
-    from engine.embedding.embedder import Embedding, embed_images
+    from engine.embedding.in_memory import Embedding, embed_images
     from engine.encoders.base import Encoder
     from engine.encoders.registry import load_encoder
     from engine.gallery.gallery import Gallery
     from engine.grouping.grouping import group_templates
     from engine.grouping.groups import Groups
-    from engine.templates.parquet import Templates, read_templates
+    from engine.templates.model import Templates
+    from engine.templates.parquet import read_templates
     from indexes.errors import OnekError
 
 __all__ = [
@@ -37,13 +38,14 @@ __getattr__ = late_names(
     {
         "engine.answers.results": ("Result", "Results"),
         "engine.client": ("Client",),
-        "engine.embedding.embedder": ("Embedding", "embed_images"),
+        "engine.embedding.in_memory": ("Embedding", "embed_images"),
         "engine.encoders.base": ("Encoder",),
         "engine.encoders.registry": ("load_encoder",),
         "engine.gallery.gallery": ("Gallery",),
         "engine.grouping.grouping": ("group_templates",),
         "engine.grouping.groups": ("Groups",),
-        "engine.templates.parquet": ("Templates", "read_templates"),
+        "engine.templates.model": ("Templates",),
+        "engine.templates.parquet": ("read_templates",),
         "indexes.errors": ("OnekError",),
     },
 )

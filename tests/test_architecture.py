@@ -45,7 +45,7 @@ ROOMS = {
     },
     "engine.reports": {
         *("metrics", "statistics", "tables", "faces", "templates", "matching", "calibration", "embedding", "answers"),
-        *("inspection", "evaluation"),
+        *("grouping", "inspection", "evaluation"),
     },
     "engine.workflows": {
         *("tables", "templates", "faces", "matching", "calibration", "encoders", "embedding", "answers", "storage"),
@@ -69,7 +69,7 @@ OPEN_FILES = {
     "engine.templates.parquet": "template files",
     "engine.encoders.registry": "networks and their weights",
     "engine.grouping.groups_file": "groups",
-    "engine.grouping.sheet": "photographs that a table names, which are left alone where they lie elsewhere",
+    "engine.reports.pictures": "photographs that a table names, which are left alone where they lie elsewhere",
     "engine.milvus.building.build": "the bucket that Milvus reads from",
     "engine.milvus.building.bulk_import": "the same",
 }

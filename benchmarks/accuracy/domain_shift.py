@@ -12,7 +12,7 @@ from engine.calibration.calibration import Names, calibrate_on_strangers
 from engine.evaluation.splits import RATES
 from engine.matching.scoring import Scoring
 from engine.metrics import fpir
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 
 CLEAN, MIXED = "clean", "mixed"
 

@@ -10,7 +10,7 @@ from engine.errors import GalleryError
 from engine.evaluation.splits import RATES
 from engine.matching.nearest_identities import Members
 from engine.matching.scoring import Scoring, SearchableGallery, densities
-from engine.templates.within_identity import stored_within
+from engine.templates.measured.within_identity import within_identity_covariance
 from indexes.approximate.two_stage import TwoStageIndex
 from indexes.base import StoredIndex
 from indexes.planner import RECALL, plan
@@ -92,5 +92,5 @@ def _index(vectors: np.ndarray) -> StoredIndex:
     if isinstance(index, TwoStageIndex):
         own = vectors[np.random.default_rng(0).integers(0, len(vectors), _TUNED_WITH)]
         sample = vectors[sample_rows(len(vectors), 50_000)]
-        tune(index, second_templates(own, sample, stored_within("sface")), RECALL)
+        tune(index, second_templates(own, sample, within_identity_covariance("sface")), RECALL)
     return index

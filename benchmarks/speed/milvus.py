@@ -15,7 +15,7 @@ from engine.milvus.collection import ENTITY, search_settings
 from engine.milvus.connection.address import parse
 from engine.milvus.connection.client import Client
 from engine.milvus.snapshot import MilvusSnapshot, look
-from engine.templates.parquet import Templates, vectors_of
+from engine.templates.model import Templates, vectors_of
 from indexes.base import Progress
 from indexes.exact.flat import Flat
 from indexes.registry import KINDS

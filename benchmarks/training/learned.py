@@ -11,7 +11,7 @@ from engine.matching.nearest_identities import nearest_identities
 from engine.matching.pair_verifier import FORMS, SHORTLIST, Head
 from engine.matching.scoring import LOCAL, PLAIN, Scoring
 from engine.metrics import Searches, measure
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from engine.training.pair_verifier import train_head
 from engine.training.projections import LDA, PCA, WCCN, train_projection
 from indexes.base import Progress

@@ -6,8 +6,8 @@ from engine.answers.snapshot import Snapshot
 from engine.calibration.thresholds import accepts
 from engine.common.concurrency import batched
 from engine.errors import GalleryError, TemplatesError
+from engine.templates.model import Templates
 from engine.templates.names import spellings
-from engine.templates.parquet import Templates
 
 ON_MATCH = ("warn", "refuse", "ignore")
 # Templates that are searched for at a time; distances up to which two are of one photograph.

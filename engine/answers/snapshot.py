@@ -17,14 +17,15 @@ from engine.common.late import pc
 from engine.errors import GalleryError
 from engine.matching.pair_verifier import Head
 from engine.matching.scoring import Candidates, Scoring
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from engine.templates.provenance import Provenance, require_same
 from engine.templates.quality import LEAST
 from engine.templates.quality.gate import check_least, refused, why_refused
 from indexes.base import Progress, distances_to
 
 if TYPE_CHECKING:
-    from engine.embedding.embedder import Embedder, Outcome
+    from engine.embedding.embedder import Embedder
+    from engine.embedding.outcome import Outcome
 
 # The probability from which on a head says "the same".
 _EVEN = 0.5
@@ -196,7 +197,7 @@ class Snapshot(ABC):
         quality: float = LEAST,
     ) -> pa.Table:
         """As `identify`, for photographs that were embedded: a failed one has its row where it stood."""
-        from engine.embedding.embedder import to_batch
+        from engine.embedding.outcome import to_batch
 
         rows = pa.Table.from_batches([to_batch(outcomes, embedder.provenance)])
         found = self.identify(Templates(rows, embedder.provenance), limit, top, head, quality)

@@ -7,7 +7,7 @@ from engine.calibration.calibration import Calibration
 from engine.calibration.probes import unlike
 from engine.calibration.thresholds import FAILED
 from engine.common.late import pc
-from engine.templates.parquet import qualities_of
+from engine.templates.model import qualities_of
 
 # Probes that are looked at; more would say the same.
 _MOST = 100_000

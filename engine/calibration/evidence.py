@@ -19,7 +19,7 @@ from engine.calibration.calibration import LEAST_IDENTITIES, LEAST_LOCAL, Calibr
 from engine.errors import GalleryError
 from engine.matching.scoring import PLAIN, QUALITY, Scoring
 from engine.statistics.rates import at_least, check_rate
-from engine.templates.impostors import Chances, impostors_of
+from engine.templates.measured.impostors import Chances, impostors_of
 from engine.templates.provenance import Provenance
 
 # Rates at which the threshold of both together is computed, for its inverse.

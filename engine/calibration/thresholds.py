@@ -9,7 +9,7 @@ from engine.calibration.evidence import Evidence, together
 from engine.errors import GalleryError
 from engine.matching.scoring import PLAIN
 from engine.statistics.rates import check_rate, percent
-from engine.templates.impostors import impostors_of
+from engine.templates.measured.impostors import impostors_of
 from engine.templates.provenance import Provenance
 
 IDENTIFIED, UNKNOWN, FAILED = "identified", "unknown", "failed"

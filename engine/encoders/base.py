@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.faces.chip import CROP_ALIGNMENT, Chip
-from engine.templates.impostors import Impostors
+from engine.templates.measured.impostors import Impostors
 from engine.templates.provenance import Provenance
 from engine.templates.quality.scale import Scale
 

@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 
 from engine.errors import ListError, ListGuess, MetricsError
 from engine.tables.lists import IDENTITY, PATH, Column, read_list
-from engine.templates.parquet import Templates, read_templates
+from engine.templates.model import Templates
+from engine.templates.parquet import read_templates
 from engine.templates.problems import problems_path
 
 _PROBE = Column("probe", (*PATH.also, PATH.name, "template id"))

@@ -13,7 +13,7 @@ from engine.answers.verification import Verification
 from engine.common.concurrency import batched
 from engine.errors import PhotographsError
 from engine.matching.pair_verifier import Head
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from engine.templates.problems import ALL_SEEN
 from engine.templates.provenance import require_same
 
@@ -52,7 +52,8 @@ def identifying(
             return Results(seen.identify(templates, seen.threshold(threshold, fpir), top, head, quality))
 
         return of_templates
-    from engine.embedding.embedder import list_photographs, unseen_in
+    from engine.embedding.in_memory import list_photographs
+    from engine.embedding.outcome import unseen_in
 
     pictures: str | Path | Sequence[str | Path | np.ndarray] = [probes] if isinstance(probes, np.ndarray) else probes
     photographs = list_photographs(pictures, "none")
@@ -87,7 +88,7 @@ def verifying(
             templates = Templates.from_vectors(probe)
             require_same(seen.provenance, templates.provenance, seen.called, "the probe")
             return claim.verified("vector", templates.vectors[0])
-        from engine.embedding.embedder import one_face
+        from engine.embedding.in_memory import one_face
 
         return claim.verified(*one_face(probe, embedder(), quality))
 

@@ -19,7 +19,7 @@ from engine.storage.folder_snapshot import FolderSnapshot, open_snapshot
 from engine.storage.sealing import due, removed_vectors, reseal, seal_recent
 from engine.storage.summary import GalleryInfo, describe
 from engine.storage.writer_lock import WAIT, Writer
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from engine.templates.provenance import Provenance
 from indexes.base import Progress
 

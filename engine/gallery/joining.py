@@ -10,8 +10,8 @@ import pyarrow as pa
 from engine.errors import PhotographsError
 from engine.templates.anonymise import without_sources
 from engine.templates.enrolment import Joining
+from engine.templates.model import Templates
 from engine.templates.names import name_of
-from engine.templates.parquet import Templates
 from engine.templates.quality import LEAST
 from engine.templates.quality.refusal import of_templates
 
@@ -52,7 +52,8 @@ def joining_of(
         given, problems = of_templates(people if identity is None else people.of(identity), quality)
         return Joining(given if sources else Templates(without_sources(given.table), given.provenance), problems)
     # Late: a question about vectors does without OpenCV.
-    from engine.embedding.embedder import list_labelled, of_one_face, of_quality, once_each, problems_of, to_batch, unseen_in
+    from engine.embedding.in_memory import list_labelled
+    from engine.embedding.outcome import of_one_face, of_quality, once_each, problems_of, to_batch, unseen_in
 
     labelled = list_labelled(people, "none" if identity is not None else None, left_out)
     if identity is not None:

@@ -6,12 +6,12 @@ import numpy as np
 
 from engine.errors import GroupingError
 from engine.grouping.faces import Faces, read_faces
-from engine.grouping.grouping import leave_one_out
 from engine.grouping.groups import APART, JOINED, NAMED, REJECTED, Groups
 from engine.grouping.method.linkage import Nodes, agglomerate
 from engine.grouping.method.space import placed
+from engine.grouping.numbering import leave_one_out
+from engine.templates.model import Templates
 from engine.templates.names import name_of
-from engine.templates.parquet import Templates
 
 # Below every score.
 _LOWEST = -1.5

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from engine.errors import GroupingError, TemplatesError
 from engine.files.content_ids import picture_of
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 
 Pairs = Iterable[tuple[str, str]]
 # Faces that are worth less than this share of ordinary photographs found no groups: they join one, or stay alone.

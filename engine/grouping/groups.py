@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from engine.errors import GroupingError
-from engine.templates.parquet import Templates, schema, vectors_of
+from engine.templates.model import Templates, schema, vectors_of
 from engine.templates.provenance import Provenance
 
 # What people did to a face's group.

@@ -14,7 +14,7 @@ from engine.grouping.groups import REJECTED, Groups
 from engine.grouping.method.linkage import Merges, Nodes, agglomerate, each_once, pair_scores
 from engine.grouping.method.space import edges_within, neighbours, placed
 from engine.tables.sheets import sheet_file
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 
 ONE_PERSON, TWO_PEOPLE = "one person?", "two people?"
 # Neighbours of each group that are looked at, and how far below the cut two groups may be.

@@ -21,7 +21,7 @@ from engine.storage.folder_snapshot import FolderSnapshot, open_snapshot
 from engine.storage.sealing import stored
 from engine.storage.segments import recorded_files
 from engine.templates.enrolment import TemplateStream
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from engine.templates.provenance import require_same
 
 DUPLICATES = ("error", "skip")

@@ -19,7 +19,8 @@ from engine.storage.folder_snapshot import open_snapshot
 from engine.storage.segments import recorded_files, segment_files
 from engine.storage.summary import describe
 from engine.storage.writer_lock import HOLDER, LOCK
-from engine.templates.parquet import ROW_GROUP, is_contract, vectors_of
+from engine.templates.model import vectors_of
+from engine.templates.parquet import ROW_GROUP, has_template_columns
 from indexes.base import Progress
 from indexes.files import open_vectors
 from indexes.registry import load_index
@@ -147,7 +148,7 @@ class _Rows:
     def faults(self, vectors_file: Path) -> Iterator[Fault]:
         refuse_bomb(self._file)
         parquet = pq.ParquetFile(self._file)
-        if not is_contract(parquet.schema_arrow, self._made):
+        if not has_template_columns(parquet.schema_arrow, self._made):
             yield Fault(self._file, "its columns are not those of a template file")
             return
         vectors = np.empty((0, self._made.dim), np.float32)

@@ -13,7 +13,7 @@ from engine.milvus.connection.client import Client
 from engine.milvus.info import MilvusInfo, describe
 from engine.milvus.integrity import check
 from engine.milvus.snapshot import MilvusSnapshot, look
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from indexes.base import Progress
 
 

@@ -14,7 +14,7 @@ from engine.milvus.catalogue import MilvusCatalogue
 from engine.milvus.collection import qualities_in, vectors_in
 from engine.milvus.connection.client import Client, Row
 from engine.milvus.shortlist import Shortlister, Size
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from indexes.base import Progress
 from indexes.exact.flat import Flat
 

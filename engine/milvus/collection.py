@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from engine.errors import IndexUnsupported
 from engine.milvus.building.placement import Placement
 from engine.milvus.connection.client import LONG, Client, Row, key_of
-from engine.templates.parquet import vectors_of
+from engine.templates.model import vectors_of
 from indexes.base import Progress
 
 # Rows of one insertion.

@@ -31,7 +31,9 @@ dd,p,figcaption{overflow-wrap:anywhere}caption{white-space:normal}tbody th{font-
 .pictures article{border:1px solid var(--line);border-radius:.5rem;padding:.6rem;min-width:0}
 .pair{display:flex;gap:.5rem;margin-bottom:.4rem}.pair>*{flex:1 1 0;min-width:0}
 .pictures img{width:100%;height:auto;display:block;background:var(--shade)}
-.faces{grid-template-columns:repeat(auto-fill,minmax(min(100%,11rem),1fr))}.pictures p{margin:.15rem 0;font-size:.9rem}
+.faces{grid-template-columns:repeat(auto-fill,minmax(min(100%,11rem),1fr))}
+.small{grid-template-columns:repeat(auto-fill,6rem);gap:.4rem;list-style:none;padding:0}.small figcaption{font-size:.7rem}
+.pictures p{margin:.15rem 0;font-size:.9rem}
 .none{aspect-ratio:1;background:var(--shade);display:grid;place-items:center;padding:.5rem;text-align:center;font-size:.85rem}
 @media (max-width:40rem){dl.answers div{grid-template-columns:1fr}body{padding:.75rem}}
 @page{size:A4;margin:14mm}

@@ -15,14 +15,15 @@ import pyarrow as pa
 from engine.answers.snapshot import Snapshot
 from engine.calibration.thresholds import ThresholdUsed
 from engine.common.opencv import one_thread_each
-from engine.embedding.embedder import Embedder, Outcome
+from engine.embedding.embedder import Embedder
+from engine.embedding.outcome import Outcome
 from engine.embedding.photographs import Photograph
 from engine.faces.images import ImageBytes
 from engine.service.batching import Batches
 from engine.service.galleries import Served
 from engine.service.measured import Numbers
 from engine.service.settings import Settings
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from engine.templates.provenance import Provenance
 
 # Pictures that a thread takes at a time: as `Embedder.stream` does.

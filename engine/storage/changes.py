@@ -17,8 +17,8 @@ from engine.storage.folder_snapshot import FolderSnapshot
 from engine.storage.recent_rows import insert, owners_of, relabel
 from engine.storage.writer_lock import Writer
 from engine.templates.enrolment import Joining
+from engine.templates.model import Templates
 from engine.templates.names import UNLABELLED, Labelling, enrolled_as, name_of, spellings
-from engine.templates.parquet import Templates
 from engine.templates.problems import ALL_SEEN, Problem, Unseen
 
 _RENAMED = "SELECT identity, name FROM renamed WHERE segment = ?"

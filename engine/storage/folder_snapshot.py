@@ -21,7 +21,7 @@ from engine.matching.scoring import Scoring, SearchableGallery
 from engine.storage.catalogue import Catalogue, read_catalogue, read_version
 from engine.storage.recent_rows import Recent
 from engine.storage.segments import OpenSegment, open_segment, read_sources
-from engine.templates.parquet import qualities_of, vectors_of
+from engine.templates.model import qualities_of, vectors_of
 from engine.templates.provenance import Provenance
 from indexes.approximate.two_stage import TwoStageIndex
 from indexes.base import Progress, SearchableIndex

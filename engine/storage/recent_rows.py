@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from engine.errors import GalleryError
 from engine.files.foreign_sqlite import rows as rows_of
-from engine.templates.parquet import batch, schema
+from engine.templates.model import batch, schema
 from engine.templates.provenance import Provenance
 
 TABLE = """

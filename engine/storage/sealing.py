@@ -18,7 +18,8 @@ from engine.storage.folder_snapshot import FolderSnapshot
 from engine.storage.segments import added_segment, drop_segment, extend, following, seal, segment_files
 from engine.storage.writer_lock import Writer
 from engine.templates.enrolment import TemplateStream
-from engine.templates.parquet import ROW_GROUP, Templates, of_today, vectors_of
+from engine.templates.model import Templates, vectors_of
+from engine.templates.parquet import ROW_GROUP, in_current_format
 from indexes.base import Progress
 from indexes.planner import check_disk, fewest, plan
 
@@ -112,7 +113,7 @@ def _extend(view: FolderSnapshot, writer: Writer) -> None:
 
 
 def stored(view: FolderSnapshot, folder: Path) -> Iterator[Templates]:
-    """All that is enrolled, as templates in parts of the contract's schema, called as they are called now."""
+    """All that is enrolled, as tables of templates, with the names of now."""
     sealed = len(view.segment.enrolled.members.codes)
     yield from _sealed(view, folder, ~view.gone[:sealed])
     yield Templates(view.recent.table.filter(pa.array(~view.gone[sealed:])), view.catalogue.provenance)
@@ -124,7 +125,7 @@ def _sealed(view: FolderSnapshot, folder: Path, kept: np.ndarray | None) -> Iter
     renamed = view.catalogue.changes.renamed if view.catalogue.changes else {}
     start = 0
     for part in pq.ParquetFile(segment_files(folder, view.catalogue.segments[0].name)[0]).iter_batches(batch_size=ROW_GROUP):
-        table = of_today(pa.Table.from_batches([part]), made)
+        table = in_current_format(pa.Table.from_batches([part]), made)
         if kept is not None:
             table = table.filter(pa.array(kept[start : start + len(part)]))
         start += len(part)

@@ -9,8 +9,9 @@ import pyarrow as pa
 
 from engine.common.late import pc
 from engine.errors import TemplatesError
+from engine.templates.model import Templates
 from engine.templates.names import UNLABELLED, Labelling, each_of
-from engine.templates.parquet import TemplateFile, Templates, stream_same
+from engine.templates.parquet import TemplateFile, stream_same
 from engine.templates.problems import ALL_SEEN, Problem, Unseen
 from engine.templates.provenance import Provenance, require_same
 

@@ -7,7 +7,7 @@ from scipy.special import expit
 
 from engine.errors import TrainingError
 from engine.matching.pair_verifier import FORMS, Head, features
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 
 # Pairs of one identity at most; for each template, the nearest of other people, and people drawn.
 _EACH, _NEAREST, _DRAWN = 30, 5, 10

@@ -15,14 +15,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.common.concurrency import batched
-from engine.embedding.embedder import Embedder, of_quality, once_each, problems_of, to_batch, unseen_in
+from engine.embedding.embedder import Embedder
+from engine.embedding.outcome import of_quality, once_each, problems_of, to_batch, unseen_in
 from engine.embedding.photographs import Photograph
 from engine.errors import OutputError
 from engine.files.atomic_files import own_folder, unfinished, whole_file
 from engine.files.content_ids import picture_of
 from engine.files.outputs import check_outputs
 from engine.templates.anonymise import without_sources
-from engine.templates.parquet import TemplateWriter, schema
+from engine.templates.model import schema
+from engine.templates.parquet import TemplateWriter
 from engine.templates.problems import ALL_SEEN, Problem, Unseen, problems_path, write_problems
 from engine.templates.quality import LEAST
 from engine.templates.quality.gate import share

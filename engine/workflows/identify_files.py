@@ -18,7 +18,8 @@ from engine.errors import GalleryError, PhotographsError
 from engine.files.outputs import check_outputs
 from engine.gallery.gallery import Gallery
 from engine.matching.pair_verifier import Head
-from engine.templates.parquet import TemplateFile, Templates, is_template_file, stream_templates
+from engine.templates.model import Templates
+from engine.templates.parquet import TemplateFile, is_template_file, stream_templates
 from engine.templates.problems import ALL_SEEN, Problem, Unseen, problems_path, write_problems
 from engine.templates.quality import LEAST
 from engine.templates.quality.gate import check_least
@@ -269,7 +270,7 @@ def _of_photographs(
     progress: Progress | None,
     annotate: Path | None,
 ) -> Iterator[pa.Table]:
-    from engine.embedding.embedder import unseen_in
+    from engine.embedding.outcome import unseen_in
 
     done = 0
     for outcomes in batched(embedder.stream(photographs, progress), BATCH):

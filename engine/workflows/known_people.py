@@ -9,7 +9,7 @@ import numpy as np
 from engine.gallery.gallery import Gallery
 from engine.grouping.groups import Groups
 from engine.tables.sheets import sheet_file
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 
 
 @dataclass(frozen=True)

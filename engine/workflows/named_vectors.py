@@ -8,8 +8,8 @@ import pyarrow as pa
 from engine.errors import TemplatesError
 from engine.tables.lists import read_names
 from engine.templates.enrolment import TemplateStream, enrolment
+from engine.templates.model import Templates
 from engine.templates.names import names_in
-from engine.templates.parquet import Templates
 
 
 def named(files: Sequence[Path], names: Path) -> TemplateStream:

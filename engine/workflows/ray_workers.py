@@ -12,12 +12,13 @@ from typing import Any
 import pyarrow as pa
 
 from engine.common.concurrency import batched
-from engine.embedding.embedder import BATCH, Embedder, Outcome
+from engine.embedding.embedder import BATCH, Embedder
+from engine.embedding.outcome import Outcome
 from engine.embedding.photographs import Photograph
 from engine.encoders import Encoder
 from engine.errors import GalleryReplaced, OnekError, SpreadError
 from engine.matching.pair_verifier import Head
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from engine.templates.quality import LEAST
 from engine.workflows.places import place_of
 from engine.workflows.ray_agents import agents_that_end_with_us

@@ -9,7 +9,7 @@ import pytest
 
 from engine.errors import EncoderMismatch, GalleryError, NameRefused, OutputError, TemplatesError
 from engine.gallery.gallery import Gallery
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from engine.templates.provenance import Provenance
 from engine.workflows.locations import build_gallery, check_gallery, open_gallery
 from tests.support.contract import DIM, MADE, PEOPLE, STRANGE, name_of, people, probes, strangers

@@ -68,7 +68,8 @@ def enroll_command(
     """
     from engine.cli.console import announce_enrolled, count, stages, tell, told_what_is_left_out
     from engine.errors import PhotographsError, TemplatesError
-    from engine.templates.parquet import Templates, is_template_file, read_templates
+    from engine.templates.model import Templates
+    from engine.templates.parquet import is_template_file, read_templates
     from engine.templates.problems import add_problems, require_problems
     from engine.workflows.named_vectors import named_templates
     from engine.workflows.places import place_of

@@ -11,7 +11,7 @@ import numpy as np
 
 from engine.grouping.method.decoys import Grid
 from engine.grouping.method.linkage import Merges
-from engine.templates.impostors import Impostors
+from engine.templates.measured.impostors import Impostors
 
 # Nothing asked for: a wrong merge costs as much as so many right ones are worth, and at most so many groups may be wrong.
 _COST, _BEARABLE = 3, 0.2

@@ -38,7 +38,7 @@ from engine.milvus.connection.address import Address
 from engine.milvus.connection.client import LONG, Client, Row
 from engine.storage.segments import mated_probes, segment_files
 from engine.templates.enrolment import Source
-from engine.templates.parquet import of_today
+from engine.templates.parquet import in_current_format
 from indexes.base import Progress
 from indexes.files import open_vectors
 from indexes.planner import RECALL
@@ -139,7 +139,7 @@ def _rows(local: Gallery, progress: Progress | None) -> Iterator[list[Row]]:
     codes, seen = enrolled.members.codes, np.zeros(enrolled.members.identities, bool)
     rows_file = _files(local)[0]
     for batch in pq.ParquetFile(rows_file).iter_batches(batch_size=_ROWS):
-        table = of_today(pa.Table.from_batches([batch]), local.provenance)
+        table = in_current_format(pa.Table.from_batches([batch]), local.provenance)
         for column, text in longest_text(table):
             raise TemplatesError(f"the {column} {text[:40]}... has {len(text.encode())} bytes; Milvus keeps 65,535")
         here = slice(done, done + len(table))

@@ -13,7 +13,7 @@ from engine.matching.scoring import SearchableGallery, densities
 from engine.milvus.catalogue import MilvusCatalogue
 from engine.milvus.collection import put, qualities_in, vectors_in
 from engine.milvus.connection.client import Client, Row
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from indexes.base import Progress
 from indexes.exact.flat import Flat
 

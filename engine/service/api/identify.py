@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from engine.answers.snapshot import Snapshot
 from engine.answers.verification import Verification
 from engine.calibration.thresholds import IDENTIFIED, MatchThreshold, ThresholdUsed
-from engine.embedding.embedder import Outcome, of_quality
+from engine.embedding.outcome import Outcome, of_quality
 from engine.faces.chip import CROP_ALIGNMENT
 from engine.service.access.tokens import DESK, Token
 from engine.service.api.asked import ERRORS, AtDoor, IdentityPath, Service, TheGallery, TheService, enrolled
@@ -21,7 +21,7 @@ from engine.service.events import Event, now
 from engine.service.galleries import Served
 from engine.service.liveness.pad import refused_by_pad
 from engine.service.recognition import Found, Question
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from engine.templates.provenance import require_same
 from engine.templates.quality import LEAST
 

@@ -18,7 +18,7 @@ from engine.storage import recent_rows as recent
 from engine.storage.catalogue.connection import NAME, reading
 from engine.storage.catalogue.records import BuildRequest, Catalogue, Changes, Segment
 from engine.storage.catalogue.schema import FORMAT, ROWS_ONLY, UNCHANGEABLE, UNINDEXED
-from engine.templates.parquet import schema
+from engine.templates.model import schema
 from engine.templates.provenance import Provenance
 
 

@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING
 from engine.calibration.calibration import default_score
 from engine.errors import GalleryError, MetricsError
 from engine.evaluation.raw import COMPARISONS, SEARCHES, About, read_comparisons, read_searches
-from engine.evaluation.searching import scores_of, search_gallery, search_labelled
+from engine.evaluation.searching.gallery_and_probes import search_gallery
+from engine.evaluation.searching.labelled_set import search_labelled
+from engine.evaluation.searching.trials import scores_of
 from engine.evaluation.truth import Labelled, Probes, probes_of, read_failures, read_groups, read_labelled, read_truth
 from engine.files.atomic_files import whole_file
 from engine.gallery.gallery import Gallery
 from engine.inspection.label_audit import Finding, audit
 from engine.matching.scoring import PLAIN
-from engine.reports.contact_sheet import SourceOf, mistake_pictures
-from engine.reports.evaluated import Evaluation, evaluate
-from engine.reports.folder import prepare, versions, write_evaluation
+from engine.reports.evaluation.evaluated import Evaluation, evaluate
+from engine.reports.evaluation.folder import prepare, versions, write_evaluation
 from engine.reports.markup import Markup
-from engine.templates.parquet import Templates, is_template_file, read_templates
+from engine.reports.sheets.mistakes import SourceOf, mistake_pictures
+from engine.templates.model import Templates
+from engine.templates.parquet import is_template_file, read_templates
 from engine.templates.provenance import require_same
 from engine.workflows.locations import open_files
 
@@ -64,7 +67,7 @@ def evaluate_gallery(
     """Search a gallery for probes, a template file or photographs, and write the report to the folder `out`.
 
     Raises:
-        OnekError: as `engine.evaluation.searching.search_gallery` and the readers of what is named.
+        OnekError: as `search_gallery` and the readers of what is named.
     """
     before = prepare(out, [Path(where), *probes, *([truth] if truth else []), *asked.files()], overwrite)
     gallery = open_files(where, "evaluate")
@@ -99,7 +102,7 @@ def evaluate_labelled(
     """Split labelled templates, of one system or of several on the same photographs, and write the report to the folder `out`.
 
     Raises:
-        OnekError: as `engine.evaluation.searching.search_labelled` and `engine.evaluation.truth.read_labelled`.
+        OnekError: as `search_labelled` and `engine.evaluation.truth.read_labelled`.
     """
     before = prepare(out, [*files, *asked.files()], overwrite)
     people = read_labelled(files)
@@ -158,7 +161,7 @@ def _notes(about: About) -> tuple[str, ...]:
 
 def _embedded(embedder: "Embedder", probes: Sequence[Path], said: Said | None) -> tuple[Templates, list[str]]:
     """Templates of photographs, made and let through as `identify` does, and the photographs that gave none."""
-    from engine.embedding.embedder import embed_images
+    from engine.embedding.in_memory import embed_images
 
     if said:
         said("embedding the photographs")

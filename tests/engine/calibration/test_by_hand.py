@@ -1,6 +1,7 @@
 """What a calibration refuses, keeps and says, at its limits; of a few dozen people."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ from engine.calibration.calibration import (
     default_score,
     require_calibratable,
     require_strangers,
+)
+from engine.calibration.calibration import (
+    _unit as unit_of,
 )
 from engine.errors import GalleryError
 from engine.matching.nearest_identities import Members
@@ -56,6 +60,7 @@ def test_a_stored_calibration_that_cannot_be(known: Calibration, changed: dict[s
     stored = json.loads(known.to_json())
     for allowed in ({}, {"identities": 1}, {"unit": 1e-8}, {"unit": None}, {"drift": 0}):
         assert Calibration.from_json(json.dumps({**stored, **allowed})).tail.searches == known.tail.searches
+    assert Calibration.from_json(known.to_json()).made_for == known.made_for
     del stored["unit"]  # as an older onek wrote it
     assert Calibration.from_json(json.dumps(stored)).unit is None
     with pytest.raises((ValueError, TypeError, KeyError)):
@@ -149,6 +154,8 @@ def test_the_unit_of_local_scores() -> None:
     assert enrolled.density is not None
     made = calibrate(enrolled, called("t", 60))
     assert made.unit == pytest.approx(np.median(enrolled.density[:, 0]))
+    # Of a gallery whose densities lie elsewhere they are measured.
+    assert unit_of(replace(enrolled, density=None)) == made.unit
     assert calibrate(enrol(vectors(60)), called("t", 60)).unit is None
     same = enrol(np.repeat(np.eye(1, 8, dtype=np.float32), 60, axis=0), LOCAL)
     assert calibrate(same, called("t", 60)).unit == 1e-8

@@ -14,7 +14,7 @@ from engine.calibration.thresholds import accepts, checked_distance, default_thr
 from engine.errors import GalleryError
 from engine.matching.nearest_identities import Members
 from engine.matching.scoring import LOCAL, PLAIN, Scoring, SearchableGallery, densities
-from engine.templates.impostors import Chances, impostors_of
+from engine.templates.measured.impostors import Chances, impostors_of
 from engine.templates.provenance import Provenance
 from indexes.exact.flat import Flat
 from tests.support.known import SFACE, made_by_sface, people, strangers

@@ -14,7 +14,8 @@ from benchmarks.data.synthetic_templates import Population
 from engine import Gallery, Templates, embed_images
 from engine.cli.app import app
 from engine.errors import MetricsError, OnekError, OutputError
-from engine.templates.parquet import TemplateWriter, batch
+from engine.templates.model import batch
+from engine.templates.parquet import TemplateWriter
 from engine.templates.provenance import Provenance
 from tests.support.people import crowded
 

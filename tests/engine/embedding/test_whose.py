@@ -21,8 +21,8 @@ from engine.encoders import Encoder, load_encoder
 from engine.errors import GalleryError, OutputError, PhotographsError, TemplatesError
 from engine.files.content_ids import of_picture, of_vectors
 from engine.gallery.gallery import Gallery
+from engine.templates.model import Templates
 from engine.templates.names import doubts
-from engine.templates.parquet import Templates
 from engine.templates.problems import Problem, Unseen, add_problems
 from engine.templates.provenance import Provenance
 from engine.workflows.embed_files import embed_to_file, partial_folder

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from engine.common.tensorflow import tensorflow
-from engine.embedding.embedder import embed_images
+from engine.embedding.in_memory import embed_images
 from engine.encoders import load_encoder
 from engine.errors import EncoderError
 from tests.support.encoder_files import CHIPS, FIELDS, SIZE, weights, write_onnx

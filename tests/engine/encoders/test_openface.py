@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from engine.common.tensorflow import tensorflow
-from engine.embedding.embedder import embed_images
+from engine.embedding.in_memory import embed_images
 from engine.encoders import load_encoder
 from engine.encoders.openface.network import CARD, build, set_weights, tensor_shapes
 from engine.encoders.openface.weights import read_tensor, read_weights

@@ -13,7 +13,7 @@ from engine.evaluation.intervals import Resampling
 from engine.evaluation.raw import PAIRS, is_searches, read_searches
 from engine.evaluation.truth import Groups
 from engine.metrics import Searches, fnir, fpir, measure
-from engine.reports.evaluated import Evaluation, evaluate
+from engine.reports.evaluation.evaluated import Evaluation, evaluate
 from tests.support.searches import drawn, searches, together, written
 
 

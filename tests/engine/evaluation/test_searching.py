@@ -9,10 +9,11 @@ from benchmarks.data.synthetic_templates import Population
 from engine import Gallery, Templates
 from engine.errors import MetricsError
 from engine.evaluation.raw import COMPARISONS, SEARCHES, About, read_candidates, read_comparisons, read_searches
-from engine.evaluation.searching import search_gallery, search_labelled
+from engine.evaluation.searching.gallery_and_probes import search_gallery
+from engine.evaluation.searching.labelled_set import search_labelled
 from engine.evaluation.splits import sizes
 from engine.evaluation.truth import Labelled, Probes
-from engine.reports.evaluated import evaluate
+from engine.reports.evaluation.evaluated import evaluate
 from tests.support.people import crowded
 
 pytestmark = pytest.mark.usefixtures("one_thread")

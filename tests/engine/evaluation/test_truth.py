@@ -10,7 +10,8 @@ from engine import Templates
 from engine.errors import ListError, ListGuess, MetricsError
 from engine.evaluation.splits import split
 from engine.evaluation.truth import probes_of, read_groups, read_labelled, read_truth
-from engine.templates.parquet import TemplateWriter, batch, schema
+from engine.templates.model import batch, schema
+from engine.templates.parquet import TemplateWriter
 from engine.templates.provenance import Provenance
 
 

@@ -16,7 +16,7 @@ from engine.errors import OutputError
 from engine.files.outputs import check_outputs
 from engine.gallery.gallery import Gallery
 from engine.maintenance.backup import backup
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 
 
 def test_an_input_by_any_name(tmp_path: Path) -> None:

@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from engine.cli.app import app
-from engine.embedding.embedder import embed_images
+from engine.embedding.in_memory import embed_images
 from engine.errors import EncoderMismatch, GalleryBusy, GalleryError, TemplatesError
 from engine.gallery.gallery import Gallery
 from engine.maintenance.integrity import check
 from engine.storage.sealing import due, stored
 from engine.storage.writer_lock import locked
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from tests.support.galleries import names, people, same_answers
 
 Make = Callable[..., Templates]

@@ -15,7 +15,7 @@ from benchmarks.durability.kills import people
 from benchmarks.durability.readers_and_writers import drive
 from engine.errors import GalleryReplaced
 from engine.gallery.gallery import Gallery
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from indexes.base import Neighbours
 from indexes.exact import flat
 from indexes.exact.flat import Flat

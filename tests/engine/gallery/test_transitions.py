@@ -14,7 +14,7 @@ from engine.maintenance.backup import merged as enrolled_in
 from engine.maintenance.integrity import check
 from engine.maintenance.repair import repair
 from engine.storage.catalogue import read_catalogue
-from engine.templates.parquet import Templates, batch
+from engine.templates.model import Templates, batch
 from engine.templates.provenance import Provenance
 from tests.support.galleries import people
 

@@ -12,9 +12,9 @@ import pyarrow as pa
 
 from engine import Gallery, group_templates
 from engine.grouping.corrections import join_groups, name_group, part_faces, reject_face
-from engine.grouping.sheet import GROUPS_A_PAGE, write_sheet
 from engine.grouping.suggestions import ONE_PERSON, TWO_PEOPLE, suggest, write_suggestions
-from engine.templates.parquet import Templates, batch
+from engine.reports.sheets.groups import GROUPS_A_PAGE, write_group_sheets
+from engine.templates.model import Templates, batch
 from engine.workflows.known_people import known_people
 from tests.support.unnamed_faces import SFACE, faces_of
 
@@ -104,7 +104,7 @@ def test_a_sheet_shows_each_group_and_runs_and_fetches_nothing(
         Templates(pa.Table.from_batches([rows]), SFACE), together=[("a", "b"), ("b", "c"), ("c", "d")], same_photo=True
     )
     groups = name_group(groups, 1, "<b>Anna & Co</b>")
-    assert write_sheet(tmp_path / "sheet", groups) == 1
+    assert write_group_sheets(tmp_path / "sheet", groups) == 1
     text = (tmp_path / "sheet" / "groups-001.html").read_text(encoding="utf-8")
     page = _Page(text)
     tags = {tag for tag, _ in page.tags}
@@ -115,19 +115,19 @@ def test_a_sheet_shows_each_group_and_runs_and_fetches_nothing(
     assert pictures[0].startswith("data:image/jpeg;base64,")
     assert all((attributes.get("href") or "").startswith("groups-") for tag, attributes in page.tags if tag == "a")
     assert "1: <b>Anna & Co</b> (4 faces)" in page.text
-    assert text.count("the picture is not there") == 3
+    assert text.count("the photograph is not at hand") == 3
     assert "http" not in re.sub(r'http-equiv="', "", text)
 
 
 def test_a_hundred_groups_make_a_page_and_a_large_group_shows_its_best_and_its_least(tmp_path: Path) -> None:
     groups = group_templates(faces_of([2] * (GROUPS_A_PAGE + 5)))
     groups = join_groups(groups, 1, 2)
-    pages = write_sheet(tmp_path / "sheet", groups)
+    pages = write_group_sheets(tmp_path / "sheet", groups)
     sections = [(tmp_path / "sheet" / f"groups-{at:03}.html").read_text().count("<section>") for at in range(1, pages + 1)]
     assert sections == [GROUPS_A_PAGE, len(groups.members) - GROUPS_A_PAGE]
     large = group_templates(faces_of([30]))
-    write_sheet(tmp_path / "large", large)
+    write_group_sheets(tmp_path / "large", large)
     text = (tmp_path / "large" / "groups-001.html").read_text()
     assert text.count("<li>") == 18
     assert "12 between the best and the least not shown" in text
-    assert write_sheet(tmp_path / "none", group_templates(faces_of([1]))) == 1
+    assert write_group_sheets(tmp_path / "none", group_templates(faces_of([1]))) == 1

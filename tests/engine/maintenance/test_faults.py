@@ -18,7 +18,7 @@ from engine.gallery.gallery import Gallery
 from engine.maintenance.integrity import Fault, check
 from engine.maintenance.repair import repair
 from engine.storage.recent_rows import _checksum
-from engine.templates.parquet import vectors_of
+from engine.templates.model import vectors_of
 from indexes.approximate.ivf import Ivf
 from indexes.exact.flat import Flat
 from indexes.files import VectorWriter, open_vectors

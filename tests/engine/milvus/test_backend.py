@@ -219,7 +219,7 @@ def test_an_enrolment_that_was_cut_off_is_searched_rightly_and_may_be_repeated(w
 @pytest.mark.parametrize("kind", ["flat-codes", "ivf", "ivf-sq8", "hnsw"])
 def test_kinds_that_are_not_exact_find_what_was_asked(kind, where, tmp_path):
     centres = np.random.default_rng(0).normal(size=(3000, 24))
-    from engine.templates.parquet import Templates
+    from engine.templates.model import Templates
 
     templates = Templates.from_vectors(centres, [f"id{at}" for at in range(3000)])
     made = build_gallery(templates, where, index=kind, recall=0.98)
@@ -259,7 +259,7 @@ def test_a_reader_finds_the_gallery_that_was_put_in_the_place_of_the_one_it_read
 
 def test_one_identity_with_very_many_templates_does_not_hide_the_others(where, tmp_path):
     crowd = people(0, 1, 400)
-    from engine.templates.parquet import Templates
+    from engine.templates.model import Templates
 
     everybody = people(1, 30)
     both = Templates.from_vectors(

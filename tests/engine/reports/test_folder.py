@@ -11,10 +11,10 @@ from engine.errors import OutputError
 from engine.evaluation.figures import Figure
 from engine.evaluation.raw import PAIRS
 from engine.evaluation.truth import Groups
-from engine.reports.evaluated import Evaluation, evaluate
-from engine.reports.folder import changed, prepare, read_report, to_json, write_evaluation
+from engine.reports.evaluation.evaluated import Evaluation, evaluate
+from engine.reports.evaluation.folder import changed, prepare, read_report, to_json, write_evaluation
+from engine.reports.evaluation.words import advice, share
 from engine.reports.markup import Markup, markup, table, tag
-from engine.reports.words import advice, share
 from tests.support.searches import drawn, together
 
 NOTHING = Markup("")

@@ -10,8 +10,8 @@ import pytest
 
 from engine.evaluation.raw import PAIRS
 from engine.evaluation.truth import Groups
-from engine.reports.evaluated import evaluate
-from engine.reports.folder import write_evaluation
+from engine.reports.evaluation.evaluated import evaluate
+from engine.reports.evaluation.folder import write_evaluation
 from engine.reports.markup import Markup
 from tests.support.searches import drawn, together
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -122,6 +123,13 @@ def test_a_tail_of_three_scores_by_hand() -> None:
     assert tail.scale == pytest.approx(np.log([4, 2]).mean(), rel=0.01)
     assert tail.shape == pytest.approx(1 / 2, abs=0.01)
     assert tail.rates.tolist() == [0.75]
+
+
+def test_a_tail_of_shape_zero_is_exponential() -> None:
+    made = tail_of(np.array([0.4, 0.1, 0.2]))
+    straight = replace(made, shape=0.0, scale=2.0)
+    assert straight.rate_at(np.array([0.4 / np.e])) == pytest.approx(0.75 * np.exp(-1 / 2))
+    assert straight.score_at(0.75 * np.exp(-1 / 2)) == pytest.approx(0.4 / np.e)
 
 
 def test_many_strangers_with_one_score() -> None:

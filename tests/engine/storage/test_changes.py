@@ -15,7 +15,7 @@ from engine.storage.catalogue import read_version
 from engine.storage.changes import not_enrolled, require_words, spelt_as_enrolled, undisputed
 from engine.storage.recent_rows import numbers
 from engine.storage.writer_lock import Writer
-from engine.templates.parquet import Templates, batch
+from engine.templates.model import Templates, batch
 from tests.support.galleries import people
 
 pytestmark = pytest.mark.usefixtures("one_thread")

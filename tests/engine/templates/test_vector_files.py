@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 from engine.cli.app import app
 from engine.errors import TemplatesError
 from engine.gallery.gallery import Gallery
-from engine.templates.parquet import TemplateFile, Templates, read_templates, stream_templates
+from engine.templates.model import Templates
+from engine.templates.parquet import TemplateFile, read_templates, stream_templates
 from engine.workflows.named_vectors import named
 
 COUNT, DIM = 23, 6

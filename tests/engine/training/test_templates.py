@@ -15,7 +15,7 @@ from engine.encoders.projection import Projection, project, read_projection
 from engine.errors import EncoderMismatch, OnekError, TrainingError
 from engine.gallery.gallery import Gallery
 from engine.matching.pair_verifier import FORMS, Head, features, read_head
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from engine.templates.provenance import Provenance
 from engine.training.pair_verifier import mined_pairs, train_head
 from engine.training.projections import KINDS, train_projection

@@ -221,7 +221,7 @@ with workers_on("ray", 1):
 
 
 def test_strangers_stay_strangers(workers, gallery):
-    from engine.templates.parquet import Templates
+    from engine.templates.model import Templates
 
     probes = Templates.from_vectors(strangers())
     (table,) = spread_identify(workers, str(gallery.path), 0.0, 5, None)([probes])

@@ -2,7 +2,7 @@
 
 from engine.evaluation.figures import Figure
 from engine.evaluation.raw import System
-from engine.reports.evaluated import Evaluation
+from engine.reports.evaluation.evaluated import Evaluation
 
 # From this share of images without a template on, photographs are what to mend.
 _MANY_FAILURES = 0.02

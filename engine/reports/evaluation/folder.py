@@ -16,10 +16,10 @@ from engine.evaluation.figures import Curve, Figure
 from engine.files.atomic_files import own_folder, refusing, whole_file
 from engine.files.outputs import refuse_inputs
 from engine.inspection.label_audit import Finding
-from engine.reports.evaluated import Evaluation
+from engine.reports.evaluation.evaluated import Evaluation
+from engine.reports.evaluation.sections import Change, evaluation_page
+from engine.reports.evaluation.words import answers
 from engine.reports.markup import Markup
-from engine.reports.sections import Change, evaluation_page
-from engine.reports.words import answers
 from engine.tables.sheets import sheet_file
 
 PAGE, JSON, FIGURES, CURVES = "report.html", "report.json", "figures.csv", "curves.csv"

@@ -1,0 +1,120 @@
+"""Photographs as paths or as pictures in memory, embedded at once, with all of their templates kept in memory."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from engine.common.concurrency import batched
+from engine.embedding.embedder import Embedder
+from engine.embedding.outcome import of_quality, once_each, problems_of, to_batch, unseen_in
+from engine.embedding.photographs import Labelled, Photograph, label_photographs
+from engine.encoders import DEFAULT, Encoder, load_encoder
+from engine.errors import PhotographsError
+from engine.faces.images import LeftOut
+from engine.templates.model import Templates, schema
+from engine.templates.names import UNLABELLED, Labelling
+from engine.templates.problems import ALL_SEEN, Problem, Unseen
+from engine.templates.quality import LEAST
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """Images in = photographs in `templates` + `problems`. `labelling` says whose the photographs were taken to be, `unseen` how
+    many faces of theirs were not looked at.
+    """
+
+    templates: Templates
+    problems: tuple[Problem, ...]
+    labelling: Labelling = UNLABELLED
+    unseen: Unseen = ALL_SEEN
+
+
+def embed_images(
+    images: str | Path | Sequence[str | Path | np.ndarray],
+    encoder: str | Encoder = DEFAULT,
+    *,
+    faces: str = "largest",
+    labels: str | None = None,
+    quality: float = LEAST,
+    progress: Callable[[int], None] | None = None,
+) -> Embedding:
+    """Embed photographs, and keep the templates in memory.
+
+    Args:
+        images: a folder, a file or a list of them, as `onek embed` takes them; or RGB pictures, uint8 (height, width, 3).
+        encoder: an encoder, or the name of one.
+        faces: `largest`, `all`, or `none` where the pictures are face crops already.
+        labels: whose photographs they are (see `find_photographs`). With `faces="all"` the default is `none`.
+        quality: the share of ordinary photographs that must be worse; what is below is a problem. 0 takes all.
+        progress: told how many more images are done.
+
+    Raises:
+        PhotographsError: nothing to embed, or something that is no picture.
+        EncoderError: the encoder cannot be loaded.
+    """
+    labelled = list_labelled(images, labels or ("none" if faces == "all" else None))
+    if not isinstance(encoder, Encoder):
+        encoder = load_encoder(encoder, photographs=len(labelled.photographs))
+    embedder = Embedder(encoder, faces)
+    outcomes = list(map(of_quality(quality), once_each(embedder.stream(labelled.photographs, progress), {})))
+    rows = [to_batch(part, embedder.provenance) for part in batched(outcomes, 1024)]
+    table = pa.Table.from_batches(rows, schema=schema(embedder.provenance))
+    templates = Templates(table, embedder.provenance)
+    return Embedding(templates, tuple(problems_of(outcomes)), labelled.labelling, unseen_in(outcomes))
+
+
+def list_photographs(
+    images: str | Path | Sequence[str | Path | np.ndarray],
+    labels: str | None,
+    left_out: Callable[[LeftOut], None] | None = None,
+) -> list[Photograph]:
+    """Photographs out of paths, or out of pictures in memory, which are called `image:0`, `image:1`, ...
+
+    Raises:
+        PhotographsError: as `find_photographs`, or an array that is no picture.
+    """
+    return list(list_labelled(images, labels, left_out).photographs)
+
+
+def list_labelled(
+    images: str | Path | Sequence[str | Path | np.ndarray],
+    labels: str | None,
+    left_out: Callable[[LeftOut], None] | None = None,
+) -> Labelled:
+    """As `list_photographs`, and the rules by which it is known whose they are."""
+    if isinstance(images, str | Path):
+        images = [images]
+    paths = [Path(image) for image in images if isinstance(image, str | Path)]
+    if len(paths) == len(images):
+        return label_photographs(paths, labels, left_out)
+    if paths:
+        raise PhotographsError("found both paths and pictures in one list; expected one kind")
+    pictures = (Photograph(f"image:{number}", _picture(image, number), None) for number, image in enumerate(images))
+    return Labelled(tuple(pictures), ())
+
+
+def _picture(image: object, number: int) -> np.ndarray:
+    picture = np.asarray(image)
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
+        raise PhotographsError(
+            f"image {number}: found {picture.dtype} of shape {picture.shape}, expected uint8 (height, width, 3), RGB"
+        )
+    return np.ascontiguousarray(picture)
+
+
+def one_face(photo: np.ndarray | str | Path, embedder: Embedder, quality: float = LEAST) -> tuple[str, np.ndarray]:
+    """The name of a photograph, and the template (dim,) of its largest face.
+
+    Raises:
+        PhotographsError: there is none, or it is below the gate (see `embed_images`).
+    """
+    photographs = list_photographs([photo], "none")
+    if len(photographs) != 1:
+        raise PhotographsError(f"{photo} holds {len(photographs)} photographs; expected one")
+    (outcome,) = map(of_quality(quality), embedder.stream(photographs))
+    if outcome.problem is not None:
+        raise PhotographsError(f"{outcome.photograph.source}: {outcome.problem}, so there is nothing to compare")
+    return outcome.photograph.source, outcome.vectors[0]
