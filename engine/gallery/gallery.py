@@ -83,7 +83,7 @@ class Gallery(ReadableGallery):
             index: the kind of index; by default `indexes.planner` chooses one.
             factory: a FAISS string for the index, instead.
             memory: bytes that building and searching may take; by default half of what is free.
-            recall: the share of exact rank-1 answers that mated probes must get.
+            recall: the share of an exhaustive search's identifications that must come out the same; 1 is exact.
             score: `plain`, the distance; `local`, the locally scaled one; or `quality`, which goes by what the pictures are worth
                 too. By default, from 50 identities on, quality where that is known of all templates, else local.
             fuse: an identity is as far away as the mean of its `fuse` nearest templates; 0: as one template that is fused of all
