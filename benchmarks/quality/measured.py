@@ -140,11 +140,12 @@ def _gate(pictures: Pictures) -> Iterator[Figure]:
 
 
 def _single(pictures: Pictures, number: int) -> Iterator[tuple[str, float]]:
-    """One photograph of each person enrolled, ordinary pictures and where a third is made worse on both sides."""
+    """One photograph of each person enrolled; as they are, and where a third is made worse, of the probes or on both sides."""
     parts = _split(pictures, number, several=False)
-    for condition, share in (("clean", 0.0), ("a third worse on both sides", THIRD)):
+    conditions = (("clean", 0.0, 0.0), ("a third worse on both sides", THIRD, THIRD), ("a third of the probes worse", 0.0, THIRD))
+    for condition, share, theirs in conditions:
         enrolled = _mixed(pictures, share, parts.random).of(parts.enrolled)
-        probes = _mixed(pictures, share, parts.random)
+        probes = _mixed(pictures, theirs, parts.random)
         tpir: dict[str, dict[float, float]] = {}
         for score in (LOCAL, QUALITY):
             gallery = enrolled_as(enrolled, parts.codes, Scoring.of(score))
