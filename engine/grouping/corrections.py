@@ -177,7 +177,7 @@ def _refuse_photographs(faces: Faces, joined: set[str], where: str) -> None:
 
 
 def _far_side(groups: Groups, rows: np.ndarray, one: int, two: int) -> np.ndarray:
-    """Which of the rows of a group, bool, go with `two` where `one` and `two` are parted."""
+    """When a group is split between the faces `one` and `two`: which of its rows go with `two`, bool."""
     places = placed(groups.vectors[rows], groups.cut.mean)
     a, b = int(np.flatnonzero(rows == one)[0]), int(np.flatnonzero(rows == two)[0])
     pairs = np.stack(np.triu_indices(len(rows), 1), axis=1).astype(np.int64)
