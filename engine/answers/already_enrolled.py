@@ -59,7 +59,7 @@ def matches_of(gallery: Snapshot, templates: Templates, on_match: str) -> Matche
         threshold = gallery.threshold()
     except GalleryError as unknown:
         if on_match == "refuse":
-            raise GalleryError(f"--on-match refuse: {unknown}") from unknown
+            raise GalleryError(f"on_match='refuse': {unknown}") from unknown
         return NOT_LOOKED
     found, again = [], 0
     columns = (templates.table[name].to_pylist() for name in ("template_id", "source", "identity"))
@@ -85,7 +85,7 @@ def matches_of(gallery: Snapshot, templates: Templates, on_match: str) -> Matche
     if found and on_match == "refuse":
         more = f" (and {len(found) - 1:,} more)" if len(found) > 1 else ""
         raise TemplatesError(
-            f"{told(found[0], threshold)}{more}; nothing was enrolled. --on-match warn enrols all the same, and says it"
+            f"{told(found[0], threshold)}{more}; nothing was enrolled. on_match='warn' enrols all the same, and says it"
         )
     return Matches(tuple(found), threshold, again)
 

@@ -14,7 +14,7 @@ from engine.calibration.calibration import Calibration
 from engine.calibration.evidence import Evidence, evidence_of
 from engine.calibration.thresholds import MatchThreshold, ThresholdUsed, accepts, identify_threshold, match_threshold
 from engine.common.late import pc
-from engine.errors import GalleryError
+from engine.errors import GalleryError, NotEnrolled
 from engine.matching.pair_verifier import PairVerifier
 from engine.matching.scoring import Candidates, Scoring
 from engine.templates.model import Templates
@@ -103,6 +103,14 @@ class Snapshot(ABC):
     @abstractmethod
     def templates_of(self, identity: str) -> tuple[list[str], np.ndarray]:
         """The ids and vectors (m, d) of an identity's templates. Raises `GalleryError` where nobody is called that."""
+
+    def enrols(self, identity: str) -> bool:
+        """Whether somebody is called that."""
+        try:
+            self.templates_of(identity)
+        except NotEnrolled:
+            return False
+        return True
 
     @abstractmethod
     def templates_by_identity(self) -> Iterator[tuple[str, int]]:
@@ -221,7 +229,7 @@ class Snapshot(ABC):
         if head is not None:
             head.check(self.provenance, self.called)
             if threshold is not None or fmr is not None:
-                raise GalleryError("--head decides by its probability; expected no --threshold and no --fmr beside it")
+                raise GalleryError("a head decides by its probability; expected neither threshold=... nor fmr=... beside it")
         limit = 0.0 if head else self.match_threshold(threshold, fmr).distance
         return Claim(identity, *self.templates_of(identity), limit, head)
 

@@ -107,7 +107,7 @@ class Calibration:
             raise GalleryError(
                 f"fpir {fpir:g}: no threshold gives this rate, since {percent(rate)} of "
                 f"strangers' searches have one and the same score, {score:.4g}: these templates do not tell people apart. Look "
-                "for templates enrolled many times, or pass a threshold (--threshold)"
+                "for templates enrolled many times, or pass threshold=..."
             )
         return Threshold(self.score_at(fpir, identities), fpir, self.tail.is_sampled(fpir))
 
@@ -129,7 +129,7 @@ class Calibration:
         if fmr < self.pairs.least_rate:
             raise GalleryError(
                 f"fmr {fmr:g}: {self.pairs.searches:,} pairs of this gallery's identities support "
-                f"{at_least(self.pairs.least_rate)} at the least; ask for that, or pass a threshold (--threshold)"
+                f"{at_least(self.pairs.least_rate)} at the least; ask for that, or pass threshold=..."
             )
         return self.pairs.score_at(fmr)
 

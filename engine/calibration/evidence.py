@@ -72,14 +72,14 @@ class Evidence:
         if self.least_rate == np.inf:
             return (
                 f"{self.identities} identities say nothing of strangers, and nothing is known of the {self.score} scores of "
-                f"their encoder's impostors; enrol {LEAST_IDENTITIES} or more (1 % takes {LEAST_LOCAL}), {strangers}, or pass a "
-                "threshold"
+                f"their encoder's impostors; enrol {LEAST_IDENTITIES} or more (1 % takes {LEAST_LOCAL}), {strangers}, or pass "
+                "threshold=..."
             )
         known = [] if self.calibration is None else [f"{self.calibration.tail.searches:,} searches of strangers"]
         if self.chances is not None:
             known.append(f"{self.chances.impostors.pairs:,} pairs of impostors at {self.chances.templates:,} templates")
         least = at_least(self.least_rate)
-        return f"{' and '.join(known)} support {least} at the least; ask for that, {strangers}, or pass a threshold (--threshold)"
+        return f"{' and '.join(known)} support {least} at the least; ask for that, {strangers}, or pass threshold=..."
 
     def rate_at(self, scores: np.ndarray) -> np.ndarray | None:
         """The share of strangers' searches that find somebody with at most each score (n,); None where nothing is known."""

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from engine.cli.evaluate import evaluate_command, report_command
+from engine.cli.exchange import export_command, import_command
 from engine.cli.galleries.calibration import audit_command, calibrate_command
 from engine.cli.galleries.enrolment import compact_command, enroll_command, remove_command, rename_command
 from engine.cli.galleries.maintenance import backup_command, check_command, merge_command
@@ -54,6 +55,8 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     },
     "Galleries": {
         "build-index": build_index_command,
+        "import": import_command,
+        "export": export_command,
         "info": info_command,
         "merge": merge_command,
         "calibrate": calibrate_command,

@@ -163,7 +163,7 @@ def _rule(folder: Path, images: list[Path], labels: str | None, several: bool) -
     stray = images[nested.index(False)]
     raise PhotographsError(
         f"{folder} holds images both directly ({stray.name}) and in sub-folders, so it is unclear whose they are; "
-        "pass --labels stem, none or a CSV file, or move them into one folder per identity"
+        "pass labels='stem', labels='none' or a CSV file, or move them into one folder per identity"
     )
 
 
@@ -189,7 +189,7 @@ def _read_label_file(labels: str) -> dict[str, str | None]:
     if path.suffix.lower() not in LIST_ENDINGS:
         hint = difflib.get_close_matches(labels, RULES, n=1)
         meant = f" (did you mean {hint[0]}?)" if hint else ""
-        raise PhotographsError(f"--labels {labels}: expected {', '.join(RULES)}, or a CSV or Parquet file{meant}")
+        raise PhotographsError(f"labels={labels!r}: expected {', '.join(RULES)}, or a CSV or Parquet file{meant}")
     table: dict[str, str | None] = {}
     for source, identity in _read_list(path, IDENTITY).items():
         for key in {source, os.path.abspath(path.parent / source)}:  # noqa: PTH100 - Path keeps a/../b

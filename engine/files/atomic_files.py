@@ -44,7 +44,7 @@ def check_output(path: Path, overwrite: bool) -> None:
     with refusing(path):  # a folder that may not be entered does not say what is in it
         there = places.exists(path)
     if there and not overwrite:
-        raise OutputError(f"{path} exists already; choose another name, or pass --overwrite to replace it")
+        raise OutputError(f"{path} exists already; choose another name, or pass overwrite=True to replace it")
     if places.is_remote(path):
         places.require_writable(path)
         return

@@ -30,6 +30,13 @@ class BuildOptions(TypedDict, total=False):
     progress: Progress | None
 
 
+class BuildAsked(BuildOptions, total=False):
+    """All of them, for a gallery in a folder."""
+
+    overwrite: bool
+    factory: str | None
+
+
 def build_folder(
     templates: Source,
     path: Path,

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from engine.errors import GroupingError
+from engine.tables.frames import Tabular
 from engine.templates.model import Templates, schema, vectors_of
 from engine.templates.provenance import Provenance
 
@@ -58,7 +59,7 @@ class Cut:
 
 
 @dataclass(frozen=True)
-class Groups:
+class Groups(Tabular):
     """Faces and their groups: a row for every face.
 
     `table`: the columns of templates, of which `identity` is the group's name, and `group` int32 (null: the face is alone),
@@ -76,6 +77,11 @@ class Groups:
     same_photo: bool = False
     last: int = 0
     repeated: int = field(default=0, compare=False)
+
+    _shown = ("template_id", "source", "face", "group", "identity", "score", "note")
+
+    def __repr__(self) -> str:
+        return f"<Groups: {len(self):,} faces in {len(self.members):,} groups, {self.alone:,} alone>"
 
     def __len__(self) -> int:
         return self.table.num_rows

@@ -68,7 +68,7 @@ def templates_of_galleries(folders: Sequence[Path], on_duplicate: str = "error")
         EncoderMismatch: different encoders made them; names both.
     """
     if on_duplicate not in DUPLICATES:
-        raise GalleryError(f"--on-duplicate {on_duplicate}: expected {' or '.join(DUPLICATES)}")
+        raise GalleryError(f"on_duplicate={on_duplicate!r}: expected {' or '.join(DUPLICATES)}")
     if not folders:
         raise GalleryError("no gallery was named; expected at least one")
     views = [open_snapshot(folder) for folder in folders]

@@ -11,7 +11,7 @@ import pyarrow as pa
 from engine.answers.snapshot import FoundCandidates, Snapshot
 from engine.calibration.calibration import Calibration
 from engine.common.concurrency import map_ahead
-from engine.errors import GalleryError, GalleryReplaced
+from engine.errors import GalleryError, GalleryReplaced, NotEnrolled
 from engine.matching.pair_verifier import SHORTLIST, PairVerifier, reordered
 from engine.matching.scoring import Candidates, Scoring
 from engine.milvus import catalogue as catalogues
@@ -129,7 +129,7 @@ class MilvusSnapshot(Snapshot):
         with self.unreplaced():
             rows = list(self.client.rows_in(self.collection, "person", keys, ("template_id", "vector")))
         if not rows:
-            raise GalleryError(f"nobody called {identity} is enrolled in {self.called}.")
+            raise NotEnrolled(f"nobody called {identity} is enrolled in {self.called}.")
         return [row["template_id"] for row in rows], vectors_in(rows, self.provenance.dim)
 
     def templates_by_identity(self) -> Iterator[tuple[str, int]]:

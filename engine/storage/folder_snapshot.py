@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from engine.answers.snapshot import FoundCandidates, Snapshot
-from engine.answers.verification import code_of
+from engine.answers.verification import code_if_enrolled, code_of
 from engine.calibration.calibration import Calibration, RowNames, calibrate
 from engine.common.late import pc
 from engine.common.string_lookup import Lookup
@@ -121,6 +121,9 @@ class FolderSnapshot(Snapshot):
         code = code_of(self.identities, identity, self.called)
         rows = self.enrolled.members.rows(np.array([code]))[0]
         return [self.template_ids[int(row)].as_py() for row in rows], self.enrolled.index.vectors(rows)
+
+    def enrols(self, identity: str) -> bool:
+        return code_if_enrolled(self.identities, identity) is not None
 
     def enrolled_among(self, names: pa.Array) -> list[str]:
         """Which of some names somebody enrolled has."""

@@ -145,7 +145,7 @@ def locked(folder: Path, wait: float = WAIT) -> Iterator[None]:
             lock.acquire()
         except Timeout as error:
             raise GalleryBusy(
-                f"{folder} is being written to by {_holder(folder)}; waited {wait:g} s, so try again or --wait longer"
+                f"{folder} is being written to by {_holder(folder)}; waited {wait:g} s, so try again, or wait=60 for longer"
             ) from error
     try:
         with refusing(folder):

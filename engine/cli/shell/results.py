@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from engine.answers.results import TEXT, DecisionCounts, ResultsWriter, results_file, rows_of
+from engine.answers.results import TEXT, ResultsWriter, results_file, rows_of
 from engine.calibration.thresholds import IDENTIFIED
 from engine.errors import OutputError
 from engine.templates.problems import Problem, problems_path, write_problems
@@ -76,7 +76,7 @@ class Destination:
         counts, unseen = made.counts, made.unseen
         told = {"threshold": asdict(made.threshold), "probes": counts.probes, **asdict(counts), "unseen_faces": unseen.faces}
         told |= {"unlike": made.unlike}
-        lines = [str(made.threshold), _counted(counts)]
+        lines = [str(made.threshold), str(counts)]
         if self.out is None:
             self._show()
             told |= {"results": self._kept.rows, "problems": [asdict(each) for each in self._problems]}
@@ -112,15 +112,6 @@ class Destination:
             answer(f"and {self._kept.more:,} more; --out FILE has all of them")
         for problem in self._problems[:SHOWN]:
             answer(f"failed: {problem.source}: {problem.reason}")
-
-
-def _counted(counts: DecisionCounts) -> str:
-    from engine.cli.console import count
-
-    return (
-        f"{count(counts.probes, 'probe face')}: {counts.identified:,} identified, {counts.unknown:,} unknown, "
-        f"{counts.failed:,} failed"
-    )
 
 
 class _Kept:

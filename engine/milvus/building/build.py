@@ -118,7 +118,7 @@ def _replaced(client: MilvusConnection, overwrite: bool) -> list[str]:
             catalogues.read(client)
         except GalleryError as error:
             raise OutputError(str(error)) from error
-        raise OutputError(f"{address} exists already; choose another name, or pass --overwrite to replace it")
+        raise OutputError(f"{address} exists already; choose another name, or pass overwrite=True to replace it")
     catalogues.require_ours(client)
     ours = re.compile(rf"{address.name}_[0-9a-f]{{12}}")
     return [name for name in client.call("list_collections") if ours.fullmatch(name) and holds_templates(client, name)]

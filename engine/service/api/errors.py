@@ -19,6 +19,7 @@ STATUS: dict[type[Exception], int] = {
     errors.PhotographsError: 422,
     errors.TemplatesError: 422,
     errors.VectorsError: 422,
+    errors.WrongType: 422,
     errors.EncoderMismatch: 409,
     errors.GalleryError: 409,
     errors.GalleryBusy: 503,

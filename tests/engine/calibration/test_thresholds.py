@@ -44,7 +44,7 @@ def test_the_threshold_itself_is_accepted() -> None:
 def test_distances_as_thresholds() -> None:
     assert checked_distance(None, 0.4) == 0.4
     assert checked_distance(0.0, 0.4) == 0.0
-    with pytest.raises(GalleryError, match="pass --threshold"):
+    with pytest.raises(GalleryError, match="pass threshold="):
         checked_distance(None, None)
     for wrong in (-0.1, 2.1, float("nan")):
         with pytest.raises(GalleryError, match="expected a distance"):

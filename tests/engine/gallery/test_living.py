@@ -205,7 +205,7 @@ def test_renaming(gallery: Gallery) -> None:
     gallery.enroll(people(200, 201, each=1).of("id1"))  # another id1
     assert names(gallery, 200, 201) == ["id1"]
     assert names(gallery, 1, 2) == ["kian"]
-    with pytest.raises(GalleryError, match="id2 is enrolled .* already; pass --merge"):
+    with pytest.raises(GalleryError, match="id2 is enrolled .* already; pass merge=True"):
         gallery.rename("kian", "id2")
     gallery.rename("kian", "id2", merge=True)
     assert names(Gallery.open(gallery.path), 1, 3) == ["id2", "id2"]

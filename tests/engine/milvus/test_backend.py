@@ -182,7 +182,7 @@ def test_a_build_that_was_cut_off(where, monkeypatch):
         build_gallery(people(0, 20), where)
     with pytest.raises(GalleryError, match="never finished: its build was cut off"):
         open_gallery(where)
-    with pytest.raises(OutputError, match="--overwrite"):
+    with pytest.raises(OutputError, match="overwrite=True"):
         build_gallery(people(0, 20), where)
     assert len(build_gallery(people(0, 20), where, overwrite=True)) == 40
     assert len(MilvusConnection(parse(where)).call("list_collections")) == 2
