@@ -18,15 +18,15 @@ from indexes.base import Progress
 FPIR = 0.01
 """The false-alarm rate that is asked for where nobody says otherwise."""
 
-# Identities without which nothing can be said of strangers.
+# With fewer identities than this nothing can be said of strangers.
 LEAST_IDENTITIES = 10
 # Identities from which on the default false-alarm rate is supported, and so the local score is the default.
 LEAST_LOCAL = 50
 # A stranger nearer than this to an enrolled template is that template.
 _THE_SAME = 1e-3
-# Where so many times more strangers than were asked for reach a threshold, their scores are equal.
+# Where this many times more strangers than asked for reach a threshold, many of their scores must be equal.
 _TIED = 1.5
-# Suspects that are kept by name.
+# How many pairs of templates that are too much alike are kept by name.
 _MOST_NAMED = 1000
 
 
@@ -43,7 +43,7 @@ class RowNames:
 
 @dataclass(frozen=True)
 class LeftOutPair:
-    """Two templates, of two identities, too much alike for strangers: they took no part in the calibration."""
+    """Two templates of two identities, so much alike that they are probably one person: they took no part in the calibration."""
 
     template_id: str
     other: str
@@ -90,7 +90,7 @@ class Calibration:
         return self.tail.least_rate
 
     def threshold(self, fpir: float, identities: int) -> Threshold:
-        """The threshold that holds a false-alarm rate at a K, be it the present one or one to come.
+        """The threshold that holds a false-alarm rate at a K, the present one or a larger one.
 
         Raises:
             GalleryError: the rate is none, or smaller than the calibration supports; says the smallest that it does.
@@ -134,7 +134,7 @@ class Calibration:
         return self.pairs.score_at(fmr)
 
     def _moved(self, identities: int) -> float:
-        """What scores are multiplied by from the K of the calibration to another."""
+        """The factor that takes a score at the K of the calibration to one at another K."""
         return float(np.exp(self.drift * (self.scoring.growth(identities) - self.scoring.growth(self.identities))))
 
     def to_json(self) -> str:

@@ -12,7 +12,7 @@ from indexes.exact.flat import Flat
 
 # Identities that are searched for, at most; identities of the subsamples that show how scores move with K, at most.
 MOST_SEARCHES, MOST_NESTED = 20_000, 20_000
-# Strangers that are searched for at a time.
+# How many strangers are searched for together.
 _BATCH = 4096
 # Halvings of K, and the least identities that are worth a subsample; the rate at which scores are compared.
 _HALVINGS, _LEAST_NESTED, _COMPARED = 3, 100, 0.1
@@ -46,7 +46,7 @@ class NonMatedSearches:
         return replace(self, probes=probes)
 
     def only(self, which: np.ndarray) -> "NonMatedSearches":
-        """Those that a bool (n,) picks."""
+        """The searches that a bool (n,) selects."""
         return NonMatedSearches(*(getattr(self, field.name)[which] for field in fields(self)))
 
 

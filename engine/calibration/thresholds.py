@@ -1,4 +1,4 @@
-"""The rule by which somebody is accepted, the threshold that it uses, and from what that comes."""
+"""The rule by which somebody is accepted, the threshold that it uses, and the evidence for that threshold."""
 
 from dataclasses import dataclass
 
@@ -101,7 +101,9 @@ def identify_threshold(threshold: float | None, fpir: float | None, evidence: Ev
 
 
 def default_threshold(evidence: Evidence) -> ThresholdUsed | None:
-    """That of an identification where nobody says anything; None where too little is known of strangers."""
+    """The threshold of an identification where the user gave neither a threshold nor a rate; None where too little is known of
+    strangers.
+    """
     try:
         return identify_threshold(None, None, evidence)
     except GalleryError:

@@ -13,7 +13,7 @@ from engine.gallery.build import BuildAsked, build_folder
 from engine.gallery.folder import FolderBackend
 from engine.gallery.joining import People, joining_of
 from engine.gallery.readable import ReadableGallery
-from engine.maintenance.backup import merged
+from engine.maintenance.backup import templates_of_galleries
 from engine.matching.scoring import SearchableGallery
 from engine.storage.catalogue import BuildRequest, read_catalogue
 from engine.storage.changes import EnrolmentResult, require_words
@@ -133,7 +133,7 @@ class Gallery(ReadableGallery):
             OnekError: as `build`.
         """
         folders = [Path(folder) for folder in each_of(galleries)]
-        people = merged(folders, on_duplicate)
+        people = templates_of_galleries(folders, on_duplicate)
         build_folder(people, Path(out), read_catalogue(folders[0]).asked, overwrite=overwrite, progress=progress)
         return cls.open(out)
 

@@ -1,4 +1,4 @@
-"""Sealing what joined a gallery since the last time: all of it anew, or behind what is sealed."""
+"""Sealing: templates that joined a gallery go from the catalogue into a segment, a new one or an extended one."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -133,7 +133,7 @@ def _sealed(view: FolderSnapshot, folder: Path, kept: np.ndarray | None) -> Iter
 
 
 def _unnamed(tables: Iterator[pa.Table], gone: np.ndarray) -> Iterator[pa.Table]:
-    """The same rows, those that are `gone` bool (n,) under ids that nobody has."""
+    """The same rows; those that are `gone`, bool (n,), get ids that no template has."""
     key, start = uuid4().hex, 0
     for table in tables:
         leaving = gone[start : start + len(table)]

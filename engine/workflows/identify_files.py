@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from engine.faces.images import LeftOut
     from engine.workflows.ray_workers import Workers
 
-# Photographs that are identified at a time; templates, which are many and small.
+# How many photographs are identified together; and how many templates, which are small.
 BATCH, TEMPLATES = 1024, 4096
 
 Progress = Callable[[int], None]
@@ -223,7 +223,7 @@ def identify_into(
 
 
 def _require_calibratable_to(what: str, of_templates: bool, workers: "Workers | None") -> None:
-    """Refuse, before any work, what thresholds cannot be calibrated to. Raises `GalleryError`."""
+    """Check, before any work, that thresholds can be calibrated to these probes. Raises `GalleryError`."""
     if what != "probes":
         raise GalleryError(f"--calibrate-to {what}: expected probes")
     if not of_templates:
@@ -236,7 +236,7 @@ def _require_calibratable_to(what: str, of_templates: bool, workers: "Workers | 
 
 
 def count_probes(probes: Sequence[Path]) -> int | None:
-    """How many there will be, where that is known before they are read: in one template file."""
+    """How many probes there are, where one template file says so before they are read; otherwise None."""
     return TemplateFile(probes[0]).count() if len(probes) == 1 and is_template_file(probes[0]) else None
 
 

@@ -1,4 +1,4 @@
-"""All figures of an evaluation, out of its raw searches: at will, for other rates and groups."""
+"""All figures of an evaluation, computed from its raw searches, and so again at any time for other rates and groups."""
 
 from dataclasses import dataclass, field
 
@@ -146,7 +146,7 @@ def _pairs(searched: Searched, comparisons: pa.Table, resampling: Resampling, cu
 
 
 def _worst(part: AtSize, asked: float, keys: dict[str, tuple[np.ndarray, list[str]]], most: int = 12) -> list[Mistake]:
-    """The strangers that were most surely named, and the enrolled people that were farthest from it, each probe once."""
+    """The worst mistakes, each probe once: strangers with the best scores, and enrolled people with the worst."""
     named, _ = part.named_at(_rate_in_force(part, asked))
     made: list[Mistake] = []
     kinds = (

@@ -24,7 +24,7 @@ from engine.tables.sheets import sheet_file
 
 PAGE, JSON, FIGURES, CURVES = "report.html", "report.json", "figures.csv", "curves.csv"
 FORMAT = 1
-# Bytes of an earlier report that are read, at most.
+# The largest earlier report that is read, in bytes.
 _LARGEST = 1 << 28
 _PACKAGES = ("onek", "numpy", "scipy", "faiss-cpu", "pyarrow", "matplotlib")
 
@@ -115,7 +115,7 @@ def _curve(curve: CurveWithInterval) -> dict[str, Any]:
 
 
 def changed(figures: Sequence[Figure], before: Mapping[str, Any] | None) -> list[FigureChange]:
-    """The figures that an earlier report gave otherwise, had and has not, or has not had: the largest differences first."""
+    """The figures that differ from an earlier report's, are new, or are missing now; the largest differences first."""
     if before is None:
         return []
     earlier: dict[tuple[str, int, str, str], float | None] = {}
