@@ -1,4 +1,4 @@
-"""The commands `onek benchmark search`, `decisions`, `announced`, `gallery` and `fit-templates`: parse, call, print."""
+"""The commands `onek benchmark search`, `decisions`, `announced`, `peers`, `gallery` and `fit-templates`: parse, call, print."""
 
 from pathlib import Path
 from typing import Annotated
@@ -125,6 +125,36 @@ def announced_command(
     found = measure_announced(cases_of(cases), out, told)
     within = sum(made.factor <= 1.5 for made in found)
     console.print(f"within a factor of 1.5: {within} of {len(found)}")
+
+
+def peers_command(
+    count: Annotated[int, typer.Option(min=5000, help="Templates to index.")] = 100_000,
+    peers: Annotated[
+        list[str] | None, typer.Option("--peer", help="One by the beginning of its name; give it several times. Default: all.")
+    ] = None,
+    clusterless: Annotated[bool, typer.Option("--clusterless", help="The worst case: people fall into no groups.")] = False,
+    rounds: int = 5,
+) -> None:
+    """FAISS's IVF-PQ fast-scan with AutoTune, RaBitQ and HNSW beside ivf and IndexFlatL2, in one run at the same decisions."""
+    from rich.table import Table
+
+    from benchmarks.data.synthetic_templates import Population, Shape
+    from benchmarks.search.peers import PEERS, Peer, measure_peers
+    from engine.cli.console import err
+    from engine.cli.console import out as console
+
+    shape = Shape.load().clusterless() if clusterless else Shape.load()
+    names = [name for name in PEERS if peers is None or name.startswith(tuple(peers))]
+
+    def told(made: Peer) -> None:
+        err.print(f"{made.name}: {made.effort}")
+
+    table = Table("index", "identified", "strangers' rank 1", "probes/s", "IndexFlatL2", "times", "built, tuned")
+    for made in measure_peers(Population(shape), count, names, rounds=rounds, told=told):
+        shares = f"{made.identified:.4f}", f"{made.strangers:.4f}"
+        speeds = f"{made.per_second:,.0f}", f"{made.flat_per_second:,.0f}", f"{made.ratio:.1f}"
+        table.add_row(made.name, *shares, *speeds, f"{made.build_seconds:.0f}, {made.tune_seconds:.0f} s")
+    console.print(table)
 
 
 def gallery_command(
