@@ -1,6 +1,6 @@
 """onek recognises one in K: photographs or vectors go in; for every probe comes out who it is, or "unknown"."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from indexes.late import late_names
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from engine.templates.model import Templates
     from engine.templates.parquet import read_templates
     from indexes.errors import OnekError
+
+    __version__: str
 
 __all__ = [
     "Client",
@@ -33,7 +35,7 @@ __all__ = [
     "read_templates",
 ]
 
-__getattr__ = late_names(
+_imported = late_names(
     __name__,
     {
         "engine.answers.results": ("Result", "Results"),
@@ -49,3 +51,16 @@ __getattr__ = late_names(
         "indexes.errors": ("OnekError",),
     },
 )
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("onek")
+    return _imported(name)
+
+
+def __dir__() -> list[str]:
+    """The public names, and what every module has."""
+    return [*__all__, *(name for name in globals() if name.startswith("__")), "__version__"]

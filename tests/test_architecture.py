@@ -21,6 +21,7 @@ ROOMS = {
     "engine.tables": set(),
     "engine.faces": set(),
     "engine.templates": {"statistics", "tables"},
+    "engine.exchange": {"tables", "templates"},
     "engine.matching": {"templates"},
     "engine.calibration": {"statistics", "templates", "matching"},
     "engine.encoders": {"templates", "faces"},
@@ -31,7 +32,8 @@ ROOMS = {
     "engine.maintenance": {"templates", "answers", "storage"},
     "engine.training": {"metrics", "templates", "faces", "matching", "encoders", "embedding"},
     "engine.gallery": {
-        *("templates", "faces", "matching", "calibration", "encoders", "embedding", "answers", "storage", "maintenance"),
+        *("tables", "templates", "faces", "matching", "calibration", "encoders", "embedding", "answers", "storage"),
+        *("maintenance",),
     },
     "engine.milvus": {
         *("templates", "faces", "matching", "calibration", "answers", "storage", "maintenance", "gallery"),

@@ -14,7 +14,7 @@ from indexes.exact.flat import Flat
 MOST_SEARCHES, MOST_NESTED = 20_000, 20_000
 # The share of all identities that those in no density must be, so that they speak for all.
 _MOST_OF = 0.5
-# Strangers that are searched for at a time.
+# How many strangers are searched for together.
 _BATCH = 4096
 # Halvings of K, and the least identities that are worth a subsample; the rate at which scores are compared.
 _HALVINGS, _LEAST_NESTED, _COMPARED = 3, 100, 0.1
@@ -48,7 +48,7 @@ class NonMatedSearches:
         return replace(self, probes=probes)
 
     def only(self, which: np.ndarray) -> "NonMatedSearches":
-        """Those that a bool (n,) picks."""
+        """The searches that a bool (n,) selects."""
         return NonMatedSearches(*(getattr(self, field.name)[which] for field in fields(self)))
 
 

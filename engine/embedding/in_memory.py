@@ -10,14 +10,15 @@ import pyarrow as pa
 from engine.common.concurrency import batched
 from engine.embedding.embedder import Embedder
 from engine.embedding.outcome import of_quality, once_each, problems_of, to_batch, unseen_in
-from engine.embedding.photographs import Labelled, Photograph, label_photographs
+from engine.embedding.photographs import LabelledPhotographs, Photograph, label_photographs
 from engine.encoders import DEFAULT, Encoder, load_encoder
-from engine.errors import PhotographsError
+from engine.errors import PhotographsError, WrongType
 from engine.faces.images import LeftOut
 from engine.templates.model import Templates, schema
 from engine.templates.names import UNLABELLED, Labelling
 from engine.templates.problems import ALL_SEEN, Problem, Unseen
 from engine.templates.quality import LEAST
+from indexes.base import Progress
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,9 @@ class Embedding:
     labelling: Labelling = UNLABELLED
     unseen: Unseen = ALL_SEEN
 
+    def __repr__(self) -> str:
+        return f"<Embedding: {self.templates!r}, {len(self.problems):,} problems>"
+
 
 def embed_images(
     images: str | Path | Sequence[str | Path | np.ndarray],
@@ -39,7 +43,7 @@ def embed_images(
     faces: str = "largest",
     labels: str | None = None,
     quality: float = LEAST,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Embedding:
     """Embed photographs, and keep the templates in memory.
 
@@ -49,7 +53,7 @@ def embed_images(
         faces: `largest`, `all`, or `none` where the pictures are face crops already.
         labels: whose photographs they are (see `find_photographs`). With `faces="all"` the default is `none`.
         quality: the share of ordinary photographs that must be worse; what is below is a problem. 0 takes all.
-        progress: told how many more images are done.
+        progress: told how far the work has come.
 
     Raises:
         PhotographsError: nothing to embed, or something that is no picture.
@@ -59,7 +63,11 @@ def embed_images(
     if not isinstance(encoder, Encoder):
         encoder = load_encoder(encoder, photographs=len(labelled.photographs))
     embedder = Embedder(encoder, faces)
-    outcomes = list(map(of_quality(quality), once_each(embedder.stream(labelled.photographs, progress), {})))
+    outcomes, total = [], len(labelled.photographs)
+    for outcome in map(of_quality(quality), once_each(embedder.stream(labelled.photographs), {})):
+        outcomes.append(outcome)
+        if progress:
+            progress("embedding", len(outcomes), total)
     rows = [to_batch(part, embedder.provenance) for part in batched(outcomes, 1024)]
     table = pa.Table.from_batches(rows, schema=schema(embedder.provenance))
     templates = Templates(table, embedder.provenance)
@@ -83,17 +91,21 @@ def list_labelled(
     images: str | Path | Sequence[str | Path | np.ndarray],
     labels: str | None,
     left_out: Callable[[LeftOut], None] | None = None,
-) -> Labelled:
+) -> LabelledPhotographs:
     """As `list_photographs`, and the rules by which it is known whose they are."""
     if isinstance(images, str | Path):
         images = [images]
+    if not isinstance(images, list | tuple | np.ndarray):
+        raise WrongType(
+            f"found {images!r:.60} (a {type(images).__name__}); expected photographs: a path, a list of paths, or of RGB pictures"
+        )
     paths = [Path(image) for image in images if isinstance(image, str | Path)]
     if len(paths) == len(images):
         return label_photographs(paths, labels, left_out)
     if paths:
         raise PhotographsError("found both paths and pictures in one list; expected one kind")
     pictures = (Photograph(f"image:{number}", _picture(image, number), None) for number, image in enumerate(images))
-    return Labelled(tuple(pictures), ())
+    return LabelledPhotographs(tuple(pictures), ())
 
 
 def _picture(image: object, number: int) -> np.ndarray:

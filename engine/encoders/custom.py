@@ -59,7 +59,7 @@ def read_card(files: NetworkFiles) -> tuple[Card, dict[str, Any]]:
     for needed in (files.network, description):
         if not needed.is_file():
             raise EncoderError(
-                f"--encoder {files.name}: there is no file {needed}; a network needs a JSON file of the same name beside it"
+                f"encoder={files.name!r}: there is no file {needed}; a network needs a JSON file of the same name beside it"
             )
     fields = _read_fields(description)
     for field, (good, expected) in _RULES.items():

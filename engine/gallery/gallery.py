@@ -2,23 +2,24 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack, cast, overload
 
 import pyarrow as pa
 
 from engine.answers.already_enrolled import NOT_LOOKED, matches_of
 from engine.calibration.calibration import Calibration
-from engine.errors import GalleryError
-from engine.gallery.build import build_folder
+from engine.errors import GalleryError, WrongType
+from engine.gallery.build import BuildAsked, build_folder
 from engine.gallery.folder import FolderBackend
 from engine.gallery.joining import People, joining_of
 from engine.gallery.readable import ReadableGallery
-from engine.maintenance.backup import merged
+from engine.maintenance.backup import templates_of_galleries
 from engine.matching.scoring import SearchableGallery
 from engine.storage.catalogue import BuildRequest, read_catalogue
 from engine.storage.changes import EnrolmentResult, require_words
 from engine.storage.folder_snapshot import FolderSnapshot
 from engine.templates.enrolment import Source, require_joinable
+from engine.templates.given import Names, Vectors, are_vectors, templates_given
 from engine.templates.model import Templates
 from engine.templates.names import each_of, name_of
 from engine.templates.quality import LEAST
@@ -47,11 +48,19 @@ class Gallery(ReadableGallery):
         """
         return cls(FolderBackend(Path(path)))
 
+    @overload
+    @classmethod
+    def build(cls, people: Source | Vectors, path: str | Path, /, **options: Unpack[BuildAsked]) -> "Gallery": ...
+    @overload
+    @classmethod
+    def build(cls, vectors: Vectors, names: Names, path: str | Path, /, **options: Unpack[BuildAsked]) -> "Gallery": ...
     @classmethod
     def build(
         cls,
-        templates: Source,
-        path: str | Path,
+        people: Source | Vectors,
+        names: Names | str | Path,
+        path: str | Path | None = None,
+        /,
         *,
         overwrite: bool = False,
         index: str | None = None,
@@ -63,10 +72,12 @@ class Gallery(ReadableGallery):
         planned: Callable[[Plan], None] | None = None,
         progress: Progress | None = None,
     ) -> "Gallery":
-        """Build a gallery from templates in memory or from template files, and open it.
+        """Build a gallery and open it: `build(templates, path)`, or `build(vectors, names, path)`.
 
         Args:
-            templates: in memory, or files, which are read in batches.
+            people: templates in memory, or template files, which are read in batches; or vectors (n, dim), as an array, lists, or
+                a data frame of any library with a column `vector`.
+            names: whose the vectors are, one for each; left out where the frame has a column `identity`.
             path: the folder to make.
             overwrite: whether a gallery that stands there may be replaced.
             index: the kind of index; by default `indexes.planner` chooses one.
@@ -89,8 +100,14 @@ class Gallery(ReadableGallery):
             GalleryError: no such score, or too few identities for it.
         """
         asked = BuildRequest(index, factory, recall, score, fuse)
-        build_folder(templates, Path(path), asked, overwrite=overwrite, memory=memory, planned=planned, progress=progress)
-        return cls.open(path)
+        out, whose = (names, None) if path is None else (path, names)
+        if not isinstance(out, str | Path):
+            raise WrongType(f"where to build is a {type(out).__name__}, expected a path: build(vectors, names, path)")
+        if whose is not None and not are_vectors(people):
+            raise WrongType(f"names go with vectors; found a {type(people).__name__}, which says itself whose its templates are")
+        templates = templates_given(people, cast(Names | None, whose)) if are_vectors(people) else cast(Source, people)
+        build_folder(templates, Path(out), asked, overwrite=overwrite, memory=memory, planned=planned, progress=progress)
+        return cls.open(out)
 
     @classmethod
     def merge(
@@ -116,13 +133,14 @@ class Gallery(ReadableGallery):
             OnekError: as `build`.
         """
         folders = [Path(folder) for folder in each_of(galleries)]
-        people = merged(folders, on_duplicate)
+        people = templates_of_galleries(folders, on_duplicate)
         build_folder(people, Path(out), read_catalogue(folders[0]).asked, overwrite=overwrite, progress=progress)
         return cls.open(out)
 
     def enroll(
         self,
         people: People,
+        names: Names | None = None,
         *,
         identity: str | None = None,
         faces: str | None = None,
@@ -137,7 +155,9 @@ class Gallery(ReadableGallery):
         """Enrol templates or photographs: durable when it returns, and seen by every process that opens the gallery from then on.
 
         Args:
-            people: templates with identities, or photographs as for `embed_images`.
+            people: templates with identities; photographs as for `embed_images`; or vectors (n, dim), as an array, lists, or a
+                data frame of any library with a column `vector`.
+            names: whose the vectors are, one for each, where the frame has no column `identity`.
             identity: whose they all are; by default as the photographs' names say.
             faces: for photographs, as in `embedder`. Of several about as large nobody knows which is meant: a problem.
             on_duplicate: what becomes of a template id that is enrolled: `own` takes the place of the same identity's template,
@@ -161,7 +181,7 @@ class Gallery(ReadableGallery):
             return self.embedder(faces, photographs=photographs)
 
         joining = joining_of(
-            people, embedder, identity=identity, faces=faces, sources=sources, quality=quality, left_out=left_out
+            people, embedder, names=names, identity=identity, faces=faces, sources=sources, quality=quality, left_out=left_out
         )
         if joining.problems and not len(joining.templates):
             return EnrolmentResult(0, 0, 0).of(joining, NOT_LOOKED)

@@ -1,10 +1,13 @@
 """A gallery as it is asked, wherever its templates lie: who a probe is, thresholds, and what is enrolled."""
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import numpy as np
+import pyarrow as pa
 
 from engine.answers.results import Results
 from engine.answers.snapshot import Snapshot
@@ -15,12 +18,14 @@ from engine.calibration.evidence import Evidence
 from engine.calibration.thresholds import MatchThreshold, ThresholdUsed
 from engine.embedding.named_by_user import Named
 from engine.embedding.probe_encoder import ProbeEncoder
-from engine.errors import GalleryReplaced, PhotographsError
+from engine.errors import GalleryReplaced, OnekError, PhotographsError, require_text
 from engine.gallery.asking import Probes, identifying, verifying
 from engine.gallery.backend import Backend, Capabilities
 from engine.maintenance.integrity import Fault
-from engine.matching.pair_verifier import Head
+from engine.matching.pair_verifier import PairVerifier
 from engine.matching.scoring import Scoring
+from engine.tables.frames import SHOWN, html_table
+from engine.templates.model import Templates, batch
 from engine.templates.provenance import Provenance
 from engine.templates.quality import LEAST
 from indexes.base import Progress
@@ -85,8 +90,45 @@ class ReadableGallery:
             return ask(now)
 
     def __len__(self) -> int:
-        """How many templates are enrolled."""
+        """How many templates are enrolled; `identity_count` is how many people."""
         return self.snapshot().template_count
+
+    def __contains__(self, identity: object) -> bool:
+        """Whether somebody of that name is enrolled."""
+        return isinstance(identity, str) and self.snapshot().enrols(identity)
+
+    def __iter__(self) -> Iterator[str]:
+        """The identities, in the order of their names; `templates_by_identity` says how many templates each has."""
+        return (identity for identity, _ in self.templates_by_identity())
+
+    def __getitem__(self, identity: str) -> Templates:
+        """The templates of one person, without their sources, which `engine.maintenance.person.stored_about` gives.
+
+        Raises:
+            NotEnrolled: nobody is called that.
+            WrongType: something else than a name.
+        """
+        require_text("the name of a person", identity)
+        made, ids, vectors = self.answered(lambda seen: (seen.provenance, *seen.templates_of(identity)))
+        return Templates(pa.Table.from_batches([batch(made, ids, [identity] * len(ids), vectors)]), made)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        try:
+            seen = self.snapshot()
+            held = f"{seen.template_count:,} templates of {seen.identity_count:,} identities"
+        except OnekError:  # what a debugger shows of a gallery that is gone
+            held = "it cannot be read"
+        return f"<Gallery {str(self.path)!r}: {held}>"
+
+    def _repr_html_(self) -> str:
+        first = list(islice(self.templates_by_identity(), SHOWN))
+        return html_table(repr(self), ("identity", "templates"), first, self.identity_count)
 
     @property
     def identity_count(self) -> int:
@@ -170,13 +212,14 @@ class ReadableGallery:
         fpir: float | None = None,
         top: int = 5,
         faces: str | None = None,
-        head: Head | None = None,
+        head: PairVerifier | None = None,
         quality: float = LEAST,
     ) -> Results:
         """Say of each probe who it is, or that it is nobody enrolled.
 
         Args:
-            probes: vectors (n, dim); templates; or photographs: a path, paths, or RGB pictures, uint8 (height, width, 3).
+            probes: vectors (n, dim), as an array, lists, or a data frame of any library with a column `vector`; templates; or
+                photographs: a path, paths, or RGB pictures, uint8 (height, width, 3).
             threshold: the largest score that is accepted, instead of a rate.
             fpir: the share of strangers' searches that may get a name, above 0 and below 1; by default 0.01.
             top: how many candidates to return.
@@ -192,6 +235,7 @@ class ReadableGallery:
         Raises:
             EncoderMismatch: the probes were made by another encoder than the gallery's; names both.
             TemplatesError: a vector is zero, NaN or infinite.
+            WrongType: something else than these, or a rate that is no number; says what.
             GalleryError: there is no threshold, it is out of range, or the gallery does not support the rate.
         """
 
@@ -212,7 +256,7 @@ class ReadableGallery:
         encoder: str | None = None,
         weights: str | Path | None = None,
         projection: str | Path | None = None,
-        head: Head | None = None,
+        head: PairVerifier | None = None,
         quality: float = LEAST,
     ) -> Verification:
         """Compare one probe with one enrolled identity.
@@ -234,7 +278,7 @@ class ReadableGallery:
             PhotographsError: the photograph gave no template, or `faces` is `all`.
         """
         if faces == "all":
-            raise PhotographsError("--faces all: verify compares one face; expected largest or none")
+            raise PhotographsError("faces='all': verify compares one face; expected largest or none")
 
         def embedder() -> "Embedder":
             return self.embedder(faces, encoder=encoder, weights=weights, projection=projection)

@@ -117,7 +117,7 @@ class Scoring:
         if identities < self.least_identities:
             raise GalleryError(
                 f"the {self.score} score needs {self.least_identities} identities, this gallery has {identities}; "
-                "take --score plain"
+                "take score='plain'"
             )
 
 

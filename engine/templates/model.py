@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from engine.errors import TemplatesError
 from engine.files import content_ids as ids
+from engine.tables.frames import Tabular
 from engine.templates.names import each_of, name_of, names_in, short, texts
 from engine.templates.provenance import Provenance
 
@@ -31,11 +32,16 @@ def schema(provenance: Provenance) -> pa.Schema:
 
 
 @dataclass(frozen=True)
-class Templates:
+class Templates(Tabular):
     """Templates in memory: an Arrow table with the columns of `schema`, and how they were made."""
 
     table: pa.Table
     provenance: Provenance
+
+    _shown = ("template_id", "identity", "source", "face", "quality")
+
+    def __repr__(self) -> str:
+        return f"<Templates: {len(self):,} made by {self.provenance}>"
 
     def __len__(self) -> int:
         return self.table.num_rows

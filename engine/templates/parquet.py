@@ -16,7 +16,7 @@ from engine.files import content_ids as ids
 from engine.files.atomic_files import UNREADABLE
 from engine.files.budgets import refuse_bomb
 from engine.files.object_storage import local
-from engine.templates.foreign_vectors import NUMPY_ENDINGS, VECTOR_COLUMNS, count_numpy, foreign_batches
+from engine.templates.foreign_vectors import NUMPY_ENDINGS, VECTOR_COLUMNS, ForeignBatch, count_numpy, foreign_batches
 from engine.templates.model import Templates, batch, normalised, schema, vectors_of, with_identities
 from engine.templates.names import names_in
 from engine.templates.provenance import MOST_DIMENSIONS, Provenance, require_same
@@ -262,13 +262,26 @@ def _columns(found: pa.Schema) -> str:
 def _foreign(path: Path, rows: int) -> Iterator[Templates]:
     made = None
     for part in foreign_batches(path, rows):
-        if part.vectors.shape[1] > MOST_DIMENSIONS:
-            raise TemplatesError(f"{path}: vectors of {part.vectors.shape[1]:,} dimensions; at most {MOST_DIMENSIONS:,} are read")
-        unit = normalised(part.vectors, str(path), part.start)
-        made = made or Provenance.foreign(unit.shape[1])
-        called, sources = part.template_ids, part.sources
-        if called is None:
-            called = ids.of_vectors(part.vectors, part.start)
-            sources = sources or [f"{path.name}:{part.start + row}" for row in range(len(unit))]
-        table = pa.Table.from_batches([batch(made, called, part.identities, unit, sources)])
-        yield Templates(with_identities(table, names_in(table["identity"], str(path))), made)
+        yield (templates := of_foreign(part, path, made))
+        made = templates.provenance
+
+
+def of_foreign(part: ForeignBatch, path: Path, made: Provenance | None = None, first: int | None = None) -> Templates:
+    """Templates of vectors from elsewhere: normalised, with names that are names, and ids of their numbers where they have none.
+
+    `made`: how those before them were; `first`: which row theirs is among all, where `path` is one of several.
+
+    Raises:
+        TemplatesError: a vector is zero, NaN or infinite; names the row.
+        NameRefused: an identity is no name.
+    """
+    if part.vectors.shape[1] > MOST_DIMENSIONS:
+        raise TemplatesError(f"{path}: vectors of {part.vectors.shape[1]:,} dimensions; at most {MOST_DIMENSIONS:,} are read")
+    unit = normalised(part.vectors, str(path), part.start)
+    made = made or Provenance.foreign(unit.shape[1])
+    called, sources = part.template_ids, part.sources
+    if called is None:
+        called = ids.of_vectors(part.vectors, part.start if first is None else first)
+        sources = sources or [f"{path.name}:{part.start + row}" for row in range(len(unit))]
+    table = pa.Table.from_batches([batch(made, called, part.identities, unit, sources)])
+    return Templates(with_identities(table, names_in(table["identity"], str(path))), made)

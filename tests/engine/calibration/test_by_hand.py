@@ -10,7 +10,7 @@ import pytest
 
 from engine.calibration.calibration import (
     Calibration,
-    Names,
+    RowNames,
     calibrate,
     calibrate_on_strangers,
     default_score,
@@ -36,8 +36,8 @@ def enrol(enrolled: np.ndarray, score: str = PLAIN) -> SearchableGallery:
     return SearchableGallery(index, members, Scoring(score), densities(index, members) if score == LOCAL else None)
 
 
-def called(prefix: str, count: int) -> Names:
-    return Names(pa.chunked_array([[f"{prefix}{row}" for row in range(count)]]))
+def called(prefix: str, count: int) -> RowNames:
+    return RowNames(pa.chunked_array([[f"{prefix}{row}" for row in range(count)]]))
 
 
 @pytest.fixture(scope="module", params=[PLAIN, LOCAL])
@@ -121,7 +121,7 @@ def test_a_stranger_who_is_enrolled_is_named(apart: float, same: bool) -> None:
             calibrate_on_strangers(gallery, cohort, *names)
     else:
         made = calibrate_on_strangers(gallery, cohort, *names)
-        assert (made.source, made.tail.together, made.pairs.together) == ("strangers", 1, 2)
+        assert (made.source, made.tail.design_effect, made.pairs.design_effect) == ("strangers", 1, 2)
         # So near, they are no strangers either.
         assert made.left_out_count >= 2
         assert {(pair.template_id, pair.other) for pair in made.left_out[:2]} == {("s12", "t4"), ("s33", "t8")}
@@ -139,7 +139,7 @@ def test_whoever_is_left_out_is_named_the_worst_first(monkeypatch: pytest.Monkey
     assert named[:8] == [frozenset((f"t{row}", f"t{300 + row}")) for row in nearest]
     assert made.left_out_count >= 16
     assert made.tail.searches == 308 - made.left_out_count
-    assert (made.source, made.tail.together, made.identities) == ("gallery", 2, 308)
+    assert (made.source, made.tail.design_effect, made.identities) == ("gallery", 2, 308)
     for pair, row in zip(made.left_out, nearest, strict=False):
         assert pair.distance == pytest.approx(apart[row], abs=2e-6)
         assert pair.distance == round(pair.distance, 6)

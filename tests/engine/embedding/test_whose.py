@@ -336,7 +336,7 @@ def test_where_no_threshold_is_known_that_is_said(tmp_path: Path) -> None:
     assert said.exit_code == 0
     assert "whether a face is enrolled under another name was not looked at: no threshold is known" in said.output
     assert "looked at" not in say(*arguments, "--on-match", "ignore").output
-    with pytest.raises(GalleryError, match="--on-match refuse: no default threshold"):
+    with pytest.raises(GalleryError, match="on_match='refuse': no default threshold"):
         gallery.enroll(people(8, 9, made=None), on_match="refuse")
 
 

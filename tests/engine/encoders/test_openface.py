@@ -113,7 +113,7 @@ def test_the_cache_follows_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_it_needs_its_weights(tmp_path: Path) -> None:
-    with pytest.raises(EncoderError, match="pass --weights"):
+    with pytest.raises(EncoderError, match="pass weights="):
         load_encoder("openface")
     with pytest.raises(EncoderError, match="is no folder"):
         load_encoder("openface", weights=tmp_path / "gone")

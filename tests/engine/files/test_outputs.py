@@ -45,7 +45,7 @@ def test_what_goes_with_an_output(tmp_path: Path) -> None:
     check_outputs(out, [], overwrite=False, besides=[beside])
     beside.write_text("mine")
     with pytest.raises(
-        OutputError, match=r"r\.problems\.csv exists already, and one of that name goes with .*r\.csv; .*--overwrite"
+        OutputError, match=r"r\.problems\.csv exists already, and one of that name goes with .*r\.csv; .*overwrite=True"
     ):
         check_outputs(out, [], overwrite=False, besides=[beside])
     check_outputs(out, [], overwrite=True, besides=[beside])

@@ -129,7 +129,7 @@ def test_enrolling_an_id_again(gallery: Gallery) -> None:
         assert len(gallery) == 60
         assert gallery.template_ids.to_pylist().count("id3#0") == 1
         assert names(gallery, 500, 501) == ["id500"]
-    with pytest.raises(GalleryError, match="on-duplicate sometimes"):
+    with pytest.raises(GalleryError, match="on_duplicate=.sometimes"):
         gallery.enroll(again, on_duplicate="sometimes")
 
 
@@ -205,7 +205,7 @@ def test_renaming(gallery: Gallery) -> None:
     gallery.enroll(people(200, 201, each=1).of("id1"))  # another id1
     assert names(gallery, 200, 201) == ["id1"]
     assert names(gallery, 1, 2) == ["kian"]
-    with pytest.raises(GalleryError, match="id2 is enrolled .* already; pass --merge"):
+    with pytest.raises(GalleryError, match="id2 is enrolled .* already; pass merge=True"):
         gallery.rename("kian", "id2")
     gallery.rename("kian", "id2", merge=True)
     assert names(Gallery.open(gallery.path), 1, 3) == ["id2", "id2"]

@@ -339,7 +339,7 @@ def test_names_that_do_not_fit_the_vectors(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(TemplatesError, match=r"b\.npz says whose its vectors are; leave --names out, or its identities"):
         list(named([Path("b.npz")], Path("names.txt")))
     answer = CliRunner().invoke(app, ["build-index", "a.npy", "-o", "g"])
-    assert "has no identity: embed with --labels, say --names, or add such a column" in str(answer.exception)
+    assert "has no identity: embed it labelled, say --names, or add such a column" in str(answer.exception)
 
 
 def test_what_is_long_is_cut_in_messages(tmp_path: Path) -> None:

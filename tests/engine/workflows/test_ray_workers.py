@@ -125,7 +125,7 @@ def test_a_file_of_results_is_the_same(workers, gallery, thousand, tmp_path):
 
 
 def test_what_a_worker_raises_is_raised_here(workers):
-    with pytest.raises(EncoderError, match="--encoder nothing"):
+    with pytest.raises(EncoderError, match="encoder='nothing'"):
         list(workers.started(_Raises)(["work"]))
 
 
