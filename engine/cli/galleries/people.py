@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from engine.cli.completion import complete_people
 from engine.cli.options import Wait
 from engine.cli.thresholds import default_line, tell_threshold
 
@@ -55,7 +56,7 @@ def list_command(
 
 
 def show_command(
-    person: Annotated[str, typer.Argument(metavar="PERSON", help="Who.")],
+    person: Annotated[str, typer.Argument(metavar="PERSON", help="Who.", autocompletion=complete_people)],
     gallery: Annotated[str, typer.Option("--gallery", "-g", metavar="GALLERY", help="The gallery.")],
 ) -> None:
     """Say all that a gallery stores about one person.
