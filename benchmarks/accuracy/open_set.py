@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from engine.calibration.calibration import LEAST_IDENTITIES, Calibration, Names, calibrate
+from engine.calibration.calibration import LEAST_IDENTITIES, Calibration, RowNames, calibrate
 from engine.errors import GalleryError
 from engine.evaluation.splits import RATES
 from engine.matching.nearest_identities import Members
@@ -37,7 +37,7 @@ def calibrated(enrolled: SearchableGallery) -> Calibration | None:
     """The calibration of a gallery, None where it is too small."""
     if enrolled.members.identities < max(LEAST_IDENTITIES, enrolled.scoring.least_identities + 1):
         return None
-    return calibrate(enrolled, Names(pa.chunked_array([np.arange(enrolled.index.count).astype(str)])))
+    return calibrate(enrolled, RowNames(pa.chunked_array([np.arange(enrolled.index.count).astype(str)])))
 
 
 def thresholds(calibration: Calibration | None, identities: int) -> dict[float, float]:

@@ -10,7 +10,7 @@ from engine.templates.model import Templates
 from engine.templates.names import spellings
 
 ON_MATCH = ("warn", "refuse", "ignore")
-# Templates that are searched for at a time; distances up to which two are of one photograph.
+# How many templates are searched for together; the distance up to which two are taken to be of one photograph.
 _BATCH, _SAME = 4096, 1e-3
 
 
@@ -91,6 +91,6 @@ def matches_of(gallery: Snapshot, templates: Templates, on_match: str) -> Matche
 
 
 def told(match: Match, threshold: float) -> str:
-    """A match in words."""
+    """A match as a sentence for the user."""
     what = match.source or match.template_id
     return f"{what}, as {match.identity}, looks like {match.enrolled_as} (score {match.score:.4f}, threshold {threshold:.4f})"

@@ -95,7 +95,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Counts:
+class DecisionCounts:
     """How many probe faces were decided which way."""
 
     identified: int = 0
@@ -106,8 +106,8 @@ class Counts:
         faces = "1 probe face" if self.probes == 1 else f"{self.probes:,} probe faces"
         return f"{faces}: {self.identified:,} identified, {self.unknown:,} unknown, {self.failed:,} failed"
 
-    def __add__(self, other: "Counts") -> "Counts":
-        return Counts(self.identified + other.identified, self.unknown + other.unknown, self.failed + other.failed)
+    def __add__(self, other: "DecisionCounts") -> "DecisionCounts":
+        return DecisionCounts(self.identified + other.identified, self.unknown + other.unknown, self.failed + other.failed)
 
     @property
     def probes(self) -> int:
@@ -147,10 +147,10 @@ class Results(Tabular, Sequence[Result]):
             yield from map(_result, part.to_pylist())
 
     @property
-    def counts(self) -> Counts:
+    def counts(self) -> DecisionCounts:
         """How many were decided which way."""
         decisions = self.table["decision"]
-        return Counts(*(pc.sum(pc.equal(decisions, name)).as_py() or 0 for name in (IDENTIFIED, UNKNOWN, FAILED)))
+        return DecisionCounts(*(pc.sum(pc.equal(decisions, name)).as_py() or 0 for name in (IDENTIFIED, UNKNOWN, FAILED)))
 
 
 def make_results(

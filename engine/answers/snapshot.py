@@ -15,7 +15,7 @@ from engine.calibration.evidence import Evidence, evidence_of
 from engine.calibration.thresholds import MatchThreshold, ThresholdUsed, accepts, identify_threshold, match_threshold
 from engine.common.late import pc
 from engine.errors import GalleryError, NotEnrolled
-from engine.matching.pair_verifier import Head
+from engine.matching.pair_verifier import PairVerifier
 from engine.matching.scoring import Candidates, Scoring
 from engine.templates.model import Templates
 from engine.templates.provenance import Provenance, require_same
@@ -32,7 +32,7 @@ _EVEN = 0.5
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundCandidates:
     """The `candidates` of n probes, t of each, and what their `identities` and `template_ids` (n * t,) are called, a probe's
     behind each other. `identities_enrolled`: the K that they were found among. `qualities` float32 (n, t): what the candidates'
     templates are worth, NaN where nobody knows.
@@ -90,7 +90,9 @@ class Snapshot(ABC):
         """K."""
 
     @abstractmethod
-    def find(self, probes: np.ndarray, top: int, head: Head | None, qualities: np.ndarray | None = None) -> Found:
+    def find(
+        self, probes: np.ndarray, top: int, head: PairVerifier | None, qualities: np.ndarray | None = None
+    ) -> FoundCandidates:
         """The `top` candidates of each probe (n, d), in the order of their scores, or of a head's. `qualities` (n,): what the
         probes are worth, NaN where nobody knows; by default of none of them.
 
@@ -151,7 +153,9 @@ class Snapshot(ABC):
     def _evidence_at(self, identities: int) -> Evidence:
         return evidence_of(self.scoring, self.calibration, self.provenance, identities, self.template_count)
 
-    def identify(self, probes: Templates, limit: float, top: int, head: Head | None = None, quality: float = LEAST) -> pa.Table:
+    def identify(
+        self, probes: Templates, limit: float, top: int, head: PairVerifier | None = None, quality: float = LEAST
+    ) -> pa.Table:
         """Who each of some templates is at a threshold that `threshold` gave, as an Arrow table.
 
         A probe is called by its source, or else by its template id. What is worth less than `quality`, a share of ordinary
@@ -178,7 +182,7 @@ class Snapshot(ABC):
         both = pa.concat_tables([self._identified(kept, limit, top, head), failed]) if len(kept) else failed
         return both.take(pa.array(np.argsort(np.concatenate([np.flatnonzero(~below), np.flatnonzero(below)]))))
 
-    def _identified(self, probes: Templates, limit: float, top: int, head: Head | None) -> pa.Table:
+    def _identified(self, probes: Templates, limit: float, top: int, head: PairVerifier | None) -> pa.Table:
         found = self.find(probes.vectors, top, head, probes.qualities)
         evidence = self._evidence_at(found.identities_enrolled)
         return make_results(
@@ -201,7 +205,7 @@ class Snapshot(ABC):
         embedder: "Embedder",
         limit: float,
         top: int,
-        head: Head | None = None,
+        head: PairVerifier | None = None,
         quality: float = LEAST,
     ) -> pa.Table:
         """As `identify`, for photographs that were embedded: a failed one has its row where it stood."""
@@ -216,7 +220,7 @@ class Snapshot(ABC):
             at += faces
         return pa.concat_tables(tables) if tables else found
 
-    def claim(self, identity: str, threshold: float | None, fmr: float | None, head: Head | None) -> "Claim":
+    def claim(self, identity: str, threshold: float | None, fmr: float | None, head: PairVerifier | None) -> "Claim":
         """What a probe that is said to show `identity` is compared with; as `Gallery.verify`.
 
         Raises:
@@ -244,7 +248,7 @@ class Claim:
     template_ids: list[str]
     vectors: np.ndarray
     limit: float
-    head: Head | None
+    head: PairVerifier | None
 
     def verified(self, name: str, vector: np.ndarray) -> Verification:
         """Whether it is true of the probe of this name and template (d,)."""

@@ -1,11 +1,11 @@
-"""The rule by which somebody is accepted, the threshold that it uses, and from what that comes."""
+"""The rule by which somebody is accepted, the threshold that it uses, and the evidence for that threshold."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from engine.calibration.calibration import FPIR, LEAST_LOCAL, Calibration
-from engine.calibration.evidence import Evidence, together
+from engine.calibration.evidence import Evidence, combined_threshold
 from engine.errors import GalleryError, require_number
 from engine.matching.scoring import PLAIN
 from engine.statistics.rates import check_rate, percent
@@ -101,7 +101,9 @@ def identify_threshold(threshold: float | None, fpir: float | None, evidence: Ev
 
 
 def default_threshold(evidence: Evidence) -> ThresholdUsed | None:
-    """That of an identification where nobody says anything; None where too little is known of strangers."""
+    """The threshold of an identification where the user gave neither a threshold nor a rate; None where too little is known of
+    strangers.
+    """
     try:
         return identify_threshold(None, None, evidence)
     except GalleryError:
@@ -138,8 +140,8 @@ def match_threshold(
     if known is None:
         return MatchThreshold(own, fmr, "rate", pairs.searches)
     doubts = pairs.least_rate / fmr, known.least_rate / fmr
-    sure = pairs.score_at(pairs.surely(fmr))
-    both = together(own, sure, known.distance_at(fmr), doubt=doubts[0], encoders_doubt=doubts[1])
+    sure = pairs.score_at(pairs.conservative_rate(fmr))
+    both = combined_threshold(own, sure, known.distance_at(fmr), doubt=doubts[0], encoders_doubt=doubts[1])
     return MatchThreshold(both, fmr, "rate", known.pairs + pairs.searches)
 
 

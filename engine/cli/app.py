@@ -118,7 +118,7 @@ def _root(
 
 
 def _say_guesses() -> None:
-    """Print what is guessed of a list as a line of its own; other warnings go their way."""
+    """Print warnings about guesses (`ListGuess`) and former files as one line each; leave other warnings as they are."""
     others = warnings.showwarning
 
     def say(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
@@ -135,7 +135,7 @@ def _say_guesses() -> None:
 
 
 def _tidy_at_the_end() -> None:
-    """Whoever ends this process politely (`kill`, a closed terminal) is heard as Ctrl-C is, so that nothing is left half made."""
+    """Treat SIGTERM (`kill`) and SIGHUP (a closed terminal) as Ctrl-C, so that nothing is left half made."""
     for name in ("SIGTERM", "SIGHUP"):
         asked = getattr(signal, name, None)
         if asked is not None and signal.getsignal(asked) == signal.SIG_DFL:
@@ -180,7 +180,7 @@ def _load_commands_of_others() -> None:
 
 
 def _left() -> str:
-    """What an interrupted command has left, as far as it came."""
+    """Which outputs of an interrupted command are complete, in words."""
     from engine.files.atomic_files import outputs_finished
     from engine.files.escaping import shown
     from engine.files.object_storage import uri

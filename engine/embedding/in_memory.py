@@ -10,7 +10,7 @@ import pyarrow as pa
 from engine.common.concurrency import batched
 from engine.embedding.embedder import Embedder
 from engine.embedding.outcome import of_quality, once_each, problems_of, to_batch, unseen_in
-from engine.embedding.photographs import Labelled, Photograph, label_photographs
+from engine.embedding.photographs import LabelledPhotographs, Photograph, label_photographs
 from engine.encoders import DEFAULT, Encoder, load_encoder
 from engine.errors import PhotographsError, WrongType
 from engine.faces.images import LeftOut
@@ -91,7 +91,7 @@ def list_labelled(
     images: str | Path | Sequence[str | Path | np.ndarray],
     labels: str | None,
     left_out: Callable[[LeftOut], None] | None = None,
-) -> Labelled:
+) -> LabelledPhotographs:
     """As `list_photographs`, and the rules by which it is known whose they are."""
     if isinstance(images, str | Path):
         images = [images]
@@ -105,7 +105,7 @@ def list_labelled(
     if paths:
         raise PhotographsError("found both paths and pictures in one list; expected one kind")
     pictures = (Photograph(f"image:{number}", _picture(image, number), None) for number, image in enumerate(images))
-    return Labelled(tuple(pictures), ())
+    return LabelledPhotographs(tuple(pictures), ())
 
 
 def _picture(image: object, number: int) -> np.ndarray:

@@ -41,7 +41,7 @@ class Photograph:
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledPhotographs:
     """Photographs, and the `rules` by which it was found whose they are, in words, each once."""
 
     photographs: tuple[Photograph, ...]
@@ -54,10 +54,10 @@ class Labelled:
         doubtful = () if self.rules == (_AS_SAID,) else tuple(doubts(whose))
         return Labelling(self.rules, len(whose), len(set(whose) - {None}), doubtful)
 
-    def of(self, identity: str) -> "Labelled":
+    def of(self, identity: str) -> "LabelledPhotographs":
         """The same photographs, all of one identity, as somebody said: beyond doubt."""
         named = (replace(photograph, identity=identity) for photograph in self.photographs)
-        return Labelled(tuple(named), (_AS_SAID,))
+        return LabelledPhotographs(tuple(named), (_AS_SAID,))
 
 
 def find_photographs(
@@ -69,7 +69,7 @@ def find_photographs(
 
 def label_photographs(
     inputs: str | Path | Sequence[Path], labels: str | None = None, left_out: Callable[[LeftOut], None] | None = None
-) -> Labelled:
+) -> LabelledPhotographs:
     """List the photographs of folders, single files, and CSV or Parquet lists with the columns `path` and `identity`.
 
     Args:
@@ -110,7 +110,7 @@ def label_photographs(
     _refuse_twice(photographs)
     if table is not None:
         photographs, rules = [_labelled(photograph, table) for photograph in photographs], {f"as {labels} says": None}
-    return Labelled(tuple(_named(photographs)), tuple(rules))
+    return LabelledPhotographs(tuple(_named(photographs)), tuple(rules))
 
 
 def _named(photographs: list[Photograph]) -> list[Photograph]:

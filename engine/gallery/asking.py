@@ -13,7 +13,7 @@ from engine.answers.verification import Verification
 from engine.common.concurrency import batched
 from engine.errors import PhotographsError, require_text, require_whole
 from engine.gallery.joining import Photographs
-from engine.matching.pair_verifier import Head
+from engine.matching.pair_verifier import PairVerifier
 from engine.templates.given import Vectors, are_vectors, templates_given
 from engine.templates.model import Templates
 from engine.templates.problems import ALL_SEEN
@@ -37,7 +37,7 @@ def identifying(
     fpir: float | None,
     top: int,
     faces: str | None,
-    head: Head | None,
+    head: PairVerifier | None,
     quality: float,
 ) -> Callable[[Snapshot], Results]:
     """A function that identifies these probes in a snapshot; arguments and errors as of `Gallery.identify`.
@@ -80,7 +80,7 @@ def verifying(
     *,
     threshold: float | None,
     fmr: float | None,
-    head: Head | None,
+    head: PairVerifier | None,
     quality: float,
 ) -> Callable[[Snapshot], Verification]:
     """A function that compares a probe with an identity of a snapshot; arguments and errors as of `Gallery.verify`."""

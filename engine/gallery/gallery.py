@@ -13,7 +13,7 @@ from engine.gallery.build import BuildAsked, build_folder
 from engine.gallery.folder import FolderBackend
 from engine.gallery.joining import People, joining_of
 from engine.gallery.readable import ReadableGallery
-from engine.maintenance.backup import merged
+from engine.maintenance.backup import templates_of_galleries
 from engine.matching.scoring import SearchableGallery
 from engine.storage.catalogue import BuildRequest, read_catalogue
 from engine.storage.changes import EnrolmentResult, require_words
@@ -83,7 +83,7 @@ class Gallery(ReadableGallery):
             index: the kind of index; by default `indexes.planner` chooses one.
             factory: a FAISS string for the index, instead.
             memory: bytes that building and searching may take; by default half of what is free.
-            recall: the share of exact rank-1 answers that mated probes must get.
+            recall: the share of an exhaustive search's identifications that must come out the same; 1 is exact.
             score: `plain`, the distance; `local`, the locally scaled one; or `quality`, which goes by what the pictures are worth
                 too. By default, from 50 identities on, quality where that is known of all templates, else local.
             fuse: an identity is as far away as the mean of its `fuse` nearest templates; 0: as one template that is fused of all
@@ -133,7 +133,7 @@ class Gallery(ReadableGallery):
             OnekError: as `build`.
         """
         folders = [Path(folder) for folder in each_of(galleries)]
-        people = merged(folders, on_duplicate)
+        people = templates_of_galleries(folders, on_duplicate)
         build_folder(people, Path(out), read_catalogue(folders[0]).asked, overwrite=overwrite, progress=progress)
         return cls.open(out)
 

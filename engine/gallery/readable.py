@@ -22,7 +22,7 @@ from engine.errors import GalleryReplaced, OnekError, PhotographsError, require_
 from engine.gallery.asking import Probes, identifying, verifying
 from engine.gallery.backend import Backend, Capabilities
 from engine.maintenance.integrity import Fault
-from engine.matching.pair_verifier import Head
+from engine.matching.pair_verifier import PairVerifier
 from engine.matching.scoring import Scoring
 from engine.tables.frames import SHOWN, html_table
 from engine.templates.model import Templates, batch
@@ -212,7 +212,7 @@ class ReadableGallery:
         fpir: float | None = None,
         top: int = 5,
         faces: str | None = None,
-        head: Head | None = None,
+        head: PairVerifier | None = None,
         quality: float = LEAST,
     ) -> Results:
         """Say of each probe who it is, or that it is nobody enrolled.
@@ -256,7 +256,7 @@ class ReadableGallery:
         encoder: str | None = None,
         weights: str | Path | None = None,
         projection: str | Path | None = None,
-        head: Head | None = None,
+        head: PairVerifier | None = None,
         quality: float = LEAST,
     ) -> Verification:
         """Compare one probe with one enrolled identity.

@@ -14,7 +14,7 @@ from engine.templates.provenance import Provenance
 
 # What people did to a face's group.
 NAMED, JOINED, APART, REJECTED = "named", "joined", "apart", "rejected"
-# What is said of a face that is alone for a reason.
+# The note of a face that is alone for this reason.
 LOW_QUALITY = "low quality"
 
 ADDED = [
@@ -33,7 +33,7 @@ def groups_schema(made: Provenance) -> pa.Schema:
 
 @dataclass(frozen=True)
 class Cut:
-    """By which rule groups were found; it stays as it is when faces are added.
+    """How the groups were found: where the tree of merges was cut. It stays the same when faces are added.
 
     `height`: how alike two groups must be to be one. `asked`: the share of wrong groups that was asked for, None if none was.
     `rule`: `decoys`, `impostors` (of the encoder, for few people), or `nothing to merge`. `people`: about how many there were.

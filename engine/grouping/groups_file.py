@@ -1,6 +1,6 @@
-"""Groups as a Parquet file: a template file with the columns of groups behind it, and the rule in its metadata.
+"""Groups as a Parquet file: the columns of a template file, then those of groups; the metadata say how the groups were found.
 
-It is read as a template file too, of the named groups alone, so that those can be enrolled.
+It can also be read as a template file, which then holds the named groups only, so that these can be enrolled.
 """
 
 import json
@@ -31,7 +31,7 @@ _MOST_POINTS = 10_000
 
 @dataclass(frozen=True)
 class _Plain:
-    """The plain part of the metadata."""
+    """The part of the metadata that is single values."""
 
     format: int
     height: float

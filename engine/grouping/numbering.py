@@ -1,4 +1,4 @@
-"""Groups out of faces that were put together: numbered, named and scored; a group keeps the number that it had."""
+"""From faces that belong together to numbered, named and scored groups; a group that there was before keeps its number."""
 
 from collections.abc import Sequence
 

@@ -56,7 +56,7 @@ def backup(folder: Path, out: Path, *, overwrite: bool = False) -> None:
                     raise GalleryError(f"{error.filename} is missing; say onek check {folder}") from error
 
 
-def merged(folders: Sequence[Path], on_duplicate: str = "error") -> TemplateStream:
+def templates_of_galleries(folders: Sequence[Path], on_duplicate: str = "error") -> TemplateStream:
     """All templates of several galleries, to build one of; an identity of the same name is the same person.
 
     Args:

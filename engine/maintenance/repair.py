@@ -1,4 +1,4 @@
-"""Mending what can be made anew from a gallery's rows, and nothing else."""
+"""Repairs: whatever can be computed again from a gallery's rows, and nothing else."""
 
 from pathlib import Path
 

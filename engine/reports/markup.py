@@ -1,4 +1,4 @@
-"""HTML, built so that what comes from outside is text: whatever is not markup already is escaped."""
+"""Building HTML safely: every text is escaped unless it is marked as `Markup`."""
 
 import html
 import re
@@ -45,18 +45,18 @@ td.wrap,th.wrap{min-width:0}}
 """
 
 
-# Letters from which on a cell breaks into lines.
+# A cell with more letters than this may break into lines.
 _LONG = 28
 
 
 class Markup(str):
-    """Text that is markup, and is not escaped again."""
+    """A text that is HTML already, and is not escaped again."""
 
     __slots__ = ()
 
 
 def markup(*parts: str) -> Markup:
-    """Parts behind each other: what is no markup is escaped, and control characters in it are shown as escapes."""
+    """Join parts. Those that are not `Markup` are escaped, and their control characters are shown as escapes."""
     return Markup("".join(part if isinstance(part, Markup) else _escaped(part) for part in parts))
 
 
@@ -94,7 +94,7 @@ def table(caption: str, headings: Sequence[str], rows: Iterable[Sequence[str]], 
 
 
 def page(title: str, *parts: str) -> str:
-    """A whole page: no script, nothing from elsewhere, which its policy forbids as well."""
+    """A whole page. It has no script and fetches nothing, and its content security policy forbids both."""
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
     head = [
         Markup('<meta charset="utf-8">'),

@@ -16,7 +16,7 @@ from engine.reports.markup import Markup, tag
 
 # Pixels of a face's side on a page; how much around its box is shown.
 _SIDE, _AROUND = 180, 0.35
-# What the alignment is for is not used here: the boxes are.
+# Finding faces takes a chip to align them to; of what comes back only the boxes are used here.
 _CHIP = Chip(112, ((38.3, 51.7), (73.5, 51.5), (56.0, 71.7), (41.5, 92.4), (70.7, 92.2)))
 
 
@@ -73,7 +73,7 @@ def image(pixels: np.ndarray, alt: str) -> Markup:
 
 
 def photograph_of(probe: str, photos: Path | None) -> Path | None:
-    """The photograph of a probe: as its path says, or below a folder, never beside or above it; on this machine alone."""
+    """The photograph of a probe, on this machine only: where its path says, or below the folder `photos`, never outside it."""
     if photos is None:
         return path if not is_remote(path := Path(probe)) and path.is_file() else None
     base = photos.resolve()

@@ -77,7 +77,7 @@ def enroll(view: FolderSnapshot, ids: Lookup, writer: Writer, templates: Templat
 
 
 def require_words(on_duplicate: str, on_match: str) -> None:
-    """Refuse, before any work, words that do not say what becomes of ids and faces that are enrolled. Raises `GalleryError`."""
+    """Check, before any work, the words for what becomes of ids and faces that are enrolled already. Raises `GalleryError`."""
     for name, word, known in (("duplicate", on_duplicate, DUPLICATES), ("match", on_match, ON_MATCH)):
         if word not in known:
             raise GalleryError(f"on_{name}={word!r}: expected {', '.join(known)}")
@@ -147,7 +147,7 @@ def somebody_called(new: str, where: object) -> GalleryError:
 
 
 def _name_in(view: FolderSnapshot, row: int, renamed: dict[str, str]) -> str:
-    """Whose a row of the segment is now."""
+    """The identity that a row of the segment has now."""
     name = view.segment.identities[int(view.segment.enrolled.members.codes[row])].as_py()
     return renamed.get(name, name)
 
@@ -209,12 +209,12 @@ def rename(view: FolderSnapshot, writer: Writer, old: str, new: str, merge: bool
 
 
 def _are(view: FolderSnapshot, names: pa.Array, called: list[str]) -> np.ndarray:
-    """Which live rows are of identities that are called so, bool (n,)."""
+    """Which rows that were not removed belong to identities of these names, bool (n,)."""
     return pc.is_in(names, value_set=pa.array(called, pa.string())).to_numpy(zero_copy_only=False) & ~view.gone
 
 
 def _live_names(view: FolderSnapshot) -> pa.Array:
-    """The identity of each row, those that are gone too, as it is called now."""
+    """The present name of each row's identity, removed rows included."""
     renamed = view.catalogue.changes.renamed if view.catalogue.changes else {}
     dictionary = view.segment.identities
     if renamed:

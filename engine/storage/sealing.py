@@ -1,4 +1,4 @@
-"""Sealing what joined a gallery since the last time: all of it anew, or behind what is sealed."""
+"""Sealing: templates that joined a gallery go from the catalogue into a segment, a new one or an extended one."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from engine.calibration.calibration import LEAST_IDENTITIES, Names, calibrate
+from engine.calibration.calibration import LEAST_IDENTITIES, RowNames, calibrate
 from engine.common.late import pc
 from engine.matching.by_name import by_name
 from engine.matching.scoring import Scoring
@@ -75,7 +75,7 @@ def reseal(view: FolderSnapshot, writer: Writer, progress: Progress | None = Non
         calibration = replace(calibration, left_out=())  # it may name people who were removed
     elif identities >= max(LEAST_IDENTITIES, opened.enrolled.scoring.least_identities + 1):
         people = by_name(opened.enrolled, opened.identities, opened.template_ids)
-        calibration = calibrate(people, Names(opened.template_ids), progress)
+        calibration = calibrate(people, RowNames(opened.template_ids), progress)
     else:
         calibration = None
     with writer.changing() as database:
@@ -133,7 +133,7 @@ def _sealed(view: FolderSnapshot, folder: Path, kept: np.ndarray | None) -> Iter
 
 
 def _unnamed(tables: Iterator[pa.Table], gone: np.ndarray) -> Iterator[pa.Table]:
-    """The same rows, those that are `gone` bool (n,) under ids that nobody has."""
+    """The same rows; those that are `gone`, bool (n,), get ids that no template has."""
     key, start = uuid4().hex, 0
     for table in tables:
         leaving = gone[start : start + len(table)]

@@ -96,7 +96,8 @@ def seal(
     index = Factory.build(store, progress, plan.factory) if plan.factory else KINDS[plan.kind].build(store, progress)
     point = None
     if isinstance(index, TwoStageIndex):
-        point = tune(index, mated_probes(store, labels.codes, templates.made.encoder), plan.recall, progress)
+        probes = mated_probes(store, labels.codes, templates.made.encoder)
+        point = tune(index, probes, plan.recall, progress, labels.codes)
     index.save(index_file)
     density = densities(index, members, scoring.neighbours, progress) if scoring.scaled else None
     if density is not None:

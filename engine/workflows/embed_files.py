@@ -1,4 +1,4 @@
-"""An embedding run to a file that may be interrupted, and goes on where it stopped.
+"""An embedding run to a file that can be interrupted and resumed.
 
 While it runs, finished stretches of photographs lie as part files in `NAME.partial/` beside the output. A part names, in its own
 metadata, how many photographs are done once it is there, and the problems among them, so that it is whole or absent.
@@ -31,7 +31,7 @@ from engine.templates.quality.gate import share
 
 PART = 256
 _DONE, _PROBLEMS, _UNSEEN = b"onek.run.done", b"onek.run.problems", b"onek.run.unseen"
-# How templates are called and what is said of them, so that a run does not go on that an older onek began.
+# Part of the record of a run: it is raised when ids or columns change, so that a run of an older onek is not resumed.
 _IDS = "content, quality"
 
 
@@ -112,7 +112,7 @@ def embed_to_file(
 
 
 def _start(folder: Path, photographs: Sequence[Photograph], embedder: Embedder, quality: float) -> None:
-    """Note what the run is of, or see that the notes of an earlier start say the same."""
+    """Record what the run embeds and how, or check that the record of an earlier start says the same."""
     names = "\n".join(f"{photograph.source}\t{photograph.identity}" for photograph in photographs)
     ours = {
         "photographs": hashlib.sha256(names.encode()).hexdigest(),
@@ -153,7 +153,7 @@ def _done(folder: Path) -> int:
 
 
 def _known(folder: Path) -> dict[str, tuple[str, str | None]]:
-    """The photographs that the parts are of, as for `once_each`."""
+    """The photographs that the finished parts hold, in the form that `once_each` takes."""
     known = {}
     for part in _parts(folder):
         rows = pq.read_table(part, columns=["template_id", "source", "identity"]).to_pylist()

@@ -1,4 +1,4 @@
-"""Which people of a gallery groups of faces probably are, so that naming them is confirming."""
+"""Which enrolled people the groups of faces probably are, so that a user only has to confirm their names."""
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields

@@ -1,4 +1,4 @@
-"""Vectors that do not say whose they are, and a list that does: one name for each, in their order."""
+"""Vectors without identities, and a list with one name for each of them, in the same order."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -77,7 +77,7 @@ def enroll_command(
 
     place = place_of(gallery)
     require_waiting(place, wait)
-    opened = place.living()
+    opened = place.open_for_changes()
     of_templates = all(is_template_file(path) for path in people)
     if of_templates and faces is not None:
         raise PhotographsError(f"--faces {faces} goes with photographs; those to enrol are templates already")
@@ -155,7 +155,7 @@ def remove_command(
         raise GalleryError("nobody was named; expected identities, --template or --from")
     place = place_of(gallery)
     require_waiting(place, wait)
-    opened = place.living()
+    opened = place.open_for_changes()
     before = default_line(opened)
     count = opened.remove(names, templates=template or [], wait=wait)
     tell(
@@ -181,7 +181,7 @@ def rename_command(
 
     place = place_of(gallery)
     require_waiting(place, wait)
-    opened = place.living()
+    opened = place.open_for_changes()
     before = default_line(opened)
     count = opened.rename(old, new, merge=merge, wait=wait)
     are = "is" if count == 1 else "are"

@@ -37,7 +37,8 @@ def build_index_command(
         typer.Option(metavar="SIZE", help="What building and searching may take, such as 6GiB. Default: half the free."),
     ] = None,
     recall: Annotated[
-        float, typer.Option(metavar="SHARE", help="Of exact rank-1 answers, for mated probes; 1 is an exact search.")
+        float,
+        typer.Option(metavar="SHARE", help="Of an exhaustive search's identifications, to be the same; 1 is exact."),
     ] = 0.998,
     score: Annotated[
         str | None,
@@ -100,9 +101,12 @@ def build_index_command(
         dim=info.dim,
     )
     if isinstance(info, GalleryInfo) and info.operating:
+        point = info.operating
+        decides = "" if point.identified is None else f"{100 * point.identified:.2f} % of whom an exhaustive search identifies, "
         tell(
-            f"it finds {100 * info.operating.recall:.2f} % of the exact rank-1 answers, at {info.operating.visits} of "
-            f"{info.operating.of_visits} visits and a shortlist of {info.operating.shortlist}"
+            f"it finds {decides}{100 * point.recall:.2f} % of the exact rank-1 answers, at {point.visits} of "
+            f"{point.of_visits} visits and a shortlist of {point.shortlist}"
+            + (f"; plain cases stop after {point.first}" if point.first else "")
         )
     _doubt_one_person(built)
     _doubt_quality(built)

@@ -75,7 +75,7 @@ def identify_command(
     limit_threads(threads)
     from engine.cli.console import progress, told_what_is_left_out
     from engine.cli.shell.results import Destination
-    from engine.matching.pair_verifier import read_head
+    from engine.matching.pair_verifier import read_pair_verifier
     from engine.workflows.identify_files import count_probes, identify_into
     from engine.workflows.locations import open_gallery
 
@@ -100,7 +100,7 @@ def identify_command(
             weights=weights,
             projection=projection,
             runtime=runtime,
-            head=None if head is None else read_head(head),
+            head=None if head is None else read_pair_verifier(head),
             quality=quality,
             calibrate_to=calibrate_to,
             workers=spread,
@@ -136,11 +136,11 @@ def verify_command(
     Exit status: 0 the same, 4 not the same.
     """
     from engine.cli.console import answer
-    from engine.matching.pair_verifier import read_head
+    from engine.matching.pair_verifier import read_pair_verifier
     from engine.workflows.locations import open_gallery
 
     opened = open_gallery(gallery)
-    learnt = None if head is None else read_head(head)
+    learnt = None if head is None else read_pair_verifier(head)
     found = opened.verify(
         photo,
         identity,

@@ -64,7 +64,7 @@ class Destination:
                 yield file
 
     def explain(self, problems: Sequence[Problem]) -> None:
-        """Say of what failed why, before the results stand."""
+        """Say why probes failed, before the results are complete."""
         if self.out is not None and not self.streams:
             write_problems(self.out, problems)
         self._problems = problems
@@ -115,7 +115,7 @@ class Destination:
 
 
 class _Kept:
-    """Keeps the first rows, all without a limit, and counts the others."""
+    """Keeps the first rows, or all where there is no limit, and counts the rest."""
 
     def __init__(self, most: int | None) -> None:
         self.rows: list[dict[str, Any]] = []

@@ -1,17 +1,28 @@
 """A gallery that exists, and smaller ones of its people inside it, searched for probes whose truth is known."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from engine.calibration.evidence import Evidence
 from engine.calibration.impostor_searches import subsample
-from engine.evaluation.raw import COMPARISONS, SEARCHES, About, searches_file, write_comparisons
+from engine.evaluation.raw import About, Trial
 from engine.evaluation.searching.pairs import pairs_with_probes
-from engine.evaluation.searching.trials import TOP, Said, Searches, TrialGallery, evidence_for, sizes_for, systems_of, try_out
+from engine.evaluation.searching.trials import (
+    TOP,
+    Said,
+    TrialGallery,
+    TrialSearches,
+    evidence_for,
+    keep_trials,
+    sizes_for,
+    systems_of,
+    try_out,
+)
 from engine.evaluation.splits import require_people
 from engine.evaluation.truth import Probes
 from engine.gallery.gallery import Gallery
@@ -36,21 +47,18 @@ def search_gallery(
     truth = whole.truth_of(probes)
     called = Path(whole.made.encoder or "vectors").name
     systems = systems_of(called, whole.made, scores)
-    trials = []
-    with searches_file(out / SEARCHES) as writer:
+    pairs = pairs_with_probes(called, whole.enrolled, whole.names, probes)
+
+    def trials() -> Iterator[tuple[pa.Table, Trial]]:
         for system in systems:
             scoring = whole.scoring_of(system.score)
             for size in sizes_for(scoring, whole.identities):
                 if said:
                     said(f"{system.name}, K = {size:,}")
                 top = TOP if size == whole.identities else 1
-                table, trial = try_out(system, 0, partial(whole.gallery, size, scoring), _searches(probes, truth, size), top)
-                writer.write(table)
-                trials.append(trial)
-        told = replace(about, systems=tuple(systems), trials=tuple(trials))
-        writer.finish(told)
-    write_comparisons(out / COMPARISONS, [pairs_with_probes(called, whole.enrolled, whole.names, probes)])
-    return told
+                yield try_out(system, 0, partial(whole.gallery, size, scoring), _searches(probes, truth, size), top)
+
+    return keep_trials(out, trials(), systems, [pairs], about)
 
 
 @dataclass(frozen=True)
@@ -108,13 +116,13 @@ class _Whole:
         return TrialGallery(searchable, self.names, self.template_ids, self.places, evidence)
 
 
-def _searches(probes: Probes, truth: np.ndarray, size: int) -> Searches:
+def _searches(probes: Probes, truth: np.ndarray, size: int) -> TrialSearches:
     """Searches of a gallery of the first `size` identities. Of somebody who is enrolled later it knows nothing, so that they are
     left out; strangers are those of every size.
     """
     kept = np.flatnonzero((truth < size) | probes.unplaced)
     here = np.where(truth < size, truth, -1)[kept]
-    return Searches(
+    return TrialSearches(
         names=[probes.names[at] for at in kept],
         identities=[probes.identities[at] for at in kept],
         truth=here,

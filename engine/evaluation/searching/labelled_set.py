@@ -5,17 +5,28 @@ a smaller gallery is part of every larger one. All together cost about one and a
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
-from engine.evaluation.raw import COMPARISONS, SEARCHES, About, searches_file, write_comparisons
+from engine.evaluation.raw import About, Trial
 from engine.evaluation.searching.pairs import pairs_of_people
-from engine.evaluation.searching.trials import TOP, Said, Searches, TrialGallery, evidence_for, sizes_for, systems_of, try_out
+from engine.evaluation.searching.trials import (
+    TOP,
+    Said,
+    TrialGallery,
+    TrialSearches,
+    evidence_for,
+    keep_trials,
+    sizes_for,
+    systems_of,
+    try_out,
+)
 from engine.evaluation.splits import Split, require_people, split
-from engine.evaluation.truth import Labelled
+from engine.evaluation.truth import LabelledImages
 from engine.matching.nearest_identities import Members
 from engine.matching.scoring import Scoring, SearchableGallery, densities
 from engine.templates.model import Templates
@@ -23,7 +34,7 @@ from indexes.exact.flat import Flat
 
 
 def search_labelled(
-    people: Labelled, out: Path, *, scores: Sequence[str], splits: int, about: About, said: Said | None = None
+    people: LabelledImages, out: Path, *, scores: Sequence[str], splits: int, about: About, said: Said | None = None
 ) -> About:
     """Split labelled people into enrolled, mated and strangers, search, and keep what came out in a folder.
 
@@ -36,28 +47,23 @@ def search_labelled(
     require_people(len(people.names), about.source)
     whose = zip(people.called, people.templates, strict=True)
     systems = [systems_of(called, templates.provenance, scores) for called, templates in whose]
-    trials = []
-    with searches_file(out / SEARCHES) as writer:
-        for number in range(splits):
-            for each, of_each in zip(_parts(people, number), systems, strict=True):
-                for system in of_each:
-                    scoring = Scoring.of(system.score)
-                    for size in sizes_for(scoring, each.identities):
-                        if said:
-                            said(f"{system.name}, split {number + 1} of {splits}, K = {size:,}")
-                        top = TOP if size == each.identities else 1
-                        gallery = partial(each.gallery, size, scoring)
-                        table, trial = try_out(system, number, gallery, each.searches(size), top)
-                        writer.write(table)
-                        trials.append(trial)
-        told = replace(about, systems=tuple(system for of_each in systems for system in of_each), trials=tuple(trials))
-        writer.finish(told)
     pairs = [
         pairs_of_people(called, templates.vectors, people, rows)
         for called, templates, rows in zip(people.called, people.templates, people.rows, strict=True)
     ]
-    write_comparisons(out / COMPARISONS, pairs)
-    return told
+
+    def trials() -> Iterator[tuple[pa.Table, Trial]]:
+        for number in range(splits):
+            for part, of_part in zip(_parts(people, number), systems, strict=True):
+                for system in of_part:
+                    scoring = Scoring.of(system.score)
+                    for size in sizes_for(scoring, part.identities):
+                        if said:
+                            said(f"{system.name}, split {number + 1} of {splits}, K = {size:,}")
+                        top = TOP if size == part.identities else 1
+                        yield try_out(system, number, partial(part.gallery, size, scoring), part.searches(size), top)
+
+    return keep_trials(out, trials(), [system for of_part in systems for system in of_part], pairs, about)
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,7 @@ class _Part:
     `images`: the numbers of those that are enrolled, mated or strangers; `unplaced`: of those of which nobody knows even that.
     """
 
-    people: Labelled
+    people: LabelledImages
     templates: Templates
     rows: np.ndarray
     images: Split
@@ -89,7 +95,7 @@ class _Part:
         ids = [self._template_ids[row] for row in rows]
         return TrialGallery(searchable, names, ids, np.arange(size), evidence_for(searchable, ids, self.templates.provenance))
 
-    def searches(self, size: int) -> Searches:
+    def searches(self, size: int) -> TrialSearches:
         """Searches of that gallery: for all images of its people that are not enrolled, and for strangers."""
         place = np.full(len(self.people.names), -1)
         place[self.people.codes[self.images.enrolled]] = np.arange(self.identities)
@@ -97,7 +103,7 @@ class _Part:
         here = self.images.mated[places[self.images.mated] < size]
         images = np.concatenate([here, self.unplaced, self.images.strangers])
         nobody = np.full(len(images) - len(here), -1)
-        return Searches(
+        return TrialSearches(
             names=[self.people.images[image] for image in images],
             identities=[self.people.names[code] if code >= 0 else None for code in self.people.codes[images]],
             truth=np.concatenate([places[here], nobody]),
@@ -112,7 +118,7 @@ class _Part:
         return list(self.templates.table["template_id"].to_pylist())
 
 
-def _parts(people: Labelled, number: int) -> Iterator[_Part]:
+def _parts(people: LabelledImages, number: int) -> Iterator[_Part]:
     """The `number`-th split, which is the same for all encoders."""
     placed = people.codes >= 0
     back = np.flatnonzero(placed)

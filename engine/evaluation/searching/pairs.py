@@ -4,14 +4,14 @@ import numpy as np
 import pyarrow as pa
 
 from engine.evaluation.raw import PAIRS
-from engine.evaluation.truth import Labelled, Probes
+from engine.evaluation.truth import LabelledImages, Probes
 from engine.matching.scoring import SearchableGallery
 
 # People whose templates are compared in pairs, and templates of each that are compared with each other.
 MOST_PEOPLE, MOST_OF_EACH = 1000, 5
 
 
-def pairs_of_people(called: str, vectors: np.ndarray, people: Labelled, rows: np.ndarray) -> pa.Table:
+def pairs_of_people(called: str, vectors: np.ndarray, people: LabelledImages, rows: np.ndarray) -> pa.Table:
     """Pairs of one template of each of up to 1,000 people, and pairs of each person's own.
 
     Args:

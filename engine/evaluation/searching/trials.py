@@ -2,17 +2,18 @@
 
 import resource
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from engine.calibration.calibration import LEAST_IDENTITIES as LEAST_CALIBRATED
-from engine.calibration.calibration import Calibration, Names, calibrate
+from engine.calibration.calibration import Calibration, RowNames, calibrate
 from engine.calibration.evidence import Evidence, evidence_of
 from engine.errors import GalleryError, MetricsError
-from engine.evaluation.raw import SCHEMA, System, Trial
+from engine.evaluation.raw import COMPARISONS, SCHEMA, SEARCHES, About, System, Trial, searches_file, write_comparisons
 from engine.evaluation.splits import RATES, sizes
 from engine.matching.scoring import PLAIN, SCORES, Candidates, Scoring, SearchableGallery
 from engine.templates.provenance import Provenance
@@ -41,7 +42,7 @@ class TrialGallery:
 
 
 @dataclass(frozen=True)
-class Searches:
+class TrialSearches:
     """n searches to be made. `truth` int (n,) is the place of enrolment of who is searched for, -1 where that is nobody enrolled;
     `mated` bool (n,): whether it counts as a search for somebody enrolled. `rows` int (n,) of `vectors` (m, d) and of `qualities`
     (m,); -1 where no template was made of an image.
@@ -87,12 +88,12 @@ def evidence_for(searchable: SearchableGallery, template_ids: Sequence[str], mad
     members, scoring = searchable.members, searchable.scoring
     known: Calibration | None = None
     if members.identities >= max(LEAST_CALIBRATED, scoring.least_identities + 1):
-        known = calibrate(searchable, Names(pa.chunked_array([pa.array(template_ids, pa.string())])))
+        known = calibrate(searchable, RowNames(pa.chunked_array([pa.array(template_ids, pa.string())])))
     return evidence_of(scoring, known, made, members.identities, len(members.codes))
 
 
 def try_out(
-    system: System, split: int, gallery: Callable[[], TrialGallery], searches: Searches, top: int
+    system: System, split: int, gallery: Callable[[], TrialGallery], searches: TrialSearches, top: int
 ) -> tuple[pa.Table, Trial]:
     """Make a gallery and search it; a row of `engine.evaluation.raw.SCHEMA` for each search, with its `top` candidates, and what
     the trial was.
@@ -119,6 +120,25 @@ def try_out(
     return table, trial
 
 
+def keep_trials(
+    out: Path, trials: Iterable[tuple[pa.Table, Trial]], systems: Sequence[System], pairs: Sequence[pa.Table], about: About
+) -> About:
+    """Write the rows of trials as they are made, and pairs of templates beside them, to the folder `out`; what all are of.
+
+    Raises:
+        OutputError: the files cannot be written.
+    """
+    made = []
+    with searches_file(out / SEARCHES) as writer:
+        for table, trial in trials:
+            writer.write(table)
+            made.append(trial)
+        told = replace(about, systems=tuple(systems), trials=tuple(made))
+        writer.finish(told)
+    write_comparisons(out / COMPARISONS, pairs)
+    return told
+
+
 def _thresholds(evidence: Evidence) -> tuple[dict[str, float], dict[str, str]]:
     """The thresholds that a gallery gives itself, by rate, and why it gives none for the others."""
     limits, refused = {}, {}
@@ -130,7 +150,7 @@ def _thresholds(evidence: Evidence) -> tuple[dict[str, float], dict[str, str]]:
     return limits, refused
 
 
-def _rows(system: System, split: int, gallery: TrialGallery, searches: Searches, part: slice, top: int) -> pa.Table:
+def _rows(system: System, split: int, gallery: TrialGallery, searches: TrialSearches, part: slice, top: int) -> pa.Table:
     """Search for a part of the probes: their rows, null in what a candidate would say where there is no template."""
     rows, truth = searches.rows[part], searches.truth[part]
     searched = np.flatnonzero(rows >= 0)

@@ -1,4 +1,4 @@
-"""Where to cut, learnt of the faces themselves, or where they are few of what is known of their encoder's impostors."""
+"""Where to cut the tree of merges: learnt from the faces themselves or, where they are few, from their encoder's impostors."""
 
 import numpy as np
 
@@ -13,8 +13,8 @@ from engine.templates.measured.impostors import impostors_of
 from engine.templates.provenance import Provenance
 from indexes.base import Progress
 
-# Among fewer people than this the encoder's impostors say more than decoys do, where they are known; among fewer than that decoys
-# say nothing.
+# Among fewer people than the first number, the encoder's impostors (where they are known) say more than decoys do; among fewer
+# than the second, decoys say nothing.
 _MANY_PEOPLE, _LEAST_PEOPLE = 500, 50
 # Nothing is merged below so many standard deviations above the median of random pairs.
 _FLOOR = 3.0
@@ -26,7 +26,7 @@ _NEVER, _OFTEN = 1e-9, 0.001
 def learn_cut(
     vectors: np.ndarray, faces: FaceNodes, made: Provenance, wrong: float | None, progress: Progress | None
 ) -> tuple[Cut, np.ndarray]:
-    """Where to cut, and the node that stands for each node's group there."""
+    """The cut, and for each node the node that stands for its group at that cut."""
     if len(faces.rows) < 2 or len(faces.sizes) < 2:
         nothing = Cut(1.0, wrong, "nothing to merge", len(faces.sizes), 0, 0.0, np.zeros(made.dim), np.empty(0), np.empty(0))
         return nothing, np.arange(len(faces.sizes))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.evaluation.figures import Curve, Figure
+from engine.evaluation.figures import CurveWithInterval, Figure
 from engine.files.escaping import shown
 from engine.reports.markup import Markup, drawing
 
@@ -16,7 +16,7 @@ from engine.reports.markup import Markup, drawing
 COLOURS = ("#2f7fd6", "#d1662b", "#2c9c69", "#a35bc4", "#b08a12")
 MARKS = ("o", "s", "^", "D", "v")
 _DASHES = ("-", "--", "-.", ":", (0, (3, 1, 1, 1)))
-# What is black in a drawing becomes the ink of the page, dark or light.
+# This colour is replaced by the page's own text colour, which is dark or light as the reader's system is.
 INK = "#010203"
 
 
@@ -30,7 +30,7 @@ class Chart:
 
 @contextmanager
 def axes_for(name: str, title: str, height: float = 3.4, panels: int = 1) -> Iterator[tuple[Any, Callable[[str], Chart]]]:
-    """Axes to draw on; when the block ends, what it gives makes a chart of the drawing and a sentence."""
+    """Axes to draw on, and a function to call after the block: it makes a `Chart` of the drawing and a sentence."""
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure as Canvas
@@ -81,15 +81,15 @@ def draw_points(axes: Any, x: Sequence[float], own: Sequence[Figure], label: str
     axes.errorbar(x, values, yerr=reach, label=plain_label(label), **style)
 
 
-def draw_band(axes: Any, curve: Curve, label: str, at: int, floor: float) -> None:
+def draw_band(axes: Any, curve: CurveWithInterval, label: str, at: int, floor: float) -> None:
     """A curve inside the band of its intervals, which is cut off at `floor`."""
     low, y = np.maximum(curve.low, floor), np.where(curve.y > 0, curve.y, np.nan)  # what is 0 has no place on these axes
     axes.plot(curve.x, y, color=COLOURS[at % 5], ls=_DASHES[at % 5], lw=1.4, label=plain_label(label))
     axes.fill_between(curve.x, low, np.maximum(curve.high, floor), color=COLOURS[at % 5], alpha=0.18, lw=0)
 
 
-def lowest_rate(curves: Sequence[Curve]) -> float:
-    """The smallest rate that some curves show: what is 0 lies there on a logarithmic axis."""
+def lowest_rate(curves: Sequence[CurveWithInterval]) -> float:
+    """The smallest rate in some curves above 0. On a logarithmic axis, 0 is drawn there."""
     above = [value for curve in curves for value in (*curve.y[curve.y > 0], *curve.low[curve.low > 0])]
     return max(min(above, default=1e-4), 1e-5)
 
@@ -108,5 +108,5 @@ def in_percent(axis: Any) -> None:
 
 
 def plain_label(text: str) -> str:
-    """A text from outside as matplotlib may show it: no mathematics, no control characters, and no label that it hides."""
+    """A text from outside made safe for matplotlib: no control characters, and no `_` at the beginning, which hides a label."""
     return shown(text).lstrip("_") or "(no name)"

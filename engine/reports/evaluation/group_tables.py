@@ -9,7 +9,7 @@ from engine.reports.evaluation.words import told
 from engine.reports.markup import Markup, table, tag
 
 GROUP_METHOD = (
-    "Groups are those of the list that was given; nothing of the kind is inferred from a face. FPIR by "
+    "DemographicGroups are those of the list that was given; nothing of the kind is inferred from a face. FPIR by "
     "the group of who was searched "
     "for; who is taken for whom by that of the name given too. Gini's coefficient is G = n / (n - 1) * "
     "sum |x_i - x_j| / (2 n^2 mean) "
@@ -23,7 +23,7 @@ def group_tables(evaluation: Evaluation) -> list[Markup]:
     """For each column of the list of groups what there is to say, under a heading of its own."""
     if not evaluation.columns:
         return []
-    made = [tag("h2", "Groups of people"), tag("p", GROUP_METHOD)]
+    made = [tag("h2", "DemographicGroups of people"), tag("p", GROUP_METHOD)]
     for column in evaluation.columns:
         own = [each for each in evaluation.figures if each.group == column or each.group.startswith(f"{column}=")]
         made.append(tag("h3", column))

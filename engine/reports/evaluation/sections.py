@@ -33,7 +33,7 @@ METHOD = (
 
 
 @dataclass(frozen=True)
-class Change:
+class FigureChange:
     """A figure that another run into the same folder gave otherwise."""
 
     system: str
@@ -44,7 +44,7 @@ class Change:
     now: float | None
 
 
-def evaluation_page(evaluation: Evaluation, changes: Sequence[Change], pictures: Markup, since: str = "") -> str:
+def evaluation_page(evaluation: Evaluation, changes: Sequence[FigureChange], pictures: Markup, since: str = "") -> str:
     """The whole page."""
     lines = [tag("div", tag("dt", label), tag("dd", text)) for label, text in answers(evaluation)]
     parts = [tag("dl", *lines, class_="answers")]
@@ -94,7 +94,7 @@ def _mistakes(evaluation: Evaluation, pictures: Markup) -> list[Markup]:
     return made
 
 
-def _changes(changes: Sequence[Change], since: str) -> list[Markup]:
+def _changes(changes: Sequence[FigureChange], since: str) -> list[Markup]:
     rows = [
         [each.system, f"{each.k:,}" if each.k else "", each.name, each.group, _value(each.before), _value(each.now)]
         for each in changes[:40]

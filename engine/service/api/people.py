@@ -233,7 +233,7 @@ def _of(made: Provenance, identity: str, template_id: str, vectors: np.ndarray, 
 
 
 def _is_there(served: Served, identity: str, template_id: str, vector: np.ndarray) -> bool:
-    """Whether the very same template is enrolled: the request came before."""
+    """Whether the very same template is enrolled already, so that the request is a repetition."""
     if not served.enrolled_among([identity]):
         return False
     ids, vectors = served.gallery.snapshot().templates_of(identity)
@@ -241,7 +241,7 @@ def _is_there(served: Served, identity: str, template_id: str, vector: np.ndarra
 
 
 def _compacted(served: Served) -> int:
-    """Compact; while somebody reads the catalogue just then, again. How many removed templates were erased."""
+    """Compact, and try again while somebody is reading the catalogue. How many removed templates were erased."""
     for _ in range(_TRIES):
         try:
             return served.gallery.compact(wait=_wait(served))

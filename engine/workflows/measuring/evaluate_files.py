@@ -13,7 +13,15 @@ from engine.evaluation.raw import COMPARISONS, SEARCHES, About, read_comparisons
 from engine.evaluation.searching.gallery_and_probes import search_gallery
 from engine.evaluation.searching.labelled_set import search_labelled
 from engine.evaluation.searching.trials import scores_of
-from engine.evaluation.truth import Labelled, Probes, probes_of, read_failures, read_groups, read_labelled, read_truth
+from engine.evaluation.truth import (
+    LabelledImages,
+    Probes,
+    probes_of,
+    read_demographic_groups,
+    read_failures,
+    read_labelled,
+    read_truth,
+)
 from engine.files.atomic_files import whole_file
 from engine.gallery.gallery import Gallery
 from engine.inspection.label_audit import Finding, audit
@@ -121,7 +129,7 @@ def report_again(searches: Path, out: Path, asked: Asked, *, overwrite: bool = F
 
     Raises:
         MetricsError: they are no searches of onek evaluate.
-        OutputError: as `engine.reports.folder.prepare`.
+        OutputError: as `engine.reports.evaluation.folder.prepare`.
     """
     before = prepare(out, [searches, *asked.files()], overwrite)
     read_searches(searches)  # which refuses what is none, before anything is copied
@@ -136,7 +144,7 @@ def report_again(searches: Path, out: Path, asked: Asked, *, overwrite: bool = F
 def _reported(
     out: Path, asked: Asked, before: dict[str, object] | None, findings: Sequence[Finding], sources: Callable[[], SourceOf]
 ) -> Evaluation:
-    groups = None if asked.groups is None else read_groups(asked.groups)
+    groups = None if asked.groups is None else read_demographic_groups(asked.groups)
     searched = read_searches(out / SEARCHES)
     made = evaluate(searched, read_comparisons(out / COMPARISONS), asked=asked.fpir, groups=groups)
     made = replace(made, findings=tuple(findings), about=replace(made.about, command=asked.command, notes=_notes(made.about)))
@@ -174,14 +182,14 @@ def _sources_of(gallery: Gallery) -> SourceOf:
     return known.get
 
 
-def _sources_in(people: Labelled) -> SourceOf:
+def _sources_in(people: LabelledImages) -> SourceOf:
     known: dict[str, str | None] = {}
     for templates in reversed(people.templates):
         known.update(zip(templates.table["template_id"].to_pylist(), templates.table["source"].to_pylist(), strict=True))
     return known.get
 
 
-def _audited(people: Labelled) -> list[Finding]:
+def _audited(people: LabelledImages) -> list[Finding]:
     """Likely label errors of a labelled set: those that a gallery of it has."""
     templates = people.templates[0]
     if len(templates) > _AUDITED:

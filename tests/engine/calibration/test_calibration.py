@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.data.synthetic_templates import Population
 from engine import Gallery, Templates
-from engine.calibration.calibration import Calibration, Names, calibrate
+from engine.calibration.calibration import Calibration, RowNames, calibrate
 from engine.calibration.impostor_searches import impostor_distances
 from engine.errors import EncoderMismatch, GalleryError, WrongType
 from engine.matching.nearest_identities import Members
@@ -205,9 +205,9 @@ def test_rates_of_a_percent_and_less_are_those_obtained() -> None:
         twice = np.concatenate([vectors, vectors[:12] + 1e-3])
         twice /= np.linalg.norm(twice, axis=1, keepdims=True)
         enrolled = SearchableGallery(Flat.build(twice), Members(np.arange(len(twice))), Scoring(PLAIN))
-        calibration = calibrate(enrolled, Names(pa.chunked_array([np.arange(len(twice)).astype(str)])))
+        calibration = calibrate(enrolled, RowNames(pa.chunked_array([np.arange(len(twice)).astype(str)])))
         assert calibration.left_out_count >= 12
-        assert calibration.tail.together == 2  # they come in twos, which the intervals go by
+        assert calibration.tail.design_effect == 2  # they come in twos, which the intervals go by
         scores = enrolled.candidates(known.strangers(number, 3000), 1).scores
         obtained.append([np.mean(scores <= calibration.threshold(rate, len(twice)).score) for rate in rates])
     assert np.mean(obtained, axis=0) == pytest.approx(rates, rel=0.2)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from engine.gallery.gallery import Gallery
-from engine.maintenance.backup import merged as enrolled_in
+from engine.maintenance.backup import templates_of_galleries as enrolled_in
 from engine.maintenance.integrity import check
 from engine.maintenance.repair import repair
 from engine.storage.catalogue import read_catalogue

@@ -123,16 +123,21 @@ def test_nothing_is_fetched_from_elsewhere(opened: Any, url: str) -> None:
     assert errors == []
 
 
-def test_where_no_events_are_kept_the_desk_asks_for_none(opened: Any, _built: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def without_events(_built: Path, tmp_path: Path) -> Iterator[str]:
     house = shutil.copytree(_built, tmp_path / "house")
     with running(Settings(str(house), rate=0, runtime="opencv")) as address:
-        page = opened.new_context().new_page()
-        said: list[str] = []
-        page.on("console", lambda message: said.append(message.text))
-        page.goto(f"{address}/#desk")
-        page.wait_for_selector("#people tr", state="attached")
-        page.wait_for_selector('#events-said:has-text("--events")', state="attached")
-        assert said == []
+        yield address
+
+
+def test_where_no_events_are_kept_the_desk_asks_for_none(opened: Any, without_events: str) -> None:
+    page = opened.new_context().new_page()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.goto(f"{without_events}/#desk")
+    page.wait_for_selector("#people tr", state="attached")
+    page.wait_for_selector('#events-said:has-text("--events")', state="attached")
+    assert said == []
 
 
 @pytest.mark.parametrize(("scheme", "width", "height"), [("light", 360, 740), ("dark", 1280, 800), ("light", 3840, 2160)])

@@ -172,6 +172,14 @@ def test_whose_an_id_is_now(gallery: Gallery) -> None:
     assert (len(gallery), gallery.identity_count) == (64, 32)
 
 
+@pytest.mark.parametrize("template", ["id0#0", "id29#1", "id40#0"])
+def test_templates_that_are_gone_are_not_enrolled(gallery: Gallery, template: str) -> None:
+    gallery.enroll(people(40, 41))
+    assert gallery.remove(templates=template) == 1
+    with pytest.raises(GalleryError, match=f"{template} is not enrolled"):
+        gallery.remove(templates=template)
+
+
 def test_templates_that_are_gone_are_not_renamed(gallery: Gallery) -> None:
     gallery.enroll(people(40, 41))
     gallery.remove(templates=["id4#0", "id40#0"])
