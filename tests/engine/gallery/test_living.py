@@ -129,7 +129,7 @@ def test_enrolling_an_id_again(gallery: Gallery) -> None:
         assert len(gallery) == 60
         assert gallery.template_ids.to_pylist().count("id3#0") == 1
         assert names(gallery, 500, 501) == ["id500"]
-    with pytest.raises(GalleryError, match="on-duplicate sometimes"):
+    with pytest.raises(GalleryError, match="on_duplicate='sometimes'"):
         gallery.enroll(again, on_duplicate="sometimes")
 
 
