@@ -1,4 +1,4 @@
-"""The commands `onek benchmark learned`, `robustness` and `training`: parse, call, print."""
+"""The commands `onek benchmark learned`, `robustness`, `training` and `signals`: parse, call, print."""
 
 from pathlib import Path
 from typing import Annotated
@@ -88,3 +88,27 @@ def training_command(rounds: Annotated[int, typer.Option(min=1)] = 5, steps: Ann
         f"{made.ours:.0f} images/s, a bare train_on_batch loop {made.bare:.0f}: {100 * made.ratio:.0f} % of it "
         f"({100 * made.low:.0f} to {100 * made.high:.0f} in single rounds)"
     )
+
+
+def signals_command(
+    splits: Annotated[int, typer.Option(min=2, help="How often those measured on are split into enrolled and strangers.")] = 10,
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Recordings, scans and networks go here.")] = Path(
+        "signals-benchmark"
+    ),
+) -> None:
+    """Made-up hearts and solids: networks on identities that they were not trained on, raw arrays and spectra beside them."""
+    from rich.table import Table
+
+    from benchmarks.signals.measured import FIGURES, HEARTS, SOLIDS, measure_signals
+    from engine.cli.console import err
+    from engine.cli.console import out as console
+
+    for made_up in (HEARTS, SOLIDS):
+        rows = measure_signals(made_up, out, splits=splits, said=err.print)
+        table = Table("", *FIGURES)
+        table.title = f"{made_up.called}, {made_up.measured} not trained on, K = {made_up.enrolled}, local score"
+        for row in rows:
+            shown = [row.figures[name] for name in FIGURES]
+            table.add_row(row.how, *(f"{one.mean:.3g} ({one.low:.3g}-{one.high:.3g})" for one in shown))
+        table.caption = f"means of {splits} splits and where these lie with 95 %; rates in per cent"
+        console.print(table)

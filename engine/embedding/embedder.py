@@ -11,17 +11,18 @@ import pyarrow as pa
 
 from engine.common.concurrency import batched, map_ahead
 from engine.common.opencv import one_thread_each
+from engine.embedding.intake import KINDS, intake, open_picture
 from engine.embedding.photographs import Labelled, Photograph, label_photographs
-from engine.encoders import DEFAULT, Encoder, load_encoder
+from engine.encoders import DEFAULT, Encoder, load_encoder, modality_of
 from engine.errors import ImageProblem, PhotographsError
-from engine.faces.alignment import SURE, AlignedFace, Face, aligner, alignment
-from engine.faces.images import LeftOut, decode_named
+from engine.faces.alignment import SURE, AlignedFace, Face
+from engine.faces.images import LeftOut
 from engine.faces.reasons import reasons_of
-from engine.files.content_ids import of_face, of_picture
+from engine.files.content_ids import of_face
 from engine.templates.names import UNLABELLED, Labelling
 from engine.templates.parquet import Templates, batch, schema
 from engine.templates.problems import ALL_SEEN, Problem, Unseen
-from engine.templates.provenance import Provenance
+from engine.templates.provenance import PICTURE, Provenance
 from engine.templates.quality import LEAST
 from engine.templates.quality.gate import TOLD, check_least, why_refused
 from engine.templates.quality.scale import scale_of
@@ -84,15 +85,15 @@ class _Found:
 
 
 class Embedder:
-    """An encoder, and the alignment that brings faces to its chip. A photograph with more than `most` faces is a problem."""
+    """An encoder, and what brings files to what it wants to see. A photograph with more than `most` faces is a problem."""
 
     def __init__(self, encoder: Encoder, faces: str = "largest", most: int | None = None) -> None:
         self.encoder = encoder
         self.faces = faces
         self.most = most
-        self.provenance: Provenance = encoder.provenance(alignment(faces))
+        self._intake = intake(encoder.card.chip, faces)
+        self.provenance: Provenance = encoder.provenance(self._intake.alignment)
         self.scale = scale_of(self.provenance)
-        self._align = aligner(faces)
 
     def stream(self, photographs: Iterable[Photograph], progress: Callable[[int], None] | None = None) -> Iterator[Outcome]:
         """Embed photographs as they come, in order. `progress` is told how many more are done.
@@ -118,8 +119,8 @@ class Embedder:
 
     def _faces_of(self, photograph: Photograph) -> _Found:
         try:
-            pixels, picture = _opened(photograph)
-            found = self._align(pixels, self.encoder.card.chip)
+            held, picture = self._intake.opened(photograph)
+            found = self._intake.shown(held)
         except ImageProblem as problem:
             return _Found(photograph, "", (), str(problem))
         if not found:
@@ -133,9 +134,9 @@ class Embedder:
 
     def _encoded(self, waiting: Sequence[_Found]) -> list[Outcome]:
         aligned = [each for found in waiting for each in found.faces]
-        size = self.encoder.card.chip.size
+        chip = self.encoder.card.chip
         made = self.encoder.encoded(
-            np.stack([each.chip for each in aligned]) if aligned else np.empty((0, size, size, 3), np.uint8)
+            np.stack([each.chip for each in aligned]) if aligned else np.empty((0, *chip.shape), chip.dtype)
         )
         worth = self._worth(aligned, made.confidences)
         outcomes, at = [], 0
@@ -277,7 +278,8 @@ def embed_images(
     """Embed photographs, and keep the templates in memory.
 
     Args:
-        images: a folder, a file or a list of them, as `onek embed` takes them; or RGB pictures, uint8 (height, width, 3).
+        images: a folder, a file or a list of them, as `onek embed` takes them; or RGB pictures, uint8 (height, width, 3), or
+            arrays of real numbers where the encoder takes signals or volumes.
         encoder: an encoder, or the name of one.
         faces: `largest`, `all`, or `none` where the pictures are face crops already.
         labels: whose photographs they are (see `find_photographs`). With `faces="all"` the default is `none`.
@@ -288,7 +290,8 @@ def embed_images(
         PhotographsError: nothing to embed, or something that is no picture.
         EncoderError: the encoder cannot be loaded.
     """
-    labelled = list_labelled(images, labels or ("none" if faces == "all" else None))
+    modality = encoder.modality if isinstance(encoder, Encoder) else modality_of(encoder)
+    labelled = list_labelled(images, labels or ("none" if faces == "all" else None), modality=modality)
     if not isinstance(encoder, Encoder):
         encoder = load_encoder(encoder, photographs=len(labelled.photographs))
     embedder = Embedder(encoder, faces)
@@ -303,30 +306,41 @@ def list_photographs(
     images: str | Path | Sequence[str | Path | np.ndarray],
     labels: str | None,
     left_out: Callable[[LeftOut], None] | None = None,
+    modality: str = PICTURE,
 ) -> list[Photograph]:
-    """Photographs out of paths, or out of pictures in memory, which are called `image:0`, `image:1`, ...
+    """Photographs out of paths, or out of pictures in memory, which are called `image:0`, `image:1`, ...; recordings and volumes
+    likewise, where they are of another modality.
 
     Raises:
         PhotographsError: as `find_photographs`, or an array that is no picture.
     """
-    return list(list_labelled(images, labels, left_out).photographs)
+    return list(list_labelled(images, labels, left_out, modality).photographs)
 
 
 def list_labelled(
     images: str | Path | Sequence[str | Path | np.ndarray],
     labels: str | None,
     left_out: Callable[[LeftOut], None] | None = None,
+    modality: str = PICTURE,
 ) -> Labelled:
     """As `list_photographs`, and the rules by which it is known whose they are."""
     if isinstance(images, str | Path):
         images = [images]
     paths = [Path(image) for image in images if isinstance(image, str | Path)]
     if len(paths) == len(images):
-        return label_photographs(paths, labels, left_out)
+        return label_photographs(paths, labels, left_out, KINDS[modality])
     if paths:
         raise PhotographsError("found both paths and pictures in one list; expected one kind")
-    pictures = (Photograph(f"image:{number}", _picture(image, number), None) for number, image in enumerate(images))
+    checked = _picture if modality == PICTURE else _numbers
+    pictures = (Photograph(f"image:{number}", checked(image, number), None) for number, image in enumerate(images))
     return Labelled(tuple(pictures), ())
+
+
+def _numbers(array: object, number: int) -> np.ndarray:
+    values = np.asarray(array)
+    if values.dtype.kind not in "biuf" or not values.size:
+        raise PhotographsError(f"image {number}: found {values.dtype} of shape {values.shape}, expected an array of real numbers")
+    return np.ascontiguousarray(values)
 
 
 def _picture(image: object, number: int) -> np.ndarray:
@@ -340,14 +354,7 @@ def _picture(image: object, number: int) -> np.ndarray:
 
 def load_picture(photograph: Photograph) -> np.ndarray:
     """The RGB picture, uint8 (height, width, 3), of a photograph. Raises `ImageProblem` where its file gives none."""
-    return _opened(photograph)[0]
-
-
-def _opened(photograph: Photograph) -> tuple[np.ndarray, str]:
-    """The picture, and what it is called by its content."""
-    if isinstance(photograph.image, np.ndarray):
-        return photograph.image, of_picture(photograph.image)
-    return decode_named(photograph.image)
+    return open_picture(photograph)[0]
 
 
 def one_face(photo: np.ndarray | str | Path, embedder: Embedder, quality: float = LEAST) -> tuple[str, np.ndarray]:
@@ -356,7 +363,7 @@ def one_face(photo: np.ndarray | str | Path, embedder: Embedder, quality: float 
     Raises:
         PhotographsError: there is none, or it is below the gate (see `embed_images`).
     """
-    photographs = list_photographs([photo], "none")
+    photographs = list_photographs([photo], "none", modality=embedder.encoder.modality)
     if len(photographs) != 1:
         raise PhotographsError(f"{photo} holds {len(photographs)} photographs; expected one")
     (outcome,) = map(of_quality(quality), embedder.stream(photographs))

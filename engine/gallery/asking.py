@@ -37,10 +37,12 @@ def identifying(
     faces: str | None,
     head: Head | None,
     quality: float,
+    modality: str,
 ) -> Callable[[Snapshot], Results]:
     """A function that identifies these probes in a snapshot; arguments and errors as of `Gallery.identify`.
 
-    `embedder(n)` returns an embedder for n photographs; `faces` applies to photographs only.
+    `embedder(n)` returns an embedder for n photographs; `faces` applies to photographs only. `modality`: what the gallery's
+    templates are made of.
     """
     if isinstance(probes, Templates) or _is_vector(probes):
         if faces is not None:
@@ -55,7 +57,7 @@ def identifying(
     from engine.embedding.embedder import list_photographs, unseen_in
 
     pictures: str | Path | Sequence[str | Path | np.ndarray] = [probes] if isinstance(probes, np.ndarray) else probes
-    photographs = list_photographs(pictures, "none")
+    photographs = list_photographs(pictures, "none", modality=modality)
     ready = embedder(len(photographs))
 
     def of_photographs(seen: Snapshot) -> Results:

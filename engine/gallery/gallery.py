@@ -277,7 +277,8 @@ class Gallery:
         """Say of each probe who it is, or that it is nobody enrolled.
 
         Args:
-            probes: vectors (n, dim); templates; or photographs: a path, paths, or RGB pictures, uint8 (height, width, 3).
+            probes: vectors (n, dim); templates; or photographs: a path, paths, or RGB pictures, uint8 (height, width, 3); of a
+                gallery of signals or volumes paths, or a list of their arrays.
             threshold: the largest score that is accepted, instead of a rate.
             fpir: the share of strangers' searches that may get a name, above 0 and below 1; by default 0.01.
             top: how many candidates to return.
@@ -299,7 +300,17 @@ class Gallery:
         def embedder(photographs: int) -> "Embedder":
             return self.embedder(faces, photographs=photographs)
 
-        ask = identifying(probes, embedder, threshold=threshold, fpir=fpir, top=top, faces=faces, head=head, quality=quality)
+        ask = identifying(
+            probes,
+            embedder,
+            threshold=threshold,
+            fpir=fpir,
+            top=top,
+            faces=faces,
+            head=head,
+            quality=quality,
+            modality=self.provenance.modality,
+        )
         return self.answered(ask, threshold)
 
     def verify(
@@ -383,7 +394,14 @@ class Gallery:
             return self.embedder(faces, photographs=photographs)
 
         joining = joining_of(
-            people, embedder, identity=identity, faces=faces, sources=sources, quality=quality, left_out=left_out
+            people,
+            embedder,
+            identity=identity,
+            faces=faces,
+            sources=sources,
+            quality=quality,
+            left_out=left_out,
+            modality=self.provenance.modality,
         )
         if joining.problems and not len(joining.templates):
             return EnrolmentResult(0, 0, 0).of(joining, NOT_LOOKED)

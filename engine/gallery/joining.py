@@ -12,6 +12,7 @@ from engine.templates.anonymise import without_sources
 from engine.templates.enrolment import Joining
 from engine.templates.names import name_of
 from engine.templates.parquet import Templates
+from engine.templates.provenance import PICTURE
 from engine.templates.quality import LEAST
 from engine.templates.quality.refusal import of_templates
 
@@ -31,6 +32,7 @@ def joining_of(
     sources: bool = True,
     quality: float = LEAST,
     left_out: "Callable[[LeftOut], None] | None" = None,
+    modality: str = PICTURE,
 ) -> Joining:
     """Templates of people to enrol, and what the result reports beside them: problems, labels, unseen faces.
 
@@ -42,6 +44,7 @@ def joining_of(
         sources: whether the photographs' paths are kept; pictures in memory have none.
         quality: the share of ordinary photographs that must be worse; what is below is a problem, of templates too.
         left_out: told what below a folder is not taken for a photograph, and why.
+        modality: what the embedder takes, where that is no photographs.
 
     Raises:
         PhotographsError: `faces` goes with photographs, or there are none.
@@ -54,7 +57,7 @@ def joining_of(
     # Late: a question about vectors does without OpenCV.
     from engine.embedding.embedder import list_labelled, of_one_face, of_quality, once_each, problems_of, to_batch, unseen_in
 
-    labelled = list_labelled(people, "none" if identity is not None else None, left_out)
+    labelled = list_labelled(people, "none" if identity is not None else None, left_out, modality)
     if identity is not None:
         labelled = labelled.of(name_of(identity))
     ready = embedder(len(labelled.photographs))

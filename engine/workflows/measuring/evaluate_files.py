@@ -69,7 +69,7 @@ def evaluate_gallery(
     before = prepare(out, [Path(where), *probes, *([truth] if truth else []), *asked.files()], overwrite)
     gallery = open_files(where, "evaluate")
     known = None if truth is None else read_truth(truth)
-    if any(is_template_file(path) for path in probes):
+    if any(is_template_file(path, gallery.provenance.modality) for path in probes):
         if len(probes) > 1:
             raise MetricsError(
                 f"{len(probes)} inputs with a template file among them; expected one template file, or photographs"
@@ -162,10 +162,11 @@ def _embedded(embedder: "Embedder", probes: Sequence[Path], said: Said | None) -
 
     from engine.common.concurrency import batched
     from engine.embedding.embedder import to_batch
+    from engine.embedding.intake import KINDS
     from engine.embedding.photographs import find_photographs
     from engine.templates.parquet import schema
 
-    photographs = find_photographs(probes)
+    photographs = find_photographs(probes, kind=KINDS[embedder.encoder.modality])
     if said:
         said(f"embedding {len(photographs):,} photographs")
     outcomes = list(embedder.stream(photographs))
