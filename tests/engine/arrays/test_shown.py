@@ -96,9 +96,8 @@ def test_voxels_are_brought_to_a_size_and_the_middle_is_seen() -> None:
     volume = RANDOM.normal(size=(20, 20, 20)).astype(np.float32)
     seen = cube_of(Sampled(volume, spacing=(1.0, 1.0, 1.0)), Cube(8, spacing=1.0, normalise="none"))
     np.testing.assert_allclose(seen[0, ..., 0], volume[6:14, 6:14, 6:14], atol=1e-6)
-    halved = cube_of(
-        Sampled(np.ones((20, 20, 20)) * np.arange(20.0), spacing=(0.5, 0.5, 0.5)), Cube(10, spacing=1.0, normalise="none")
-    )
+    ramp = Sampled(np.ones((20, 20, 20)) * np.arange(20.0), spacing=(0.5, 0.5, 0.5))
+    halved = cube_of(ramp, Cube(10, spacing=1.0, normalise="none"))
     np.testing.assert_allclose(halved[0, 0, 0, 1:-1, 0], np.arange(0.5, 20, 2)[1:-1], atol=1e-4)
     with pytest.raises(ImageProblem, match=r"does not say how large its voxels are, and the encoder takes 1 mm"):
         cube_of(Sampled(volume), Cube(8, spacing=1.0))
