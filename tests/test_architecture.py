@@ -31,6 +31,7 @@ ROOMS = {
     "engine.grouping": {"statistics", "tables", "faces", "templates"},
     "engine.maintenance": {"templates", "answers", "storage"},
     "engine.training": {"metrics", "templates", "faces", "arrays", "matching", "encoders", "embedding"},
+    "engine.style": {"faces", "encoders"},
     "engine.gallery": {
         *("templates", "faces", "matching", "calibration", "encoders", "embedding", "answers", "storage", "maintenance"),
     },

@@ -118,4 +118,8 @@ def _measured(vectors: np.ndarray, codes: np.ndarray, enrolled: int, splits: int
         )
         for name, figure in zip(FIGURES, figures, strict=True):
             found[name].append(100 * figure)
-    return {name: summary(values) for name, values in found.items()}
+    return {name: _above_0(summary(values)) for name, values in found.items()}
+
+
+def _above_0(found: Summary) -> Summary:
+    return Summary(found.mean, max(0.0, found.low), found.high)

@@ -20,6 +20,7 @@ from engine.cli.galleries.people import erase_command, list_command, show_comman
 from engine.cli.galleries.reports import encoders_command, info_command
 from engine.cli.grouping import group_command
 from engine.cli.networks.inspection import explain_command, explain_encoder_command
+from engine.cli.networks.style import stylise_command
 from engine.cli.networks.training import project_command, train_command, train_head_command, train_projection_command
 from engine.cli.options import CHANGE_SOMETHING, INTERRUPTED
 from engine.cli.pipeline import build_index_command, embed_command, identify_command, verify_command
@@ -87,6 +88,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         "train-head": train_head_command,
         "project": project_command,
         "explain-encoder": explain_encoder_command,
+        "stylise": stylise_command,
     },
 }
 # Those that end with no answer for programs.
