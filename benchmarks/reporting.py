@@ -35,7 +35,7 @@ def reporting(command: Callable[..., None], name: str) -> Callable[..., None]:
             command(*arguments, **options)
             return
         from engine.cli.console import out as console
-        from engine.reports.folder import prepare
+        from engine.reports.evaluation.folder import prepare
 
         before = prepare(report, [each for each in options.values() if isinstance(each, Path)], overwrite=False)
         _shown.clear()
@@ -55,7 +55,7 @@ def reporting(command: Callable[..., None], name: str) -> Callable[..., None]:
 
 
 def _write(folder: Path, name: str, kept: list[Any], before: dict[str, Any] | None) -> None:
-    from engine.reports.folder import FORMAT, JSON, PAGE, versions, write_text
+    from engine.reports.evaluation.folder import FORMAT, JSON, PAGE, versions, write_text
     from engine.reports.markup import Markup, drawing, markup, page, table, tag
     from engine.tables.sheets import sheet_file
 

@@ -1,4 +1,4 @@
-"""Asks a service that `onek serve` runs: a gallery elsewhere, with the methods of one that is at hand."""
+"""A client for a service that `onek serve` runs, with the methods of a gallery."""
 
 import random
 import time
@@ -20,7 +20,7 @@ from engine.errors import GalleryError, OnekError, PhotographsError, ServiceErro
 
 # Times that a request is sent which may be sent again, and seconds before the second time; twice as many before each further one.
 _TRIES, _PAUSE = 5, 0.2
-# What was refused so was not begun.
+# With these statuses the service refused a request without beginning it.
 _LATER = (429, 503)
 
 Picture = bytes | str | Path
@@ -83,8 +83,8 @@ class Receipt:
 class Client:
     """A gallery of a service. Any number of threads may use one client.
 
-    What only asks, and what may be said twice (an enrolment under an id), is sent again where the service is busy or the line was
-    cut; what may not, only where the service says that it did not begin.
+    Requests that change nothing, or that may safely come twice (an enrolment under an id), are sent again where the service is
+    busy or the connection broke; others only where the service says that it did not begin.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Client:
             verify: whether the service's certificate is checked, or a file of certificates to check it by.
         """
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        # Nothing of the environment is asked for a proxy: pictures go to where the caller said.
+        # The environment's proxies are not used: pictures go directly to where the caller said.
         self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout, verify=_certificates(verify), trust_env=False)
         self._url, self._gallery = url, gallery
 
@@ -111,7 +111,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._http.close()
 
     def galleries(self) -> list[str]:
@@ -206,7 +206,7 @@ class Client:
         return list(self._asked("GET", self._path("identities", identity))["template_ids"])
 
     def rename(self, old: str, new: str, *, merge: bool = False) -> int:
-        """Call an identity otherwise; how many templates it has."""
+        """Rename an identity; how many templates it has."""
         said = self._asked("PATCH", self._path("identities", old), json={"identity": new, "merge": merge})
         return int(said["templates"])
 
@@ -307,7 +307,7 @@ def _answer(row: dict[str, Any]) -> Answer:
 
 
 def _error(answer: httpx.Response) -> OnekError:
-    """The library's own error where the service names one, else what it says."""
+    """The library's error that the service names, else a `ServiceError` with the service's message."""
     try:
         said = answer.json()["error"]
         code, message, request_id = str(said["code"]), str(said["message"]), str(said["request_id"])

@@ -1,5 +1,7 @@
 """The typed errors of the engine. All of them are `OnekError`: caught at the command line, they end with exit status 2."""
 
+from numbers import Integral, Real
+
 from indexes.errors import IndexFileError, IndexUnsupported, OnekError, PlanError, VectorsError
 
 __all__ = [
@@ -16,7 +18,9 @@ __all__ = [
     "ListError",
     "ListGuess",
     "MetricsError",
+    "MissingPackage",
     "NameRefused",
+    "NotEnrolled",
     "OnekError",
     "OutputError",
     "PhotographsError",
@@ -28,6 +32,7 @@ __all__ = [
     "TemplatesError",
     "TrainingError",
     "VectorsError",
+    "WrongType",
 ]
 
 
@@ -75,6 +80,12 @@ class GalleryBusy(GalleryError):
     """Another process was writing to the gallery for as long as this one was willing to wait."""
 
 
+class NotEnrolled(GalleryError, KeyError):
+    """Nobody of that name is enrolled. A `KeyError` too, as of a dict that has no such key."""
+
+    __str__ = Exception.__str__
+
+
 class GalleryReplaced(GalleryError):
     """Another gallery took the place of the one that was being asked, which is gone: an answer would mix both."""
 
@@ -111,5 +122,31 @@ class MetricsError(OnekError):
     """A metric that does not exist, or data that lack what it needs."""
 
 
+class WrongType(OnekError, TypeError):
+    """Something of another type than a call takes; names what was found. A `TypeError` too."""
+
+
+class MissingPackage(OnekError):
+    """Something was asked for that needs a package which is not installed."""
+
+
 class OutputError(OnekError):
     """An output that exists already, cannot be written, or has an ending that no format goes with."""
+
+
+def require_number(name: str, value: object, such_as: str = "0.01") -> None:
+    """Raise `WrongType` unless a value is a real number."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise WrongType(f"{name} is {value!r:.60} ({type(value).__name__}); expected a number such as {such_as}")
+
+
+def require_whole(name: str, value: object) -> None:
+    """Raise `WrongType` unless a value is a whole number."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise WrongType(f"{name} is {value!r:.60} ({type(value).__name__}); expected a whole number such as 5")
+
+
+def require_text(name: str, value: object) -> None:
+    """Raise `WrongType` unless a value is text."""
+    if not isinstance(value, str):
+        raise WrongType(f"{name} is {value!r:.60} ({type(value).__name__}); expected text")

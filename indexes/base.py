@@ -61,12 +61,14 @@ class SearchableIndex(ABC):
     def vectors(self, rows: np.ndarray) -> np.ndarray:
         """The vectors of some rows, int64 (n,), as float32 (n, d). Raises `VectorsError` where a row does not exist."""
 
-    def search(self, probes: np.ndarray, k: int) -> Neighbours:
+    def search(self, probes: np.ndarray, k: int, *, stop_near: bool = False) -> Neighbours:
         """The k nearest vectors of each probe, as far as this kind of index finds them.
 
         Args:
             probes: float32, shape (n, d), of unit length.
             k: at least 1.
+            stop_near: look no further for a probe that is as near to a vector as hardly any is to one that it does not belong
+                to: its other neighbours may then be others than the nearest. Exact kinds take no notice.
 
         Raises:
             VectorsError: probes of another dimension (names both), type or shape, or not finite; k below 1; or the stored vectors
@@ -78,13 +80,13 @@ class SearchableIndex(ABC):
         k = min(k, self.count)
         if not k or not len(probes):
             return Neighbours(np.empty((len(probes), k), np.int64), np.empty((len(probes), k), np.float32))
-        found = self._search(probes, k)
+        found = self._search(probes, k, stop_near)
         if not 0 <= found.rows.min() <= found.rows.max() < self.count:
             raise VectorsError("a search found rows that do not exist: the stored vectors are damaged, and no finite numbers")
         return found
 
     @abstractmethod
-    def _search(self, probes: np.ndarray, k: int) -> Neighbours:
+    def _search(self, probes: np.ndarray, k: int, stop_near: bool) -> Neighbours:
         """As `search`, of checked probes, for k from 1 to `count`."""
 
     def _existing(self, rows: np.ndarray) -> np.ndarray:

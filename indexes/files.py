@@ -21,7 +21,9 @@ from indexes.errors import IndexFileError, VectorsError
 
 # How an index file begins; the version of its format follows.
 _MAGIC = b"onek index "
-FORMAT = 2
+FORMAT = 3
+# Those that are read: up to format 2 an index never stopped early, and said nothing of it.
+_READ = (2, 3)
 _LONGEST_HEADER = 1 << 20
 # The types that an array in an index file may have, and how many dimensions at most.
 _TYPES, _MOST_DIMENSIONS = ("<f4", "<i4", "<i8", "|u1"), 3
@@ -111,10 +113,10 @@ def read_index(path: Path) -> tuple[str, dict[str, Any], dict[str, np.ndarray]]:
             first = stream.readline(64)
             if not first.startswith(_MAGIC) or not (version := first[len(_MAGIC) :].strip()).isdigit():
                 raise IndexFileError(f"{path}: not an index file of onek; it begins with {first[:16]!r}")
-            if int(version) != FORMAT:
+            if int(version) not in _READ:
                 todo = "take a newer onek" if int(version) > FORMAT else "have it made anew: what it holds only FAISS reads"
                 raise IndexFileError(
-                    f"{path}: an index file of format {int(version)}; this onek reads format {FORMAT}, so {todo}"
+                    f"{path}: an index file of format {int(version)}; this onek reads formats {_READ[0]} and {FORMAT}, so {todo}"
                 )
             header = json.loads(stream.readline(_LONGEST_HEADER))
             digest, kind, described = str(header.pop("sha256")), str(header["kind"]), list(_described(header["arrays"]))

@@ -60,7 +60,7 @@ def plan(
         count: how many vectors there will be.
         dim: their dimensions.
         memory: bytes that building and searching may take; by default half of what is free.
-        recall: the share of mated probes that must get the same rank-1 answer as by exact search; above 0, up to 1.
+        recall: the share of an exhaustive search's identifications that must come out the same; above 0, up to 1.
         kind: a kind of index, instead of a choice.
         factory: a FAISS factory string, instead of a choice.
 

@@ -13,7 +13,7 @@ from pyarrow import fs
 
 from benchmarks.data.drawn_people import picture_of
 from engine.encoders import Encoder, load_encoder
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 
 PEOPLE = 12
 # Tests that others inherit say as much when they fail as tests of their own.

@@ -79,11 +79,16 @@ MIRRORED: dict[str, tuple[str, ...]] = {
     ),
     "engine/matching/scoring.py": (
         "engine/matching/test_scoring.py",
+        "engine/matching/test_quality_score.py",
         "engine/test_limits.py",
         "engine/calibration/test_calibration.py",
         "engine/storage/test_batches.py",
     ),
-    "engine/calibration/calibration.py": ("engine/calibration/test_by_hand.py", "engine/calibration/test_calibration.py"),
+    "engine/calibration/calibration.py": (
+        "engine/calibration/test_by_hand.py",
+        "engine/calibration/test_calibration.py",
+        "engine/calibration/test_probes.py",
+    ),
     "engine/statistics/score_tail.py": ("engine/statistics/test_score_tail.py", "engine/calibration/test_calibration.py"),
     "engine/calibration/impostor_searches.py": (
         "engine/calibration/test_impostor_searches.py",
@@ -124,6 +129,7 @@ MIRRORED: dict[str, tuple[str, ...]] = {
     "engine/maintenance/integrity.py": ("engine/maintenance/test_faults.py", "engine/maintenance/test_integrity.py"),
     "engine/templates/parquet.py": (
         "engine/templates/test_parquet.py",
+        "engine/templates/test_quality.py",
         "engine/test_limits.py",
         "engine/storage/test_batches.py",
         "engine/files/test_budgets.py",

@@ -21,6 +21,7 @@ ROOMS = {
     "engine.tables": set(),
     "engine.faces": set(),
     "engine.templates": {"statistics", "tables"},
+    "engine.exchange": {"tables", "templates"},
     "engine.matching": {"templates"},
     "engine.calibration": {"statistics", "templates", "matching"},
     "engine.arrays": {"faces", "templates"},
@@ -33,7 +34,8 @@ ROOMS = {
     "engine.training": {"metrics", "templates", "faces", "arrays", "matching", "encoders", "embedding"},
     "engine.style": {"faces", "encoders"},
     "engine.gallery": {
-        *("templates", "faces", "matching", "calibration", "encoders", "embedding", "answers", "storage", "maintenance"),
+        *("tables", "templates", "faces", "matching", "calibration", "encoders", "embedding", "answers", "storage"),
+        *("maintenance",),
     },
     "engine.milvus": {
         *("templates", "faces", "matching", "calibration", "answers", "storage", "maintenance", "gallery"),
@@ -47,7 +49,7 @@ ROOMS = {
     },
     "engine.reports": {
         *("metrics", "statistics", "tables", "faces", "templates", "matching", "calibration", "embedding", "answers"),
-        *("inspection", "evaluation"),
+        *("grouping", "inspection", "evaluation"),
     },
     "engine.workflows": {
         *("tables", "templates", "faces", "matching", "calibration", "encoders", "embedding", "answers", "storage"),
@@ -71,7 +73,7 @@ OPEN_FILES = {
     "engine.templates.parquet": "template files",
     "engine.encoders.registry": "networks and their weights",
     "engine.grouping.groups_file": "groups",
-    "engine.grouping.sheet": "photographs that a table names, which are left alone where they lie elsewhere",
+    "engine.reports.pictures": "photographs that a table names, which are left alone where they lie elsewhere",
     "engine.milvus.building.build": "the bucket that Milvus reads from",
     "engine.milvus.building.bulk_import": "the same",
 }

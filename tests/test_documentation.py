@@ -14,7 +14,7 @@ import pytest
 
 import engine.errors
 from engine.answers.results import SCHEMA
-from engine.templates.parquet import schema
+from engine.templates.model import schema
 from engine.templates.provenance import Provenance
 from tests.support.pages import DOCS, ROOT, blocks, headings, links, name_of, pages, prose
 

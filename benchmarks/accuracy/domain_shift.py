@@ -8,11 +8,11 @@ import pyarrow as pa
 
 from benchmarks.accuracy.open_set import calibrated, enrol, thresholds
 from benchmarks.accuracy.sweep import Summary, summary
-from engine.calibration.calibration import Names, calibrate_on_strangers
+from engine.calibration.calibration import RowNames, calibrate_on_strangers
 from engine.evaluation.splits import RATES
 from engine.matching.scoring import Scoring
 from engine.metrics import fpir
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 
 CLEAN, MIXED = "clean", "mixed"
 
@@ -84,12 +84,12 @@ def _measure(
         hits = enrolled.candidates(there.vectors[mated], 1, qualities=there.qualities[mated])
         scores = enrolled.candidates(there.vectors[strangers], 1, qualities=there.qualities[strangers]).scores[:, 0]
         limits = thresholds(calibrated(enrolled), identities)
-        names = Names(pa.chunked_array([np.arange(identities).astype(str)]))
+        names = RowNames(pa.chunked_array([np.arange(identities).astype(str)]))
         given = calibrate_on_strangers(
             enrolled,
             there.vectors[known],
             names,
-            Names(pa.chunked_array([known.astype(str)])),
+            RowNames(pa.chunked_array([known.astype(str)])),
             qualities=there.qualities[known],
         )
         for kind, by_rate in ((obtained, limits), (cohort, thresholds(given, identities))):

@@ -10,7 +10,7 @@ from benchmarks.accuracy.sweep import Summary, summary
 from engine.errors import TemplatesError
 from engine.evaluation.splits import RATES, split
 from engine.gallery.gallery import Gallery
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from indexes.base import Progress
 
 # People that join at a time.

@@ -12,14 +12,14 @@ import numpy as np
 
 from engine.errors import TemplatesError
 from engine.files.atomic_files import whole_file
-from engine.templates.impostors import ENDING, Impostors
-from engine.templates.parquet import Templates
+from engine.templates.measured.impostors import ENDING, Impostors
+from engine.templates.model import Templates
 from engine.templates.quality.scale import Scale
 
 RATES = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 # Pairs that must lie within the smallest distance of a table.
 _LEAST_PAIRS = 20
-_ENCODERS = Path(__file__).parents[2] / "engine" / "templates"
+_ENCODERS = Path(__file__).parents[2] / "engine" / "templates" / "measured"
 
 
 def measure_impostors(templates: Templates, whose: str, *, resamples: int = 200, seed: int = 0) -> Impostors:

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from engine.calibration.calibration import LEAST_IDENTITIES, Calibration, Names, calibrate
+from engine.calibration.calibration import LEAST_IDENTITIES, Calibration, RowNames, calibrate
 from engine.errors import GalleryError
 from engine.evaluation.splits import RATES
 from engine.matching.nearest_identities import Members
 from engine.matching.scoring import Scoring, SearchableGallery, densities
-from engine.templates.within_identity import stored_within
+from engine.templates.measured.within_identity import within_identity_covariance
 from indexes.approximate.two_stage import TwoStageIndex
 from indexes.base import StoredIndex
 from indexes.planner import RECALL, plan
@@ -37,7 +37,7 @@ def calibrated(enrolled: SearchableGallery) -> Calibration | None:
     """The calibration of a gallery, None where it is too small."""
     if enrolled.members.identities < max(LEAST_IDENTITIES, enrolled.scoring.least_identities + 1):
         return None
-    return calibrate(enrolled, Names(pa.chunked_array([np.arange(enrolled.index.count).astype(str)])))
+    return calibrate(enrolled, RowNames(pa.chunked_array([np.arange(enrolled.index.count).astype(str)])))
 
 
 def thresholds(calibration: Calibration | None, identities: int) -> dict[float, float]:
@@ -92,5 +92,5 @@ def _index(vectors: np.ndarray) -> StoredIndex:
     if isinstance(index, TwoStageIndex):
         own = vectors[np.random.default_rng(0).integers(0, len(vectors), _TUNED_WITH)]
         sample = vectors[sample_rows(len(vectors), 50_000)]
-        tune(index, second_templates(own, sample, stored_within("sface")), RECALL)
+        tune(index, second_templates(own, sample, within_identity_covariance("sface")), RECALL)
     return index

@@ -20,8 +20,8 @@ from engine.calibration.thresholds import identify_threshold
 from engine.errors import TemplatesError
 from engine.gallery.gallery import Gallery
 from engine.matching.scoring import QUALITY, Scoring
-from engine.templates.impostors import Chances, Impostors, impostors_of
-from engine.templates.parquet import Templates
+from engine.templates.measured.impostors import Chances, Impostors, impostors_of
+from engine.templates.model import Templates
 from indexes.base import Progress
 
 SIZES = (1, 2, 5, 12, 30, 49, 50, 60, 100, 200)

@@ -19,7 +19,7 @@ from engine.files.atomic_files import whole_file
 from engine.matching.scoring import PLAIN, Scoring
 from engine.metrics import Searches, fmr, fpir, measure, tpir
 from engine.tables.lists import Column, read_list
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 
 # People whose templates are compared in pairs for the false-match rate.
 _PAIRED = 3000

@@ -12,7 +12,7 @@ from engine.embedding.photographs import Photograph
 from engine.encoders import load_encoder
 from engine.errors import ListError, MetricsError, PhotographsError
 from engine.tables.lists import Column, read_list
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from benchmarks.durability.isolated import BYTES
 from engine.errors import OnekError
 from engine.gallery.gallery import Gallery
 from engine.maintenance.integrity import check
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 
 DIM = 16
 

@@ -20,7 +20,8 @@ from engine.cli.app import app
 from engine.errors import OnekError
 from engine.files.escaping import shown
 from engine.gallery.gallery import Gallery
-from engine.templates.parquet import Templates, read_templates
+from engine.templates.model import Templates
+from engine.templates.parquet import read_templates
 
 # By what they are called; a name is made of one to three of them.
 FRAGMENTS = {

@@ -7,7 +7,7 @@ import typer
 
 if TYPE_CHECKING:
     from benchmarks.grouping.figures import Figure
-    from engine.templates.parquet import Templates
+    from engine.templates.model import Templates
 
 
 def group_command(

@@ -6,12 +6,14 @@ from pathlib import Path
 from benchmarks.data.degraded_photographs import Degrade, degraded
 from engine.cli.console import progress
 from engine.common.concurrency import batched
-from engine.embedding.embedder import Embedder, to_batch
+from engine.embedding.embedder import Embedder
+from engine.embedding.outcome import to_batch
 from engine.embedding.photographs import Photograph, find_photographs
 from engine.encoders import load_encoder
 from engine.errors import MetricsError, PhotographsError
 from engine.files.atomic_files import whole_file
-from engine.templates.parquet import Templates, TemplateWriter, read_templates
+from engine.templates.model import Templates
+from engine.templates.parquet import TemplateWriter, read_templates
 from engine.workflows.embed_files import embed_to_file
 
 

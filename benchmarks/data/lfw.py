@@ -21,7 +21,7 @@ from engine.matching.nearest_identities import Members
 from engine.matching.scoring import Scoring, SearchableGallery, densities
 from engine.metrics import Searches, bootstrap, fpir, measure
 from engine.tables.lists import read_lines
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from indexes.exact.flat import Flat
 
 LISTS = ("pairs.txt", "pairsDevTest.txt", "pairsDevTrain.txt")

@@ -8,7 +8,7 @@ import numpy as np
 from engine.errors import TemplatesError
 from engine.gallery.gallery import Gallery
 from engine.inspection.label_audit import TWO_GROUPS, TWO_NAMES, WRONG_IMAGE, audit
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 
 _FOR_NAMES, _FOR_IMAGES = 4, 3
 

@@ -31,7 +31,8 @@ from engine.faces.images import decode
 from engine.gallery.gallery import Gallery
 from engine.maintenance.integrity import check
 from engine.tables.lists import read_names
-from engine.templates.parquet import Templates, read_templates
+from engine.templates.model import Templates
+from engine.templates.parquet import read_templates
 from indexes.approximate.faiss_factory import Factory
 from indexes.files import VectorWriter, open_vectors
 from indexes.registry import KINDS, load_index

@@ -14,7 +14,7 @@ from engine.errors import OnekError
 from engine.gallery.gallery import Gallery
 from engine.maintenance.integrity import check
 from engine.storage import sealing
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from indexes.base import Progress
 
 _DIM, _FOUNDERS = 16, 12

@@ -14,7 +14,7 @@ from benchmarks.data.synthetic_templates import Population, Shape
 from engine.errors import OnekError
 from engine.gallery.folder import FolderBackend
 from engine.gallery.gallery import Gallery
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from indexes.base import Progress
 
 # People who join: none of the first million million is one of them.

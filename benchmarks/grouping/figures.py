@@ -14,7 +14,7 @@ from benchmarks.grouping.measures import Right, labels_of, right
 from engine.grouping.corrections import join_groups, name_group, part_faces
 from engine.grouping.grouping import add_templates, group_templates, regroup
 from engine.grouping.groups import Groups
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 
 RATES = (0.01, 0.02, 0.05)
 SUBSETS, SUBSET = 3, 1000

@@ -16,7 +16,7 @@ import pyarrow as pa
 from benchmarks.accuracy.sweep import Summary, summary
 from benchmarks.quality.fit import fitting_half
 from benchmarks.quality.pictures import degraded, garbage
-from engine.calibration.calibration import Calibration, Names, calibrate, calibrate_on_strangers
+from engine.calibration.calibration import Calibration, RowNames, calibrate, calibrate_on_strangers
 from engine.calibration.probes import badly_enrolled, unlike
 from engine.encoders import Encoder
 from engine.errors import GalleryError, TemplatesError
@@ -140,11 +140,12 @@ def _gate(pictures: Pictures) -> Iterator[Figure]:
 
 
 def _single(pictures: Pictures, number: int) -> Iterator[tuple[str, float]]:
-    """One photograph of each person enrolled, ordinary pictures and where a third is made worse on both sides."""
+    """One photograph of each person enrolled; as they are, and where a third is made worse, of the probes or on both sides."""
     parts = _split(pictures, number, several=False)
-    for condition, share in (("clean", 0.0), ("a third worse on both sides", THIRD)):
+    conditions = (("clean", 0.0, 0.0), ("a third worse on both sides", THIRD, THIRD), ("a third of the probes worse", 0.0, THIRD))
+    for condition, share, theirs in conditions:
         enrolled = _mixed(pictures, share, parts.random).of(parts.enrolled)
-        probes = _mixed(pictures, share, parts.random)
+        probes = _mixed(pictures, theirs, parts.random)
         tpir: dict[str, dict[float, float]] = {}
         for score in (LOCAL, QUALITY):
             gallery = enrolled_as(enrolled, parts.codes, Scoring.of(score))
@@ -211,7 +212,7 @@ def _shifted(pictures: Pictures, number: int) -> Iterator[tuple[str, float]]:
             found = _found(gallery, strangers).scores[:, 0]
             made = {"itself": own}
             if theirs != kind:
-                names = Names(pa.chunked_array([np.arange(len(cohort.qualities)).astype(str)]))
+                names = RowNames(pa.chunked_array([np.arange(len(cohort.qualities)).astype(str)]))
                 made["strangers given"] = calibrate_on_strangers(
                     gallery, cohort.vectors, _names(gallery), names, qualities=cohort.qualities
                 )
@@ -238,8 +239,8 @@ def calibrated(gallery: SearchableGallery) -> Calibration:
     return calibrate(gallery, _names(gallery))
 
 
-def _names(gallery: SearchableGallery) -> Names:
-    return Names(pa.chunked_array([np.arange(gallery.index.count).astype(str)]))
+def _names(gallery: SearchableGallery) -> RowNames:
+    return RowNames(pa.chunked_array([np.arange(gallery.index.count).astype(str)]))
 
 
 def _found(gallery: SearchableGallery, probes: Seen) -> Candidates:

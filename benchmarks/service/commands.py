@@ -62,7 +62,7 @@ def serve_command(
 def _of_pictures(place: Path, photos: Path | None, identities: int, count: int) -> tuple[Path, list[Path]]:
     """A gallery of K people with one photograph each, and files to ask for: others of theirs, of strangers, and the same."""
     from benchmarks.data.drawn_people import Shot, draw_files
-    from engine.embedding.embedder import embed_images
+    from engine.embedding.in_memory import embed_images
     from engine.faces.images import find_images
     from engine.gallery.gallery import Gallery
 
@@ -96,7 +96,7 @@ def _vectors(place: Path, templates: int, rounds: int) -> None:
     from benchmarks.service.speed import vectors_beside
     from engine.cli.console import progress, stages
     from engine.gallery.gallery import Gallery
-    from engine.templates.parquet import Templates
+    from engine.templates.model import Templates
 
     population = Population(Shape.load())
     vectors = population.templates(0, templates)

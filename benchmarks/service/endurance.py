@@ -13,7 +13,7 @@ from benchmarks.service.running import Running, untold
 from engine.client import Client
 from engine.errors import OnekError
 from engine.gallery.gallery import Gallery
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 
 _DIM, _FOUNDERS = 32, 40
 # Seconds that a client waits for an answer of a service that may just have been killed.

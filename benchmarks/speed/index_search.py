@@ -15,7 +15,7 @@ from benchmarks.data.synthetic_templates import Population, Shape
 from benchmarks.peers.environment import KINDS as PEERS
 from benchmarks.peers.environment import peer_python, running
 from engine.files.atomic_files import whole_file
-from engine.templates.within_identity import stored_within
+from engine.templates.measured.within_identity import within_identity_covariance
 from indexes.approximate.two_stage import TwoStageIndex
 from indexes.base import SearchableIndex
 from indexes.files import VectorWriter, open_vectors
@@ -138,7 +138,7 @@ def of_kind(name: str, case: Case, folder: Path, recall: float, rounds: int) -> 
     if isinstance(index, TwoStageIndex):
         own = case.vectors[np.random.default_rng(0).integers(0, len(case.vectors), _TUNING)]
         sample = np.asarray(case.vectors[sample_rows(len(case.vectors), 50_000)])
-        point = tune(index, second_templates(np.asarray(own), sample, stored_within("sface")), recall)
+        point = tune(index, second_templates(np.asarray(own), sample, within_identity_covariance("sface")), recall)
         effort = (point.visits, point.shortlist)
     tuned = time.perf_counter()
     pairs = [*_turns(lambda: index.search(case.batch, 1), lambda: case.flat.search(case.batch, 1), rounds)]

@@ -13,9 +13,9 @@ from engine.gallery.gallery import Gallery
 from engine.milvus.building.build import build
 from engine.milvus.collection import ENTITY, search_settings
 from engine.milvus.connection.address import parse
-from engine.milvus.connection.client import Client
+from engine.milvus.connection.client import MilvusConnection
 from engine.milvus.snapshot import MilvusSnapshot, look
-from engine.templates.parquet import Templates, vectors_of
+from engine.templates.model import Templates, vectors_of
 from indexes.base import Progress
 from indexes.exact.flat import Flat
 from indexes.registry import KINDS
@@ -59,7 +59,7 @@ def measure_milvus(
     address = parse(f"milvus-lite:{folder / 'm.db'}/g")
     gallery = build(templates, address, index=index, progress=progress)
     built = time.perf_counter() - start
-    seen = look(Client(address))
+    seen = look(MilvusConnection(address))
     local = Gallery.build(templates, folder / "g", index=index if index in KINDS else None, progress=progress)
     seconds: dict[str, list[float]] = {"identify": [], "bare": [], "fields": []}
     for number in range(rounds):

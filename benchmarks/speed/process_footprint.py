@@ -126,7 +126,7 @@ def starts(rounds: int = 7) -> list[Start]:
 def drawn_gallery(folder: Path) -> tuple[str, str]:
     """A photograph and a gallery of drawn people in a folder."""
     from benchmarks.data.drawn_people import Shot, draw_files
-    from engine.embedding.embedder import embed_images
+    from engine.embedding.in_memory import embed_images
     from engine.gallery.gallery import Gallery
 
     probe = folder / "one.jpg"

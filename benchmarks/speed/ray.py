@@ -17,7 +17,8 @@ from engine.embedding.embedder import Embedder
 from engine.embedding.photographs import find_photographs
 from engine.encoders import load_encoder
 from engine.gallery.gallery import Gallery
-from engine.templates.parquet import Templates, TemplateWriter, stream_templates
+from engine.templates.model import Templates
+from engine.templates.parquet import TemplateWriter, stream_templates
 from engine.workflows.embed_files import embed_to_file
 from engine.workflows.identify_files import TEMPLATES, Identify
 from engine.workflows.ray_workers import SpreadEmbedder, spread_identify, workers_on

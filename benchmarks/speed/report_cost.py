@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.evaluation.raw import SCHEMA, SEARCHES, About, System, Trial, searches_file
-from engine.evaluation.searching import TOP
+from engine.evaluation.searching.trials import TOP
 from engine.evaluation.splits import RATES, sizes
-from engine.reports.folder import versions
+from engine.reports.evaluation.folder import versions
 
 _PART = 65_536
 # Searches of each smaller gallery, as a share of those of the whole one; images of a person.

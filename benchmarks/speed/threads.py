@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.data.synthetic_templates import Population, Shape
 from engine.gallery.gallery import Gallery
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from indexes.base import Progress
 
 

@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from benchmarks.data.synthetic_templates import Population, Shape
 from engine.errors import OnekError
-from engine.templates.parquet import TemplateWriter, batch
+from engine.templates.model import batch
+from engine.templates.parquet import TemplateWriter
 from engine.templates.provenance import Provenance
 
 _STRANGERS = 1 << 28

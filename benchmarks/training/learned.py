@@ -8,11 +8,11 @@ import numpy as np
 from benchmarks.accuracy.open_set import enrol, search
 from benchmarks.accuracy.sweep import Summary, summary
 from engine.matching.nearest_identities import nearest_identities
-from engine.matching.pair_verifier import FORMS, SHORTLIST, Head
+from engine.matching.pair_verifier import FORMS, SHORTLIST, PairVerifier
 from engine.matching.scoring import LOCAL, PLAIN, Scoring
 from engine.metrics import Searches, measure
-from engine.templates.parquet import Templates
-from engine.training.pair_verifier import train_head
+from engine.templates.model import Templates
+from engine.training.pair_verifier import train_pair_verifier
 from engine.training.projections import LDA, PCA, WCCN, train_projection
 from indexes.base import Progress
 
@@ -77,14 +77,14 @@ def _searches(
             made[name, score] = Searches(np.asarray(table["rank"])[is_mated], scores[is_mated], scores[~is_mated])
     gallery = enrol(vectors[enrolled], np.arange(len(enrolled)), Scoring(PLAIN))
     for form in FORMS:
-        head = train_head(ours, form)
+        head = train_pair_verifier(ours, form)
         ranks, near = _by_head(head, gallery, vectors[enrolled], vectors[mated], place[codes[mated]])
         made[f"head {form}", "its own"] = Searches(ranks, near, _by_head(head, gallery, vectors[enrolled], vectors[strangers])[1])
     return made
 
 
 def _by_head(
-    head: Head, gallery: object, enrolled: np.ndarray, probes: np.ndarray, truth: np.ndarray | None = None
+    head: PairVerifier, gallery: object, enrolled: np.ndarray, probes: np.ndarray, truth: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Ranks of the true identity (0: not among them) and the best scores, (n,) each, of candidates that a head puts in order."""
     found = nearest_identities(gallery.index, gallery.members, probes, SHORTLIST)  # type: ignore[attr-defined]

@@ -5,18 +5,18 @@ from typing import TYPE_CHECKING
 from indexes.late import late_names
 
 if TYPE_CHECKING:
-    from engine.answers.results import Candidate, Counts, Result, Results
-    from engine.answers.snapshot import Found, Snapshot
+    from engine.answers.results import Candidate, DecisionCounts, Result, Results
+    from engine.answers.snapshot import FoundCandidates, Snapshot
     from engine.answers.summary import Info
     from engine.answers.verification import Verification
 
-__all__ = ["Candidate", "Counts", "Found", "Info", "Result", "Results", "Snapshot", "Verification"]
+__all__ = ["Candidate", "DecisionCounts", "FoundCandidates", "Info", "Result", "Results", "Snapshot", "Verification"]
 
 __getattr__ = late_names(
     __name__,
     {
-        "engine.answers.results": ("Candidate", "Counts", "Result", "Results"),
-        "engine.answers.snapshot": ("Found", "Snapshot"),
+        "engine.answers.results": ("Candidate", "DecisionCounts", "Result", "Results"),
+        "engine.answers.snapshot": ("FoundCandidates", "Snapshot"),
         "engine.answers.summary": ("Info",),
         "engine.answers.verification": ("Verification",),
     },

@@ -6,11 +6,11 @@ from engine.answers.snapshot import Snapshot
 from engine.calibration.thresholds import accepts
 from engine.common.concurrency import batched
 from engine.errors import GalleryError, TemplatesError
+from engine.templates.model import Templates
 from engine.templates.names import spellings
-from engine.templates.parquet import Templates
 
 ON_MATCH = ("warn", "refuse", "ignore")
-# Templates that are searched for at a time; distances up to which two are of one photograph.
+# How many templates are searched for together; the distance up to which two are taken to be of one photograph.
 _BATCH, _SAME = 4096, 1e-3
 
 
@@ -59,7 +59,7 @@ def matches_of(gallery: Snapshot, templates: Templates, on_match: str) -> Matche
         threshold = gallery.threshold()
     except GalleryError as unknown:
         if on_match == "refuse":
-            raise GalleryError(f"--on-match refuse: {unknown}") from unknown
+            raise GalleryError(f"on_match='refuse': {unknown}") from unknown
         return NOT_LOOKED
     found, again = [], 0
     columns = (templates.table[name].to_pylist() for name in ("template_id", "source", "identity"))
@@ -85,12 +85,12 @@ def matches_of(gallery: Snapshot, templates: Templates, on_match: str) -> Matche
     if found and on_match == "refuse":
         more = f" (and {len(found) - 1:,} more)" if len(found) > 1 else ""
         raise TemplatesError(
-            f"{told(found[0], threshold)}{more}; nothing was enrolled. --on-match warn enrols all the same, and says it"
+            f"{told(found[0], threshold)}{more}; nothing was enrolled. on_match='warn' enrols all the same, and says it"
         )
     return Matches(tuple(found), threshold, again)
 
 
 def told(match: Match, threshold: float) -> str:
-    """A match in words."""
+    """A match as a sentence for the user."""
     what = match.source or match.template_id
     return f"{what}, as {match.identity}, looks like {match.enrolled_as} (score {match.score:.4f}, threshold {threshold:.4f})"

@@ -11,7 +11,7 @@ Seen = TypeVar("Seen")
 
 @dataclass(frozen=True)
 class _At(Generic[Seen]):
-    """What was seen, and how many changes of this process's had been made before somebody looked."""
+    """A snapshot, and how many changes this process had made before it was taken."""
 
     seen: Seen
     changes: int
@@ -30,21 +30,21 @@ class Newest(Generic[Seen]):
 
     @property
     def last(self) -> Seen:
-        """What was seen last, whatever happened since."""
+        """The snapshot taken last, whatever has changed since."""
         return self._at.seen
 
     @property
     def since(self) -> int:
-        """How many changes were made since somebody looked."""
+        """How many changes this process has made since that snapshot."""
         return self._changes - self._at.changes
 
     def current(self) -> Seen:
-        """What was seen last, or is now, where this process has changed something since."""
+        """The snapshot taken last, or a new one if this process has changed something since."""
         at = self._at
         return at.seen if at.changes == self._changes else self.looked(again=False)
 
     def looked(self, again: bool = True) -> Seen:
-        """What is seen now; unless `again`, another thread may have looked in the meantime."""
+        """A new snapshot; unless `again`, one that another thread took in the meantime will do."""
         with self._looking:
             changes = self._changes
             if again or self._at.changes != changes:
@@ -52,6 +52,6 @@ class Newest(Generic[Seen]):
             return self._at.seen
 
     def changed(self, by: int) -> None:
-        """Say that so many changes were made: the next question of any thread is answered after them."""
+        """Note that so many changes were made: the next call of any thread takes a new snapshot."""
         with self._looking:
             self._changes += by

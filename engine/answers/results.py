@@ -17,6 +17,7 @@ from engine.common.late import pc
 from engine.errors import OutputError
 from engine.files.atomic_files import whole_file
 from engine.matching.scoring import Candidates
+from engine.tables.frames import Tabular
 from engine.tables.sheets import Sheet
 from engine.templates.problems import ALL_SEEN, Problem, Unseen
 
@@ -86,17 +87,27 @@ class Result:
     reasons: str | None
     candidates: tuple[Candidate, ...]
 
+    def __repr__(self) -> str:
+        face = f", face {self.face}" if self.face else ""
+        who = f" as {self.identity!r}" if self.identity is not None else ""
+        near = f", distance {self.distance:.4g}" if self.distance is not None else f": {self.reasons}" if self.reasons else ""
+        return f"<Result {self.probe!r}{face}: {self.decision}{who}{near}>"
+
 
 @dataclass(frozen=True)
-class Counts:
+class DecisionCounts:
     """How many probe faces were decided which way."""
 
     identified: int = 0
     unknown: int = 0
     failed: int = 0
 
-    def __add__(self, other: "Counts") -> "Counts":
-        return Counts(self.identified + other.identified, self.unknown + other.unknown, self.failed + other.failed)
+    def __str__(self) -> str:
+        faces = "1 probe face" if self.probes == 1 else f"{self.probes:,} probe faces"
+        return f"{faces}: {self.identified:,} identified, {self.unknown:,} unknown, {self.failed:,} failed"
+
+    def __add__(self, other: "DecisionCounts") -> "DecisionCounts":
+        return DecisionCounts(self.identified + other.identified, self.unknown + other.unknown, self.failed + other.failed)
 
     @property
     def probes(self) -> int:
@@ -104,14 +115,19 @@ class Counts:
         return self.identified + self.unknown + self.failed
 
 
-class Results(Sequence[Result]):
+class Results(Tabular, Sequence[Result]):
     """Results as a sequence of `Result`, backed by an Arrow `table` of `SCHEMA`. `unseen`: faces of the probes that were not
     looked at.
     """
 
+    _shown = ("probe", "face", "decision", "identity", "distance", "expected_false_alarms", "reasons")
+
     def __init__(self, table: pa.Table, unseen: Unseen = ALL_SEEN) -> None:
         self.table = table
         self.unseen = unseen
+
+    def __repr__(self) -> str:
+        return f"<Results: {self.counts}>"
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -131,10 +147,10 @@ class Results(Sequence[Result]):
             yield from map(_result, part.to_pylist())
 
     @property
-    def counts(self) -> Counts:
+    def counts(self) -> DecisionCounts:
         """How many were decided which way."""
         decisions = self.table["decision"]
-        return Counts(*(pc.sum(pc.equal(decisions, name)).as_py() or 0 for name in (IDENTIFIED, UNKNOWN, FAILED)))
+        return DecisionCounts(*(pc.sum(pc.equal(decisions, name)).as_py() or 0 for name in (IDENTIFIED, UNKNOWN, FAILED)))
 
 
 def make_results(

@@ -14,24 +14,25 @@ from engine.calibration.calibration import Calibration
 from engine.calibration.evidence import Evidence, evidence_of
 from engine.calibration.thresholds import MatchThreshold, ThresholdUsed, accepts, identify_threshold, match_threshold
 from engine.common.late import pc
-from engine.errors import GalleryError
-from engine.matching.pair_verifier import Head
+from engine.errors import GalleryError, NotEnrolled
+from engine.matching.pair_verifier import PairVerifier
 from engine.matching.scoring import Candidates, Scoring
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from engine.templates.provenance import Provenance, require_same
 from engine.templates.quality import LEAST
 from engine.templates.quality.gate import check_least, refused, why_refused
 from indexes.base import Progress, distances_to
 
 if TYPE_CHECKING:
-    from engine.embedding.embedder import Embedder, Outcome
+    from engine.embedding.embedder import Embedder
+    from engine.embedding.outcome import Outcome
 
 # The probability from which on a head says "the same".
 _EVEN = 0.5
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundCandidates:
     """The `candidates` of n probes, t of each, and what their `identities` and `template_ids` (n * t,) are called, a probe's
     behind each other. `identities_enrolled`: the K that they were found among. `qualities` float32 (n, t): what the candidates'
     templates are worth, NaN where nobody knows.
@@ -89,7 +90,9 @@ class Snapshot(ABC):
         """K."""
 
     @abstractmethod
-    def find(self, probes: np.ndarray, top: int, head: Head | None, qualities: np.ndarray | None = None) -> Found:
+    def find(
+        self, probes: np.ndarray, top: int, head: PairVerifier | None, qualities: np.ndarray | None = None
+    ) -> FoundCandidates:
         """The `top` candidates of each probe (n, d), in the order of their scores, or of a head's. `qualities` (n,): what the
         probes are worth, NaN where nobody knows; by default of none of them.
 
@@ -100,6 +103,14 @@ class Snapshot(ABC):
     @abstractmethod
     def templates_of(self, identity: str) -> tuple[list[str], np.ndarray]:
         """The ids and vectors (m, d) of an identity's templates. Raises `GalleryError` where nobody is called that."""
+
+    def enrols(self, identity: str) -> bool:
+        """Whether somebody is called that."""
+        try:
+            self.templates_of(identity)
+        except NotEnrolled:
+            return False
+        return True
 
     @abstractmethod
     def templates_by_identity(self) -> Iterator[tuple[str, int]]:
@@ -142,7 +153,9 @@ class Snapshot(ABC):
     def _evidence_at(self, identities: int) -> Evidence:
         return evidence_of(self.scoring, self.calibration, self.provenance, identities, self.template_count)
 
-    def identify(self, probes: Templates, limit: float, top: int, head: Head | None = None, quality: float = LEAST) -> pa.Table:
+    def identify(
+        self, probes: Templates, limit: float, top: int, head: PairVerifier | None = None, quality: float = LEAST
+    ) -> pa.Table:
         """Who each of some templates is at a threshold that `threshold` gave, as an Arrow table.
 
         A probe is called by its source, or else by its template id. What is worth less than `quality`, a share of ordinary
@@ -169,7 +182,7 @@ class Snapshot(ABC):
         both = pa.concat_tables([self._identified(kept, limit, top, head), failed]) if len(kept) else failed
         return both.take(pa.array(np.argsort(np.concatenate([np.flatnonzero(~below), np.flatnonzero(below)]))))
 
-    def _identified(self, probes: Templates, limit: float, top: int, head: Head | None) -> pa.Table:
+    def _identified(self, probes: Templates, limit: float, top: int, head: PairVerifier | None) -> pa.Table:
         found = self.find(probes.vectors, top, head, probes.qualities)
         evidence = self._evidence_at(found.identities_enrolled)
         return make_results(
@@ -192,11 +205,11 @@ class Snapshot(ABC):
         embedder: "Embedder",
         limit: float,
         top: int,
-        head: Head | None = None,
+        head: PairVerifier | None = None,
         quality: float = LEAST,
     ) -> pa.Table:
         """As `identify`, for photographs that were embedded: a failed one has its row where it stood."""
-        from engine.embedding.embedder import to_batch
+        from engine.embedding.outcome import to_batch
 
         rows = pa.Table.from_batches([to_batch(outcomes, embedder.provenance)])
         found = self.identify(Templates(rows, embedder.provenance), limit, top, head, quality)
@@ -207,7 +220,7 @@ class Snapshot(ABC):
             at += faces
         return pa.concat_tables(tables) if tables else found
 
-    def claim(self, identity: str, threshold: float | None, fmr: float | None, head: Head | None) -> "Claim":
+    def claim(self, identity: str, threshold: float | None, fmr: float | None, head: PairVerifier | None) -> "Claim":
         """What a probe that is said to show `identity` is compared with; as `Gallery.verify`.
 
         Raises:
@@ -216,7 +229,7 @@ class Snapshot(ABC):
         if head is not None:
             head.check(self.provenance, self.called)
             if threshold is not None or fmr is not None:
-                raise GalleryError("--head decides by its probability; expected no --threshold and no --fmr beside it")
+                raise GalleryError("a head decides by its probability; expected neither threshold=... nor fmr=... beside it")
         limit = 0.0 if head else self.match_threshold(threshold, fmr).distance
         return Claim(identity, *self.templates_of(identity), limit, head)
 
@@ -235,7 +248,7 @@ class Claim:
     template_ids: list[str]
     vectors: np.ndarray
     limit: float
-    head: Head | None
+    head: PairVerifier | None
 
     def verified(self, name: str, vector: np.ndarray) -> Verification:
         """Whether it is true of the probe of this name and template (d,)."""

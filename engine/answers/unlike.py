@@ -1,4 +1,4 @@
-"""What many probes are like, gathered from their results as they come, and whether a gallery was calibrated for such."""
+"""Whether a gallery was calibrated for probes like these: their quality and distances, gathered from results as they come."""
 
 import numpy as np
 import pyarrow as pa
@@ -7,9 +7,9 @@ from engine.calibration.calibration import Calibration
 from engine.calibration.probes import unlike
 from engine.calibration.thresholds import FAILED
 from engine.common.late import pc
-from engine.templates.parquet import qualities_of
+from engine.templates.model import qualities_of
 
-# Probes that are looked at; more would say the same.
+# How many probes are looked at; more would not change the answer.
 _MOST = 100_000
 
 

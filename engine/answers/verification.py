@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from engine.errors import GalleryError
+from engine.errors import NotEnrolled
 from engine.templates.names import spellings
 
 
@@ -27,12 +27,17 @@ class Verification:
     probability: float | None = None
 
 
-def code_of(identities: pa.Array, identity: str, where: str | Path) -> int:
-    """The number of an identity in a gallery. Raises `GalleryError` where nobody is called that; says who is meant, perhaps."""
+def code_if_enrolled(identities: pa.Array, identity: str) -> int | None:
+    """The number of an identity in a gallery, None where nobody is called that."""
     codes = (int(identities.index(pa.scalar(name, pa.string())).as_py()) for name in (identity, *spellings(identity)))
-    code = next((code for code in codes if code >= 0), -1)
-    if code < 0:
+    return next((code for code in codes if code >= 0), None)
+
+
+def code_of(identities: pa.Array, identity: str, where: str | Path) -> int:
+    """The number of an identity in a gallery. Raises `NotEnrolled` where nobody is called that; says who is meant, perhaps."""
+    code = code_if_enrolled(identities, identity)
+    if code is None:
         near = difflib.get_close_matches(identity, identities.to_pylist(), n=1)
         meant = f" Did you mean {near[0]}?" if near else ""
-        raise GalleryError(f"nobody called {identity} is enrolled in {where}.{meant}")
+        raise NotEnrolled(f"nobody called {identity} is enrolled in {where}.{meant}")
     return code

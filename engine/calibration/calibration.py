@@ -12,25 +12,25 @@ from engine.common.dataclass_json import from_plain
 from engine.errors import GalleryError
 from engine.matching.scoring import LOCAL, PLAIN, QUALITY, Scoring, SearchableGallery, densities
 from engine.statistics.rates import at_least, check_rate, percent
-from engine.statistics.score_tail import Tail, outliers, tail_of
+from engine.statistics.score_tail import ScoreTail, outliers, tail_of
 from indexes.base import Progress
 
 FPIR = 0.01
 """The false-alarm rate that is asked for where nobody says otherwise."""
 
-# Identities without which nothing can be said of strangers.
+# With fewer identities than this nothing can be said of strangers.
 LEAST_IDENTITIES = 10
 # Identities from which on the default false-alarm rate is supported, and so the local score is the default.
 LEAST_LOCAL = 50
 # A stranger nearer than this to an enrolled template is that template.
 _THE_SAME = 1e-3
-# Where so many times more strangers than were asked for reach a threshold, their scores are equal.
+# Where this many times more strangers than asked for reach a threshold, many of their scores must be equal.
 _TIED = 1.5
-# Suspects that are kept by name.
+# How many pairs of templates that are too much alike are kept by name.
 _MOST_NAMED = 1000
 
 
-class Names:
+class RowNames:
     """Template ids of rows."""
 
     def __init__(self, template_ids: pa.ChunkedArray) -> None:
@@ -42,8 +42,8 @@ class Names:
 
 
 @dataclass(frozen=True)
-class LeftOut:
-    """Two templates, of two identities, too much alike for strangers: they took no part in the calibration."""
+class LeftOutPair:
+    """Two templates of two identities, so much alike that they are probably one person: they took no part in the calibration."""
 
     template_id: str
     other: str
@@ -76,10 +76,10 @@ class Calibration:
     identities: int
     source: str
     scoring: Scoring
-    tail: Tail
-    pairs: Tail
+    tail: ScoreTail
+    pairs: ScoreTail
     drift: float
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[LeftOutPair, ...]
     left_out_count: int
     unit: float | None = None
     made_for: Kind | None = None
@@ -90,7 +90,7 @@ class Calibration:
         return self.tail.least_rate
 
     def threshold(self, fpir: float, identities: int) -> Threshold:
-        """The threshold that holds a false-alarm rate at a K, be it the present one or one to come.
+        """The threshold that holds a false-alarm rate at a K, the present one or a larger one.
 
         Raises:
             GalleryError: the rate is none, or smaller than the calibration supports; says the smallest that it does.
@@ -107,7 +107,7 @@ class Calibration:
             raise GalleryError(
                 f"fpir {fpir:g}: no threshold gives this rate, since {percent(rate)} of "
                 f"strangers' searches have one and the same score, {score:.4g}: these templates do not tell people apart. Look "
-                "for templates enrolled many times, or pass a threshold (--threshold)"
+                "for templates enrolled many times, or pass threshold=..."
             )
         return Threshold(self.score_at(fpir, identities), fpir, self.tail.is_sampled(fpir))
 
@@ -129,12 +129,12 @@ class Calibration:
         if fmr < self.pairs.least_rate:
             raise GalleryError(
                 f"fmr {fmr:g}: {self.pairs.searches:,} pairs of this gallery's identities support "
-                f"{at_least(self.pairs.least_rate)} at the least; ask for that, or pass a threshold (--threshold)"
+                f"{at_least(self.pairs.least_rate)} at the least; ask for that, or pass threshold=..."
             )
         return self.pairs.score_at(fmr)
 
     def _moved(self, identities: int) -> float:
-        """What scores are multiplied by from the K of the calibration to another."""
+        """The factor that takes a score at the K of the calibration to one at another K."""
         return float(np.exp(self.drift * (self.scoring.growth(identities) - self.scoring.growth(self.identities))))
 
     def to_json(self) -> str:
@@ -147,14 +147,14 @@ class Calibration:
         """Read back what `to_json` wrote. Raises `ValueError`, `KeyError` or `TypeError` where it is something else."""
         values = json.loads(text)
         values["scoring"] = from_plain(Scoring, values["scoring"])
-        values["left_out"] = tuple(from_plain(LeftOut, pair) for pair in values["left_out"])
+        values["left_out"] = tuple(from_plain(LeftOutPair, pair) for pair in values["left_out"])
         if not (int(values["identities"]) > 0 and np.isfinite(float(values["drift"]))):
             raise ValueError(f"a calibration at {values['identities']} identities, drifting by {values['drift']}")
         if values.get("made_for") is not None:
             values["made_for"] = Kind.from_plain(values["made_for"])
         if (unit := values.get("unit")) is not None and not 0 < float(unit) < np.inf:
             raise ValueError(f"a calibration in units of {unit}")
-        return cls(**{**values, "tail": Tail.from_json(values["tail"]), "pairs": Tail.from_json(values["pairs"])})
+        return cls(**{**values, "tail": ScoreTail.from_json(values["tail"]), "pairs": ScoreTail.from_json(values["pairs"])})
 
 
 def default_score(identities: int, *, qualities: bool = False) -> str:
@@ -167,7 +167,7 @@ def default_score(identities: int, *, qualities: bool = False) -> str:
 
 
 def calibrate(
-    enrolled: SearchableGallery, names: Names, progress: Progress | None = None, probes: np.ndarray | None = None
+    enrolled: SearchableGallery, names: RowNames, progress: Progress | None = None, probes: np.ndarray | None = None
 ) -> Calibration:
     """Calibrate a gallery on itself: enrolled people are searched for as if they had never been enrolled.
 
@@ -189,8 +189,8 @@ def calibrate(
 def calibrate_on_strangers(
     enrolled: SearchableGallery,
     vectors: np.ndarray,
-    names: Names,
-    stranger_names: Names,
+    names: RowNames,
+    stranger_names: RowNames,
     progress: Progress | None = None,
     qualities: np.ndarray | None = None,
 ) -> Calibration:
@@ -220,7 +220,7 @@ def require_strangers(count: int, identities: int, scoring: Scoring) -> None:
         raise GalleryError(f"the gallery has {identities} identities; expected at least 2")
 
 
-def _refuse_the_same(found: NonMatedSearches, names: Names, stranger_names: Names) -> None:
+def _refuse_the_same(found: NonMatedSearches, names: RowNames, stranger_names: RowNames) -> None:
     same = np.flatnonzero(found.distances < _THE_SAME)
     if len(same):
         stranger, template = stranger_names(found.probes[same[:1]])[0], names(found.rows[same[:1]])[0]
@@ -233,9 +233,9 @@ def calibration_of(
     enrolled: SearchableGallery,
     found: NonMatedSearches,
     source: str,
-    together: int,
-    names: Names,
-    probe_names: Names,
+    design_effect: int,
+    names: RowNames,
+    probe_names: RowNames,
     identities: int,
     like: np.ndarray | None = None,
 ) -> Calibration:
@@ -245,7 +245,7 @@ def calibration_of(
         enrolled: the gallery, or a sample of its identities.
         found: the searches.
         source: `gallery` or `strangers`.
-        together: how many of the searches tell no more than one.
+        design_effect: how many of the searches say as much as one independent search.
         names: of the searches' rows.
         probe_names: of their probes.
         identities: the K that they were made at.
@@ -260,12 +260,12 @@ def calibration_of(
     suspected, kept = found.only(suspects), found.only(~suspects)
     nearest = np.argsort(suspected.scores, kind="stable")[:_MOST_NAMED]
     ids = zip(probe_names(suspected.probes[nearest]), names(suspected.rows[nearest]), suspected.distances[nearest], strict=True)
-    pairs = {frozenset((one, other)): LeftOut(one, other, round(float(distance), 6)) for one, other, distance in ids}
+    pairs = {frozenset((one, other)): LeftOutPair(one, other, round(float(distance), 6)) for one, other, distance in ids}
     return Calibration(
         identities=identities,
         source=source,
         scoring=enrolled.scoring,
-        tail=tail_of(kept.scores if like is None else weighted(kept.scores, kept.qualities, like), together),
+        tail=tail_of(kept.scores if like is None else weighted(kept.scores, kept.qualities, like), design_effect),
         pairs=tail_of(impostor_distances(enrolled), 2),
         drift=drift(enrolled),
         left_out=tuple(pairs.values()),

@@ -19,7 +19,7 @@ from engine.calibration.calibration import LEAST_IDENTITIES, LEAST_LOCAL, Calibr
 from engine.errors import GalleryError
 from engine.matching.scoring import PLAIN, QUALITY, Scoring
 from engine.statistics.rates import at_least, check_rate
-from engine.templates.impostors import Chances, impostors_of
+from engine.templates.measured.impostors import Chances, impostors_of
 from engine.templates.provenance import Provenance
 
 # Rates at which the threshold of both together is computed, for its inverse.
@@ -44,7 +44,7 @@ class Evidence:
         return min(_least(self.calibration), _least(self.chances))
 
     def speaking(self, fpir: float) -> tuple[Calibration | None, Chances | None]:
-        """What says something of a rate: both, one, or for rates that nothing supports what goes on for longest; or nothing."""
+        """Which of the two speak about a rate, None for the other. Where neither does, the one that supports smaller rates."""
         chances = self.chances if fpir >= _least(self.chances) else None
         contradicts = chances is not None and chances.trust < 1
         own = self.calibration if contradicts or fpir >= _least(self.calibration) else None
@@ -72,14 +72,14 @@ class Evidence:
         if self.least_rate == np.inf:
             return (
                 f"{self.identities} identities say nothing of strangers, and nothing is known of the {self.score} scores of "
-                f"their encoder's impostors; enrol {LEAST_IDENTITIES} or more (1 % takes {LEAST_LOCAL}), {strangers}, or pass a "
-                "threshold"
+                f"their encoder's impostors; enrol {LEAST_IDENTITIES} or more (1 % takes {LEAST_LOCAL}), {strangers}, or pass "
+                "threshold=..."
             )
         known = [] if self.calibration is None else [f"{self.calibration.tail.searches:,} searches of strangers"]
         if self.chances is not None:
             known.append(f"{self.chances.impostors.pairs:,} pairs of impostors at {self.chances.templates:,} templates")
         least = at_least(self.least_rate)
-        return f"{' and '.join(known)} support {least} at the least; ask for that, {strangers}, or pass a threshold (--threshold)"
+        return f"{' and '.join(known)} support {least} at the least; ask for that, {strangers}, or pass threshold=..."
 
     def rate_at(self, scores: np.ndarray) -> np.ndarray | None:
         """The share of strangers' searches that find somebody with at most each score (n,); None where nothing is known."""
@@ -87,7 +87,7 @@ class Evidence:
             return None if self.calibration is None else self.calibration.rate_at(scores, self.identities)
         levels = np.log(np.maximum(np.asarray(scores, np.float64), 1e-6))
         thresholds, rates = _log_thresholds(self), np.log(_RATES)
-        # Below the smallest as the last decade goes on, so that better evidence stays better.
+        # Below the smallest, the last decade is continued, so that a smaller score still means a smaller rate.
         slope = (rates[6] - rates[0]) / max(thresholds[6] - thresholds[0], 1e-3)
         below = rates[0] + slope * (levels - thresholds[0])
         return np.exp(np.where(levels < thresholds[0], below, np.interp(levels, thresholds, rates)))
@@ -111,12 +111,12 @@ class Evidence:
             return (
                 own.score_at(fpir, self.identities) if own is not None else chances.score_at(fpir) if chances is not None else 0
             )
-        mine, sure = (own.score_at(rate, self.identities) for rate in (fpir, own.tail.surely(fpir)))
+        mine, sure = (own.score_at(rate, self.identities) for rate in (fpir, own.tail.conservative_rate(fpir)))
         doubt = min(own.least_rate / fpir, 1) * chances.trust
-        return together(mine, sure, chances.score_at(fpir), doubt=doubt, encoders_doubt=chances.least_rate / fpir)
+        return combined_threshold(mine, sure, chances.score_at(fpir), doubt=doubt, encoders_doubt=chances.least_rate / fpir)
 
 
-def together(own: float, sure: float, encoders: float, *, doubt: float, encoders_doubt: float) -> float:
+def combined_threshold(own: float, sure: float, encoders: float, *, doubt: float, encoders_doubt: float) -> float:
     """The threshold that a gallery's own and its encoder's give.
 
     Args:
@@ -132,7 +132,10 @@ def together(own: float, sure: float, encoders: float, *, doubt: float, encoders
 
 
 def evidence_of(scoring: Scoring, calibration: Calibration | None, made: Provenance, identities: int, templates: int) -> Evidence:
-    """What is known at a gallery of `templates`, made so, of K `identities`, that scores so and has a calibration, perhaps."""
+    """What is known of strangers at a gallery of K `identities` with so many `templates`.
+
+    `made`: how the templates were made; `calibration`: None where the gallery has none.
+    """
     impostors = impostors_of(made)
     unit = calibration.unit if calibration is not None and scoring.scaled else None
     known = impostors is not None and (scoring.score == PLAIN or unit is not None)

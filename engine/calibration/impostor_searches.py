@@ -4,15 +4,15 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from engine.matching.nearest_identities import Members
-from engine.matching.scoring import LOCAL, PLAIN, QUALITY, Candidates, SearchableGallery, densities
+from engine.matching.nearest_identities import Members, NearestIdentities, nearest_identities
+from engine.matching.scoring import LOCAL, PLAIN, QUALITY, Candidates, SearchableGallery, densities, densities_in
 from engine.statistics.score_tail import outliers
 from indexes.base import Progress
 from indexes.exact.flat import Flat
 
 # Identities that are searched for, at most; identities of the subsamples that show how scores move with K, at most.
 MOST_SEARCHES, MOST_NESTED = 20_000, 20_000
-# Strangers that are searched for at a time.
+# How many strangers are searched for together.
 _BATCH = 4096
 # Halvings of K, and the least identities that are worth a subsample; the rate at which scores are compared.
 _HALVINGS, _LEAST_NESTED, _COMPARED = 3, 100, 0.1
@@ -46,7 +46,7 @@ class NonMatedSearches:
         return replace(self, probes=probes)
 
     def only(self, which: np.ndarray) -> "NonMatedSearches":
-        """Those that a bool (n,) picks."""
+        """The searches that a bool (n,) selects."""
         return NonMatedSearches(*(getattr(self, field.name)[which] for field in fields(self)))
 
 
@@ -104,13 +104,20 @@ def second_distances(found: Candidates) -> np.ndarray:
 
 def subsample(enrolled: SearchableGallery, identities: np.ndarray) -> SearchableGallery:
     """The gallery that some of the identities, int (m,), would be: searched exactly, its densities its own."""
+    some = _members(enrolled, identities)
+    if not enrolled.scoring.scaled:
+        return some
+    return replace(some, density=densities(some.index, some.members, enrolled.scoring.neighbours))
+
+
+def _members(enrolled: SearchableGallery, identities: np.ndarray) -> SearchableGallery:
+    """As `subsample`, its densities not measured yet."""
     rows = enrolled.members.rows(identities)
     kept = rows >= 0
     codes = np.broadcast_to(np.arange(len(identities))[:, None], rows.shape)[kept]
     index, members = Flat.build(enrolled.index.vectors(rows[kept])), Members(codes)
-    density = densities(index, members, enrolled.scoring.neighbours) if enrolled.scoring.scaled else None
     quality = None if enrolled.quality is None else enrolled.quality[rows[kept]]
-    return replace(enrolled, index=index, members=members, density=density, among=None, quality=quality)
+    return replace(enrolled, index=index, members=members, density=None, among=None, quality=quality)
 
 
 def drift(enrolled: SearchableGallery, seed: int = 0) -> float:
@@ -135,8 +142,22 @@ def drift(enrolled: SearchableGallery, seed: int = 0) -> float:
 def _scores_in_groups(enrolled: SearchableGallery, whole: np.ndarray, size: int) -> np.ndarray:
     """Scores of strangers in galleries of `size` identities each, beside each other; without people enrolled twice."""
     groups = [whole[start : start + size] for start in range(0, len(whole) - size + 1, size)]
-    scores = np.concatenate([left_out_searches(subsample(enrolled, group)).scores for group in groups])
+    scores = np.concatenate([_left_out_scores(_members(enrolled, group)) for group in groups])
     return scores[~outliers(scores)]
+
+
+def _left_out_scores(some: SearchableGallery) -> np.ndarray:
+    """The scores of `left_out_searches` in a gallery whose densities are not measured yet: one search of its templates gives
+    both.
+    """
+    scoring, members = some.scoring, some.members
+    vectors = some.index.vectors(np.arange(some.index.count))
+    found = nearest_identities(some.index, members, vectors, max(2, scoring.shortlist) + 1)
+    if scoring.scaled:
+        some = replace(some, density=densities_in(found, members, members.codes, scoring.neighbours))
+    chosen, rows = left_out_templates(members)
+    searched = NearestIdentities(found.rows[rows], found.distances[rows])
+    return some.scored(vectors[rows], searched, 2, chosen, some.qualities(rows)).scores[:, 0]
 
 
 def _by_chances(scores: np.ndarray) -> float:

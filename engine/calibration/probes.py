@@ -1,4 +1,4 @@
-"""Whether probes are like the people whom a gallery was calibrated with, and what to make of it where they are not.
+"""Whether probes are like the people that a gallery was calibrated with, and what to do where they are not.
 
 Thresholds hold for probes that are as good as those that they were learnt from. Clean probes against blurred photographs get
 fewer names than they might, bad probes against a gallery of mixed ones more. What tells is the quality of the probes, and how far

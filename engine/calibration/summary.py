@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from engine.calibration.calibration import LeftOut
+from engine.calibration.calibration import LeftOutPair
 from engine.calibration.evidence import Evidence
 from engine.statistics.score_tail import Interval
 
@@ -34,7 +34,7 @@ class CalibrationInfo:
     smallest_fpir: float
     drift: float
     rates: tuple[RateInfo, ...]
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[LeftOutPair, ...]
 
 
 def describe_calibration(evidence: Evidence) -> CalibrationInfo | None:

@@ -1,15 +1,15 @@
-"""The rule by which somebody is accepted, the threshold that it uses, and from what that comes."""
+"""The rule by which somebody is accepted, the threshold that it uses, and the evidence for that threshold."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from engine.calibration.calibration import FPIR, LEAST_LOCAL, Calibration
-from engine.calibration.evidence import Evidence, together
-from engine.errors import GalleryError
+from engine.calibration.evidence import Evidence, combined_threshold
+from engine.errors import GalleryError, require_number
 from engine.matching.scoring import PLAIN
 from engine.statistics.rates import check_rate, percent
-from engine.templates.impostors import impostors_of
+from engine.templates.measured.impostors import impostors_of
 from engine.templates.provenance import Provenance
 
 IDENTIFIED, UNKNOWN, FAILED = "identified", "unknown", "failed"
@@ -84,7 +84,9 @@ def identify_threshold(threshold: float | None, fpir: float | None, evidence: Ev
         GalleryError: both were given, one is out of range, or too little is known of strangers; says what would do.
     """
     if threshold is not None:
+        require_number("threshold", threshold, "0.5")
         if fpir is not None:
+            require_number("fpir", fpir)
             raise GalleryError(f"threshold {threshold:g} and fpir {fpir:g} were both given; expected one of them")
         score = _checked_score(threshold, evidence.score)
         rates = evidence.rate_at(np.array([score]))
@@ -99,7 +101,9 @@ def identify_threshold(threshold: float | None, fpir: float | None, evidence: Ev
 
 
 def default_threshold(evidence: Evidence) -> ThresholdUsed | None:
-    """That of an identification where nobody says anything; None where too little is known of strangers."""
+    """The threshold of an identification where the user gave neither a threshold nor a rate; None where too little is known of
+    strangers.
+    """
     try:
         return identify_threshold(None, None, evidence)
     except GalleryError:
@@ -123,21 +127,21 @@ def match_threshold(
         rate = None if pairs is None else float(pairs.rate_at(np.array([distance]))[0])
         return MatchThreshold(distance, rate, source, None if pairs is None else pairs.searches)
     if threshold is not None:
+        require_number("threshold", threshold, "0.5")
+        require_number("fmr", fmr)
         raise GalleryError(f"threshold {threshold:g} and fmr {fmr:g} were both given; expected one of them")
     check_rate("fmr", fmr)
     known = impostors if impostors is not None and fmr >= impostors.least_rate else None
     if calibration is None or pairs is None or (known is not None and fmr < pairs.least_rate):
         if known is None:
-            raise GalleryError(
-                f"fmr {fmr:g}: this gallery is not calibrated, which takes 10 identities; pass a threshold (--threshold)"
-            )
+            raise GalleryError(f"fmr {fmr:g}: this gallery is not calibrated, which takes 10 identities; pass threshold=...")
         return MatchThreshold(known.distance_at(fmr), fmr, "rate", known.pairs)
     own = calibration.verify_threshold(fmr)
     if known is None:
         return MatchThreshold(own, fmr, "rate", pairs.searches)
     doubts = pairs.least_rate / fmr, known.least_rate / fmr
-    sure = pairs.score_at(pairs.surely(fmr))
-    both = together(own, sure, known.distance_at(fmr), doubt=doubts[0], encoders_doubt=doubts[1])
+    sure = pairs.score_at(pairs.conservative_rate(fmr))
+    both = combined_threshold(own, sure, known.distance_at(fmr), doubt=doubts[0], encoders_doubt=doubts[1])
     return MatchThreshold(both, fmr, "rate", known.pairs + pairs.searches)
 
 
@@ -149,7 +153,8 @@ def checked_distance(threshold: float | None, default: float | None) -> float:
     """
     chosen = default if threshold is None else threshold
     if chosen is None:
-        raise GalleryError("no default threshold is known for the encoder of this gallery; pass --threshold DISTANCE")
+        raise GalleryError("no default threshold is known for the encoder of this gallery; pass threshold=..., a distance")
+    require_number("threshold", chosen, "0.5")
     if not 0 <= chosen <= 2:
         raise GalleryError(f"the threshold is {chosen}; expected a distance of unit vectors, 0 to 2")
     return float(chosen)

@@ -13,17 +13,20 @@ from typing import Annotated, Any
 import typer
 
 from engine.cli.evaluate import evaluate_command, report_command
+from engine.cli.exchange import export_command, import_command
 from engine.cli.galleries.calibration import audit_command, calibrate_command
 from engine.cli.galleries.enrolment import compact_command, enroll_command, remove_command, rename_command
 from engine.cli.galleries.maintenance import backup_command, check_command, merge_command
 from engine.cli.galleries.people import erase_command, list_command, show_command
 from engine.cli.galleries.reports import encoders_command, info_command
 from engine.cli.grouping import group_command
+from engine.cli.main_path.build_index import build_index_command
+from engine.cli.main_path.embed import embed_command
+from engine.cli.main_path.identify import identify_command, verify_command
 from engine.cli.networks.inspection import explain_command, explain_encoder_command
 from engine.cli.networks.style import stylise_command
 from engine.cli.networks.training import project_command, train_command, train_head_command, train_projection_command
 from engine.cli.options import CHANGE_SOMETHING, INTERRUPTED
-from engine.cli.pipeline import build_index_command, embed_command, identify_command, verify_command
 from engine.cli.serving.serve import serve_command
 from engine.cli.serving.tokens import token
 from engine.cli.shell.doctor import doctor_command
@@ -53,6 +56,8 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     },
     "Galleries": {
         "build-index": build_index_command,
+        "import": import_command,
+        "export": export_command,
         "info": info_command,
         "merge": merge_command,
         "calibrate": calibrate_command,
@@ -110,7 +115,7 @@ def _root(show_version: Annotated[bool, typer.Option("--version", help="Print th
 
 
 def _say_guesses() -> None:
-    """Print what is guessed of a list as a line of its own; other warnings go their way."""
+    """Print warnings about guesses (`ListGuess`) and former files as one line each; leave other warnings as they are."""
     others = warnings.showwarning
 
     def say(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
@@ -127,7 +132,7 @@ def _say_guesses() -> None:
 
 
 def _tidy_at_the_end() -> None:
-    """Whoever ends this process politely (`kill`, a closed terminal) is heard as Ctrl-C is, so that nothing is left half made."""
+    """Treat SIGTERM (`kill`) and SIGHUP (a closed terminal) as Ctrl-C, so that nothing is left half made."""
     for name in ("SIGTERM", "SIGHUP"):
         asked = getattr(signal, name, None)
         if asked is not None and signal.getsignal(asked) == signal.SIG_DFL:
@@ -172,7 +177,7 @@ def _load_commands_of_others() -> None:
 
 
 def _left() -> str:
-    """What an interrupted command has left, as far as it came."""
+    """Which outputs of an interrupted command are complete, in words."""
     from engine.files.atomic_files import outputs_finished
     from engine.files.escaping import shown
     from engine.files.object_storage import uri

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 
 class _Plain(Console):
-    """A console that takes texts for what they say: nothing in a name is markup. What it prints is also put into `kept`, where
-    that is a list. On no terminal a table is as wide as it needs to be, so that no name in it is cut.
+    """A console that prints texts literally, so that nothing in a name is taken for markup. What it prints is also put into
+    `kept`, where that is a list. Where there is no terminal, a table is as wide as it needs to be, so that no name is cut.
     """
 
     kept: list[Any] | None = None
@@ -88,20 +88,20 @@ def _end() -> None:
 
 
 def tell(line: str, **fields: Any) -> None:
-    """Say in a line what a command did; with --quiet not, with --json as `fields` of the object that it ends with."""
+    """Say in one line what a command did: not at all with --quiet, and with --json as `fields` of the object at the end."""
     _spoken.fields.update(fields)
     if not _spoken.quiet:
         out.print(line)
 
 
 def answer(line: str, **fields: Any) -> None:
-    """As `tell`, of what was asked for: --quiet leaves it."""
+    """As `tell`, for the answer that the user asked for, which --quiet does not suppress."""
     _spoken.fields.update(fields)
     out.print(line)
 
 
 def for_programs() -> bool:
-    """Whether the command ends with one JSON object."""
+    """Whether --json was given, so that the command ends with one JSON object."""
     return _spoken.as_json
 
 
@@ -237,7 +237,7 @@ def announce_enrolled(done: "EnrolmentResult", looked: bool) -> None:
 
 @contextmanager
 def told_what_is_left_out() -> "Iterator[Callable[[LeftOut], None]]":
-    """What is to be told of files that are not taken for photographs; says at the end how many there were, and why."""
+    """Collects files that are not taken for photographs, and says at the end how many there were, and why."""
     from engine.faces.images import summary
 
     left: list[LeftOut] = []

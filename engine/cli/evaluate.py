@@ -59,8 +59,8 @@ def evaluate_command(
     """
     from engine.cli.console import err, tell
     from engine.errors import MetricsError
-    from engine.reports.folder import PAGE
-    from engine.reports.words import answers
+    from engine.reports.evaluation.folder import PAGE
+    from engine.reports.evaluation.words import answers
     from engine.templates.parquet import is_template_file
     from engine.workflows.measuring.evaluate_files import Asked, evaluate_gallery, evaluate_labelled
 
@@ -104,9 +104,9 @@ def report_command(
     from engine.errors import OutputError
     from engine.evaluation.raw import is_searches
     from engine.files.outputs import check_outputs
-    from engine.reports.contact_sheet import contact_sheet, read_results
-    from engine.reports.folder import PAGE, write_text
-    from engine.reports.words import answers
+    from engine.reports.evaluation.folder import PAGE, write_text
+    from engine.reports.evaluation.words import answers
+    from engine.reports.sheets.results import contact_sheet, read_results
     from engine.workflows.measuring.evaluate_files import Asked, report_again
 
     if is_searches(results):

@@ -132,7 +132,7 @@ def _made(files: list[Path], into: Path | None, wrong: float | None, same_photo:
 
     from engine.cli.console import err, stages
     from engine.grouping.grouping import add_templates, group_templates, regroup
-    from engine.grouping.suited import doubt_about
+    from engine.grouping.method.suited import doubt_about
     from engine.templates.parquet import read_templates
 
     if again:
@@ -213,10 +213,10 @@ def _tell(groups: "Groups", pairs: Path) -> None:
 
 def _draw(groups: "Groups", sheet: Path) -> None:
     from engine.cli.console import progress, tell
-    from engine.grouping.sheet import write_sheet
+    from engine.reports.sheets.groups import write_group_sheets
 
     with progress("sheets", len(groups.members)) as more:
-        pages = write_sheet(sheet, groups, more)
+        pages = write_group_sheets(sheet, groups, more)
     tell(f"{pages} {'page' if pages == 1 else 'pages'} in {sheet}: open {sheet / 'groups-001.html'}", pages=pages)
 
 

@@ -10,12 +10,13 @@ if TYPE_CHECKING:
 
 def default_line(gallery: "Gallery") -> str:
     """The default threshold of a gallery in one line, or why it has none."""
+    from engine.cli.shell.wording import in_options
     from engine.errors import GalleryError
 
     try:
         return str(gallery.threshold_used())
     except GalleryError as error:
-        return str(error)
+        return in_options(str(error), {"threshold": "--threshold"})
 
 
 def decides(gallery: "Gallery") -> dict[str, Any] | None:

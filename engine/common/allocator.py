@@ -1,4 +1,4 @@
-"""What the C library does with memory that was freed; for commands, whose process is ours alone."""
+"""How the C library handles freed memory. Only commands change that, since their process is ours alone."""
 
 import ctypes
 import sys

@@ -1,4 +1,4 @@
-"""Dataclasses from what somebody's file says: every value is of its field's type, or nothing is made."""
+"""Dataclasses from files that anybody may have written: every value must have its field's type."""
 
 import json
 from dataclasses import fields
@@ -8,7 +8,7 @@ Made = TypeVar("Made")
 
 
 def from_json(text: str | bytes) -> Any:
-    """What a text of JSON says. Raises `ValueError` where it is none, or lists lie too deep in one another."""
+    """Parse JSON. Raises `ValueError` where it is none, or lists lie too deep in one another."""
     try:
         return json.loads(text)
     except RecursionError as error:

@@ -1,4 +1,4 @@
-"""What commands load late, or not at all, since it takes a good part of the time in which they start."""
+"""Imports that commands put off or avoid, since they take a good part of the time that a command needs to start."""
 
 import sys
 from typing import Any
@@ -10,7 +10,7 @@ pc: Any = Late("pyarrow.compute")
 
 
 class _Nowhere:
-    """What says of pandas that it is not installed."""
+    """A module finder that says pandas is not installed."""
 
     @staticmethod
     def find_spec(name: str, *_: Any) -> None:

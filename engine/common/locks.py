@@ -7,7 +7,7 @@ from weakref import WeakSet
 
 
 class ThreadLock:
-    """A lock that nobody holds in a child process that was forked: whoever held it is a thread of the parent's."""
+    """A lock that is free in a forked child process, even if a thread of the parent held it: that thread is not in the child."""
 
     def __init__(self) -> None:
         self._lock = Lock()

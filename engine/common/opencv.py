@@ -1,4 +1,4 @@
-"""What OpenCV has once for the whole process: its messages, and its threads."""
+"""Settings of OpenCV that hold for the whole process: its log messages, and its threads."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ _levels: list[int] = []
 
 @contextmanager
 def quiet_opencv() -> Iterator[None]:
-    """Let OpenCV log nothing until the block ends. The level is one for the process: the last block to end brings it back."""
+    """Keep OpenCV from logging until the block ends. The level holds for the whole process; the last block to end restores it."""
     with _lock:
         _levels.append(cv2.utils.logging.getLogLevel())
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)

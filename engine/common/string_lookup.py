@@ -1,4 +1,4 @@
-"""Which row a string is in, for few strings among millions."""
+"""Finding the rows of a few strings among millions."""
 
 from collections.abc import Sequence
 from functools import cached_property

@@ -41,7 +41,7 @@ class Photograph:
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledPhotographs:
     """Photographs, and the `rules` by which it was found whose they are, in words, each once."""
 
     photographs: tuple[Photograph, ...]
@@ -54,10 +54,10 @@ class Labelled:
         doubtful = () if self.rules == (_AS_SAID,) else tuple(doubts(whose))
         return Labelling(self.rules, len(whose), len(set(whose) - {None}), doubtful)
 
-    def of(self, identity: str) -> "Labelled":
+    def of(self, identity: str) -> "LabelledPhotographs":
         """The same photographs, all of one identity, as somebody said: beyond doubt."""
         named = (replace(photograph, identity=identity) for photograph in self.photographs)
-        return Labelled(tuple(named), (_AS_SAID,))
+        return LabelledPhotographs(tuple(named), (_AS_SAID,))
 
 
 def find_photographs(
@@ -75,7 +75,7 @@ def label_photographs(
     labels: str | None = None,
     left_out: Callable[[LeftOut], None] | None = None,
     kind: FileKind = IMAGES,
-) -> Labelled:
+) -> LabelledPhotographs:
     """List the photographs of folders, single files, and CSV or Parquet lists with the columns `path` and `identity`.
 
     Args:
@@ -117,7 +117,7 @@ def label_photographs(
     _refuse_twice(photographs)
     if table is not None:
         photographs, rules = [_labelled(photograph, table) for photograph in photographs], {f"as {labels} says": None}
-    return Labelled(tuple(_named(photographs)), tuple(rules))
+    return LabelledPhotographs(tuple(_named(photographs)), tuple(rules))
 
 
 def _named(photographs: list[Photograph]) -> list[Photograph]:
@@ -170,7 +170,7 @@ def _rule(folder: Path, images: list[Path], labels: str | None, several: bool) -
     stray = images[nested.index(False)]
     raise PhotographsError(
         f"{folder} holds images both directly ({stray.name}) and in sub-folders, so it is unclear whose they are; "
-        "pass --labels stem, none or a CSV file, or move them into one folder per identity"
+        "pass labels='stem', labels='none' or a CSV file, or move them into one folder per identity"
     )
 
 
@@ -196,7 +196,7 @@ def _read_label_file(labels: str) -> dict[str, str | None]:
     if path.suffix.lower() not in LIST_ENDINGS:
         hint = difflib.get_close_matches(labels, RULES, n=1)
         meant = f" (did you mean {hint[0]}?)" if hint else ""
-        raise PhotographsError(f"--labels {labels}: expected {', '.join(RULES)}, or a CSV or Parquet file{meant}")
+        raise PhotographsError(f"labels={labels!r}: expected {', '.join(RULES)}, or a CSV or Parquet file{meant}")
     table: dict[str, str | None] = {}
     for source, identity in _read_list(path, IDENTITY).items():
         for key in {source, os.path.abspath(path.parent / source)}:  # noqa: PTH100 - Path keeps a/../b

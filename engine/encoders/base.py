@@ -11,7 +11,7 @@ import numpy as np
 from engine.arrays.shapes import Cube, Window
 from engine.errors import EncoderError
 from engine.faces.chip import CROP_ALIGNMENT, Chip
-from engine.templates.impostors import Impostors
+from engine.templates.measured.impostors import Impostors
 from engine.templates.provenance import Provenance
 from engine.templates.quality.scale import Scale
 

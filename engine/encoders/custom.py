@@ -104,7 +104,7 @@ def _described(files: NetworkFiles) -> dict[str, Any]:
     for needed in (files.network, description):
         if not needed.is_file():
             raise EncoderError(
-                f"--encoder {files.name}: there is no file {needed}; a network needs a JSON file of the same name beside it"
+                f"encoder={files.name!r}: there is no file {needed}; a network needs a JSON file of the same name beside it"
             )
     try:
         if description.stat().st_size > _LONGEST:

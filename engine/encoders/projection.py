@@ -10,7 +10,7 @@ from engine.common.dataclass_json import from_plain
 from engine.encoders.base import Encoded, Encoder
 from engine.errors import EncoderMismatch, TrainingError
 from engine.files.learnt_file import read_learnt, write_learnt
-from engine.templates.parquet import Templates, with_vectors
+from engine.templates.model import Templates, with_vectors
 from engine.templates.provenance import Provenance
 
 

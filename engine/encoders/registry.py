@@ -55,7 +55,7 @@ def load_encoder(
     card = next((card for card in CARDS if card.name == name), None)
     if weights is not None and card not in _TAKES_WEIGHTS:
         takers = ", ".join(card.name for card in _TAKES_WEIGHTS)
-        raise EncoderError(f"--encoder {name} takes no --weights; {takers} do")
+        raise EncoderError(f"encoder={name!r} takes no weights=...; {takers} do")
     runtimes = runtimes_for(name, runtime, photographs)
     if card is not None:
         flip = card.flip if flip is None else flip
@@ -69,7 +69,7 @@ def load_encoder(
     names = [card.name for card in CARDS]
     hint = difflib.get_close_matches(name, names, n=1)
     meant = f" Did you mean {hint[0]}?" if hint else ""
-    raise EncoderError(f"--encoder {name}: expected {', '.join(names)}, or a path that ends in .onnx or .keras.{meant}")
+    raise EncoderError(f"encoder={name!r}: expected {', '.join(names)}, or a path that ends in .onnx or .keras.{meant}")
 
 
 def modality_of(name: str) -> str:
@@ -96,5 +96,5 @@ def runtimes_for(name: str, runtime: str | None, photographs: int | None) -> tup
     if name == sface.CARD.name or Path(name).suffix.lower() == ".onnx":
         return in_order(runtime, photographs)
     if runtime is not None:
-        raise EncoderError(f"--encoder {name} has its own runtime; --runtime goes with {sface.CARD.name} and PATH.onnx")
+        raise EncoderError(f"encoder={name!r} has its own runtime; runtime=... goes with {sface.CARD.name} and PATH.onnx")
     return ()

@@ -51,9 +51,9 @@ def in_order(runtime: str | None, photographs: int | None) -> tuple[str, ...]:
             return (OPENCV,)
         return installed[::-1] if photographs is not None and photographs >= LONG else installed
     if runtime not in (*RUNTIMES, HALF):
-        raise EncoderError(f"--runtime {runtime}: expected {', '.join(RUNTIMES)} or {HALF}")
+        raise EncoderError(f"runtime={runtime!r}: expected {', '.join(RUNTIMES)} or {HALF}")
     if runtime != OPENCV and OPENVINO not in installed:
-        raise EncoderError(f"--runtime {runtime}: OpenVINO is not installed; pip install 'onek[openvino]'")
+        raise EncoderError(f"runtime={runtime!r}: OpenVINO is not installed; pip install 'onek[openvino]'")
     return (runtime,)
 
 
@@ -78,7 +78,7 @@ def half_network(beginning: bytes, rest: bytes, *, at_once: int = AT_ONCE) -> Ne
         EncoderError: the processor has no instructions for bfloat16, or OpenVINO cannot run the network.
     """
     if not computes_in_half():
-        raise EncoderError(f"--runtime {HALF}: this processor has no instructions for bfloat16; take {OPENVINO}")
+        raise EncoderError(f"runtime={HALF!r}: this processor has no instructions for bfloat16; take {OPENVINO}")
     return OpenVino([(beginning, "float32"), (rest, "bfloat16")], at_once)
 
 
@@ -169,7 +169,7 @@ def _require_its_process() -> None:
     if _forked_from_openvino():
         raise EncoderError(
             "OpenVINO ran before this process was forked, and does not outlive that: start processes by multiprocessing's "
-            f"spawn or forkserver, or load the encoder with --runtime {OPENCV}"
+            f"spawn or forkserver, or load the encoder with runtime={OPENCV!r}"
         )
     _ran_in.add(os.getpid())
 

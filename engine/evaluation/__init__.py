@@ -5,23 +5,23 @@ from typing import TYPE_CHECKING
 from indexes.late import late_names
 
 if TYPE_CHECKING:
-    from engine.evaluation.figures import Curve, Figure
+    from engine.evaluation.figures import CurveWithInterval, Figure
     from engine.evaluation.intervals import Resampling, Share
     from engine.evaluation.raw import About, Searched, System, Trial, read_comparisons, read_searches
-    from engine.evaluation.truth import Groups, read_groups, read_truth
+    from engine.evaluation.truth import DemographicGroups, read_demographic_groups, read_truth
 
 __all__ = [
     "About",
-    "Curve",
+    "CurveWithInterval",
+    "DemographicGroups",
     "Figure",
-    "Groups",
     "Resampling",
     "Searched",
     "Share",
     "System",
     "Trial",
     "read_comparisons",
-    "read_groups",
+    "read_demographic_groups",
     "read_searches",
     "read_truth",
 ]
@@ -29,9 +29,9 @@ __all__ = [
 __getattr__ = late_names(
     __name__,
     {
-        "engine.evaluation.figures": ("Curve", "Figure"),
+        "engine.evaluation.figures": ("CurveWithInterval", "Figure"),
         "engine.evaluation.intervals": ("Resampling", "Share"),
         "engine.evaluation.raw": ("About", "Searched", "System", "Trial", "read_comparisons", "read_searches"),
-        "engine.evaluation.truth": ("Groups", "read_groups", "read_truth"),
+        "engine.evaluation.truth": ("DemographicGroups", "read_demographic_groups", "read_truth"),
     },
 )

@@ -43,7 +43,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Curve:
+class CurveWithInterval:
     """A line of a figure: `y` over `x`, float (p,), between `low` and `high`."""
 
     system: str
@@ -187,7 +187,7 @@ def _told(part: AtSize, most: float) -> Figure:
     return part.figure(name, part.resampling.share(part.told <= np.float32(most), known))
 
 
-def curves_of(part: AtSize, trade: TradeOff | None) -> list[Curve]:
+def curves_of(part: AtSize, trade: TradeOff | None) -> list[CurveWithInterval]:
     """The curves of one system at one K: DET, both rates over the threshold, CMC, and what was told against what happened."""
     found = []
     mated, strangers = part.mated, ~part.mated
@@ -219,7 +219,7 @@ def curves_of(part: AtSize, trade: TradeOff | None) -> list[Curve]:
     return found
 
 
-def _det(part: AtSize, trade: TradeOff, people: int, others: int) -> Curve:
+def _det(part: AtSize, trade: TradeOff, people: int, others: int) -> CurveWithInterval:
     least = LEAST_EVENTS / max(others, 1)
     rates = np.geomspace(min(least, 1), 1, _POINTS)
     mated = part.mated
@@ -230,5 +230,5 @@ def _det(part: AtSize, trade: TradeOff, people: int, others: int) -> Curve:
     return _curve(part, "det", rates, values, np.array(bounds))
 
 
-def _curve(part: AtSize, name: str, x: np.ndarray, y: np.ndarray, bounds: np.ndarray) -> Curve:
-    return Curve(part.system.name, part.k, name, np.asarray(x, float), y, bounds[:, 0], bounds[:, 1])
+def _curve(part: AtSize, name: str, x: np.ndarray, y: np.ndarray, bounds: np.ndarray) -> CurveWithInterval:
+    return CurveWithInterval(part.system.name, part.k, name, np.asarray(x, float), y, bounds[:, 0], bounds[:, 1])

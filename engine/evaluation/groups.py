@@ -12,13 +12,13 @@ import numpy as np
 
 from engine.evaluation.figures import AtSize, Figure
 from engine.evaluation.intervals import LEAST_PEOPLE, Share, quantiles
-from engine.evaluation.truth import Groups
+from engine.evaluation.truth import DemographicGroups
 
 NONE = "(not said)"
 
 
 @dataclass(frozen=True)
-class Grouped:
+class SearchesByGroup:
     """The searches of one system at one K by the groups of a column: `who` (n,) of who is searched for, `whom` (n,) of the
     identity that is the first candidate; None where the list is about probes.
     """
@@ -38,7 +38,9 @@ def gini(rates: np.ndarray) -> np.ndarray:
         return n / np.float64(n - 1) * apart / (2 * n * n * rates.mean(axis=-1))
 
 
-def grouped(part: AtSize, groups: Groups, column: str, keys: dict[str, tuple[np.ndarray, list[str]]]) -> Grouped:
+def grouped(
+    part: AtSize, groups: DemographicGroups, column: str, keys: dict[str, tuple[np.ndarray, list[str]]]
+) -> SearchesByGroup:
     """The groups of some searches. `keys`: of the columns identity, probe and named of all searches, numbers and texts."""
 
     def of(name: str) -> np.ndarray:
@@ -46,10 +48,10 @@ def grouped(part: AtSize, groups: Groups, column: str, keys: dict[str, tuple[np.
         values = np.append(groups.values(column, texts), "")
         return values[codes[part.rows]]
 
-    return Grouped(part, column, of(groups.key), of("named") if groups.key == "identity" else None)
+    return SearchesByGroup(part, column, of(groups.key), of("named") if groups.key == "identity" else None)
 
 
-def differences(found: Grouped, rate: float) -> list[Figure]:
+def differences(found: SearchesByGroup, rate: float) -> list[Figure]:
     """FPIR and FNIR of each group, between groups, and how far they are apart, at the threshold that is in force for a rate."""
     part = found.part
     named, known = part.named_at(rate)
@@ -86,7 +88,7 @@ def differences(found: Grouped, rate: float) -> list[Figure]:
     return made + _between(found, named, ~part.mated & known, rate, values)
 
 
-def _apart(found: Grouped, name: str, rate: float, shares: dict[str, Share]) -> list[Figure]:
+def _apart(found: SearchesByGroup, name: str, rate: float, shares: dict[str, Share]) -> list[Figure]:
     part, at = found.part, f"@asked={rate:g}"
     if len(shares) < 2:
         why = f"{len(shares)} groups of {found.column} are large enough; two are compared"
@@ -116,7 +118,7 @@ def _apart(found: Grouped, name: str, rate: float, shares: dict[str, Share]) -> 
     return made
 
 
-def _between(found: Grouped, named: np.ndarray, among: np.ndarray, rate: float, values: Sequence[str]) -> list[Figure]:
+def _between(found: SearchesByGroup, named: np.ndarray, among: np.ndarray, rate: float, values: Sequence[str]) -> list[Figure]:
     """Who is taken for whom: of a group's strangers, the share that gets the name of somebody of a group."""
     if found.whom is None:
         return []

@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 
 from engine.errors import ListError, ListGuess, MetricsError
 from engine.tables.lists import IDENTITY, PATH, Column, read_list
-from engine.templates.parquet import Templates, read_templates
+from engine.templates.model import Templates
+from engine.templates.parquet import read_templates
 from engine.templates.problems import problems_path
 
 _PROBE = Column("probe", (*PATH.also, PATH.name, "template id"))
@@ -97,7 +98,7 @@ def _rows(made: int, failed: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledImages:
     """Labelled images and their templates by one system or by several: `images` and `codes` (n,) of the identities `names`;
     `codes` is -1 where nobody says whose an image is. Of each system, `rows` (n,) of its templates, -1 where it made none.
     """
@@ -120,7 +121,7 @@ class Labelled:
         return int((~self.able).sum())
 
 
-def read_labelled(files: Sequence[Path]) -> Labelled:
+def read_labelled(files: Sequence[Path]) -> LabelledImages:
     """Labelled templates of one system, or of several on the same photographs, with the images that gave none.
 
     The problems file beside each names these; whose they are follows where every template's identity is its image's folder.
@@ -157,7 +158,7 @@ def read_labelled(files: Sequence[Path]) -> Labelled:
     codes = np.array([-1 if (name := whose[image]) is None else number[name] for image in images], np.int64)
     places = [{key: row for row, key in enumerate(own)} for own in keys]
     rows = [np.array([place.get(image, -1) for image in images], np.int64) for place in places]
-    return Labelled(images, codes, names, _called(files, read), read, rows)
+    return LabelledImages(images, codes, names, _called(files, read), read, rows)
 
 
 def _keys(templates: Templates, across: bool, path: Path) -> list[str]:
@@ -191,7 +192,7 @@ def _called(files: Sequence[Path], read: Sequence[Templates]) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Groups:
+class DemographicGroups:
     """Which groups people, or single probes, are of: of each `column` that the user has, the value by the key.
 
     `key` is `identity` or `probe`: what the list is about.
@@ -206,7 +207,7 @@ class Groups:
         return np.array(["" if key is None else known.get(key, "") for key in keys], dtype=object)
 
 
-def read_groups(path: Path) -> Groups:
+def read_demographic_groups(path: Path) -> DemographicGroups:
     """A list with a column `identity` (or `probe`), and any others: age, sex, site, camera, year.
 
     Raises:
@@ -228,4 +229,4 @@ def read_groups(path: Path) -> Groups:
                 raise ListError(
                     f"{path}: {row.place} says {heading} {row.values[heading]} of {who}, an earlier line {known[who]}"
                 )
-    return Groups(key, columns)
+    return DemographicGroups(key, columns)

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.evaluation.figures import Curve, Figure
+from engine.evaluation.figures import CurveWithInterval, Figure
 from engine.evaluation.intervals import LEAST_EVENTS, interval, quantiles
 from engine.evaluation.raw import System
 from engine.metrics import Comparisons, eer, fmr, fnmr, threshold_at
@@ -20,7 +20,7 @@ _RESAMPLES = 400
 
 
 @dataclass(frozen=True)
-class Verification:
+class PairErrors:
     """The pairs of one system's templates: `genuine` (n,), `impostor` (m,) distances; `people` of either kind."""
 
     templates: str
@@ -38,7 +38,7 @@ class Verification:
         return value, *interval(value, draws, len(self.pairs.impostor), self.impostor_people)
 
 
-def verification_of(table: pa.Table, templates: str, seed: int = 0) -> Verification | None:
+def verification_of(table: pa.Table, templates: str, seed: int = 0) -> PairErrors | None:
     """The pairs of a system, and people drawn anew; None where a kind of pair is missing.
 
     A pair of two people counts as often as both are drawn (the pairs of one person hang together).
@@ -59,7 +59,7 @@ def verification_of(table: pa.Table, templates: str, seed: int = 0) -> Verificat
     grid = np.unique(np.concatenate([rare, np.quantile(genuine, np.linspace(0, 1, _GRID // 2))]))
     fnmr_draws = 1 - _drawn(weights, np.searchsorted(grid, genuine), lot[one[mated]], len(grid))
     fmr_draws = _drawn_pairs(weights, np.searchsorted(grid, impostor), lot[one[~mated]], lot[two[~mated]], len(grid))
-    return Verification(
+    return PairErrors(
         templates,
         Comparisons(genuine, impostor),
         len(np.unique(one[mated])),
@@ -103,7 +103,7 @@ def _drawn_pairs(weights: np.ndarray, at: np.ndarray, one: np.ndarray, two: np.n
     return drawn
 
 
-def figures_of(found: Verification) -> list[Figure]:
+def figures_of(found: PairErrors) -> list[Figure]:
     """EER, and for each FMR the distance and the FNMR there."""
     genuine, impostor = found.pairs.genuine, found.pairs.impostor
     count, people = len(genuine), found.genuine_people
@@ -129,7 +129,7 @@ def figures_of(found: Verification) -> list[Figure]:
     return figures
 
 
-def curve_of(found: Verification) -> Curve:
+def curve_of(found: PairErrors) -> CurveWithInterval:
     """FNMR over FMR, as far as pairs suffice."""
     rates = np.geomspace(min(LEAST_EVENTS / len(found.pairs.impostor), 0.5), 1, 30)
     values, bounds = [], []
@@ -140,10 +140,10 @@ def curve_of(found: Verification) -> Curve:
         values.append(value)
         bounds.append(interval(value, draws, len(found.pairs.genuine), found.genuine_people))
     low, high = np.array(bounds).T
-    return Curve(found.templates, 0, "verification", rates, np.array(values), low, high)
+    return CurveWithInterval(found.templates, 0, "verification", rates, np.array(values), low, high)
 
 
-def law_figures(found: Verification, system: System, sizes: Sequence[int]) -> list[Figure]:
+def law_figures(found: PairErrors, system: System, sizes: Sequence[int]) -> list[Figure]:
     """What independence of searches makes of the FMR at the encoder's 1:1 distance: FPIR = 1 - (1 - FMR)^K."""
     limit = fixed_distance(found, system)
     rate = found.fmr_at(limit)
@@ -154,6 +154,6 @@ def law_figures(found: Verification, system: System, sizes: Sequence[int]) -> li
     ]
 
 
-def fixed_distance(found: Verification, system: System) -> float:
+def fixed_distance(found: PairErrors, system: System) -> float:
     """The encoder's 1:1 distance; where it has none, the one at FMR 0.1 %."""
     return system.threshold if system.threshold is not None else threshold_at(found.pairs.impostor, 0.001)

@@ -61,7 +61,7 @@ def aligner(faces: str) -> Aligner:
     try:
         return {"largest": largest_face, "all": all_faces, "none": whole_picture}[faces]
     except KeyError:
-        raise PhotographsError(f"--faces {faces}: expected largest, all or none") from None
+        raise PhotographsError(f"faces={faces!r}: expected largest, all or none") from None
 
 
 def alignment(faces: str) -> str:

@@ -19,18 +19,18 @@ from engine.files import object_storage as places
 # What pyarrow raises of a file that is damaged.
 UNREADABLE = (OSError, ValueError, pa.ArrowException)
 
-# What was asked for in this process, and what stands, whole, under its final name.
+# The outputs that this process was asked for, and those that are complete under their final names.
 _asked: dict[Path, None] = {}
 _finished: set[Path] = set()
 
 
 def finish(path: Path) -> None:
-    """Note that an output stands under its final name."""
+    """Note that an output is complete under its final name."""
     _finished.add(path)
 
 
 def outputs_finished() -> list[Path]:
-    """Of the outputs that this process was asked for, those that stand whole under their final names."""
+    """The outputs that this process was asked for and that are complete under their final names."""
     return [path for path in _asked if path in _finished and (places.is_remote(path) or path.exists())]
 
 
@@ -44,7 +44,7 @@ def check_output(path: Path, overwrite: bool) -> None:
     with refusing(path):  # a folder that may not be entered does not say what is in it
         there = places.exists(path)
     if there and not overwrite:
-        raise OutputError(f"{path} exists already; choose another name, or pass --overwrite to replace it")
+        raise OutputError(f"{path} exists already; choose another name, or pass overwrite=True to replace it")
     if places.is_remote(path):
         places.require_writable(path)
         return
@@ -56,8 +56,8 @@ def check_output(path: Path, overwrite: bool) -> None:
 
 
 def unfinished(out: Path, ending: str) -> Path:
-    """The folder that an interrupted run to `out` goes on from: beside it, or in the current folder where it lies in object
-    storage.
+    """The folder in which a run to `out` keeps what it has done so far, so that it can be resumed after an interruption: beside
+    `out`, or in the current folder where `out` lies in object storage.
     """
     name = f"{out.name}.{ending}"
     return Path(name) if places.is_remote(out) else out.with_name(name)
@@ -65,7 +65,7 @@ def unfinished(out: Path, ending: str) -> Path:
 
 @contextmanager
 def refusing(path: Path) -> Iterator[None]:
-    """The system's errors while writing as ours.
+    """Turn the system's errors while `path` is written into ours.
 
     Raises:
         OutputError: the system refused a write (disk full, no permission); names the path and the system's reason.
@@ -78,8 +78,8 @@ def refusing(path: Path) -> Iterator[None]:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Give a temporary file, which only its owner may read; rename it to `path` when the block ends well, remove it when it does
-    not. Where `path` lies in object storage, the file is temporary here, and goes there.
+    """Yield a temporary file that only its owner may read. When the block ends without an error it is renamed to `path`, or
+    uploaded where `path` lies in object storage; otherwise it is removed.
 
     Raises:
         OutputError: the system refused a write (disk full, no permission); names the file and the system's reason.
@@ -103,8 +103,8 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """As `whole_file`, for a folder, which only its owner may enter: what stood at `path` before is replaced only once the new
-    folder is complete.
+    """As `whole_file`, for a folder that only its owner may enter. What stood at `path` is replaced only when the new folder is
+    complete.
 
     Raises:
         OutputError: the system refused a write.
@@ -130,17 +130,17 @@ def whole_folder(path: Path) -> Iterator[Path]:
                     replaced.replace(path)
 
 
-# What a folder of ours beside an output is called, `.NAME.RANDOM.partial`, what says that its process lives, and what was at the
-# output before. RANDOM has no dot, so that none is taken for that of another NAME.
+# The temporary folder beside an output is called `.NAME.RANDOM.partial`. In it, `.alive` is locked as long as its process lives,
+# and `.replaced` is what stood at the output before. RANDOM has no dot, so that one NAME's folder never looks like another's.
 _RANDOM, _ALIVE, _REPLACED = r"[a-z0-9_]{8}", ".alive", ".replaced"
 
 
 @contextmanager
 def _private_folder(path: Path) -> Iterator[Path]:
-    """A new folder beside `path`, under a name that nobody foresees and that nobody else may enter; it goes with the block.
+    """A new folder beside `path`, with a name that cannot be guessed, which nobody else may enter; it is removed after the block.
 
-    In a folder where others may write, they may also rename what lies there, ours too. So it is given by way of its descriptor,
-    where the system has such paths: whatever others put in its place is not what is written to.
+    Whoever may write in the folder around it may also rename ours, and put another in its place. Therefore the path that is
+    yielded leads through the descriptor of our folder, where the system has such paths: files go there, whatever has its name.
     """
     folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -159,7 +159,7 @@ def _private_folder(path: Path) -> Iterator[Path]:
 
 
 def _empty(descriptor: int) -> None:
-    """Remove all that lies in the folder that a descriptor is of."""
+    """Remove everything in a folder, given by its descriptor."""
     for entry in os.scandir(descriptor):
         if entry.is_dir(follow_symlinks=False):
             shutil.rmtree(entry.name, dir_fd=descriptor)
@@ -169,8 +169,9 @@ def _empty(descriptor: int) -> None:
 
 @contextmanager
 def _alive(folder: Path) -> Iterator[None]:
-    """Hold a lock in a folder that we work in: the system takes it back from a process that dies. The folder is reached by its
-    descriptor, since by its name others may lead elsewhere. Raises `BlockingIOError` where somebody holds it.
+    """Hold a lock in a folder while we work in it; the system releases it when the process dies. The lock file is opened relative
+    to the folder's descriptor, since others may give the folder's name to something else. Raises `BlockingIOError` where another
+    process holds the lock.
     """
     opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -185,7 +186,7 @@ def _alive(folder: Path) -> Iterator[None]:
 
 
 def own_folder(path: Path) -> None:
-    """Make a folder that only its owner may enter, or see that one of ours is there.
+    """Make a folder that only its owner may enter, or check that one of this user is there already.
 
     Raises:
         OutputError: what is there is a link, somebody else's, or others may write in it; or the system refused.
@@ -201,12 +202,12 @@ def own_folder(path: Path) -> None:
 
 
 def _is_ours(found: os.stat_result) -> bool:
-    """Whether a folder is of this user, and nobody else may write in it."""
+    """Whether a folder belongs to this user, and nobody else may write in it."""
     return found.st_uid == os.geteuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def bring_back(path: Path) -> None:
-    """Where a killed process was about to replace the folder `path`, and neither is there: have the old one there again."""
+    """Put the folder `path` back in its place, where a process was killed after it had moved it away to replace it."""
     with suppress(FileNotFoundError, PermissionError):  # of the folder that it would lie in
         for leftover in _of_killed(path):
             if (leftover / _REPLACED).is_dir() and not os.path.lexists(path):
@@ -214,14 +215,14 @@ def bring_back(path: Path) -> None:
 
 
 def _tidy_after_killed(path: Path) -> None:
-    """Bring back what a killed process was about to replace at `path`, and remove what it left half made."""
+    """Put back what a killed process had moved away from `path`, and remove what it had made so far."""
     bring_back(path)
     for leftover in _of_killed(path):
         shutil.rmtree(leftover)
 
 
 def _of_killed(path: Path) -> Iterator[Path]:
-    """Folders that `whole_folder` made for this very path, as this user, in a process that lives no more."""
+    """The temporary folders that `whole_folder` made for this path, for this user, in processes that no longer run."""
     known = re.compile(rf"\.{re.escape(path.name)}\.{_RANDOM}\.partial")
     for entry in os.scandir(path.parent):
         leftover = Path(entry.path)
@@ -233,7 +234,9 @@ def _of_killed(path: Path) -> Iterator[Path]:
 
 
 def new_file(path: Path) -> int:
-    """The descriptor of a new file, for its owner alone. Raises `FileExistsError` where anything is there, a link too."""
+    """Create a file that only its owner may read, and return its descriptor. Raises `FileExistsError` if anything, even a link,
+    has that name.
+    """
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
 
 
@@ -253,7 +256,7 @@ def sha256_file(path: Path) -> str:
 
 
 def sync_file(path: Path) -> None:
-    """Have the system put a file, or a folder's list of files, on the disk."""
+    """Make the system write a file, or a folder's list of files, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -262,6 +265,6 @@ def sync_file(path: Path) -> None:
 
 
 def tidy(path: Path) -> None:
-    """Take away what a killed process left half made for the folder `path`, where that is allowed."""
+    """Clean up what a killed process left of its work on the folder `path`, as far as this user may."""
     with suppress(OSError):
         _tidy_after_killed(path)

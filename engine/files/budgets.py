@@ -1,4 +1,4 @@
-"""What files may unpack to, seen before anything of them is unpacked: a few kilobytes may otherwise ask for gigabytes."""
+"""How much files may unpack to, checked before anything is unpacked: a file of a few kilobytes could ask for gigabytes."""
 
 import zipfile
 from collections.abc import Iterator
@@ -15,23 +15,24 @@ from engine.errors import TemplatesError
 from engine.files.atomic_files import UNREADABLE
 from engine.files.parquet_pages import BY_NUMBER, BY_PREFIX, DICTIONARY, Page, pages
 
-# A file may unpack to this many bytes, and so many for each of its own. Vectors of photographs hardly shrink: theirs is below 2.
+# A file may unpack to `BASE` bytes and `TIMES` its own size. Vectors of photographs hardly compress: they unpack to less than
+# twice the size of their file.
 BASE, TIMES = 1 << 25, 32
 MOST_TEXT = 65_535
-"""Bytes that a name, an id or a path may have, where a dictionary of such is read."""
+"""The longest name, id or path that is read, in bytes, where a file keeps them in a dictionary."""
 
-# Bytes of a value of Parquet's types in memory; of text, those that point to it.
+# The bytes that a value of each of Parquet's types takes in memory; a text takes its own length beside them.
 _WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8, "BYTE_ARRAY": 4}
 _TEXT = "BYTE_ARRAY"
 _LENGTH = 4
 
 
 def refuse_bomb(path: Path) -> None:
-    """Refuse a Parquet or `.npz` file that unpacks to far more than it is. What one process asks of one file is looked up once.
-    A file that is neither is left to whoever reads it.
+    """Refuse a Parquet or `.npz` file that would unpack to far more than its own size; other files are not looked at. The answer
+    is remembered for as long as the file does not change.
 
     Raises:
-        TemplatesError: it does, or it is damaged; names what was found and the limit.
+        TemplatesError: it would, or it is damaged; names what was found and the limit.
     """
     found = path.stat()
     _refuse_bomb(path, found.st_size, (found.st_dev, found.st_ino, found.st_mtime_ns))
@@ -57,7 +58,7 @@ def _refuse_bomb(path: Path, size: int, _: tuple[int, int, int]) -> None:
 
 
 def _claimed(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> int:
-    """The bytes of the array that the header of an archive's member speaks of: NumPy asks for them before it looks for them."""
+    """The size in bytes that the header of an array in an archive states: NumPy reserves that much before it reads any of it."""
     if not member.filename.endswith(".npy"):
         return 0
     with archive.open(member) as stream:
@@ -76,7 +77,7 @@ def _is_parquet(path: Path) -> bool:
 
 
 def _unpacked(path: Path, most: int) -> int:
-    """The bytes that a Parquet file's columns have in memory; no more are counted once there are above `most`."""
+    """How many bytes a Parquet file's columns take in memory; counting stops once there are more than `most`."""
     total = 0
     with path.open("rb") as stream:
         metadata = pq.ParquetFile(stream).metadata
@@ -91,7 +92,7 @@ def _unpacked(path: Path, most: int) -> int:
 
 
 def _sizes(path: Path, stream: IO[bytes], chunk: pq.ColumnChunkMetaData, width: int) -> Iterator[int]:
-    """Of each page of a column, whose values have at least so many bytes."""
+    """How many bytes each page of a column takes in memory, if each of its values takes at least `width`."""
     longest = 0
     for page in pages(stream, chunk):
         more = longest if page.encoding in BY_NUMBER else page.unpacked if page.encoding == BY_PREFIX else 0
@@ -101,7 +102,7 @@ def _sizes(path: Path, stream: IO[bytes], chunk: pq.ColumnChunkMetaData, width: 
 
 
 def _longest(path: Path, stream: IO[bytes], chunk: pq.ColumnChunkMetaData, page: Page) -> int:
-    """The bytes of the longest text in a dictionary, of which any row may be a copy."""
+    """The length in bytes of the longest text in a dictionary page: every row of the column may be that text."""
     stream.seek(page.at)
     data = stream.read(page.packed)
     if chunk.compression.startswith("LZ4"):
@@ -120,7 +121,7 @@ def _longest(path: Path, stream: IO[bytes], chunk: pq.ColumnChunkMetaData, page:
 
 
 def _of_lz4(data: bytes, unpacked: int) -> bytes:
-    """Of today's LZ4, or Hadoop's, which has two lengths before it."""
+    """Decompress LZ4: today's form, or Hadoop's, in which two lengths come first."""
     try:
         return pa.Codec("lz4_raw").decompress(data, unpacked, asbytes=True)
     except OSError:

@@ -1,7 +1,7 @@
-"""A gallery's SQLite file, which may be somebody else's, so that reading it runs nothing of his and ends.
+"""Reading a gallery's SQLite file that somebody else may have written: nothing in it runs, and every query comes to an end.
 
-SQLite runs what a schema holds (triggers, views, generated columns, virtual tables) with every statement that touches it. So the
-schema has to be the one that onek writes, and nothing beside it; a hash or `integrity_check` says nothing of that.
+SQLite runs what a schema contains (triggers, views, generated columns, virtual tables) with every statement that touches it.
+Therefore the schema must be exactly the one that onek writes. Neither a correct hash nor SQLite's `integrity_check` shows that.
 """
 
 import sqlite3
@@ -14,17 +14,19 @@ from typing import Any
 from engine.errors import GalleryError
 
 _JOURNAL = "-journal"
-# The longest text or blob, and the longest statement, of which the schema is made, in bytes. JSON takes up to forty times that.
+# The longest text or blob, and the longest statement (the schema consists of statements), in bytes. JSON needs up to forty times
+# its length in memory.
 MOST_VALUE, MOST_STATEMENT = 1 << 23, 1 << 16
-# What SQLite may do for one connection: so many of its steps, and a few for each byte of the file. Pages that are listed again
-# and again make a small file endless; onek's own statements take one step for several bytes.
+# How many steps of its virtual machine SQLite may take for one connection: a fixed number, and some for each byte of the file;
+# they are counted every `_LOOK` steps. A small file that lists the same page again and again would otherwise be read for ever.
+# Queries of onek need less than one step a byte.
 _STEPS, _STEPS_A_BYTE, _LOOK = 5_000_000, 8, 100_000
 
 
 def refuse_planted(folder: Path) -> None:
-    """Refuse a gallery in which something lies that would have SQLite, or a lock, change files elsewhere: a link, a pipe, or a
-    rollback journal. SQLite removes whatever file a journal names as that of the whole transaction
-    (https://www.sqlite.org/fileformat2.html#the_rollback_journal); onek keeps a write-ahead log, and leaves no journal.
+    """Refuse a gallery whose folder holds what would make SQLite, or a lock, change files elsewhere: a link, a pipe, or a
+    rollback journal. A journal may name another file as its super-journal, and SQLite deletes that file
+    (https://www.sqlite.org/fileformat2.html#the_rollback_journal). onek uses a write-ahead log, and never leaves a journal.
 
     Raises:
         GalleryError: names it.
@@ -43,7 +45,11 @@ def refuse_planted(folder: Path) -> None:
 
 
 def guard(database: sqlite3.Connection, tables: Iterable[str]) -> None:
-    """Before the first statement of a connection to a file that holds nothing but some `tables`, each in any of the ways given.
+    """Make a connection safe before its first query, and check that the file holds nothing but the `tables`.
+
+    Args:
+        database: newly connected.
+        tables: the statements that create them; several of one name are forms of it, any of which will do.
 
     Raises:
         ValueError: it holds anything else; names it.
@@ -52,7 +58,7 @@ def guard(database: sqlite3.Connection, tables: Iterable[str]) -> None:
     database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_VALUE)
     database.setlimit(sqlite3.SQLITE_LIMIT_SQL_LENGTH, MOST_STATEMENT)
     database.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 1)  # VACUUM needs one
-    database.set_authorizer(_unless_of_schema)
+    database.set_authorizer(_deny_triggers_and_views)
     database.execute("PRAGMA trusted_schema = OFF")
     database.execute("PRAGMA cell_size_check = ON")
     if hasattr(database, "setconfig"):  # from Python 3.12 on
@@ -65,18 +71,18 @@ def guard(database: sqlite3.Connection, tables: Iterable[str]) -> None:
             raise ValueError(f"it holds a {str(kind)[:20]} {str(name)[:60]!r} that onek does not write")
 
 
-def _unless_of_schema(_action: int, _first: str | None, _second: str | None, _of: str | None, inside: str | None) -> int:
-    """Whether a statement may do something: never what a trigger or a view asks for, should one appear after the schema was seen.
-    Before Python 3.12 nothing else keeps SQLite from it.
+def _deny_triggers_and_views(_action: int, _first: str | None, _second: str | None, _of: str | None, inside: str | None) -> int:
+    """SQLite's authorizer: deny whatever a trigger or a view does, since one may appear after the schema was checked. Before
+    Python 3.12 there is no other way to switch them off.
     """
     return sqlite3.SQLITE_OK if inside is None else sqlite3.SQLITE_DENY
 
 
 def rows(database: sqlite3.Connection, statement: str, *values: object) -> Iterator[tuple[Any, ...]]:
-    """What a statement gives of one table, whose rows together are no longer than the file.
+    """The rows of a query on one table.
 
     Raises:
-        ValueError: they are: pages are listed again and again.
+        ValueError: together they are longer than the file, so that it must list the same pages several times.
         sqlite3.Error: they cannot be read.
     """
     left = _size(database)
@@ -88,7 +94,7 @@ def rows(database: sqlite3.Connection, statement: str, *values: object) -> Itera
 
 
 def limit_steps(database: sqlite3.Connection) -> None:
-    """Let a connection that reads do no more than its file is worth."""
+    """Let the queries of a connection take no more steps than a file of this size can need."""
     left = (_STEPS + _STEPS_A_BYTE * _size(database)) // _LOOK
 
     def spent() -> bool:
@@ -106,7 +112,7 @@ def _size(database: sqlite3.Connection) -> int:
 
 @cache
 def _known(tables: tuple[str, ...]) -> frozenset[tuple[str, str, str, str]]:
-    """What SQLite says of a file that holds these tables; of those of one name, of each."""
+    """The rows of SQLite's own list of tables for a file that holds these; several tables may be forms of one name."""
     known = set()
     for table in tables:
         made = sqlite3.connect(":memory:")

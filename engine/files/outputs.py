@@ -24,7 +24,7 @@ def check_outputs(out: Path, inputs: Iterable[Path], overwrite: bool, besides: S
         if not overwrite and exists(each):
             raise OutputError(
                 f"{uri(each)} exists already, and one of that name goes with {uri(out)}; choose another name, "
-                "or pass --overwrite to replace both"
+                "or pass overwrite=True to replace both"
             )
 
 

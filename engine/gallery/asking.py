@@ -1,8 +1,8 @@
 """Identifying and verifying probes, vectors or photographs: the probes are prepared once, then compared with a snapshot."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pyarrow as pa
@@ -11,9 +11,11 @@ from engine.answers.results import Results
 from engine.answers.snapshot import Snapshot
 from engine.answers.verification import Verification
 from engine.common.concurrency import batched
-from engine.errors import PhotographsError
-from engine.matching.pair_verifier import Head
-from engine.templates.parquet import Templates
+from engine.errors import PhotographsError, require_text, require_whole
+from engine.gallery.joining import Photographs
+from engine.matching.pair_verifier import PairVerifier
+from engine.templates.given import Vectors, are_vectors, templates_given
+from engine.templates.model import Templates
 from engine.templates.problems import ALL_SEEN
 from engine.templates.provenance import require_same
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 # What makes templates of photographs is imported where photographs are met: a question about vectors does without OpenCV.
 
-Probes = np.ndarray | Templates | str | Path | Sequence[str | Path | np.ndarray]
+Probes = Vectors | Templates | Photographs
 # Photographs that are embedded before they are searched for together.
 _TOGETHER = 1024
 
@@ -35,7 +37,7 @@ def identifying(
     fpir: float | None,
     top: int,
     faces: str | None,
-    head: Head | None,
+    head: PairVerifier | None,
     quality: float,
     modality: str,
 ) -> Callable[[Snapshot], Results]:
@@ -44,19 +46,21 @@ def identifying(
     `embedder(n)` returns an embedder for n photographs; `faces` applies to photographs only. `modality`: what the gallery's
     templates are made of.
     """
-    if isinstance(probes, Templates) or _is_vector(probes):
+    require_whole("top", top)
+    if isinstance(probes, Templates) or are_vectors(probes):
         if faces is not None:
             raise PhotographsError(f"faces={faces!r} goes with photographs; the probes are vectors already")
-        templates = probes if isinstance(probes, Templates) else Templates.from_vectors(probes)
+        templates = probes if isinstance(probes, Templates) else templates_given(probes)
 
         def of_templates(seen: Snapshot) -> Results:
             require_same(seen.provenance, templates.provenance, seen.called, "the probe file")
             return Results(seen.identify(templates, seen.threshold(threshold, fpir), top, head, quality))
 
         return of_templates
-    from engine.embedding.embedder import list_photographs, unseen_in
+    from engine.embedding.in_memory import list_photographs
+    from engine.embedding.outcome import unseen_in
 
-    pictures: str | Path | Sequence[str | Path | np.ndarray] = [probes] if isinstance(probes, np.ndarray) else probes
+    pictures = [probes] if isinstance(probes, np.ndarray) else cast(Photographs, probes)
     photographs = list_photographs(pictures, "none", modality=modality)
     ready = embedder(len(photographs))
 
@@ -78,24 +82,20 @@ def verifying(
     *,
     threshold: float | None,
     fmr: float | None,
-    head: Head | None,
+    head: PairVerifier | None,
     quality: float,
 ) -> Callable[[Snapshot], Verification]:
     """A function that compares a probe with an identity of a snapshot; arguments and errors as of `Gallery.verify`."""
+    require_text("identity", identity)
 
     def verified(seen: Snapshot) -> Verification:
         claim = seen.claim(identity, threshold, fmr, head)
-        if _is_vector(probe):
-            templates = Templates.from_vectors(probe)
+        if are_vectors(probe):
+            templates = templates_given(probe)
             require_same(seen.provenance, templates.provenance, seen.called, "the probe")
             return claim.verified("vector", templates.vectors[0])
-        from engine.embedding.embedder import one_face
+        from engine.embedding.in_memory import one_face
 
         return claim.verified(*one_face(probe, embedder(), quality))
 
     return verified
-
-
-def _is_vector(probe: object) -> TypeGuard[np.ndarray]:
-    """Whether it is an array of vectors; a picture is an array of uint8."""
-    return isinstance(probe, np.ndarray) and probe.dtype != np.uint8

@@ -14,7 +14,7 @@ from engine.answers.summary import Info
 from engine.calibration.calibration import Calibration
 from engine.maintenance.integrity import Fault
 from engine.storage.changes import EnrolmentResult
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from engine.templates.provenance import Provenance
 from indexes.base import Progress
 

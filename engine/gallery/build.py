@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypedDict
 
-from engine.calibration.calibration import LEAST_IDENTITIES, Names, calibrate
+from engine.calibration.calibration import LEAST_IDENTITIES, RowNames, calibrate
 from engine.files.atomic_files import check_output, whole_folder
 from engine.files.outputs import refuse_inputs, require_local
 from engine.matching.by_name import by_name
@@ -28,6 +28,13 @@ class BuildOptions(TypedDict, total=False):
     fuse: int | None
     planned: Callable[[Plan], None] | None
     progress: Progress | None
+
+
+class BuildAsked(BuildOptions, total=False):
+    """All of them, for a gallery in a folder."""
+
+    overwrite: bool
+    factory: str | None
 
 
 def build_folder(
@@ -57,6 +64,6 @@ def build_folder(
         calibrated = None
         if opened.enrolled.members.identities >= LEAST_IDENTITIES:
             people = by_name(opened.enrolled, opened.identities, opened.template_ids)
-            calibrated = calibrate(people, Names(opened.template_ids), progress)
+            calibrated = calibrate(people, RowNames(opened.template_ids), progress)
         scoring = opened.enrolled.scoring
         write_catalogue(folder, Catalogue(enrolled.made, created, (segment,), scoring, calibrated, asked=asked))

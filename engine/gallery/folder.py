@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from engine.answers.newest import Newest
-from engine.calibration.calibration import Calibration, Names, calibrate, calibrate_on_strangers
+from engine.calibration.calibration import Calibration, RowNames, calibrate, calibrate_on_strangers
 from engine.errors import GalleryError
 from engine.gallery.backend import Capabilities
 from engine.gallery.strangers import require_not_enrolled
@@ -19,7 +19,7 @@ from engine.storage.folder_snapshot import FolderSnapshot, open_snapshot
 from engine.storage.sealing import due, removed_vectors, reseal, seal_recent
 from engine.storage.summary import GalleryInfo, describe
 from engine.storage.writer_lock import WAIT, Writer
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from engine.templates.provenance import Provenance
 from indexes.base import Progress
 
@@ -80,11 +80,11 @@ class FolderBackend:
             # Another gallery has taken its place: what was learnt says nothing of that one.
 
     def _calibrated(self, seen: FolderSnapshot, strangers: Templates | None, progress: Progress | None) -> Calibration:
-        names, people = Names(seen.template_ids), by_name(seen.enrolled, seen.identities, seen.template_ids)
+        names, people = RowNames(seen.template_ids), by_name(seen.enrolled, seen.identities, seen.template_ids)
         if strangers is None:
             return calibrate(people, names, progress)
         require_not_enrolled(strangers, seen.provenance, str(self.path), seen.enrolled_among)
-        theirs = Names(strangers.table["template_id"])
+        theirs = RowNames(strangers.table["template_id"])
         return calibrate_on_strangers(people, strangers.vectors, names, theirs, progress, strangers.qualities)
 
     def compact(self, progress: Progress | None, wait: float) -> int:

@@ -1,66 +1,43 @@
 """The gallery that a user holds: built or opened, asked, and changed, wherever its templates lie."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Unpack, cast, overload
 
-import numpy as np
 import pyarrow as pa
 
 from engine.answers.already_enrolled import NOT_LOOKED, matches_of
-from engine.answers.results import Results
-from engine.answers.snapshot import Snapshot
-from engine.answers.summary import Info
-from engine.answers.verification import Verification
 from engine.calibration.calibration import Calibration
-from engine.calibration.evidence import Evidence
-from engine.calibration.thresholds import MatchThreshold, ThresholdUsed
-from engine.embedding.named_by_user import Named
-from engine.embedding.probe_encoder import ProbeEncoder
-from engine.errors import GalleryError, GalleryReplaced, PhotographsError
-from engine.gallery.asking import Probes, identifying, verifying
-from engine.gallery.backend import Backend, Capabilities
-from engine.gallery.build import build_folder
+from engine.errors import GalleryError, WrongType
+from engine.gallery.build import BuildAsked, build_folder
 from engine.gallery.folder import FolderBackend
 from engine.gallery.joining import People, joining_of
-from engine.maintenance.backup import merged
-from engine.maintenance.integrity import Fault
-from engine.matching.pair_verifier import Head
-from engine.matching.scoring import Scoring, SearchableGallery
+from engine.gallery.readable import ReadableGallery
+from engine.maintenance.backup import templates_of_galleries
+from engine.matching.scoring import SearchableGallery
 from engine.storage.catalogue import BuildRequest, read_catalogue
 from engine.storage.changes import EnrolmentResult, require_words
 from engine.storage.folder_snapshot import FolderSnapshot
 from engine.templates.enrolment import Source, require_joinable
+from engine.templates.given import Names, Vectors, are_vectors, templates_given
+from engine.templates.model import Templates
 from engine.templates.names import each_of, name_of
-from engine.templates.parquet import Templates
-from engine.templates.provenance import Provenance
 from engine.templates.quality import LEAST
 from indexes.base import Progress, SearchableIndex
 from indexes.planner import RECALL, Plan
 
 if TYPE_CHECKING:
-    from functools import partial
-
     from engine.embedding.embedder import Embedder
-    from engine.encoders import Encoder
     from engine.faces.images import LeftOut
 
-# What makes templates of photographs is imported where photographs are met: a question about vectors does without OpenCV.
 
-Answer = TypeVar("Answer")
-
-
-class Gallery:
+class Gallery(ReadableGallery):
     """The enrolled templates of K identities. Make one with `Gallery.build`, or open one with `Gallery.open`; one in Milvus or in
     object storage with `engine.workflows.locations`.
 
     Any number of threads may ask and change it at once. Every call takes one `snapshot` at its beginning, and answers from that
     alone; what any thread changed through this object before is in it.
     """
-
-    def __init__(self, backend: Backend, encoder: ProbeEncoder | None = None) -> None:
-        self.backend = backend
-        self._encoder = encoder or ProbeEncoder(backend.path)
 
     @classmethod
     def open(cls, path: str | Path) -> "Gallery":
@@ -71,11 +48,19 @@ class Gallery:
         """
         return cls(FolderBackend(Path(path)))
 
+    @overload
+    @classmethod
+    def build(cls, people: Source | Vectors, path: str | Path, /, **options: Unpack[BuildAsked]) -> "Gallery": ...
+    @overload
+    @classmethod
+    def build(cls, vectors: Vectors, names: Names, path: str | Path, /, **options: Unpack[BuildAsked]) -> "Gallery": ...
     @classmethod
     def build(
         cls,
-        templates: Source,
-        path: str | Path,
+        people: Source | Vectors,
+        names: Names | str | Path,
+        path: str | Path | None = None,
+        /,
         *,
         overwrite: bool = False,
         index: str | None = None,
@@ -87,16 +72,18 @@ class Gallery:
         planned: Callable[[Plan], None] | None = None,
         progress: Progress | None = None,
     ) -> "Gallery":
-        """Build a gallery from templates in memory or from template files, and open it.
+        """Build a gallery and open it: `build(templates, path)`, or `build(vectors, names, path)`.
 
         Args:
-            templates: in memory, or files, which are read in batches.
+            people: templates in memory, or template files, which are read in batches; or vectors (n, dim), as an array, lists, or
+                a data frame of any library with a column `vector`.
+            names: whose the vectors are, one for each; left out where the frame has a column `identity`.
             path: the folder to make.
             overwrite: whether a gallery that stands there may be replaced.
             index: the kind of index; by default `indexes.planner` chooses one.
             factory: a FAISS string for the index, instead.
             memory: bytes that building and searching may take; by default half of what is free.
-            recall: the share of exact rank-1 answers that mated probes must get.
+            recall: the share of an exhaustive search's identifications that must come out the same; 1 is exact.
             score: `plain`, the distance; `local`, the locally scaled one; or `quality`, which goes by what the pictures are worth
                 too. By default, from 50 identities on, quality where that is known of all templates, else local.
             fuse: an identity is as far away as the mean of its `fuse` nearest templates; 0: as one template that is fused of all
@@ -113,8 +100,14 @@ class Gallery:
             GalleryError: no such score, or too few identities for it.
         """
         asked = BuildRequest(index, factory, recall, score, fuse)
-        build_folder(templates, Path(path), asked, overwrite=overwrite, memory=memory, planned=planned, progress=progress)
-        return cls.open(path)
+        out, whose = (names, None) if path is None else (path, names)
+        if not isinstance(out, str | Path):
+            raise WrongType(f"where to build is a {type(out).__name__}, expected a path: build(vectors, names, path)")
+        if whose is not None and not are_vectors(people):
+            raise WrongType(f"names go with vectors; found a {type(people).__name__}, which says itself whose its templates are")
+        templates = templates_given(people, cast(Names | None, whose)) if are_vectors(people) else cast(Source, people)
+        build_folder(templates, Path(out), asked, overwrite=overwrite, memory=memory, planned=planned, progress=progress)
+        return cls.open(out)
 
     @classmethod
     def merge(
@@ -140,222 +133,14 @@ class Gallery:
             OnekError: as `build`.
         """
         folders = [Path(folder) for folder in each_of(galleries)]
-        people = merged(folders, on_duplicate)
+        people = templates_of_galleries(folders, on_duplicate)
         build_folder(people, Path(out), read_catalogue(folders[0]).asked, overwrite=overwrite, progress=progress)
         return cls.open(out)
-
-    @property
-    def path(self) -> Path | str:
-        """Its name in messages: the folder, a `Path`; of a gallery elsewhere its address, text."""
-        return self.backend.path
-
-    @property
-    def address(self) -> str:
-        """What `engine.workflows.locations.open_gallery` opens it by, in another process as well."""
-        return self.backend.address
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """What the place where it is stored supports."""
-        return self.backend.capabilities
-
-    def snapshot(self) -> Snapshot:
-        """The gallery as it is now; for questions that belong together."""
-        return self.backend.snapshot()
-
-    def refresh(self) -> bool:
-        """Read the gallery anew, with the changes of every process. Whether anything had changed.
-
-        Raises:
-            GalleryError: there is none any more, or it is damaged.
-        """
-        return self.backend.refresh()
-
-    def answered(self, ask: Callable[[Snapshot], Answer], threshold: float | None = None) -> Answer:
-        """Call `ask` with a snapshot. If another gallery takes this one's place meanwhile, call it once more with a snapshot of
-        that one; not where a `threshold` was given and the other gallery scores differently, which raises.
-        """
-        seen = self.snapshot()
-        try:
-            return ask(seen)
-        except GalleryReplaced:
-            self.refresh()
-            now = self.snapshot()
-            if threshold is not None and now.scoring != seen.scoring:
-                raise
-            return ask(now)
-
-    def __len__(self) -> int:
-        """How many templates are enrolled."""
-        return self.snapshot().template_count
-
-    @property
-    def identity_count(self) -> int:
-        """K."""
-        return self.snapshot().identity_count
-
-    @property
-    def provenance(self) -> Provenance:
-        """How its templates were made."""
-        return self.snapshot().provenance
-
-    @property
-    def scoring(self) -> Scoring:
-        """How it scores."""
-        return self.snapshot().scoring
-
-    @property
-    def calibration(self) -> Calibration | None:
-        """What the gallery knows of strangers; None where it has too few identities."""
-        return self.snapshot().calibration
-
-    def templates_by_identity(self) -> Iterator[tuple[str, int]]:
-        """Every identity, in the order of their names, and how many templates it has."""
-        return self.snapshot().templates_by_identity()
-
-    def threshold(self, threshold: float | None = None, fpir: float | None = None) -> float:
-        """As `Snapshot.threshold`, of the gallery as it is now."""
-        return self.snapshot().threshold(threshold, fpir)
-
-    def threshold_used(self, threshold: float | None = None, fpir: float | None = None) -> ThresholdUsed:
-        """As `threshold`, with the rate that it is for and from how much evidence."""
-        return self.snapshot().threshold_used(threshold, fpir)
-
-    @property
-    def evidence(self) -> Evidence:
-        """What is known of strangers: by the gallery's own calibration, and by its encoder's impostors."""
-        return self.snapshot().evidence
-
-    def match_threshold(self, threshold: float | None = None, fmr: float | None = None) -> MatchThreshold:
-        """As `Snapshot.match_threshold`, of the gallery as it is now."""
-        return self.snapshot().match_threshold(threshold, fmr)
-
-    def embedder(
-        self,
-        faces: str | None = None,
-        *,
-        encoder: str | None = None,
-        weights: str | Path | None = None,
-        projection: str | Path | None = None,
-        runtime: str | None = None,
-        photographs: int | None = None,
-    ) -> "Embedder":
-        """An embedder that makes probes as the gallery's templates were made. The encoder is loaded once, and kept; what was
-        named for it counts for later calls of this object too, those of `identify`, `verify` and `enroll` among them.
-
-        Args:
-            faces: `largest`, `all` or `none`; by default `none` if the gallery was made of face crops, else `largest`.
-            encoder: the gallery's own encoder file, where that is not one of onek's encoders: a path in a gallery may come from
-                anybody, so none is loaded that is not named here.
-            weights: the same for its weights.
-            projection: the same for the projection behind it.
-            runtime: what runs the encoder, as for `load_encoder`.
-            photographs: how many there are to embed, as for `load_encoder`.
-
-        Raises:
-            EncoderMismatch: nothing is known of the gallery's encoder, or the one found is another; names both. Or the gallery
-                names a file and nobody else did; says which.
-        """
-        named = Named(encoder, _path(weights), _path(projection))
-        return self._encoder.embedder(self.provenance, faces, named, runtime=runtime, photographs=photographs)
-
-    def encoder_loader(self, runtime: str | None = None, photographs: int | None = None) -> "partial[Encoder]":
-        """A function that loads the encoder of the last `embedder`, here or in another process."""
-        return self._encoder.loader(self.provenance, runtime, photographs)
-
-    def identify(
-        self,
-        probes: Probes,
-        *,
-        threshold: float | None = None,
-        fpir: float | None = None,
-        top: int = 5,
-        faces: str | None = None,
-        head: Head | None = None,
-        quality: float = LEAST,
-    ) -> Results:
-        """Say of each probe who it is, or that it is nobody enrolled.
-
-        Args:
-            probes: vectors (n, dim); templates; or photographs: a path, paths, or RGB pictures, uint8 (height, width, 3); of a
-                gallery of signals or volumes paths, or a list of their arrays.
-            threshold: the largest score that is accepted, instead of a rate.
-            fpir: the share of strangers' searches that may get a name, above 0 and below 1; by default 0.01.
-            top: how many candidates to return.
-            faces: for photographs, as in `embedder`.
-            head: puts the candidates in another order; whether the first is accepted its score says as before, so that no more
-                strangers get a name.
-            quality: the share of ordinary photographs that must be worse; a probe that is worth less fails. 0 takes all.
-
-        Returns:
-            One result per probe face, in order; a photograph without a face has one that says `failed`. Its `unseen` counts the
-            faces of photographs that were not looked at, since one of each was asked for.
-
-        Raises:
-            EncoderMismatch: the probes were made by another encoder than the gallery's; names both.
-            TemplatesError: a vector is zero, NaN or infinite.
-            GalleryError: there is no threshold, it is out of range, or the gallery does not support the rate.
-        """
-
-        def embedder(photographs: int) -> "Embedder":
-            return self.embedder(faces, photographs=photographs)
-
-        ask = identifying(
-            probes,
-            embedder,
-            threshold=threshold,
-            fpir=fpir,
-            top=top,
-            faces=faces,
-            head=head,
-            quality=quality,
-            modality=self.provenance.modality,
-        )
-        return self.answered(ask, threshold)
-
-    def verify(
-        self,
-        probe: np.ndarray | str | Path,
-        identity: str,
-        *,
-        threshold: float | None = None,
-        fmr: float | None = None,
-        faces: str | None = None,
-        encoder: str | None = None,
-        weights: str | Path | None = None,
-        projection: str | Path | None = None,
-        head: Head | None = None,
-        quality: float = LEAST,
-    ) -> Verification:
-        """Compare one probe with one enrolled identity.
-
-        Args:
-            probe: a photograph's path, an RGB picture, uint8 (height, width, 3), or a vector (dim,).
-            identity: as enrolled.
-            threshold: the largest distance that counts as the same; by default the encoder's.
-            fmr: instead, the share of pairs of different people that may be called the same.
-            faces: for a photograph, `largest` or `none`, as in `embedder`.
-            encoder: for a photograph, as in `embedder`.
-            weights: for a photograph, as in `embedder`.
-            projection: for a photograph, as in `embedder`.
-            head: decides instead of a threshold.
-            quality: for a photograph, as in `identify`.
-
-        Raises:
-            GalleryError: nobody of that name is enrolled, there is no threshold, or the gallery does not support the rate.
-            PhotographsError: the photograph gave no template, or `faces` is `all`.
-        """
-        if faces == "all":
-            raise PhotographsError("--faces all: verify compares one face; expected largest or none")
-
-        def embedder() -> "Embedder":
-            return self.embedder(faces, encoder=encoder, weights=weights, projection=projection)
-
-        return self.answered(verifying(probe, embedder, identity, threshold=threshold, fmr=fmr, head=head, quality=quality))
 
     def enroll(
         self,
         people: People,
+        names: Names | None = None,
         *,
         identity: str | None = None,
         faces: str | None = None,
@@ -370,7 +155,9 @@ class Gallery:
         """Enrol templates or photographs: durable when it returns, and seen by every process that opens the gallery from then on.
 
         Args:
-            people: templates with identities, or photographs as for `embed_images`.
+            people: templates with identities; photographs as for `embed_images`; or vectors (n, dim), as an array, lists, or a
+                data frame of any library with a column `vector`.
+            names: whose the vectors are, one for each, where the frame has no column `identity`.
             identity: whose they all are; by default as the photographs' names say.
             faces: for photographs, as in `embedder`. Of several about as large nobody knows which is meant: a problem.
             on_duplicate: what becomes of a template id that is enrolled: `own` takes the place of the same identity's template,
@@ -396,6 +183,7 @@ class Gallery:
         joining = joining_of(
             people,
             embedder,
+            names=names,
             identity=identity,
             faces=faces,
             sources=sources,
@@ -474,20 +262,6 @@ class Gallery:
         """
         self._folder("backup").backup(Path(out), overwrite)
 
-    def info(self) -> Info:
-        """What the gallery holds: `engine.storage.GalleryInfo`, or in Milvus `engine.milvus.MilvusInfo`."""
-        return self.backend.info()
-
-    def check(self, progress: Progress | None = None) -> list[Fault]:
-        """Everything that is wrong with the gallery: every template is looked at."""
-        return self.backend.check(progress)
-
-    def close(self) -> None:
-        """Let go of what is held open after changes. A gallery in a folder may be used on, and the end of the process does it at
-        the latest; one in Milvus is of no use then.
-        """
-        self.backend.close()
-
     # Of a gallery in a folder alone, where every template is at hand. Each raises `GalleryError` elsewhere.
 
     @property
@@ -531,7 +305,3 @@ class Gallery:
         if not isinstance(self.backend, FolderBackend):
             raise GalleryError(f"{wanted} works on galleries in folders; found {self.path}")
         return self.backend
-
-
-def _path(given: str | Path | None) -> Path | None:
-    return None if given is None else Path(given)

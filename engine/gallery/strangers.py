@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from engine.common.late import pc
 from engine.errors import GalleryError
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from engine.templates.provenance import Provenance, require_same
 
 

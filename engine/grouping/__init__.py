@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from engine.grouping.grouping import add_templates, group_templates, regroup
     from engine.grouping.groups import Cut, Groups
     from engine.grouping.groups_file import read_groups, write_groups
-    from engine.grouping.sheet import write_sheet
     from engine.grouping.suggestions import Suggestion, suggest, write_suggestions
 
 __all__ = [
@@ -26,7 +25,6 @@ __all__ = [
     "reject_face",
     "suggest",
     "write_groups",
-    "write_sheet",
     "write_suggestions",
 ]
 
@@ -37,7 +35,6 @@ __getattr__ = late_names(
         "engine.grouping.grouping": ("add_templates", "group_templates", "regroup"),
         "engine.grouping.groups": ("Cut", "Groups"),
         "engine.grouping.groups_file": ("read_groups", "write_groups"),
-        "engine.grouping.sheet": ("write_sheet",),
         "engine.grouping.suggestions": ("Suggestion", "suggest", "write_suggestions"),
     },
 )

@@ -1,4 +1,4 @@
-"""What people say of groups: a name, that two are one, that two faces are two people, that a face is none. It holds later on."""
+"""Corrections by people: name a group, join two, part two faces, reject a face. They hold when faces are grouped again."""
 
 from dataclasses import replace
 
@@ -6,20 +6,20 @@ import numpy as np
 
 from engine.errors import GroupingError
 from engine.grouping.faces import Faces, read_faces
-from engine.grouping.grouping import leave_one_out
 from engine.grouping.groups import APART, JOINED, NAMED, REJECTED, Groups
 from engine.grouping.method.linkage import Nodes, agglomerate
 from engine.grouping.method.space import placed
+from engine.grouping.numbering import leave_one_out
+from engine.templates.model import Templates
 from engine.templates.names import name_of
-from engine.templates.parquet import Templates
 
 # Below every score.
 _LOWEST = -1.5
 
 
 def name_group(groups: Groups, which: str | int, name: str) -> Groups:
-    """Call a group, by its number, or a face, by its template id, by a name. Its faces stay together from then on; without a name
-    ("") the group has none any more.
+    """Name a group, given by its number, or the group of a face, given by its template id. Its faces stay together from then on.
+    An empty name takes the name away.
 
     Raises:
         GroupingError: there is no such group or face, or another group has the name.
@@ -62,8 +62,8 @@ def join_groups(groups: Groups, one: str | int, two: str | int) -> Groups:
 
 
 def part_faces(groups: Groups, one: str, two: str) -> Groups:
-    """Two faces, by their template ids, are two people. Where they were in one group, that falls into two: the part of `one`
-    keeps its number and name.
+    """Say that two faces, given by their template ids, are two people. If they were in one group, it is split, and the part
+    with `one` keeps its number and name.
 
     Raises:
         GroupingError: there is no such face, or their templates are the same.
@@ -97,7 +97,7 @@ def part_faces(groups: Groups, one: str, two: str) -> Groups:
 
 
 def reject_face(groups: Groups, face: str) -> Groups:
-    """A face, by its template id, belongs nowhere: it leaves its group for good, and is never enrolled.
+    """Reject a face, given by its template id: it leaves its group for good, and is never enrolled.
 
     Raises:
         GroupingError: there is no such face.
@@ -177,7 +177,7 @@ def _refuse_photographs(faces: Faces, joined: set[str], where: str) -> None:
 
 
 def _far_side(groups: Groups, rows: np.ndarray, one: int, two: int) -> np.ndarray:
-    """Which of the rows of a group, bool, go with `two` where `one` and `two` are parted."""
+    """When a group is split between the faces `one` and `two`: which of its rows go with `two`, bool."""
     places = placed(groups.vectors[rows], groups.cut.mean)
     a, b = int(np.flatnonzero(rows == one)[0]), int(np.flatnonzero(rows == two)[0])
     pairs = np.stack(np.triu_indices(len(rows), 1), axis=1).astype(np.int64)

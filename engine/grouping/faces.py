@@ -1,6 +1,6 @@
 """The faces that are to be grouped, in an order of their own, and what is known of them: which are one person, which are two.
 
-Whatever order files come in, faces are taken in that of their ids, so that nothing hangs on it.
+Faces are sorted by their ids, so that the groups do not depend on the order of the files.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,10 +13,10 @@ import pyarrow.compute as pc
 
 from engine.errors import GroupingError, TemplatesError
 from engine.files.content_ids import picture_of
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 
 Pairs = Iterable[tuple[str, str]]
-# Faces that are worth less than this share of ordinary photographs found no groups: they join one, or stay alone.
+# Faces of a lower quality found no groups: they join one, or stay alone.
 LEAST_QUALITY = 0.01
 
 

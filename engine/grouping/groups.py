@@ -8,12 +8,13 @@ import numpy as np
 import pyarrow as pa
 
 from engine.errors import GroupingError
-from engine.templates.parquet import Templates, schema, vectors_of
+from engine.tables.frames import Tabular
+from engine.templates.model import Templates, schema, vectors_of
 from engine.templates.provenance import Provenance
 
 # What people did to a face's group.
 NAMED, JOINED, APART, REJECTED = "named", "joined", "apart", "rejected"
-# What is said of a face that is alone for a reason.
+# The note of a face that is alone for this reason.
 LOW_QUALITY = "low quality"
 
 ADDED = [
@@ -32,7 +33,7 @@ def groups_schema(made: Provenance) -> pa.Schema:
 
 @dataclass(frozen=True)
 class Cut:
-    """By which rule groups were found; it stays as it is when faces are added.
+    """How the groups were found: where the tree of merges was cut. It stays the same when faces are added.
 
     `height`: how alike two groups must be to be one. `asked`: the share of wrong groups that was asked for, None if none was.
     `rule`: `decoys`, `impostors` (of the encoder, for few people), or `nothing to merge`. `people`: about how many there were.
@@ -58,7 +59,7 @@ class Cut:
 
 
 @dataclass(frozen=True)
-class Groups:
+class Groups(Tabular):
     """Faces and their groups: a row for every face.
 
     `table`: the columns of templates, of which `identity` is the group's name, and `group` int32 (null: the face is alone),
@@ -76,6 +77,11 @@ class Groups:
     same_photo: bool = False
     last: int = 0
     repeated: int = field(default=0, compare=False)
+
+    _shown = ("template_id", "source", "face", "group", "identity", "score", "note")
+
+    def __repr__(self) -> str:
+        return f"<Groups: {len(self):,} faces in {len(self.members):,} groups, {self.alone:,} alone>"
 
     def __len__(self) -> int:
         return self.table.num_rows

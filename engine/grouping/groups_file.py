@@ -1,6 +1,6 @@
-"""Groups as a Parquet file: a template file with the columns of groups behind it, and the rule in its metadata.
+"""Groups as a Parquet file: the columns of a template file, then those of groups; the metadata say how the groups were found.
 
-It is read as a template file too, of the named groups alone, so that those can be enrolled.
+It can also be read as a template file, which then holds the named groups only, so that these can be enrolled.
 """
 
 import json
@@ -19,7 +19,8 @@ from engine.files.atomic_files import UNREADABLE, whole_file
 from engine.files.budgets import refuse_bomb
 from engine.files.object_storage import local
 from engine.grouping.groups import Cut, Groups, groups_schema
-from engine.templates.parquet import GROUPS, ROW_GROUP, vectors_of
+from engine.templates.model import vectors_of
+from engine.templates.parquet import GROUPS_KEY, ROW_GROUP
 from engine.templates.provenance import Provenance
 
 _FORMAT = 1
@@ -30,7 +31,7 @@ _MOST_POINTS = 10_000
 
 @dataclass(frozen=True)
 class _Plain:
-    """The plain part of the metadata."""
+    """The part of the metadata that is single values."""
 
     format: int
     height: float
@@ -51,7 +52,7 @@ def write_groups(path: Path, groups: Groups) -> None:
         *(groups.same_photo, groups.last),
     )
     lists = {"mean": cut.mean.tolist(), "heights": cut.heights.tolist(), "chances": cut.chances.tolist(), "apart": groups.apart}
-    metadata = {**groups.provenance.to_metadata(), GROUPS: json.dumps({"plain": plain.__dict__, **lists})}
+    metadata = {**groups.provenance.to_metadata(), GROUPS_KEY: json.dumps({"plain": plain.__dict__, **lists})}
     with whole_file(path) as temporary:
         pq.write_table(groups.table.replace_schema_metadata(metadata), temporary, compression="zstd", row_group_size=ROW_GROUP)
 
@@ -61,7 +62,7 @@ def is_groups_file(path: Path) -> bool:
     if path.suffix.lower() != ".parquet" or not (path := local(path)).is_file():
         return False
     try:
-        return GROUPS.encode() in (pq.read_schema(path).metadata or {})
+        return GROUPS_KEY.encode() in (pq.read_schema(path).metadata or {})
     except UNREADABLE:
         return False
 
@@ -79,7 +80,7 @@ def read_groups(path: Path) -> Groups:
         refuse_bomb(here)
         file = pq.ParquetFile(here)
         found = {key.decode(errors="replace"): value for key, value in (file.schema_arrow.metadata or {}).items()}
-        if GROUPS not in found:
+        if GROUPS_KEY not in found:
             raise GroupingError(f"{path}: holds no groups; onek group makes them of templates")
         made = Provenance.from_json(found.get("onek.provenance", b"").decode(errors="replace"))
         table = file.read()
@@ -88,7 +89,7 @@ def read_groups(path: Path) -> Groups:
             raise ValueError(f"found the columns {', '.join(table.schema.names)}, expected {', '.join(expected.names)}")
         table = table.cast(expected)
         _check_rows(table)
-        return _groups(table, made, from_json(found[GROUPS].decode(errors="replace")))
+        return _groups(table, made, from_json(found[GROUPS_KEY].decode(errors="replace")))
     except GroupingError:
         raise
     except (*UNREADABLE, TemplatesError, KeyError, TypeError) as error:

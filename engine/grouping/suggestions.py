@@ -1,6 +1,6 @@
-"""Pairs to look at: groups that are nearly one, groups that are nearly two, in the order of what a look is worth.
+"""Pairs for somebody to look at: two groups that may be one person, or one that may be two; the most useful first.
 
-A look is worth the chance that something is to be corrected, times the faces that a correction puts right.
+How useful: the chance that a correction is needed, times the number of faces that it puts right.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from engine.grouping.groups import REJECTED, Groups
 from engine.grouping.method.linkage import Merges, Nodes, agglomerate, each_once, pair_scores
 from engine.grouping.method.space import edges_within, neighbours, placed
 from engine.tables.sheets import sheet_file
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 
 ONE_PERSON, TWO_PEOPLE = "one person?", "two people?"
 # Neighbours of each group that are looked at, and how far below the cut two groups may be.
@@ -94,7 +94,7 @@ def _nearly_one(groups: Groups, places: np.ndarray, described: _Described, most:
     kept = (scores >= groups.cut.height - _BELOW) & ~_known_apart(groups, rows, node_of, pairs)
     pairs, scores = pairs[kept], scores[kept]
     chances = 1 - groups.cut.chance_of_wrong(scores)
-    # Describing a pair takes long, and of many faces there are many.
+    # Describing a pair takes long, and many faces have many pairs.
     best = np.lexsort((pairs[:, 1], pairs[:, 0], -chances * counts[pairs].min(axis=1)))[:most]
     order = np.argsort(node_of, kind="stable")
     members = np.split(rows[order], np.cumsum(np.bincount(node_of))[:-1])

@@ -23,7 +23,9 @@ class Channel:
     strengths: np.ndarray
 
 
-def exciting(network: Network, chips: np.ndarray, *, layers: int = 5, channels: int = 4, shown: int = 8) -> list[Channel]:
+def most_activating_chips(
+    network: Network, chips: np.ndarray, *, layers: int = 5, channels: int = 4, shown: int = 8
+) -> list[Channel]:
     """The `shown` chips that excite each of some channels most, at their strongest place.
 
     Args:

@@ -22,7 +22,7 @@ _LOWEST, _SHIFT = -1.5, 1.0
 
 
 @dataclass(frozen=True)
-class Split:
+class SplitPerson:
     """An identity's images in two groups: `row` and `other` are the rows of the two images, one of each, that are most alike.
     `score`: how alike the groups are, from 0 to 2, small is worse. `expected`, `likely`: as in `Finding`.
     """
@@ -34,7 +34,7 @@ class Split:
     likely: bool
 
 
-def split_people(enrolled: SearchableGallery, likely: float, progress: Progress | None = None) -> list[Split]:
+def split_people(enrolled: SearchableGallery, likely: float, progress: Progress | None = None) -> list[SplitPerson]:
     """Identities by how unlike two groups of their images are, worst first; `likely`: the share of these that may be chance."""
     members, index = enrolled.members, enrolled.index
     people = np.flatnonzero(members.counts >= _LEAST_IMAGES)
@@ -61,7 +61,7 @@ def split_people(enrolled: SearchableGallery, likely: float, progress: Progress 
             progress("groups", at + 1, len(people))
     expected, wrong = expected_as_small(scores), outliers(scores, likely)
     order = [at for at in np.argsort(scores, kind="stable").tolist() if at in pairs]
-    return [Split(*pairs[at], float(scores[at]), float(expected[at]), bool(wrong[at])) for at in order]
+    return [SplitPerson(*pairs[at], float(scores[at]), float(expected[at]), bool(wrong[at])) for at in order]
 
 
 def _least_alike(merges: Merges) -> tuple[float, np.ndarray, np.ndarray] | None:

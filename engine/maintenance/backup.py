@@ -21,7 +21,7 @@ from engine.storage.folder_snapshot import FolderSnapshot, open_snapshot
 from engine.storage.sealing import stored
 from engine.storage.segments import recorded_files
 from engine.templates.enrolment import TemplateStream
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from engine.templates.provenance import require_same
 
 DUPLICATES = ("error", "skip")
@@ -56,7 +56,7 @@ def backup(folder: Path, out: Path, *, overwrite: bool = False) -> None:
                     raise GalleryError(f"{error.filename} is missing; say onek check {folder}") from error
 
 
-def merged(folders: Sequence[Path], on_duplicate: str = "error") -> TemplateStream:
+def templates_of_galleries(folders: Sequence[Path], on_duplicate: str = "error") -> TemplateStream:
     """All templates of several galleries, to build one of; an identity of the same name is the same person.
 
     Args:
@@ -68,7 +68,7 @@ def merged(folders: Sequence[Path], on_duplicate: str = "error") -> TemplateStre
         EncoderMismatch: different encoders made them; names both.
     """
     if on_duplicate not in DUPLICATES:
-        raise GalleryError(f"--on-duplicate {on_duplicate}: expected {' or '.join(DUPLICATES)}")
+        raise GalleryError(f"on_duplicate={on_duplicate!r}: expected {' or '.join(DUPLICATES)}")
     if not folders:
         raise GalleryError("no gallery was named; expected at least one")
     views = [open_snapshot(folder) for folder in folders]

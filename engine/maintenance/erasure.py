@@ -42,6 +42,6 @@ def _verify(folder: Path, pages: bytes, removed: np.ndarray) -> None:
     for file in sorted(folder.iterdir()):
         if file.name not in {*ours, NAME, f"{NAME}-wal", f"{NAME}-shm", DIGEST, LOCK, HOLDER}:
             raise GalleryError(f"{file} is no file of the gallery's and may hold what was removed; take it away")
-    # Not those of anybody who stays either: they are all in the segment now.
+    # Nor may templates of people who stay be there: they are all in the segment now.
     if any(row.tobytes() in pages for row in removed):
         raise GalleryError(f"{folder / NAME} still holds a removed vector; say onek compact again")

@@ -1,4 +1,4 @@
-"""Forgetting a person in template files and results files, and looking afterwards whether anything is left."""
+"""Removing a person from template files and results files, and checking afterwards that nothing is left."""
 
 import csv
 import json
@@ -22,7 +22,7 @@ _ENDINGS = (".parquet", ".csv", ".json", ".jsonl")
 
 
 def forget_in_file(path: Path, identity: str) -> int:
-    """Write a template file or results file anew without one person, and read it again. How many rows spoke of the person.
+    """Write a template file or results file again without one person, and check it. Returns how many rows named the person.
 
     A template of the person goes, and so does a result that says it is the person; other results lose the person as a candidate.
 

@@ -19,14 +19,15 @@ from engine.storage.folder_snapshot import open_snapshot
 from engine.storage.segments import recorded_files, segment_files
 from engine.storage.summary import describe
 from engine.storage.writer_lock import HOLDER, LOCK
-from engine.templates.parquet import ROW_GROUP, is_contract, vectors_of
+from engine.templates.model import vectors_of
+from engine.templates.parquet import ROW_GROUP, has_template_columns
 from indexes.base import Progress
 from indexes.files import open_vectors
 from indexes.registry import load_index
 
 # How far a unit vector's length may be from 1; rows that the index is asked for, and the share of them that it must find.
 NORM, _PROBES, _FOUND = 1e-3, 512, 0.98
-# Looks at a gallery that changes meanwhile.
+# How often a gallery is looked at again that changes meanwhile.
 _LOOKS = 3
 ROWS, VECTORS, INDEX, DENSITY = range(4)
 
@@ -94,7 +95,7 @@ def _faults(folder: Path, progress: Progress | None) -> Iterator[Fault]:
 
 
 def _opens(folder: Path) -> Iterator[Fault]:
-    """Errors that reading the gallery as a user does would raise."""
+    """The errors that a user would meet who opens the gallery and reads from it."""
     describe(folder, open_snapshot(folder))
     yield from ()
 
@@ -116,7 +117,9 @@ def _catalogue_faults(folder: Path) -> Iterator[Fault]:
 
 
 def _strays(folder: Path, segment: Segment) -> Iterator[Fault]:
-    """Parts of other segments are none: an interrupted change leaves them, and the next takes them away."""
+    """Files that do not belong in the gallery. Parts of other segments are no fault: an interrupted change leaves them, and the
+    next change removes them.
+    """
     known = {NAME, f"{NAME}-wal", f"{NAME}-shm", DIGEST, LOCK, HOLDER}
     known |= {file.name for file in segment_files(folder, segment.name)}
     for file in sorted(folder.iterdir()):
@@ -147,7 +150,7 @@ class _Rows:
     def faults(self, vectors_file: Path) -> Iterator[Fault]:
         refuse_bomb(self._file)
         parquet = pq.ParquetFile(self._file)
-        if not is_contract(parquet.schema_arrow, self._made):
+        if not has_template_columns(parquet.schema_arrow, self._made):
             yield Fault(self._file, "its columns are not those of a template file")
             return
         vectors = np.empty((0, self._made.dim), np.float32)
@@ -203,7 +206,7 @@ def _change_faults(file: Path, catalogue: Catalogue, sealed_ids: pa.ChunkedArray
 
 
 def _index_faults(folder: Path, segment: Segment, progress: Progress | None) -> Iterator[Fault]:
-    """Searched for themselves, rows must be found: at no distance, though perhaps as another row that is the same."""
+    """Search the index for some of its own rows: each must be found at distance 0, perhaps as another row of the same vector."""
     _, vectors_file, index_file, _ = segment_files(folder, segment.name)
     vectors = open_vectors(vectors_file)
     index = load_index(index_file, vectors)

@@ -1,4 +1,4 @@
-"""All that a gallery stores about one person, for whoever has a right to know."""
+"""Everything that a gallery stores about one person, for requests of access under data protection law."""
 
 from dataclasses import dataclass
 from typing import Any

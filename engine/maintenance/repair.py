@@ -1,4 +1,4 @@
-"""Mending what can be made anew from a gallery's rows, and nothing else."""
+"""Repairs: whatever can be computed again from a gallery's rows, and nothing else."""
 
 from pathlib import Path
 
@@ -11,7 +11,8 @@ from engine.storage.catalogue import Catalogue, put_segment, read_catalogue
 from engine.storage.segments import added_segment, drop_segment, following, seal, segment_files
 from engine.storage.writer_lock import WAIT, Writer
 from engine.templates.enrolment import TemplateStream
-from engine.templates.parquet import ROW_GROUP, Templates
+from engine.templates.model import Templates
+from engine.templates.parquet import ROW_GROUP
 from indexes.base import Progress
 from indexes.planner import check_disk, plan
 

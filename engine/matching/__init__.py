@@ -5,7 +5,7 @@ The steps of a search, and what each one gives:
     Neighbours         indexes.base                   the nearest templates
     NearestIdentities  matching.nearest_identities    the nearest identities: of each, its nearest template
     Candidates         matching.scoring               the identities with the best scores
-    Found              answers.snapshot               the same, with names and template ids
+    FoundCandidates    answers.snapshot               the same, with names and template ids
     a table            answers.results                the same, with the decision at a threshold: an identity, or unknown
 """
 
@@ -15,16 +15,16 @@ from indexes.late import late_names
 
 if TYPE_CHECKING:
     from engine.matching.nearest_identities import Members, NearestIdentities
-    from engine.matching.pair_verifier import Head, read_head
+    from engine.matching.pair_verifier import PairVerifier, read_pair_verifier
     from engine.matching.scoring import Candidates, Scoring, SearchableGallery
 
-__all__ = ["Candidates", "Head", "Members", "NearestIdentities", "Scoring", "SearchableGallery", "read_head"]
+__all__ = ["Candidates", "Members", "NearestIdentities", "PairVerifier", "Scoring", "SearchableGallery", "read_pair_verifier"]
 
 __getattr__ = late_names(
     __name__,
     {
         "engine.matching.nearest_identities": ("Members", "NearestIdentities"),
-        "engine.matching.pair_verifier": ("Head", "read_head"),
+        "engine.matching.pair_verifier": ("PairVerifier", "read_pair_verifier"),
         "engine.matching.scoring": ("Candidates", "Scoring", "SearchableGallery"),
     },
 )

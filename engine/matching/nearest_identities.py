@@ -51,7 +51,9 @@ class Members:
         return np.where(inside, self._order[np.where(inside, self._starts[identities][..., None] + at, 0)], -1)
 
 
-def nearest_identities(index: SearchableIndex, members: Members, probes: np.ndarray, top: int) -> NearestIdentities:
+def nearest_identities(
+    index: SearchableIndex, members: Members, probes: np.ndarray, top: int, *, stop_near: bool = False
+) -> NearestIdentities:
     """The `top` nearest identities of each probe; an identity is as near as its nearest template.
 
     Args:
@@ -59,6 +61,7 @@ def nearest_identities(index: SearchableIndex, members: Members, probes: np.ndar
         members: which identity each one belongs to.
         probes: float32 (n, d).
         top: at least 1. Fewer are returned if there are fewer identities.
+        stop_near: as of `SearchableIndex.search`.
     """
     wanted = min(top, members.identities)
     rows, distances = np.empty((len(probes), wanted), np.int64), np.empty((len(probes), wanted), np.float32)
@@ -66,7 +69,9 @@ def nearest_identities(index: SearchableIndex, members: Members, probes: np.ndar
     pending = np.arange(len(probes))
     while len(pending):
         k = min(k, index.count)
-        found = index.search(probes[pending], k)
+        found = index.search(probes[pending], k, stop_near=stop_near)
+        if index.count == members.identities:
+            return NearestIdentities(found.rows, found.distances)
         first = first_of_each(members.codes[found.rows])
         enough = first.sum(axis=1) >= wanted
         # Keep the nearest template of each identity, and of those the first `wanted`.

@@ -21,7 +21,7 @@ _LEAST = np.float32(1e-3)
 
 
 @dataclass(frozen=True)
-class Head:
+class PairVerifier:
     """p(same) = sigmoid(bias - sum_k weights_k phi_k(f, g)) of two unit templates f and g; `weights` float32 (d,).
 
     `absolute`: phi_k = |f_k - g_k|. `chi2`: phi_k = (f_k - g_k)^2 / (|f_k| + |g_k| + 0.001), after DeepFace (Taigman et al. 2014,
@@ -52,7 +52,7 @@ class Head:
         write_learnt(path, said, {"weights": self.weights})
 
 
-def reordered(found: Candidates, head: Head, probes: np.ndarray, index: SearchableIndex, top: int) -> Candidates:
+def reordered(found: Candidates, head: PairVerifier, probes: np.ndarray, index: SearchableIndex, top: int) -> Candidates:
     """The `top` of each probe's candidates: the `SHORTLIST` best ones in the order of the head's scores, then the others."""
     rows = found.rows[:, :SHORTLIST]
     templates = index.vectors(rows.ravel()).reshape(*rows.shape, -1)
@@ -63,14 +63,14 @@ def reordered(found: Candidates, head: Head, probes: np.ndarray, index: Searchab
 
 
 def features(form: str, one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """The phi (..., d) of `Head`, for two arrays of vectors (..., d)."""
+    """The phi (..., d) of `PairVerifier`, for two arrays of vectors (..., d)."""
     difference = one - other
     if form == ABSOLUTE:
         return np.abs(difference)
     return difference * difference / (np.abs(one) + np.abs(other) + _LEAST)
 
 
-def read_head(path: Path) -> Head:
+def read_pair_verifier(path: Path) -> PairVerifier:
     """Read what `save` wrote.
 
     Raises:
@@ -85,4 +85,4 @@ def read_head(path: Path) -> Head:
         raise TrainingError(
             f"{path}: a head of form {form!r} with weights {arrays['weights'].shape}; expected {made.dim} weights"
         )
-    return Head(str(form), arrays["weights"], bias, made)
+    return PairVerifier(str(form), arrays["weights"], bias, made)

@@ -20,6 +20,7 @@ one, l = 0. The numbers were chosen on half of LFW's people (`onek benchmark qua
 """
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -36,8 +37,12 @@ from engine.matching.nearest_identities import (
     without_identity,
 )
 from engine.templates.quality.scale import log_odds
+from indexes.approximate.ivf import Ivf
+from indexes.approximate.two_stage import TwoStageIndex
 from indexes.base import Progress, SearchableIndex, distances_to
 from indexes.exact.flat import Flat
+from indexes.principal_axes import sample_rows
+from indexes.tuning.neighbourhoods import for_means
 
 PLAIN, LOCAL, QUALITY = "plain", "local", "quality"
 SCORES = (PLAIN, LOCAL, QUALITY)
@@ -55,6 +60,8 @@ _BATCH = 4096
 # Up to so many templates, D is measured among all of them. In larger galleries, among a sample of so many templates, but of at
 # least so many identities.
 _MOST_SEARCHED, _REFERENCE, _LEAST = 200_000, 50_000, 1000
+# Up to so many of a sample are searched exactly; templates that the effort of a search among more is found with.
+_EXACT, _MEASURED = 20_000, 1024
 
 
 @dataclass(frozen=True)
@@ -113,7 +120,7 @@ class Scoring:
         if identities < self.least_identities:
             raise GalleryError(
                 f"the {self.score} score needs {self.least_identities} identities, this gallery has {identities}; "
-                "take --score plain"
+                "take score='plain'"
             )
 
 
@@ -204,7 +211,9 @@ class SearchableGallery:
             qualities: what the probes are worth, float32 (n,), NaN where nobody knows; by default of none of them.
         """
         wanted = max(top, self.scoring.shortlist) + (without is not None)
-        return self.scored(probes, nearest_identities(self.index, self.members, probes, wanted), top, without, qualities)
+        # Who is left out is near by itself, and the search has to go on.
+        found = nearest_identities(self.index, self.members, probes, wanted, stop_near=without is None)
+        return self.scored(probes, found, top, without, qualities)
 
     def scored(
         self,
@@ -283,15 +292,25 @@ def densities(
     The first column is D, the mean squared distance to the R nearest other identities; the second the squared distance to the
     next one, which takes the place of an identity that is left out. It needs R + 2 identities. In a large gallery, neighbours are
     searched among a sample of the identities, `reference`, at little cost: all distances are larger by about the same factor, so
-    dense regions show there too.
+    dense regions show there too. Among more than `_EXACT` templates they are searched approximately, with the effort that a mean
+    of R takes; an index that is approximate itself may not be searched by others meanwhile.
     """
     known, theirs, codes = _known(index, members, reference(members))
+    if known is not index and known.count > _EXACT:
+        known = Ivf.build(known.vectors(np.arange(known.count)))
     result = np.empty((index.count, 2), np.float32)
-    for rows in _batches(index.count):
-        result[rows] = _densities_of(known, theirs, codes, index.vectors(rows), members.codes[rows], neighbours)
-        if progress:
-            progress("densities", int(rows[-1]) + 1, index.count)
+    with _for_means(known, index, neighbours):
+        for rows in _batches(index.count):
+            result[rows] = _densities_of(known, theirs, codes, index.vectors(rows), members.codes[rows], neighbours)
+            if progress:
+                progress("densities", int(rows[-1]) + 1, index.count)
     return result
+
+
+def _for_means(known: SearchableIndex, index: SearchableIndex, neighbours: int) -> AbstractContextManager[None]:
+    if not isinstance(known, TwoStageIndex):
+        return nullcontext()
+    return for_means(known, index.vectors(sample_rows(index.count, _MEASURED)), neighbours + 2)
 
 
 def _known(index: SearchableIndex, members: Members, among: np.ndarray) -> tuple[SearchableIndex, Members, np.ndarray]:
@@ -308,8 +327,14 @@ def _densities_of(
     known: SearchableIndex, theirs: Members, place: np.ndarray, vectors: np.ndarray, codes: np.ndarray, neighbours: int
 ) -> np.ndarray:
     """As `densities`, for vectors (n, d) of the identities `codes` (n,)."""
-    found = nearest_identities(known, theirs, vectors, neighbours + 2)
-    squares = without_identity(found, theirs, place[codes]).distances ** 2
+    return densities_in(nearest_identities(known, theirs, vectors, neighbours + 2), theirs, place[codes], neighbours)
+
+
+def densities_in(found: NearestIdentities, members: Members, own: np.ndarray, neighbours: int) -> np.ndarray:
+    """What the R + 2 nearest identities of n templates say of their densities, as `densities`. `own` (n,): each one's identity;
+    -1 where that is not among `members`.
+    """
+    squares = without_identity(found, members, own).distances ** 2
     return np.column_stack([squares[:, :neighbours].mean(axis=1), squares[:, min(neighbours, squares.shape[1] - 1)]])
 
 

@@ -9,11 +9,11 @@ from engine.errors import GalleryError
 from engine.gallery.backend import Capabilities
 from engine.maintenance.integrity import Fault
 from engine.milvus.changes import MilvusChange
-from engine.milvus.connection.client import Client
+from engine.milvus.connection.client import MilvusConnection
 from engine.milvus.info import MilvusInfo, describe
 from engine.milvus.integrity import check
 from engine.milvus.snapshot import MilvusSnapshot, look
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from indexes.base import Progress
 
 
@@ -26,7 +26,7 @@ class MilvusBackend:
 
     capabilities = Capabilities(changes=True, files=False)
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: MilvusConnection) -> None:
         """Open it.
 
         Raises:

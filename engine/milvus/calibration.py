@@ -5,16 +5,16 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from engine.calibration.calibration import Calibration, Names, calibration_of, require_calibratable, require_strangers
+from engine.calibration.calibration import Calibration, RowNames, calibration_of, require_calibratable, require_strangers
 from engine.calibration.impostor_searches import MOST_SEARCHES, NonMatedSearches, left_out_templates, second_distances
 from engine.matching.by_name import by_name
 from engine.matching.nearest_identities import Members
 from engine.matching.scoring import SearchableGallery
 from engine.milvus.catalogue import MilvusCatalogue
 from engine.milvus.collection import qualities_in, vectors_in
-from engine.milvus.connection.client import Client, Row
+from engine.milvus.connection.client import MilvusConnection, Row
 from engine.milvus.shortlist import Shortlister, Size
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from indexes.base import Progress
 from indexes.exact.flat import Flat
 
@@ -22,7 +22,7 @@ _PROBES = 1024
 
 
 def calibrated(
-    client: Client,
+    client: MilvusConnection,
     catalogue: MilvusCatalogue,
     shortlister: Shortlister,
     size: Size,
@@ -43,10 +43,10 @@ def calibrated(
         rows = left_out_templates(members)[1]
         vectors, without = sample.index.vectors(rows), [people[row] for row in rows]
         found, names = _search(shortlister, size, vectors, sample.qualities(rows), without, progress)
-        return calibration_of(sample, found.of(rows), "gallery", 2, names, Names(ids), size.identities, probes)
+        return calibration_of(sample, found.of(rows), "gallery", 2, names, RowNames(ids), size.identities, probes)
     require_strangers(len(strangers), size.identities, catalogue.scoring)
     found, names = _search(shortlister, size, strangers.vectors, strangers.qualities, None, progress)
-    theirs = Names(strangers.table["template_id"])
+    theirs = RowNames(strangers.table["template_id"])
     return calibration_of(sample, found, "strangers", 1, names, theirs, size.identities)
 
 
@@ -57,7 +57,9 @@ def measured(rows: Sequence[Row], shortlister: Shortlister, size: Size) -> list[
     return [{**row, "density": near, "following": beyond} for row, (near, beyond) in zip(rows, found, strict=True)]
 
 
-def _sample(client: Client, catalogue: MilvusCatalogue, size: Size) -> tuple[SearchableGallery, pa.ChunkedArray, list[str]]:
+def _sample(
+    client: MilvusConnection, catalogue: MilvusCatalogue, size: Size
+) -> tuple[SearchableGallery, pa.ChunkedArray, list[str]]:
     """All templates of about `MOST_SEARCHES` identities, or of all: those whose keys, which are as good as random, are least."""
     share = min(1.0, 1.0 * MOST_SEARCHES / max(size.identities, 1))
     where = "" if share == 1 else f'person < "{int(share * 16**8):08x}"'
@@ -78,7 +80,7 @@ def _search(
     qualities: np.ndarray,
     without: Sequence[str] | None,
     progress: Progress | None,
-) -> tuple[NonMatedSearches, Names]:
+) -> tuple[NonMatedSearches, RowNames]:
     """As `engine.calibration.impostor_searches.search_strangers`, in Milvus; and what the found `rows` are called."""
     ids: list[pa.Array] = []
     distances, scores, seconds = (np.empty(len(vectors), np.float32) for _ in range(3))
@@ -93,4 +95,4 @@ def _search(
         if progress:
             progress("calibrating", min(start + _PROBES, len(vectors)), len(vectors))
     every = np.arange(len(vectors))
-    return NonMatedSearches(every, every, distances, scores, seconds, qualities), Names(pa.chunked_array(ids))
+    return NonMatedSearches(every, every, distances, scores, seconds, qualities), RowNames(pa.chunked_array(ids))

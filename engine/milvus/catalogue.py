@@ -14,7 +14,7 @@ from engine.errors import GalleryError, GalleryReplaced
 from engine.matching.scoring import Scoring
 from engine.milvus.building.placement import Placement
 from engine.milvus.collection import ENTITY, WHOLE, IndexKind
-from engine.milvus.connection.client import Client
+from engine.milvus.connection.client import MilvusConnection
 from engine.templates.provenance import Provenance
 
 # Format 1 knew nothing of what a template is worth.
@@ -58,14 +58,14 @@ class MilvusCatalogue:
         return fields if self.qualities else tuple(name for name in fields if name != "quality")
 
 
-def require_writable(client: Client) -> None:
+def require_writable(client: MilvusConnection) -> None:
     """Try whether a gallery can be made, which takes a moment: a small collection is, and goes again. Raises `GalleryError`."""
     tried = f"{client.address.name}_{uuid4().hex[:12]}_tried"
     _create(client, tried)
     client.call("drop_collection", tried)
 
 
-def begin(client: Client, collection: str) -> None:
+def begin(client: MilvusConnection, collection: str) -> None:
     """Note that a collection is being built; make the catalogue where there is none."""
     name = client.address.name
     if not client.call("has_collection", name):
@@ -75,12 +75,12 @@ def begin(client: Client, collection: str) -> None:
     _put(client, _BUILDING, collection)
 
 
-def building(client: Client) -> str | None:
+def building(client: MilvusConnection) -> str | None:
     """The collection that somebody began to build and did not finish."""
     return _get(client, _BUILDING)
 
 
-def write(client: Client, catalogue: MilvusCatalogue) -> None:
+def write(client: MilvusConnection, catalogue: MilvusCatalogue) -> None:
     """Make this the gallery from now on."""
     old = _get(client, _HEAD)
     calibration, parts = None, 0
@@ -105,7 +105,7 @@ def write(client: Client, catalogue: MilvusCatalogue) -> None:
     client.call("delete", client.address.name, ids=gone)
 
 
-def read(client: Client) -> MilvusCatalogue:
+def read(client: MilvusConnection) -> MilvusCatalogue:
     """What the gallery is.
 
     Raises:
@@ -127,7 +127,7 @@ def read(client: Client) -> MilvusCatalogue:
         raise GalleryError(f"{address}: its catalogue is damaged ({error}); build it again with --overwrite") from error
 
 
-def _parsed(client: Client, text: str) -> MilvusCatalogue:
+def _parsed(client: MilvusConnection, text: str) -> MilvusCatalogue:
     said = json.loads(text)
     if said["format"] not in (1, FORMAT):
         raise GalleryError(
@@ -148,7 +148,7 @@ def _parsed(client: Client, text: str) -> MilvusCatalogue:
     )
 
 
-def with_calibration(client: Client, catalogue: MilvusCatalogue, calibration: Calibration) -> None:
+def with_calibration(client: MilvusConnection, catalogue: MilvusCatalogue, calibration: Calibration) -> None:
     """Keep another calibration, which was learnt from the gallery that a catalogue is of.
 
     Raises:
@@ -160,7 +160,7 @@ def with_calibration(client: Client, catalogue: MilvusCatalogue, calibration: Ca
     write(client, replace(now, calibration=calibration))
 
 
-def _calibration(client: Client, said: dict[str, Any]) -> Calibration | None:
+def _calibration(client: MilvusConnection, said: dict[str, Any]) -> Calibration | None:
     if said["calibration"] is None:
         return None
     keys = [f"{said['calibration']}/{number}" for number in range(said["parts"])]
@@ -174,7 +174,7 @@ def _placement(said: dict[str, Any]) -> Placement:
     return Placement(**values)
 
 
-def _create(client: Client, name: str) -> None:
+def _create(client: MilvusConnection, name: str) -> None:
     from pymilvus import DataType, MilvusClient
 
     made = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
@@ -187,7 +187,7 @@ def _create(client: Client, name: str) -> None:
     client.call("create_collection", name, schema=made, index_params=wanted, consistency_level="Strong")
 
 
-def require_ours(client: Client) -> None:
+def require_ours(client: MilvusConnection) -> None:
     """Refuse a collection of the gallery's name that is something else. Raises `GalleryError`."""
     found = {field["name"] for field in client.call("describe_collection", client.address.name)["fields"]}
     if found != _FIELDS:
@@ -197,14 +197,14 @@ def require_ours(client: Client) -> None:
         )
 
 
-def _load(client: Client) -> None:
+def _load(client: MilvusConnection) -> None:
     client.call("load_collection", client.address.name)
 
 
-def _put(client: Client, key: str, value: str) -> None:
+def _put(client: MilvusConnection, key: str, value: str) -> None:
     client.call("upsert", client.address.name, [{"key": key, "value": value, "nothing": [1.0, 0.0]}])
 
 
-def _get(client: Client, key: str) -> str | None:
+def _get(client: MilvusConnection, key: str) -> str | None:
     found = client.call("get", client.address.name, ids=[key], output_fields=["value"])
     return found[0]["value"] if found else None

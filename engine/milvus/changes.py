@@ -18,8 +18,8 @@ from engine.milvus.connection.client import Row, key_of, one_of
 from engine.milvus.snapshot import PROBES, MilvusSnapshot, measured_size
 from engine.storage.changes import EnrolmentResult, nobody_called, not_enrolled, somebody_called, spelt_as_enrolled, undisputed
 from engine.storage.sealing import PART, SMALL
+from engine.templates.model import Templates
 from engine.templates.names import spellings
-from engine.templates.parquet import Templates
 from engine.templates.provenance import Provenance
 from indexes.base import Progress
 

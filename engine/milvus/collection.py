@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 
 from engine.errors import IndexUnsupported
 from engine.milvus.building.placement import Placement
-from engine.milvus.connection.client import LONG, Client, Row, key_of
-from engine.templates.parquet import vectors_of
+from engine.milvus.connection.client import LONG, MilvusConnection, Row, key_of
+from engine.templates.model import vectors_of
 from indexes.base import Progress
 
 # Rows of one insertion.
@@ -47,7 +47,7 @@ class IndexKind:
     refine: int = 1
 
 
-def require_kind(client: Client, kind: str) -> None:
+def require_kind(client: MilvusConnection, kind: str) -> None:
     """Refuse a kind that there is none of, or that the server at hand is known not to have. Raises `IndexUnsupported`."""
     index_kind(kind, 1)
     if client.lite and kind in _SERVED:
@@ -85,7 +85,7 @@ def index_kind(kind: str, count: int) -> IndexKind:
     )
 
 
-def create(client: Client, collection: str, dim: int, placement: Placement = Placement()) -> None:  # noqa: B008 - frozen
+def create(client: MilvusConnection, collection: str, dim: int, placement: Placement = Placement()) -> None:  # noqa: B008 - frozen
     """Make an empty collection. Templates are compared by inner product: of unit vectors it orders as distance does."""
     from pymilvus import DataType, MilvusClient
 
@@ -103,13 +103,13 @@ def create(client: Client, collection: str, dim: int, placement: Placement = Pla
     client.call("create_collection", collection, schema=made, **placement.creating())
 
 
-def holds_templates(client: Client, collection: str) -> bool:
+def holds_templates(client: MilvusConnection, collection: str) -> bool:
     """Whether a collection is one that `create` made."""
     found = {each["name"] for each in client.call("describe_collection", collection)["fields"]}
     return found in ({"key", *WHOLE}, {"key", *WHOLE} - {"quality"})
 
 
-def index(client: Client, collection: str, kind: IndexKind, placement: Placement = Placement()) -> None:  # noqa: B008 - frozen
+def index(client: MilvusConnection, collection: str, kind: IndexKind, placement: Placement = Placement()) -> None:  # noqa: B008 - frozen
     """Build its indexes, and load it."""
     from pymilvus import MilvusClient
 
@@ -153,7 +153,7 @@ def rows_of(table: pa.Table, density: np.ndarray | None, counted: np.ndarray, fi
     ]
 
 
-def put(client: Client, collection: str, rows: Sequence[Row], progress: Progress | None = None) -> None:
+def put(client: MilvusConnection, collection: str, rows: Sequence[Row], progress: Progress | None = None) -> None:
     """Write rows, each in the place of one with its key: what is repeated after a failure does no harm."""
     for start in range(0, len(rows), _ROWS):
         client.call("upsert", collection, list(rows[start : start + _ROWS]))

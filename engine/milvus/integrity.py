@@ -10,7 +10,7 @@ from engine.milvus import catalogue as catalogues
 from engine.milvus.catalogue import MilvusCatalogue
 from engine.milvus.collection import UNMEASURED, holds_templates, search_settings, vectors_in
 from engine.milvus.connection.address import Address
-from engine.milvus.connection.client import Client, key_of
+from engine.milvus.connection.client import MilvusConnection, key_of
 from indexes.base import Progress
 
 # Rows that are looked at together, and how many of them are searched for; the share of these that must be found.
@@ -23,13 +23,13 @@ def check(address: Address, progress: Progress | None = None) -> list[Fault]:
     Raises:
         GalleryError: there is no whole gallery, or Milvus does not answer.
     """
-    client = Client(address)
+    client = MilvusConnection(address)
     catalogue = catalogues.read(client)
     client.call("load_collection", catalogue.collection, **catalogue.placement.loading())
     return [Fault(str(address), what) for what in _faults(client, catalogue, progress)]
 
 
-def _faults(client: Client, catalogue: MilvusCatalogue, progress: Progress | None) -> Iterator[str]:
+def _faults(client: MilvusConnection, catalogue: MilvusCatalogue, progress: Progress | None) -> Iterator[str]:
     if not holds_templates(client, catalogue.collection):
         yield f"the collection {catalogue.collection} has other fields than templates have"
         return
@@ -64,7 +64,7 @@ def _faults(client: Client, catalogue: MilvusCatalogue, progress: Progress | Non
         yield f"the index does not find {missed} of {searched} templates that were searched for themselves"
 
 
-def _missed(client: Client, catalogue: MilvusCatalogue, vectors: np.ndarray) -> int:
+def _missed(client: MilvusConnection, catalogue: MilvusCatalogue, vectors: np.ndarray) -> int:
     hits = client.call(
         "search",
         catalogue.collection,

@@ -11,7 +11,7 @@ from engine.matching.nearest_identities import Members, NearestIdentities, first
 from engine.matching.scoring import Scoring, SearchableGallery
 from engine.milvus.catalogue import MilvusCatalogue
 from engine.milvus.collection import UNMEASURED, qualities_in, search_settings, vectors_in
-from engine.milvus.connection.client import MOST_HITS, Client, Row
+from engine.milvus.connection.client import MOST_HITS, MilvusConnection, Row
 from indexes.base import distances_to
 from indexes.exact.flat import Flat
 
@@ -25,7 +25,7 @@ class Size:
 
 
 @dataclass(frozen=True)
-class Part:
+class NearTemplates:
     """The templates (m,) of a collection that some probes were near to: `enrolled`, the `nearest` identities of each probe among
     them, and what they are called. `people` (m,): the keys of their identities.
     """
@@ -45,12 +45,12 @@ class Part:
 class Shortlister:
     """Finds what a collection has near to probes."""
 
-    def __init__(self, client: Client, catalogue: MilvusCatalogue) -> None:
+    def __init__(self, client: MilvusConnection, catalogue: MilvusCatalogue) -> None:
         self._client = client
         self._catalogue = catalogue
         self.scoring = catalogue.scoring
 
-    def shortlist(self, probes: np.ndarray, wanted: int, size: Size, without: Sequence[str] | None = None) -> Part:
+    def shortlist(self, probes: np.ndarray, wanted: int, size: Size, without: Sequence[str] | None = None) -> NearTemplates:
         """The `wanted` nearest identities of each probe (n, d), by exact distances, and what scoring them takes.
 
         Args:
@@ -139,7 +139,7 @@ class Shortlister:
         order = np.argsort(exact, axis=1, kind="stable")
         return np.take_along_axis(found, order, 1), np.take_along_axis(exact, order, 1)
 
-    def _part(self, seen: "_Seen", scoring: Scoring) -> Part:
+    def _part(self, seen: "_Seen", scoring: Scoring) -> NearTemplates:
         people = [row["person"] for row in seen.rows]
         codes, number = _numbered(people)
         vectors = vectors_in(seen.rows, self._catalogue.provenance.dim)
@@ -153,7 +153,7 @@ class Shortlister:
             density = np.array([(row["density"], row["following"]) for row in seen.rows], np.float32).reshape(-1, 2)
             enrolled = replace(enrolled, density=np.where(density == UNMEASURED, np.nan, density), among=among)
         ids = pa.array([row["template_id"] for row in seen.rows], pa.string())
-        return Part(enrolled, seen.nearest, pa.array(names, pa.string()), ids, people)
+        return NearTemplates(enrolled, seen.nearest, pa.array(names, pa.string()), ids, people)
 
 
 class _Seen:

@@ -8,17 +8,17 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 
-from engine.answers.snapshot import Found, Snapshot
+from engine.answers.snapshot import FoundCandidates, Snapshot
 from engine.calibration.calibration import Calibration
 from engine.common.concurrency import map_ahead
-from engine.errors import GalleryError, GalleryReplaced
-from engine.matching.pair_verifier import SHORTLIST, Head, reordered
+from engine.errors import GalleryError, GalleryReplaced, NotEnrolled
+from engine.matching.pair_verifier import SHORTLIST, PairVerifier, reordered
 from engine.matching.scoring import Candidates, Scoring
 from engine.milvus import catalogue as catalogues
 from engine.milvus.calibration import calibrated
 from engine.milvus.catalogue import MilvusCatalogue
 from engine.milvus.collection import vectors_in
-from engine.milvus.connection.client import LONG, Client, key_of
+from engine.milvus.connection.client import LONG, MilvusConnection, key_of
 from engine.milvus.shortlist import Shortlister, Size
 from engine.templates.names import spellings
 from engine.templates.provenance import Provenance
@@ -37,7 +37,7 @@ class MilvusSnapshot(Snapshot):
     or left since the snapshot is seen by the next search.
     """
 
-    client: Client
+    client: MilvusConnection
     catalogue: MilvusCatalogue
     size: Size
 
@@ -79,7 +79,9 @@ class MilvusSnapshot(Snapshot):
         """The object that searches its collection."""
         return Shortlister(self.client, self.catalogue)
 
-    def find(self, probes: np.ndarray, top: int, head: Head | None, qualities: np.ndarray | None = None) -> Found:
+    def find(
+        self, probes: np.ndarray, top: int, head: PairVerifier | None, qualities: np.ndarray | None = None
+    ) -> FoundCandidates:
         wanted = top if head is None else max(top, SHORTLIST)
         # Milvus looks for the next probes while the engine scores these.
         starts = range(0, max(len(probes), 1), PROBES)
@@ -99,16 +101,18 @@ class MilvusSnapshot(Snapshot):
             for name in ("identities", "template_ids")
         )
         theirs = np.concatenate([each.qualities[:, :fewest] for each in found])
-        return Found(Candidates(rows, distances, scores), identities, template_ids, self.size.identities, theirs)
+        return FoundCandidates(Candidates(rows, distances, scores), identities, template_ids, self.size.identities, theirs)
 
-    def _find(self, probes: np.ndarray, qualities: np.ndarray, wanted: int, top: int, head: Head | None) -> Found:
+    def _find(
+        self, probes: np.ndarray, qualities: np.ndarray, wanted: int, top: int, head: PairVerifier | None
+    ) -> FoundCandidates:
         part = self.shortlister.shortlist(probes, max(wanted, self.scoring.shortlist), self.size)
         found = part.enrolled.scored(probes, part.nearest, wanted, qualities=qualities)
         if head is not None:
             found = reordered(found, head, probes, part.enrolled.index, top)
         rows = found.rows.ravel()
         codes = part.enrolled.members.codes[rows]
-        return Found(
+        return FoundCandidates(
             found,
             part.identities.take(pa.array(codes)),
             part.template_ids.take(pa.array(rows)),
@@ -125,7 +129,7 @@ class MilvusSnapshot(Snapshot):
         with self.unreplaced():
             rows = list(self.client.rows_in(self.collection, "person", keys, ("template_id", "vector")))
         if not rows:
-            raise GalleryError(f"nobody called {identity} is enrolled in {self.called}.")
+            raise NotEnrolled(f"nobody called {identity} is enrolled in {self.called}.")
         return [row["template_id"] for row in rows], vectors_in(rows, self.provenance.dim)
 
     def templates_by_identity(self) -> Iterator[tuple[str, int]]:
@@ -158,7 +162,7 @@ class MilvusSnapshot(Snapshot):
             ) from error
 
 
-def look(client: Client) -> MilvusSnapshot:
+def look(client: MilvusConnection) -> MilvusSnapshot:
     """The gallery as it is now, ready to be searched.
 
     Raises:
@@ -174,7 +178,7 @@ def look(client: Client) -> MilvusSnapshot:
     return look(client)  # somebody put another gallery in its place between our two questions
 
 
-def measured_size(client: Client, collection: str) -> Size:
+def measured_size(client: MilvusConnection, collection: str) -> Size:
     """How many templates and identities there are now."""
     return Size(client.count(collection), client.count(collection, "first == true"))
 

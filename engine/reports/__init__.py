@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 from indexes.late import late_names
 
 if TYPE_CHECKING:
-    from engine.reports.contact_sheet import read_results
-    from engine.reports.evaluated import Evaluation, evaluate
-    from engine.reports.folder import read_report, write_evaluation
+    from engine.reports.evaluation.evaluated import Evaluation, evaluate
+    from engine.reports.evaluation.folder import read_report, write_evaluation
+    from engine.reports.sheets.results import read_results
 
 __all__ = [
     "Evaluation",
@@ -20,8 +20,8 @@ __all__ = [
 __getattr__ = late_names(
     __name__,
     {
-        "engine.reports.contact_sheet": ("read_results",),
-        "engine.reports.evaluated": ("Evaluation", "evaluate"),
-        "engine.reports.folder": ("read_report", "write_evaluation"),
+        "engine.reports.sheets.results": ("read_results",),
+        "engine.reports.evaluation.evaluated": ("Evaluation", "evaluate"),
+        "engine.reports.evaluation.folder": ("read_report", "write_evaluation"),
     },
 )

@@ -17,7 +17,7 @@ from engine.files.escaping import shown
 from engine.files.outputs import refuse_inputs
 
 if TYPE_CHECKING:
-    from engine.embedding.embedder import Outcome
+    from engine.embedding.outcome import Outcome
 
 
 # Pixels of a photograph's longer side, at most; colours of boxes whose faces have a name, and of others.

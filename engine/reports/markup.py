@@ -1,4 +1,4 @@
-"""HTML, built so that what comes from outside is text: whatever is not markup already is escaped."""
+"""Building HTML safely: every text is escaped unless it is marked as `Markup`."""
 
 import html
 import re
@@ -31,7 +31,9 @@ dd,p,figcaption{overflow-wrap:anywhere}caption{white-space:normal}tbody th{font-
 .pictures article{border:1px solid var(--line);border-radius:.5rem;padding:.6rem;min-width:0}
 .pair{display:flex;gap:.5rem;margin-bottom:.4rem}.pair>*{flex:1 1 0;min-width:0}
 .pictures img{width:100%;height:auto;display:block;background:var(--shade)}
-.faces{grid-template-columns:repeat(auto-fill,minmax(min(100%,11rem),1fr))}.pictures p{margin:.15rem 0;font-size:.9rem}
+.faces{grid-template-columns:repeat(auto-fill,minmax(min(100%,11rem),1fr))}
+.small{grid-template-columns:repeat(auto-fill,6rem);gap:.4rem;list-style:none;padding:0}.small figcaption{font-size:.7rem}
+.pictures p{margin:.15rem 0;font-size:.9rem}
 .none{aspect-ratio:1;background:var(--shade);display:grid;place-items:center;padding:.5rem;text-align:center;font-size:.85rem}
 @media (max-width:40rem){dl.answers div{grid-template-columns:1fr}body{padding:.75rem}}
 @page{size:A4;margin:14mm}
@@ -43,18 +45,18 @@ td.wrap,th.wrap{min-width:0}}
 """
 
 
-# Letters from which on a cell breaks into lines.
+# A cell with more letters than this may break into lines.
 _LONG = 28
 
 
 class Markup(str):
-    """Text that is markup, and is not escaped again."""
+    """A text that is HTML already, and is not escaped again."""
 
     __slots__ = ()
 
 
 def markup(*parts: str) -> Markup:
-    """Parts behind each other: what is no markup is escaped, and control characters in it are shown as escapes."""
+    """Join parts. Those that are not `Markup` are escaped, and their control characters are shown as escapes."""
     return Markup("".join(part if isinstance(part, Markup) else _escaped(part) for part in parts))
 
 
@@ -92,7 +94,7 @@ def table(caption: str, headings: Sequence[str], rows: Iterable[Sequence[str]], 
 
 
 def page(title: str, *parts: str) -> str:
-    """A whole page: no script, nothing from elsewhere, which its policy forbids as well."""
+    """A whole page. It has no script and fetches nothing, and its content security policy forbids both."""
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
     head = [
         Markup('<meta charset="utf-8">'),

@@ -1,4 +1,4 @@
-"""The application of one process: everything is opened when it starts, and let go of when it ends."""
+"""The application of one process: everything is opened when it starts, and closed when it ends."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ from engine.service.measured import AccessLog, Numbers
 from engine.service.recognition import Recognition
 from engine.service.settings import Settings
 
-# Seconds between two looks for what is older than it may be.
+# Seconds between two deletions of what is past its time.
 _EXPIRE = 600.0
 _log = logging.getLogger("onek.service")
 
@@ -118,7 +118,7 @@ def _warm(service: Service) -> None:
 
 
 def _expire(service: Service, ended: threading.Event) -> None:
-    """Take away what is older than it may be, at the beginning and now and again."""
+    """Delete events and pictures that are past their time: once at the start, and regularly from then on."""
     while True:
         try:
             for served in service.galleries:

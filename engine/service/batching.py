@@ -1,4 +1,4 @@
-"""Work of many requests, done together: whoever comes while others are served shares the next batch."""
+"""Work of many requests, done in batches: requests that arrive while a batch is worked on share the next one."""
 
 import asyncio
 import queue
@@ -13,7 +13,7 @@ Made = TypeVar("Made")
 
 
 class Full(Exception):
-    """So much waits already that nothing more is taken."""
+    """Too many items wait already, so that no more are accepted."""
 
 
 @dataclass(frozen=True)
@@ -26,15 +26,15 @@ class _Waiting(Generic[Item, Made]):
 
 
 def _untold(_name: str, _size: int) -> None:
-    """Nobody wants to know of batches."""
+    """The default for `told`: ignore what is said of batches."""
 
 
 class Batches(Generic[Item, Made]):
     """Threads that take what waits, up to `most` at once, and do it by `work`, which is given a key and the items that have it,
     and gives an answer or an exception for each, in order.
 
-    A thread that finds one item waits `longest_wait` seconds for others, and no longer. Whoever gave up before the work began is
-    left out of it.
+    A thread that has one item waits up to `longest_wait` seconds for more. Items whose request was given up before the work
+    began are left out.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Batches(Generic[Item, Made]):
             thread.start()
 
     def submit(self, key: Hashable, item: Item, size: int = 1) -> "asyncio.Future[Made]":
-        """What will be the answer to an item that counts as `size`, or whatever the work raised for it. Called in an event loop.
+        """A future for the answer to an item that counts as `size`, or for the work's exception. Call it in an event loop.
 
         Raises:
             Full: too much waits already.
@@ -86,7 +86,7 @@ class Batches(Generic[Item, Made]):
                 self._answer(together, self._tried(key, together))
 
     def _tried(self, key: Hashable, together: list[_Waiting[Item, Made]]) -> Sequence[Made | Exception]:
-        """The answers; where all together fail, each alone, so that one of them spoils no other's."""
+        """The answers. Where a batch fails, each item is tried alone, so that one bad item does not fail the others."""
         try:
             return self._work(key, [waiting.item for waiting in together])
         except Exception as error:
@@ -96,7 +96,7 @@ class Batches(Generic[Item, Made]):
 
     @staticmethod
     def _answer(together: list[_Waiting[Item, Made]], answers: Sequence[Made | Exception]) -> None:
-        """Hand answers over: one call into an event loop for all of its requests."""
+        """Hand the answers to their event loops, with one call for all the answers of a loop."""
         by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Made], Made | Exception]]] = {}
         for waiting, answer in zip(together, answers, strict=True):
             by_loop.setdefault(waiting.loop, []).append((waiting.answer, answer))
@@ -105,7 +105,7 @@ class Batches(Generic[Item, Made]):
                 loop.call_soon_threadsafe(_set, pairs)
 
     def _next(self) -> list[_Waiting[Item, Made]] | None:
-        """What is done next; None at the end."""
+        """The next batch; None when the threads are to end."""
         first = self._queue.get()
         if first is None:
             return None

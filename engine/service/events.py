@@ -74,7 +74,7 @@ class Events:
             raise OutputError(f"{path}: events cannot be kept there: {error}") from error
 
     def add(self, events: Iterable[Event]) -> None:
-        """Keep events; of what a camera sees again and again the first. Raises `sqlite3.Error` where it cannot be written."""
+        """Keep events; where a camera sees the same again and again, the first. Raises `sqlite3.Error` where that fails."""
         events = [event for event in events if event.kind != "identify" or self._is_new(event)]
         if not events:
             return
@@ -92,7 +92,7 @@ class Events:
             self._database.execute("COMMIT")
 
     def _is_new(self, event: Event) -> bool:
-        """Whether nobody asked by the same token was answered the same in the last seconds."""
+        """Whether the same answer was not given to the same token within the last `AGAIN` seconds."""
         what, at = (event.token, event.identity, event.decision), time.monotonic()
         with self._lock:
             if len(self._lately) > _MOST_LATELY:
@@ -102,7 +102,7 @@ class Events:
         return new
 
     def recent(self, limit: int, before: int | None = None) -> tuple[list[Event], int | None]:
-        """The newest events, and the number to ask on from, None at the end."""
+        """The newest events, and the `before` of the next call; None when there are no older ones."""
         with self._lock:
             found = self._database.execute(
                 f"SELECT number, {_COLUMNS} FROM event WHERE number < ? ORDER BY number DESC LIMIT ?",  # noqa: S608
@@ -111,7 +111,7 @@ class Events:
         return [Event(*row[1:]) for row in found], found[-1][0] if len(found) == limit else None
 
     def names(self) -> list[str]:
-        """Everybody that an event is of."""
+        """The names of everybody who is in an event."""
         with self._lock:
             rows: list[tuple[Any, ...]] = self._database.execute(
                 "SELECT DISTINCT identity FROM event WHERE identity IS NOT NULL"
@@ -119,18 +119,18 @@ class Events:
         return [row[0] for row in rows]
 
     def erase(self, names: Collection[str]) -> int:
-        """Take all events of some people away; how many those were. Raises `sqlite3.Error` where that cannot be written."""
+        """Delete all events of some people, and return how many there were. Raises `sqlite3.Error` where that fails."""
         with self._lock:
             cursor = self._database.executemany("DELETE FROM event WHERE identity = ?", [(name,) for name in names])
             return max(cursor.rowcount, 0)
 
     def rename(self, old: str, new: str) -> None:
-        """Call somebody otherwise in every event."""
+        """Give somebody a new name in every event."""
         with self._lock:
             self._database.execute("UPDATE event SET identity = ? WHERE identity = ?", (new, old))
 
     def expire(self) -> int:
-        """Take events away that are older than they may be; how many those were."""
+        """Delete events that are older than `days`, and return how many there were."""
         oldest = (datetime.now(UTC) - timedelta(days=self.days)).isoformat(timespec="milliseconds")
         with self._lock:
             return self._database.execute("DELETE FROM event WHERE at < ?", (oldest,)).rowcount

@@ -1,4 +1,4 @@
-"""The galleries of a service, by name: opened once, and looked at again so often that no change stays unseen for a second."""
+"""The galleries of a service, by name: opened once, and refreshed so often that every change is seen within a second."""
 
 import logging
 import threading

@@ -22,7 +22,7 @@ class KeptPictures:
         own_folder(folder)
 
     def keep(self, request_id: str, pictures: list[tuple[bytes, str | None]]) -> None:
-        """Keep pictures, and whom each was taken to show. Raises `OutputError` where one cannot be written."""
+        """Keep pictures, each under the identity that it was recognised as. Raises `OutputError` where one cannot be written."""
         day = self.folder / datetime.now(UTC).date().isoformat()
         try:
             for number, (data, identity) in enumerate(pictures):
@@ -36,7 +36,7 @@ class KeptPictures:
             raise OutputError(f"cannot write {day}: {error.strerror or error}") from error
 
     def erase(self, identity: str) -> int:
-        """Take away all pictures that were taken to show somebody; how many those were."""
+        """Delete all pictures that were recognised as somebody, and return how many there were."""
         count = 0
         for folder in self.folder.glob(f"*/{_whose(identity)}"):
             count += sum(1 for _ in folder.iterdir())
@@ -44,7 +44,7 @@ class KeptPictures:
         return count
 
     def expire(self) -> None:
-        """Take away what is older than it may be."""
+        """Delete pictures that are older than they may be kept."""
         oldest = datetime.now(UTC).date() - timedelta(days=self.days)
         for folder in self.folder.iterdir():
             with suppress(ValueError):

@@ -1,4 +1,4 @@
-"""What is seen of a service from outside: the numbers of /metrics, and the access log."""
+"""What a service reports about itself: the metrics of /metrics, and the access log."""
 
 import json
 import logging
@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 _SECONDS = (0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.2, 2.5, 5, 10, 30)
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
-# Several processes of one service put their numbers there.
+# The processes of one service share their metrics in this folder.
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
 
 
@@ -46,7 +46,7 @@ class Numbers:
 
 
 class _Lines(logging.handlers.QueueHandler):
-    """Lines go to a thread that writes them: a full pipe holds nobody up, and what it has no room for is left out."""
+    """A thread writes the lines, so that a full pipe delays no request; lines for which its queue has no room are dropped."""
 
     def enqueue(self, record: logging.LogRecord) -> None:
         try:

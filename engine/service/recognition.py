@@ -15,14 +15,15 @@ import pyarrow as pa
 from engine.answers.snapshot import Snapshot
 from engine.calibration.thresholds import ThresholdUsed
 from engine.common.opencv import one_thread_each
-from engine.embedding.embedder import Embedder, Outcome
+from engine.embedding.embedder import Embedder
+from engine.embedding.outcome import Outcome
 from engine.embedding.photographs import Photograph
 from engine.faces.images import ImageBytes
 from engine.service.batching import Batches
 from engine.service.galleries import Served
 from engine.service.measured import Numbers
 from engine.service.settings import Settings
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from engine.templates.provenance import Provenance
 
 # Pictures that a thread takes at a time: as `Embedder.stream` does.
@@ -58,7 +59,7 @@ class _Key:
 
 
 class _UnderWay:
-    """How many are at work, each within a block."""
+    """Counts how many threads are inside the block."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -66,7 +67,7 @@ class _UnderWay:
 
     @property
     def several(self) -> bool:
-        """Whether more than one is."""
+        """Whether there is more than one."""
         return self._count > 1
 
     def __enter__(self) -> None:
@@ -137,7 +138,7 @@ class Recognition:
         return await self._searches.submit(_Key(question, probes.provenance), probes, len(probes))
 
     def warm(self, served: Served) -> None:
-        """Load what the first question would wait for.
+        """Load what the first request would otherwise have to wait for.
 
         Raises:
             OnekError: the gallery takes no pictures.
@@ -154,7 +155,7 @@ class Recognition:
         self._searches.close()
 
     def _embed(self, embedder: Embedder, photographs: Sequence[Photograph]) -> list[Outcome]:
-        """What becomes of photographs. Whoever asks alone has every core; else each thread has its own."""
+        """Embed photographs. A request that is alone may use every core; otherwise each thread uses one."""
         with self._under_way, one_thread_each() if self._under_way.several else nullcontext():
             return embedder.embed_batch(photographs)
 

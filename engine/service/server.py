@@ -32,7 +32,7 @@ _FINISH = 60
 
 
 def checked(settings: Settings) -> list[str]:
-    """What a user must know before a service begins, a sentence each.
+    """Warnings for whoever starts the service, one sentence each.
 
     Raises:
         GalleryError: it would listen where others reach it and ask nobody for a token, or its options do not go together.
@@ -72,7 +72,7 @@ def checked(settings: Settings) -> list[str]:
 
 
 def serve(settings: Settings) -> None:
-    """Answer until the process is asked to end; what was begun is finished then.
+    """Serve until the process is asked to end; requests that were begun are finished first.
 
     Raises:
         OutputError: the address is taken.
@@ -87,7 +87,7 @@ def serve(settings: Settings) -> None:
             with contextlib.suppress(KeyboardInterrupt):  # the signal that ended it, raised once more
                 server.run(sockets=[listening])
             return
-        # Whatever does not open is said here, once, and not by each process.
+        # What cannot be opened is reported once, here, and not by each process.
         Galleries(settings.names).close()
         if settings.pad is not None:
             load_detector(settings.pad)
@@ -108,7 +108,7 @@ def application() -> ASGIApp:
 
 
 def server_config(app: "ASGIApp | str", settings: Settings) -> uvicorn.Config:
-    """How uvicorn serves an application, or what an import string makes."""
+    """The configuration of uvicorn for an application, or for an import string that makes one."""
     PatientProtocol.most_connections = settings.connections
     return uvicorn.Config(
         app,

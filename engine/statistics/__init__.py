@@ -6,14 +6,14 @@ from indexes.late import late_names
 
 if TYPE_CHECKING:
     from engine.statistics.rates import check_rate, percent, read_rate
-    from engine.statistics.score_tail import Interval, Tail, tail_of
+    from engine.statistics.score_tail import Interval, ScoreTail, tail_of
 
-__all__ = ["Interval", "Tail", "check_rate", "percent", "read_rate", "tail_of"]
+__all__ = ["Interval", "ScoreTail", "check_rate", "percent", "read_rate", "tail_of"]
 
 __getattr__ = late_names(
     __name__,
     {
         "engine.statistics.rates": ("check_rate", "percent", "read_rate"),
-        "engine.statistics.score_tail": ("Interval", "Tail", "tail_of"),
+        "engine.statistics.score_tail": ("Interval", "ScoreTail", "tail_of"),
     },
 )

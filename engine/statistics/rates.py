@@ -2,16 +2,17 @@
 
 import math
 
-from engine.errors import GalleryError
+from engine.errors import GalleryError, require_number
 
 
 def check_rate(name: str, rate: float) -> None:
-    """Raise `GalleryError` unless `rate` is above 0 and below 1: a false-alarm rate of 1 would accept everybody."""
-    try:
-        number = math.nan if isinstance(rate, bool | str) else float(rate)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not 0 < number < 1:
+    """Raise `GalleryError` unless `rate` is above 0 and below 1: a false-alarm rate of 1 would accept everybody.
+
+    Raises:
+        WrongType: it is no number.
+    """
+    require_number(name, rate)
+    if not 0 < float(rate) < 1:
         raise GalleryError(f"{name} is {rate!r}; expected a rate above 0 and below 1, such as 0.01")
 
 

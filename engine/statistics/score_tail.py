@@ -9,7 +9,7 @@ used is not the fitted but the predictive one: if the scale of an exponential ta
 Pareto distributed with the shape 1 / m, and a threshold that ignores this gives more false alarms than were asked for.
 
 Searches for enrolled people as if they were not enrolled come in pairs: if one is nearest to another, the other often is nearest
-to the first. `together` is 2 for these, and then n searches count as n / 2 independent ones.
+to the first. Their design effect (Kish 1965) is 2: n such searches say as much as n / 2 independent ones.
 """
 
 from dataclasses import dataclass
@@ -45,16 +45,16 @@ class Interval:
 
 
 @dataclass(frozen=True, eq=False)
-class Tail:
+class ScoreTail:
     """The distribution of the best scores of non-mated searches; smaller is more alike.
 
-    `searches`: how many were sampled; `together`: how many of them count as one independent search. `rates`, `scores`: the
-    quantiles, both increasing. Below the first one the fitted tail begins: `shape` and `scale` of log(u / s), and their
+    `searches`: how many were sampled; `design_effect`: how many of them say as much as one independent search. `rates`, `scores`:
+    the quantiles, both increasing. Below the first one the fitted tail begins: `shape` and `scale` of log(u / s), and their
     covariance `spread` (2, 2).
     """
 
     searches: int
-    together: int
+    design_effect: int
     rates: np.ndarray
     scores: np.ndarray
     shape: float
@@ -88,7 +88,7 @@ class Tail:
         from scipy.special import betaincinv, ndtri  # imported late: it takes a third of the time of a search for one probe
 
         pivot = max(rate, float(self.rates[0]))
-        independent = self.searches / self.together
+        independent = self.searches / self.design_effect
         levels = np.array([1 - _CONFIDENCE, 1 + _CONFIDENCE]) / 2
         low, high = betaincinv(pivot * (independent + 1), max((1 - pivot) * (independent + 1), 1e-9), levels)
         if self.is_sampled(rate):
@@ -97,10 +97,10 @@ class Tail:
         below, above = np.log(pivot / low), np.log(high / pivot)
         return Interval(float(rate * np.exp(-np.hypot(below, width))), float(min(1, rate * np.exp(np.hypot(above, width)))))
 
-    def surely(self, rate: float) -> float:
+    def conservative_rate(self, rate: float) -> float:
         """The rate to ask for so that the true rate is at most `rate` with 97.5 % confidence."""
         pivot = max(rate, float(self.rates[0]))
-        sampled = np.sqrt((1 - pivot) * self.together / (pivot * self.searches))
+        sampled = np.sqrt((1 - pivot) * self.design_effect / (pivot * self.searches))
         return float(
             rate * np.exp(-_HALF_WIDTH * np.hypot(sampled, 0 if self.is_sampled(rate) else self._fitted_deviation(rate)))
         )
@@ -117,7 +117,7 @@ class Tail:
         """As JSON values."""
         return {
             "searches": self.searches,
-            "together": self.together,
+            "together": self.design_effect,
             "rates": self.rates.tolist(),
             "scores": self.scores.tolist(),
             "shape": self.shape,
@@ -126,8 +126,8 @@ class Tail:
         }
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "Tail":
-        """What `to_json` gave, as a `Tail` again. Raises `TypeError` or `ValueError` for other values."""
+    def from_json(cls, values: dict[str, Any]) -> "ScoreTail":
+        """What `to_json` gave, as a `ScoreTail` again. Raises `TypeError` or `ValueError` for other values."""
         rates, scores, spread = (np.asarray(values[name], np.float64) for name in ("rates", "scores", "spread"))
         shape, scale = float(values["shape"]), float(values["scale"])
         rises = all(each.ndim == 1 and len(each) and (np.diff(each) >= 0).all() for each in (rates, scores))
@@ -139,8 +139,8 @@ class Tail:
         return cls(int(values["searches"]), int(values["together"]), rates, scores, shape, scale, spread)
 
 
-def tail_of(scores: np.ndarray, together: int = 1) -> Tail:
-    """Estimate the distribution from the best scores (n,) of sampled non-mated searches; `together` as in `Tail`.
+def tail_of(scores: np.ndarray, design_effect: int = 1) -> ScoreTail:
+    """Estimate the distribution from the best scores (n,) of sampled non-mated searches; `design_effect` as in `ScoreTail`.
 
     Raises:
         ValueError: fewer than 2 scores, or one that is NaN or negative.
@@ -151,12 +151,14 @@ def tail_of(scores: np.ndarray, together: int = 1) -> Tail:
     fitted = min(max(_ENOUGH, int(_SHARE * n)), _MOST_FITTED, n - 1)
     edge = max(float(ordered[fitted]), _TINY)
     shape, scale, spread = _fit(np.log(edge / np.maximum(ordered[:fitted], _TINY)))
-    shape, spread = shape + together / fitted, spread * together
+    shape, spread = shape + design_effect / fitted, spread * design_effect
     first = min(_ENOUGH, n) - 1
     # The part of a generalised Pareto tail beyond a larger y has the same shape, and a scale that grows linearly with y.
     beyond = float(np.log(edge / max(ordered[first], _TINY)))
     kept = _spread_ranks(first, n)
-    return Tail(n, together, rates[kept], np.maximum(ordered[kept], _TINY), shape, max(scale + shape * beyond, _TINY), spread)
+    return ScoreTail(
+        n, design_effect, rates[kept], np.maximum(ordered[kept], _TINY), shape, max(scale + shape * beyond, _TINY), spread
+    )
 
 
 def expected_as_small(scores: np.ndarray) -> np.ndarray:

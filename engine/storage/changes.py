@@ -11,14 +11,14 @@ import pyarrow as pa
 from engine.answers.already_enrolled import NOT_LOOKED, ON_MATCH, Matches
 from engine.common.late import pc
 from engine.common.string_lookup import Lookup
-from engine.errors import GalleryError, TemplatesError
+from engine.errors import GalleryError, NotEnrolled, TemplatesError
 from engine.storage.catalogue import put
 from engine.storage.folder_snapshot import FolderSnapshot
 from engine.storage.recent_rows import insert, owners_of, relabel
 from engine.storage.writer_lock import Writer
 from engine.templates.enrolment import Joining
+from engine.templates.model import Templates
 from engine.templates.names import UNLABELLED, Labelling, enrolled_as, name_of, spellings
-from engine.templates.parquet import Templates
 from engine.templates.problems import ALL_SEEN, Problem, Unseen
 
 _RENAMED = "SELECT identity, name FROM renamed WHERE segment = ?"
@@ -77,10 +77,10 @@ def enroll(view: FolderSnapshot, ids: Lookup, writer: Writer, templates: Templat
 
 
 def require_words(on_duplicate: str, on_match: str) -> None:
-    """Refuse, before any work, words that do not say what becomes of ids and faces that are enrolled. Raises `GalleryError`."""
+    """Check, before any work, the words for what becomes of ids and faces that are enrolled already. Raises `GalleryError`."""
     for name, word, known in (("duplicate", on_duplicate, DUPLICATES), ("match", on_match, ON_MATCH)):
         if word not in known:
-            raise GalleryError(f"--on-{name} {word}: expected {', '.join(known)}")
+            raise GalleryError(f"on_{name}={word!r}: expected {', '.join(known)}")
 
 
 def undisputed(table: pa.Table, owners: dict[str, str], on_duplicate: str) -> pa.Table:
@@ -97,7 +97,7 @@ def undisputed(table: pa.Table, owners: dict[str, str], on_duplicate: str) -> pa
     there = table.filter(known)
     if on_duplicate == "error":
         first = there["template_id"][0]
-        raise TemplatesError(f"{len(there)} template ids are enrolled already, such as {first}; say --on-duplicate")
+        raise TemplatesError(f"{len(there)} template ids are enrolled already, such as {first}; say on_duplicate=...")
     if on_duplicate == "own":
         columns = (there[name].to_pylist() for name in ("template_id", "identity", "source"))
         others = [row for row in zip(*columns, strict=True) if owners[row[0]] not in spellings(row[1])]
@@ -107,7 +107,8 @@ def undisputed(table: pa.Table, owners: dict[str, str], on_duplicate: str) -> pa
             more = f", and {len(others) - 1:,} more ids are others'" if len(others) > 1 else ""
             raise TemplatesError(
                 f"the template {template_id}{of} is enrolled already as {owners[template_id]}'s, and would become "
-                f"{identity}'s{more}; nothing was enrolled. --on-duplicate replace gives it to the new name, skip leaves it"
+                f"{identity}'s{more}; nothing was enrolled. on_duplicate='replace' gives it to the new name, "
+                "on_duplicate='skip' leaves it"
             )
     return table
 
@@ -132,21 +133,21 @@ def spelt_as_enrolled(table: pa.Table, enrolled: Callable[[pa.Array], Iterable[s
 def not_enrolled(unknown: Sequence[str], where: object) -> GalleryError:
     """The error for identities and template ids to remove that are not enrolled."""
     more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
-    return GalleryError(f"{unknown[0]} is not enrolled in {where}{more}; nothing was removed")
+    return NotEnrolled(f"{unknown[0]} is not enrolled in {where}{more}; nothing was removed")
 
 
 def nobody_called(old: str, where: object) -> GalleryError:
     """The error for an identity to rename that is not enrolled."""
-    return GalleryError(f"nobody called {old} is enrolled in {where}")
+    return NotEnrolled(f"nobody called {old} is enrolled in {where}")
 
 
 def somebody_called(new: str, where: object) -> GalleryError:
     """The error for a new name that another identity has."""
-    return GalleryError(f"{new} is enrolled in {where} already; pass --merge to make one identity of both")
+    return GalleryError(f"{new} is enrolled in {where} already; pass merge=True to make one identity of both")
 
 
 def _name_in(view: FolderSnapshot, row: int, renamed: dict[str, str]) -> str:
-    """Whose a row of the segment is now."""
+    """The identity that a row of the segment has now."""
     name = view.segment.identities[int(view.segment.enrolled.members.codes[row])].as_py()
     return renamed.get(name, name)
 
@@ -208,12 +209,12 @@ def rename(view: FolderSnapshot, writer: Writer, old: str, new: str, merge: bool
 
 
 def _are(view: FolderSnapshot, names: pa.Array, called: list[str]) -> np.ndarray:
-    """Which live rows are of identities that are called so, bool (n,)."""
+    """Which rows that were not removed belong to identities of these names, bool (n,)."""
     return pc.is_in(names, value_set=pa.array(called, pa.string())).to_numpy(zero_copy_only=False) & ~view.gone
 
 
 def _live_names(view: FolderSnapshot) -> pa.Array:
-    """The identity of each row, those that are gone too, as it is called now."""
+    """The present name of each row's identity, removed rows included."""
     renamed = view.catalogue.changes.renamed if view.catalogue.changes else {}
     dictionary = view.segment.identities
     if renamed:

@@ -8,20 +8,20 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from engine.answers.snapshot import Found, Snapshot
-from engine.answers.verification import code_of
-from engine.calibration.calibration import Calibration, Names, calibrate
+from engine.answers.snapshot import FoundCandidates, Snapshot
+from engine.answers.verification import code_if_enrolled, code_of
+from engine.calibration.calibration import Calibration, RowNames, calibrate
 from engine.common.late import pc
 from engine.common.string_lookup import Lookup
 from engine.errors import GalleryError, GalleryReplaced
 from engine.matching.by_name import by_name
 from engine.matching.nearest_identities import Members
-from engine.matching.pair_verifier import SHORTLIST, Head, reordered
+from engine.matching.pair_verifier import SHORTLIST, PairVerifier, reordered
 from engine.matching.scoring import Scoring, SearchableGallery
 from engine.storage.catalogue import Catalogue, read_catalogue, read_version
 from engine.storage.recent_rows import Recent
 from engine.storage.segments import OpenSegment, open_segment, read_sources
-from engine.templates.parquet import qualities_of, vectors_of
+from engine.templates.model import qualities_of, vectors_of
 from engine.templates.provenance import Provenance
 from indexes.approximate.two_stage import TwoStageIndex
 from indexes.base import Progress, SearchableIndex
@@ -96,13 +96,15 @@ class FolderSnapshot(Snapshot):
     def identity_count(self) -> int:
         return self.enrolled.members.identities
 
-    def find(self, probes: np.ndarray, top: int, head: Head | None, qualities: np.ndarray | None = None) -> Found:
+    def find(
+        self, probes: np.ndarray, top: int, head: PairVerifier | None, qualities: np.ndarray | None = None
+    ) -> FoundCandidates:
         wanted = top if head is None else max(top, SHORTLIST)
         found = self.enrolled.candidates(probes, wanted, qualities=qualities)
         if head is not None:
             found = reordered(found, head, probes, self.enrolled.index, top)
         rows, members = found.rows.ravel(), self.enrolled.members
-        return Found(
+        return FoundCandidates(
             found,
             self.identities.take(pa.array(members.codes[rows])),
             self.template_ids.take(pa.array(rows)).combine_chunks(),
@@ -112,13 +114,16 @@ class FolderSnapshot(Snapshot):
 
     def calibrated_to(self, qualities: np.ndarray, progress: Progress | None = None) -> "FolderSnapshot":
         people = by_name(self.enrolled, self.identities, self.template_ids)
-        made = calibrate(people, Names(self.template_ids), progress, qualities)
+        made = calibrate(people, RowNames(self.template_ids), progress, qualities)
         return replace(self, catalogue=replace(self.catalogue, calibration=made))
 
     def templates_of(self, identity: str) -> tuple[list[str], np.ndarray]:
         code = code_of(self.identities, identity, self.called)
         rows = self.enrolled.members.rows(np.array([code]))[0]
         return [self.template_ids[int(row)].as_py() for row in rows], self.enrolled.index.vectors(rows)
+
+    def enrols(self, identity: str) -> bool:
+        return code_if_enrolled(self.identities, identity) is not None
 
     def enrolled_among(self, names: pa.Array) -> list[str]:
         """Which of some names somebody enrolled has."""

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from engine.errors import GalleryError
 from engine.files.foreign_sqlite import rows as rows_of
-from engine.templates.parquet import batch, schema
+from engine.templates.model import batch, schema
 from engine.templates.provenance import Provenance
 
 TABLE = """
@@ -32,7 +32,7 @@ _COLUMNS = ("template_id", "identity", "source", "face", "box", "quality", "dete
 _FORMER_COLUMNS = tuple(name for name in _COLUMNS if name not in ("detection", "reasons"))
 _INSERT = f"INSERT INTO recent ({', '.join(_COLUMNS)}, checksum) VALUES ({', '.join('?' * 10)})"  # noqa: S608
 
-# How far a unit vector's length may be from 1.
+# How far the length of a unit vector may be from 1 by rounding.
 _NORM = 1e-3
 
 

@@ -1,4 +1,4 @@
-"""Sealing what joined a gallery since the last time: all of it anew, or behind what is sealed."""
+"""Sealing: templates that joined a gallery go from the catalogue into a segment, a new one or an extended one."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from engine.calibration.calibration import LEAST_IDENTITIES, Names, calibrate
+from engine.calibration.calibration import LEAST_IDENTITIES, RowNames, calibrate
 from engine.common.late import pc
 from engine.matching.by_name import by_name
 from engine.matching.scoring import Scoring
@@ -18,7 +18,8 @@ from engine.storage.folder_snapshot import FolderSnapshot
 from engine.storage.segments import added_segment, drop_segment, extend, following, seal, segment_files
 from engine.storage.writer_lock import Writer
 from engine.templates.enrolment import TemplateStream
-from engine.templates.parquet import ROW_GROUP, Templates, of_today, vectors_of
+from engine.templates.model import Templates, vectors_of
+from engine.templates.parquet import ROW_GROUP, in_current_format
 from indexes.base import Progress
 from indexes.planner import check_disk, fewest, plan
 
@@ -74,7 +75,7 @@ def reseal(view: FolderSnapshot, writer: Writer, progress: Progress | None = Non
         calibration = replace(calibration, left_out=())  # it may name people who were removed
     elif identities >= max(LEAST_IDENTITIES, opened.enrolled.scoring.least_identities + 1):
         people = by_name(opened.enrolled, opened.identities, opened.template_ids)
-        calibration = calibrate(people, Names(opened.template_ids), progress)
+        calibration = calibrate(people, RowNames(opened.template_ids), progress)
     else:
         calibration = None
     with writer.changing() as database:
@@ -112,7 +113,7 @@ def _extend(view: FolderSnapshot, writer: Writer) -> None:
 
 
 def stored(view: FolderSnapshot, folder: Path) -> Iterator[Templates]:
-    """All that is enrolled, as templates in parts of the contract's schema, called as they are called now."""
+    """All that is enrolled, as tables of templates, with the names of now."""
     sealed = len(view.segment.enrolled.members.codes)
     yield from _sealed(view, folder, ~view.gone[:sealed])
     yield Templates(view.recent.table.filter(pa.array(~view.gone[sealed:])), view.catalogue.provenance)
@@ -124,7 +125,7 @@ def _sealed(view: FolderSnapshot, folder: Path, kept: np.ndarray | None) -> Iter
     renamed = view.catalogue.changes.renamed if view.catalogue.changes else {}
     start = 0
     for part in pq.ParquetFile(segment_files(folder, view.catalogue.segments[0].name)[0]).iter_batches(batch_size=ROW_GROUP):
-        table = of_today(pa.Table.from_batches([part]), made)
+        table = in_current_format(pa.Table.from_batches([part]), made)
         if kept is not None:
             table = table.filter(pa.array(kept[start : start + len(part)]))
         start += len(part)
@@ -132,7 +133,7 @@ def _sealed(view: FolderSnapshot, folder: Path, kept: np.ndarray | None) -> Iter
 
 
 def _unnamed(tables: Iterator[pa.Table], gone: np.ndarray) -> Iterator[pa.Table]:
-    """The same rows, those that are `gone` bool (n,) under ids that nobody has."""
+    """The same rows; those that are `gone`, bool (n,), get ids that no template has."""
     key, start = uuid4().hex, 0
     for table in tables:
         leaving = gone[start : start + len(table)]

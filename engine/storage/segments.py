@@ -21,8 +21,9 @@ from engine.matching.nearest_identities import Members
 from engine.matching.scoring import Scoring, SearchableGallery, densities, reference
 from engine.storage.catalogue import Segment
 from engine.templates.enrolment import TemplateStream
-from engine.templates.parquet import Templates, TemplateWriter, qualities_of, vectors_of
-from engine.templates.within_identity import stored_within
+from engine.templates.measured.within_identity import within_identity_covariance
+from engine.templates.model import Templates, qualities_of, vectors_of
+from engine.templates.parquet import TemplateWriter
 from indexes.approximate.faiss_factory import Factory
 from indexes.approximate.two_stage import TwoStageIndex
 from indexes.base import BATCH, Progress, StoredIndex
@@ -95,7 +96,8 @@ def seal(
     index = Factory.build(store, progress, plan.factory) if plan.factory else KINDS[plan.kind].build(store, progress)
     point = None
     if isinstance(index, TwoStageIndex):
-        point = tune(index, mated_probes(store, labels.codes, templates.made.encoder), plan.recall, progress)
+        probes = mated_probes(store, labels.codes, templates.made.encoder)
+        point = tune(index, probes, plan.recall, progress, labels.codes)
     index.save(index_file)
     density = densities(index, members, scoring.neighbours, progress) if scoring.scaled else None
     if density is not None:
@@ -327,6 +329,6 @@ def mated_probes(store: np.ndarray, codes: np.ndarray, encoder: str | None) -> n
     rows = np.flatnonzero(np.isin(codes, chosen))
     within = within_covariance(np.asarray(store[rows], np.float64), codes[rows]) if len(rows) else None
     if within is None:
-        within = stored_within(encoder)
+        within = within_identity_covariance(encoder)
     sample = np.asarray(store[sample_rows(len(store), _SAMPLE)])
     return second_templates(np.asarray(store[np.sort(random.integers(0, len(store), _PROBES))]), sample, within)

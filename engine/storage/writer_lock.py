@@ -23,9 +23,9 @@ from engine.storage.catalogue.digest import DIGEST, drop_digest, write_digest
 WAIT = 10.0
 """Seconds that a writer waits for another."""
 
-# The lock, which the system takes back from a process that dies, and a note of who holds it.
+# The file with the lock, which the system releases when its process dies, and a note of who holds it.
 LOCK, HOLDER = "writer.lock", "writer.json"
-# Bytes that are read of what a writer says of itself: whoever shares the folder may have put there what has no end.
+# How much of a writer's note is read, in bytes: somebody who shares the folder may have put an endless file there.
 _MOST_SAID = 1 << 16
 _log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class Writer:
 
     @contextmanager
     def holding(self, wait: float = WAIT) -> Iterator[None]:
-        """Be the one writer of the gallery.
+        """Hold the lock, so that no other process or thread writes to the gallery.
 
         Raises:
             GalleryBusy: somebody else was, for `wait` seconds; says who.
@@ -145,7 +145,7 @@ def locked(folder: Path, wait: float = WAIT) -> Iterator[None]:
             lock.acquire()
         except Timeout as error:
             raise GalleryBusy(
-                f"{folder} is being written to by {_holder(folder)}; waited {wait:g} s, so try again or --wait longer"
+                f"{folder} is being written to by {_holder(folder)}; waited {wait:g} s, so try again, or wait=60 for longer"
             ) from error
     try:
         with refusing(folder):

@@ -93,7 +93,7 @@ def read_names(path: Path) -> list[str]:
     lines = [*_lines(path)]
     first = next((line for _, line in lines if line.strip()), "")
     _, headings = _headings(first, [IDENTITY])
-    if _known(IDENTITY, headings):
+    if places_of(IDENTITY, headings):
         if len(headings) == 1:
             _say(path, [f"its first line, {first.strip()}, is taken for a heading"])
         return _identities(_table(path, lines, [IDENTITY]))
@@ -181,7 +181,7 @@ def _headings(line: str, columns: Sequence[Column]) -> tuple[str, list[str]]:
 
     def fit(delimiter: str) -> tuple[int, int]:
         cells = _cells(line, delimiter)
-        return sum(bool(_known(column, cells)) for column in columns), len(cells)
+        return sum(bool(places_of(column, cells)) for column in columns), len(cells)
 
     best = max(_DELIMITERS, key=fit)
     return best, _cells(line, best)
@@ -230,7 +230,7 @@ def _places(path: Path, headings: Sequence[str], columns: Sequence[Column]) -> d
     """The position of each column's heading."""
     places = {}
     for column in columns:
-        found = _known(column, headings)
+        found = places_of(column, headings)
         if len(found) > 1:
             both = " and ".join(headings[place] for place in found)
             raise ListError(f"{uri(path)}: the columns {both} might each be the {column.name}; call one {column.name}")
@@ -242,8 +242,8 @@ def _places(path: Path, headings: Sequence[str], columns: Sequence[Column]) -> d
     return places
 
 
-def _known(column: Column, headings: Sequence[str]) -> list[int]:
-    """The positions of the headings that name a column: by its own name, else by another name for it."""
+def places_of(column: Column, headings: Sequence[str]) -> list[int]:
+    """The positions of the headings that name a column, in any case: by its own name, else by another name for it."""
     plain = [_plainest(heading) for heading in headings]
     exact = [place for place, heading in enumerate(plain) if heading == _plainest(column.name)]
     return exact or [place for place, heading in enumerate(plain) if heading in column.also]

@@ -6,7 +6,8 @@ from indexes.late import late_names
 
 if TYPE_CHECKING:
     from engine.templates.enrolment import TemplateStream
-    from engine.templates.parquet import TemplateFile, Templates, TemplateWriter, read_templates, stream_templates
+    from engine.templates.model import Templates
+    from engine.templates.parquet import TemplateFile, TemplateWriter, read_templates, stream_templates
     from engine.templates.problems import Problem
     from engine.templates.provenance import Provenance, require_same
 
@@ -26,7 +27,8 @@ __getattr__ = late_names(
     __name__,
     {
         "engine.templates.enrolment": ("TemplateStream",),
-        "engine.templates.parquet": ("TemplateFile", "TemplateWriter", "Templates", "read_templates", "stream_templates"),
+        "engine.templates.model": ("Templates",),
+        "engine.templates.parquet": ("TemplateFile", "TemplateWriter", "read_templates", "stream_templates"),
         "engine.templates.problems": ("Problem",),
         "engine.templates.provenance": ("Provenance", "require_same"),
     },

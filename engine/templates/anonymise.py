@@ -4,7 +4,7 @@ import pyarrow as pa
 
 from engine.common.late import pc
 from engine.files import content_ids as ids
-from engine.templates.parquet import vectors_of
+from engine.templates.model import vectors_of
 
 
 def without_sources(rows: pa.Table) -> pa.Table:

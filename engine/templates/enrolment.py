@@ -9,8 +9,9 @@ import pyarrow as pa
 
 from engine.common.late import pc
 from engine.errors import TemplatesError
+from engine.templates.model import Templates
 from engine.templates.names import UNLABELLED, Labelling, each_of
-from engine.templates.parquet import TemplateFile, Templates, stream_same
+from engine.templates.parquet import TemplateFile, stream_same
 from engine.templates.problems import ALL_SEEN, Problem, Unseen
 from engine.templates.provenance import Provenance, require_same
 
@@ -41,7 +42,7 @@ class TemplateStream:
                 row = part.table["identity"].is_null().to_pylist().index(True)
                 called = part.table["source"][row].as_py() or part.table["template_id"][row].as_py()
                 raise TemplatesError(
-                    f"{name}: the template of {called} has no identity: embed with --labels, say --names, or add such a column"
+                    f"{name}: the template of {called} has no identity: embed it labelled, say names=..., or add such a column"
                 )
             rows += len(part)
             self._inputs.append(name)
@@ -65,7 +66,7 @@ class TemplateStream:
         where = f"twice in {one}" if one == two else f"in {one} and again in {two}"
         raise TemplatesError(
             f"the template id {twice} comes {where}; expected each id once. Ids of onek's own making are the same where the "
-            "photograph is: leave it out of one, or build a gallery of one and enrol the other with --on-duplicate skip"
+            "photograph is: leave it out of one, or build a gallery of one and enrol the other with on_duplicate='skip'"
         )
 
 

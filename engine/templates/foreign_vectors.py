@@ -1,7 +1,7 @@
 """Vectors that somebody else wrote: Parquet with a `vector` or `embedding` column, or NumPy files."""
 
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from indexes.planner import free_memory
 
 NUMPY_ENDINGS = (".npy", ".npz")
 VECTOR_COLUMNS = ("vector", "embedding")
-_TEXT_COLUMNS = ("template_id", "identity", "source")
+TEXT_COLUMNS = ("template_id", "identity", "source")
 
 
 @dataclass(frozen=True)
@@ -61,23 +61,43 @@ def _parquet(path: Path, rows: int) -> Iterator[ForeignBatch]:
     names = file.schema_arrow.names
     vector = vector_column(path, names)
     _refuse_kind(path, file.schema_arrow.field(vector))
-    text = [name for name in _TEXT_COLUMNS if name in names]
+    text = [name for name in TEXT_COLUMNS if name in names]
     for name in text:
         if names.count(name) > 1:
             raise TemplatesError(f"{path}: found {names.count(name)} columns called {name}; expected one")
-        _refuse_text(path, file.schema_arrow.field(name))
     start, dim = 0, None
     try:
         for part in file.iter_batches(batch_size=rows, columns=[vector, *text]):
             if not part.num_rows:
                 continue
-            vectors = _dense(path, vector, part.column(vector), start, dim)
-            dim = vectors.shape[1]
-            values = {name: _texts(path, name, part.column(name), start) for name in text}
-            yield _batch(path, start, vectors, values)
-            start += part.num_rows
+            made = batch_of_columns(path, {name: part.column(name) for name in part.schema.names}, vector, start, dim)
+            yield made
+            start, dim = start + part.num_rows, made.vectors.shape[1]
     except UNREADABLE as error:
         raise TemplatesError(f"{path}: damaged after row {start}: {error}") from error
+
+
+def batch_of_columns(
+    path: Path, columns: Mapping[str, pa.Array], vector: str, start: int = 0, dim: int | None = None
+) -> ForeignBatch:
+    """The rows that Arrow columns (n,) hold: that of vectors, and those of `TEXT_COLUMNS` that are there.
+
+    Args:
+        path: what they are of, in messages.
+        columns: by their names.
+        vector: which of them holds the vectors.
+        start: which row the first one is, in messages.
+        dim: the dimensions that vectors must have; None: those of the first.
+
+    Raises:
+        TemplatesError: they hold no vectors, or texts that are none; names the row.
+    """
+    _refuse_kind(path, pa.field(vector, columns[vector].type))
+    text = [name for name in TEXT_COLUMNS if name in columns]
+    for name in text:
+        _refuse_text(path, pa.field(name, columns[name].type))
+    vectors = _dense(path, vector, columns[vector], start, dim)
+    return _batch(path, start, vectors, {name: _texts(path, name, columns[name], start) for name in text})
 
 
 def _batch(path: Path, start: int, vectors: np.ndarray, texts: dict[str, list[str | None]]) -> ForeignBatch:
@@ -193,7 +213,7 @@ def _load_numpy(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
             with np.load(path, allow_pickle=False) as archive:
                 name = vector_column(path, archive.files)
                 _refuse_huge(path)
-                labels = {text: archive[text] for text in _TEXT_COLUMNS if text in archive.files}
+                labels = {text: archive[text] for text in TEXT_COLUMNS if text in archive.files}
                 vectors = archive[name]
     except TemplatesError:
         raise

@@ -15,7 +15,7 @@ from typing import TypeVar, cast
 import pyarrow as pa
 
 from engine.common.late import pc
-from engine.errors import NameRefused
+from engine.errors import NameRefused, WrongType, require_text
 from engine.files.budgets import MOST_TEXT
 
 Each = TypeVar("Each")
@@ -29,6 +29,7 @@ def name_of(text: str, what: str = "an identity") -> str:
     Raises:
         NameRefused: it is blank, or holds control characters.
     """
+    require_text(what, text)
     (name,) = names_in(pa.array([_unicode(text)], pa.string()), what).to_pylist()
     if name is None:
         raise NameRefused(f"{what} cannot have a blank name; found {text!r}")
@@ -68,7 +69,11 @@ def short(column: pa.Array | pa.ChunkedArray, what: str) -> pa.Array | pa.Chunke
 
 def each_of(given: str | Path | Iterable[Each]) -> list[Each]:
     """What a call was given, one or several: a string is one name or path, never its letters."""
-    return [cast(Each, given)] if isinstance(given, str | Path) else list(given)
+    if isinstance(given, str | Path):
+        return [cast(Each, given)]
+    if not isinstance(given, Iterable):
+        raise WrongType(f"found {given!r:.60} (a {type(given).__name__}); expected a text, or a list of them")
+    return list(given)
 
 
 def spellings(name: str) -> list[str]:

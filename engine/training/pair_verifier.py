@@ -6,8 +6,8 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from engine.errors import TrainingError
-from engine.matching.pair_verifier import FORMS, Head, features
-from engine.templates.parquet import Templates
+from engine.matching.pair_verifier import FORMS, PairVerifier, features
+from engine.templates.model import Templates
 
 # Pairs of one identity at most; for each template, the nearest of other people, and people drawn.
 _EACH, _NEAREST, _DRAWN = 30, 5, 10
@@ -62,7 +62,7 @@ def mined_pairs(vectors: np.ndarray, labels: np.ndarray, seed: int = 0) -> tuple
 _RIDGES, _HELD, _STEPS = (1e-5, 1e-4, 1e-3, 1e-2), 0.2, 300
 
 
-def train_head(templates: Templates, form: str, seed: int = 0) -> Head:
+def train_pair_verifier(templates: Templates, form: str, seed: int = 0) -> PairVerifier:
     """Learn a head from labelled templates. The ridge is the one that does best on a fifth of the identities, held back; then all
     are learnt from.
 
@@ -80,7 +80,7 @@ def train_head(templates: Templates, form: str, seed: int = 0) -> Head:
     except TrainingError:  # too few people to hold some back
         ridge = _RIDGES[-1]
     found = _fit(*_pairs(form, vectors, labels, seed), ridge)
-    return Head(form, found[:-1].astype(np.float32), float(found[-1]), templates.provenance)
+    return PairVerifier(form, found[:-1].astype(np.float32), float(found[-1]), templates.provenance)
 
 
 def _pairs(form: str, vectors: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:

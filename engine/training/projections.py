@@ -5,7 +5,7 @@ import scipy.linalg
 
 from engine.encoders.projection import Projection
 from engine.errors import TrainingError
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from engine.training.pair_verifier import labels_of
 
 PCA, WCCN, LDA = "pca", "wccn", "lda"

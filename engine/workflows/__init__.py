@@ -11,8 +11,8 @@ if TYPE_CHECKING:
         backup_gallery,
         build_gallery,
         check_gallery,
-        living_gallery,
         merge_galleries,
+        open_for_changes,
         open_gallery,
     )
     from engine.workflows.train_encoder import train_to_file
@@ -25,8 +25,8 @@ __all__ = [
     "check_gallery",
     "embed_to_file",
     "identify_to_file",
-    "living_gallery",
     "merge_galleries",
+    "open_for_changes",
     "open_gallery",
     "train_to_file",
 ]
@@ -40,7 +40,7 @@ __getattr__ = late_names(
             "backup_gallery",
             "build_gallery",
             "check_gallery",
-            "living_gallery",
+            "open_for_changes",
             "merge_galleries",
             "open_gallery",
         ),

@@ -1,4 +1,4 @@
-"""An embedding run to a file that may be interrupted, and goes on where it stopped.
+"""An embedding run to a file that can be interrupted and resumed.
 
 While it runs, finished stretches of photographs lie as part files in `NAME.partial/` beside the output. A part names, in its own
 metadata, how many photographs are done once it is there, and the problems among them, so that it is whole or absent.
@@ -15,21 +15,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.common.concurrency import batched
-from engine.embedding.embedder import Embedder, of_quality, once_each, problems_of, to_batch, unseen_in
+from engine.embedding.embedder import Embedder
+from engine.embedding.outcome import of_quality, once_each, problems_of, to_batch, unseen_in
 from engine.embedding.photographs import Photograph
 from engine.errors import OutputError
 from engine.files.atomic_files import own_folder, unfinished, whole_file
 from engine.files.content_ids import picture_of
 from engine.files.outputs import check_outputs
 from engine.templates.anonymise import without_sources
-from engine.templates.parquet import TemplateWriter, schema
+from engine.templates.model import schema
+from engine.templates.parquet import TemplateWriter
 from engine.templates.problems import ALL_SEEN, Problem, Unseen, problems_path, write_problems
 from engine.templates.quality import LEAST
 from engine.templates.quality.gate import share
 
 PART = 256
 _DONE, _PROBLEMS, _UNSEEN = b"onek.run.done", b"onek.run.problems", b"onek.run.unseen"
-# How templates are called and what is said of them, so that a run does not go on that an older onek began.
+# Part of the record of a run: it is raised when ids or columns change, so that a run of an older onek is not resumed.
 _IDS = "content, quality"
 
 
@@ -110,7 +112,7 @@ def embed_to_file(
 
 
 def _start(folder: Path, photographs: Sequence[Photograph], embedder: Embedder, quality: float) -> None:
-    """Note what the run is of, or see that the notes of an earlier start say the same."""
+    """Record what the run embeds and how, or check that the record of an earlier start says the same."""
     names = "\n".join(f"{photograph.source}\t{photograph.identity}" for photograph in photographs)
     ours = {
         "photographs": hashlib.sha256(names.encode()).hexdigest(),
@@ -151,7 +153,7 @@ def _done(folder: Path) -> int:
 
 
 def _known(folder: Path) -> dict[str, tuple[str, str | None]]:
-    """The photographs that the parts are of, as for `once_each`."""
+    """The photographs that the finished parts hold, in the form that `once_each` takes."""
     known = {}
     for part in _parts(folder):
         rows = pq.read_table(part, columns=["template_id", "source", "identity"]).to_pylist()

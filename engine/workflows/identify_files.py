@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from engine.answers.results import Counts, Results, ResultsWriter, problems_in, results_file, writer_for
+from engine.answers.results import DecisionCounts, Results, ResultsWriter, problems_in, results_file, writer_for
 from engine.answers.snapshot import Snapshot
 from engine.answers.unlike import ProbesSeen
 from engine.calibration.thresholds import ThresholdUsed
@@ -17,8 +17,9 @@ from engine.common.concurrency import ahead, batched
 from engine.errors import GalleryError, PhotographsError
 from engine.files.outputs import check_outputs
 from engine.gallery.gallery import Gallery
-from engine.matching.pair_verifier import Head
-from engine.templates.parquet import TemplateFile, Templates, is_template_file, stream_templates
+from engine.matching.pair_verifier import PairVerifier
+from engine.templates.model import Templates
+from engine.templates.parquet import TemplateFile, is_template_file, stream_templates
 from engine.templates.problems import ALL_SEEN, Problem, Unseen, problems_path, write_problems
 from engine.templates.provenance import PICTURE
 from engine.templates.quality import LEAST
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from engine.faces.images import LeftOut
     from engine.workflows.ray_workers import Workers
 
-# Photographs that are identified at a time; templates, which are many and small.
+# How many photographs are identified together; and how many templates, which are small.
 BATCH, TEMPLATES = 1024, 4096
 
 Progress = Callable[[int], None]
@@ -43,7 +44,7 @@ class Identification:
     not looked at. `unlike`: that the probes are not like those that the gallery was calibrated for.
     """
 
-    counts: Counts
+    counts: DecisionCounts
     problems: tuple[Problem, ...]
     threshold: ThresholdUsed
     unseen: Unseen = ALL_SEEN
@@ -56,7 +57,7 @@ class IdentifySummary:
     faces of photographs were not looked at. `unlike`: that the probes are not like those that the gallery was calibrated for.
     """
 
-    counts: Counts
+    counts: DecisionCounts
     problems_file: Path
     threshold: ThresholdUsed
     unseen: Unseen = ALL_SEEN
@@ -86,7 +87,7 @@ def identify_to_file(
     weights: Path | None = None,
     projection: Path | None = None,
     runtime: str | None = None,
-    head: Head | None = None,
+    head: PairVerifier | None = None,
     quality: float = LEAST,
     calibrate_to: str | None = None,
     overwrite: bool = False,
@@ -145,7 +146,7 @@ def identify_into(
     weights: Path | None = None,
     projection: Path | None = None,
     runtime: str | None = None,
-    head: Head | None = None,
+    head: PairVerifier | None = None,
     quality: float = LEAST,
     calibrate_to: str | None = None,
     workers: "Workers | None" = None,
@@ -217,7 +218,7 @@ def identify_into(
             load = gallery.encoder_loader(runtime, count)
             embedder = SpreadEmbedder(embedder, load, workers)
         tables = _of_photographs(seen, photographs, limit, top, head, quality, embedder, unseen, progress, annotate)
-    counts, like = Counts(), ProbesSeen()
+    counts, like = DecisionCounts(), ProbesSeen()
     for table in tables:
         writer.write(table)
         counts += Results(table).counts
@@ -228,7 +229,7 @@ def identify_into(
 
 
 def _require_calibratable_to(what: str, of_templates: bool, workers: "Workers | None") -> None:
-    """Refuse, before any work, what thresholds cannot be calibrated to. Raises `GalleryError`."""
+    """Check, before any work, that thresholds can be calibrated to these probes. Raises `GalleryError`."""
     if what != "probes":
         raise GalleryError(f"--calibrate-to {what}: expected probes")
     if not of_templates:
@@ -241,7 +242,7 @@ def _require_calibratable_to(what: str, of_templates: bool, workers: "Workers | 
 
 
 def count_probes(probes: Sequence[Path], gallery: Gallery) -> int | None:
-    """How many there will be, where that is known before they are read: in one template file."""
+    """How many probes there are, where one template file says so before they are read; otherwise None."""
     one_file = len(probes) == 1 and is_template_file(probes[0], gallery.provenance.modality)
     return TemplateFile(probes[0]).count() if one_file else None
 
@@ -259,7 +260,7 @@ def _of_templates(probes: Sequence[Path], identify: Identify, progress: Progress
 
 
 def _identified(
-    seen: Snapshot, limit: float, top: int, head: Head | None, quality: float, parts: Iterable[Templates]
+    seen: Snapshot, limit: float, top: int, head: PairVerifier | None, quality: float, parts: Iterable[Templates]
 ) -> Iterator[pa.Table]:
     return (seen.identify(part, limit, top, head, quality) for part in parts)
 
@@ -269,14 +270,14 @@ def _of_photographs(
     photographs: "Sequence[Photograph]",
     limit: float,
     top: int,
-    head: Head | None,
+    head: PairVerifier | None,
     quality: float,
     embedder: "Embedder",
     unseen: list[Unseen],
     progress: Progress | None,
     annotate: Path | None,
 ) -> Iterator[pa.Table]:
-    from engine.embedding.embedder import unseen_in
+    from engine.embedding.outcome import unseen_in
 
     done = 0
     for outcomes in batched(embedder.stream(photographs, progress), BATCH):

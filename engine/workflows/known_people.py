@@ -1,4 +1,4 @@
-"""Which people of a gallery groups of faces probably are, so that naming them is confirming."""
+"""Which enrolled people the groups of faces probably are, so that a user only has to confirm their names."""
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
@@ -9,7 +9,7 @@ import numpy as np
 from engine.gallery.gallery import Gallery
 from engine.grouping.groups import Groups
 from engine.tables.sheets import sheet_file
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 
 
 @dataclass(frozen=True)

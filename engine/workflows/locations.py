@@ -15,7 +15,7 @@ from indexes.base import Progress
 
 
 def open_gallery(where: str | Path) -> Gallery:
-    """Open a gallery for reading: as `living_gallery`, or one in object storage, which is brought here.
+    """Open a gallery for reading: as `open_for_changes`, or one in object storage, which is brought here.
 
     Raises:
         GalleryError: there is none, it is damaged, or Milvus does not answer.
@@ -24,13 +24,13 @@ def open_gallery(where: str | Path) -> Gallery:
     return place_of(where).open()
 
 
-def living_gallery(where: str | Path) -> Gallery:
+def open_for_changes(where: str | Path) -> Gallery:
     """Open the gallery in a folder, or at `milvus://HOST:PORT/NAME`, `milvus+tls://HOST:PORT/NAME`, `milvus-lite:PATH.db/NAME`.
 
     Raises:
         GalleryError: there is none, it is damaged, Milvus does not answer, or it lies in object storage, where nothing changes.
     """
-    return place_of(where).living()
+    return place_of(where).open_for_changes()
 
 
 def build_gallery(

@@ -1,4 +1,4 @@
-"""Vectors that do not say whose they are, and a list that does: one name for each, in their order."""
+"""Vectors without identities, and a list with one name for each of them, in the same order."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,8 +8,8 @@ import pyarrow as pa
 from engine.errors import TemplatesError
 from engine.tables.lists import read_names
 from engine.templates.enrolment import TemplateStream, enrolment
+from engine.templates.model import Templates
 from engine.templates.names import names_in
-from engine.templates.parquet import Templates
 
 
 def named(files: Sequence[Path], names: Path) -> TemplateStream:

@@ -1,6 +1,6 @@
 """The kinds of places where galleries lie, by their addresses: a folder, a bucket of object storage, Milvus.
 
-`place_of` is where an address is read, once; what follows from it is said by the place's class, and nobody asks again.
+`place_of` reads an address, once. Whatever depends on the kind of place is in its class, so that nothing else asks which it is.
 """
 
 from abc import ABC, abstractmethod
@@ -30,7 +30,7 @@ class Place(ABC):
     # Whether a writer may have to wait for another, and whether several processes may open it at once.
     waits = True
     shared = True
-    # What takes the bytes of removed templates out of its files, in words.
+    # What the user is told to do so that the bytes of removed templates are erased.
     erased_by = "onek compact erases their bytes"
 
     def __init__(self, where: str | Path) -> None:
@@ -38,12 +38,12 @@ class Place(ABC):
 
     @property
     def path(self) -> Path:
-        """The same as a path, which a folder and an object have."""
+        """The address as a path, for folders and object storage."""
         return Path(self.where)
 
     @property
     def beside(self) -> Path:
-        """The path that files which go with the gallery are named after."""
+        """The path from which the names of files beside the gallery are made."""
         return self.path
 
     @abstractmethod
@@ -51,7 +51,7 @@ class Place(ABC):
         """Open the gallery for reading. Raises `GalleryError` where there is none, or it is damaged."""
 
     @abstractmethod
-    def living(self) -> Gallery:
+    def open_for_changes(self) -> Gallery:
         """Open the gallery for changes. Raises `GalleryError` as `open`, and where nothing changes."""
 
     @abstractmethod
@@ -91,7 +91,7 @@ class InFolder(OfFiles):
         tidy(self.path)
         return Gallery.open(self.path)
 
-    def living(self) -> Gallery:
+    def open_for_changes(self) -> Gallery:
         return self.open()
 
     def build(
@@ -116,7 +116,7 @@ class InStorage(OfFiles):
     def open(self) -> Gallery:
         return Gallery(FolderBackend(self.copied(), uri(self.where)))
 
-    def living(self) -> Gallery:
+    def open_for_changes(self) -> Gallery:
         raise only_read(uri(self.where))
 
     def build(
@@ -168,11 +168,11 @@ class InMilvus(Place):
 
     def open(self) -> Gallery:
         from engine.milvus.backend import MilvusBackend
-        from engine.milvus.connection.client import Client
+        from engine.milvus.connection.client import MilvusConnection
 
-        return Gallery(MilvusBackend(Client(self.address)))
+        return Gallery(MilvusBackend(MilvusConnection(self.address)))
 
-    def living(self) -> Gallery:
+    def open_for_changes(self) -> Gallery:
         return self.open()
 
     def build(
@@ -190,7 +190,7 @@ class InMilvus(Place):
         return check(self.address, progress)
 
 
-# Which addresses are whose; a folder has all others.
+# Which class an address belongs to; any other address is a folder.
 KINDS: tuple[tuple[Callable[[str | Path], bool], type[Place]], ...] = ((is_milvus, InMilvus), (is_remote, InStorage))
 
 

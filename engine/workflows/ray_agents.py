@@ -24,7 +24,7 @@ for said in sys.argv[1:]:
 
 @contextmanager
 def agents_that_end_with_us() -> Iterator[None]:
-    """Around work on a Ray that this process has started: its agents end when this process does, however that comes."""
+    """While the block lasts, the agents of a Ray that this process started end with this process, however it ends."""
     raylets = [each for each in psutil.Process().children(recursive=True) if each.name() == "raylet"]
     agents = [agent for raylet in raylets for agent in raylet.children()]
     named = [f"{agent.pid}@{agent.create_time():.2f}" for agent in agents]

@@ -12,17 +12,18 @@ from typing import Any
 import pyarrow as pa
 
 from engine.common.concurrency import batched
-from engine.embedding.embedder import BATCH, Embedder, Outcome
+from engine.embedding.embedder import BATCH, Embedder
+from engine.embedding.outcome import Outcome
 from engine.embedding.photographs import Photograph
 from engine.encoders import Encoder
 from engine.errors import GalleryReplaced, OnekError, SpreadError
-from engine.matching.pair_verifier import Head
-from engine.templates.parquet import Templates
+from engine.matching.pair_verifier import PairVerifier
+from engine.templates.model import Templates
 from engine.templates.quality import LEAST
 from engine.workflows.places import place_of
 from engine.workflows.ray_agents import agents_that_end_with_us
 
-# Batches that a worker has before it: the one it works on, and the next.
+# How many batches are sent to a worker: the one it works on, and the next.
 _QUEUE = 2
 # Finished batches that may wait for an earlier one, for each worker: while one of them starts anew, the others go on.
 _AHEAD = 16
@@ -52,7 +53,7 @@ class IdentifyingWorker:
         edition: str | None,
         limit: float,
         top: int,
-        head: Head | None,
+        head: PairVerifier | None,
         quality: float = LEAST,
     ) -> None:
         _work_in(folder)
@@ -93,7 +94,7 @@ def spread_identify(
     gallery: str,
     limit: float,
     top: int,
-    head: Head | None,
+    head: PairVerifier | None,
     edition: str | None = None,
     quality: float = LEAST,
 ) -> Callable[[Iterable[Templates]], Iterator[pa.Table]]:
@@ -115,9 +116,9 @@ class Workers:
         self._count = count
 
     def started(self, worker: type, *arguments: object) -> Callable[[Iterable[Any]], Iterator[Any]]:
-        """Start workers of a class, and give what maps its `work` over batches, in their order.
+        """Start workers of a class, and yield a function that maps its `work` over batches, in order.
 
-        A worker that dies is started anew, and what it had before it is done again; an error that `work` raises is raised here.
+        A worker that dies is started again, and its batches are repeated; an error that `work` raises is raised here.
         """
         resources = self._ray.cluster_resources()
         gpus = int(resources.get("GPU", 0)) if worker is EmbeddingWorker else 0
@@ -163,7 +164,7 @@ class Workers:
 
 
 def _work_in(folder: str) -> None:
-    """Paths that the user gave begin where the user is; workers start elsewhere."""
+    """Make a worker use the user's current folder, since the paths that the user gave may be relative."""
     if Path(folder).is_dir():
         os.chdir(folder)
 
@@ -211,7 +212,7 @@ def workers_on(where: str, count: int | None = None) -> Iterator[Workers]:
     name, _, address = where.partition("=")
     if name != "ray" or (address == "" and "=" in where):
         raise SpreadError(f"--on {where}: expected ray, or ray=HOST:PORT of a cluster")
-    # No word of this goes anywhere.
+    # Ray's usage statistics are off unless the user turned them on: nothing is sent anywhere.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if not address:

@@ -13,6 +13,7 @@ class FlatCodes(TrainedIndex):
     """FAISS's exhaustive fast-scan over 4-bit codes. Without inverted lists, recall is lost only to the codes' precision."""
 
     kind = "flat-codes"
+    spare = 3
     layout: ClassVar = ["IndexPreTransform", ["IndexPQFastScan"]]
 
     @classmethod

@@ -21,10 +21,20 @@ from indexes.stored.plain import rebuilt, taken
 class Effort:
     """How much a search examines for each probe. `visits`: inverted lists or nodes of a graph, 1 for a kind that has neither.
     `shortlist`: vectors whose exact distances are measured.
+
+    A search that may stop where a vector is near enough looks into the `first` lists before, and stops where one is nearer than
+    `near`; 0 and 0 where it never does.
     """
 
     visits: int
     shortlist: int
+    first: int = 0
+    near: float = 0.0
+
+    @property
+    def stops(self) -> bool:
+        """Whether a search may stop before all visits."""
+        return 0 < self.first < self.visits
 
 
 class TwoStageIndex(StoredIndex):
@@ -34,6 +44,11 @@ class TwoStageIndex(StoredIndex):
     """
 
     exact = False
+    # Whether a search of this kind may stop early, as `Effort` says.
+    may_stop: ClassVar[bool] = False
+    # Vectors on a shortlist, at least, for each that is asked for: codes confuse strangers that are about as near, and scores go
+    # by the distances of these.
+    spare: ClassVar[int] = 1
 
     def __init__(self, index: Any, vectors: np.ndarray, effort: Effort) -> None:
         super().__init__(vectors)
@@ -77,7 +92,10 @@ class TwoStageIndex(StoredIndex):
 
     def shortlist(self, probes: np.ndarray, size: int) -> np.ndarray:
         """Rows (n, size or more) that the first stage finds for checked probes, in no order; -1 where there are no more."""
-        rows = self._index.search(probes, size)[1]
+        return self._behind(self._index.search(probes, size)[1], probes, size)
+
+    def _behind(self, rows: np.ndarray, probes: np.ndarray, size: int) -> np.ndarray:
+        """The same rows (n, m), and up to `size` of those that `with_more` added."""
         if self._tail is None:
             return rows
         tail = self._tail.search(probes, min(size, self._tail.ntotal))[1]
@@ -129,9 +147,22 @@ class TwoStageIndex(StoredIndex):
             distances_to(probes, self._added, np.where(rows >= built, rows - built, -1)),
         )
 
-    def _search(self, probes: np.ndarray, k: int) -> Neighbours:
-        rows = self.shortlist(probes, min(max(k, self._effort.shortlist), self.count))
-        found = nearest_of(rows, self._distances(probes, rows), k)
+    def list_ranks(self, probes: np.ndarray, rows: np.ndarray) -> np.ndarray | None:  # noqa: ARG002
+        """How many lists a search visits for each probe (n, d) until it comes to that with its row, (n,), as int (n,); None for a
+        kind without lists of its own.
+        """
+        return None
+
+    def _search(self, probes: np.ndarray, k: int, stop_near: bool) -> Neighbours:  # noqa: ARG002
+        rows = self.shortlist(probes, self._size(k))
+        return self._completed(nearest_of(rows, self._distances(probes, rows), k), probes, k)
+
+    def _size(self, k: int) -> int:
+        """The length of a shortlist for k neighbours."""
+        return min(max(self.spare * k, self._effort.shortlist), self.count)
+
+    def _completed(self, found: Neighbours, probes: np.ndarray, k: int) -> Neighbours:
+        """The same, with k rows for the probes that have fewer."""
         short = np.flatnonzero(np.isinf(found.distances[:, -1]))
         if len(short):
             # The lists that were visited hold fewer than k vectors: these probes are compared with all.
@@ -158,6 +189,8 @@ class TwoStageIndex(StoredIndex):
             raise IndexFileError(f"it is no {cls.kind} index: it is made of {str(layout)[:100]}")
         if not all(type(spent) is int and spent > 0 for spent in (effort.visits, effort.shortlist)):
             raise IndexFileError(f"it spends {str(effort.visits)[:20]} visits and a shortlist of {str(effort.shortlist)[:20]}")
+        if type(effort.first) is not int or effort.first < 0 or type(effort.near) is not float or not 0 <= effort.near <= 2:
+            raise IndexFileError(f"it stops after {str(effort.first)[:20]} visits, nearer than {str(effort.near)[:20]}")
         return cls(rebuilt(layout, arrays, *vectors.shape), vectors, effort, **settings)
 
     @classmethod

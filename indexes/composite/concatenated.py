@@ -32,8 +32,8 @@ class ConcatenatedIndex(SearchableIndex):
         """The mean over all vectors."""
         return sum(part.bytes_per_vector * part.count for part in self.parts) / max(self.count, 1)
 
-    def _search(self, probes: np.ndarray, k: int) -> Neighbours:
-        found = [part.search(probes, k) for part in self.parts]
+    def _search(self, probes: np.ndarray, k: int, stop_near: bool) -> Neighbours:
+        found = [part.search(probes, k, stop_near=stop_near) for part in self.parts]
         rows = np.concatenate([each.rows + start for each, start in zip(found, self._starts[:-1], strict=True)], axis=1)
         return nearest_of(rows, np.concatenate([each.distances for each in found], axis=1), k)
 

@@ -33,17 +33,19 @@ class MaskedIndex(SearchableIndex):
         """For each vector that is left."""
         return self._index.bytes_per_vector * self._index.count / max(self.count, 1)
 
-    def _search(self, probes: np.ndarray, k: int) -> Neighbours:
+    def _search(self, probes: np.ndarray, k: int, stop_near: bool) -> Neighbours:
         rows, distances = np.empty((len(probes), k), np.int64), np.empty((len(probes), k), np.float32)
         pending, wanted = np.arange(len(probes)), k + _SPARE
         while len(pending):
-            found = self._index.search(probes[pending], wanted)
+            found = self._index.search(probes[pending], wanted, stop_near=stop_near)
             kept = ~self._gone[found.rows]
             enough = kept.sum(axis=1) >= k
+            if stop_near:
+                enough &= kept[:, 0]  # the others may have stopped at a row that is masked
             first = kept[enough] & (np.cumsum(kept[enough], axis=1) <= k)
             rows[pending[enough]] = self._place[found.rows[enough][first]].reshape(-1, k)
             distances[pending[enough]] = found.distances[enough][first].reshape(-1, k)
-            pending, wanted = pending[~enough], 4 * wanted
+            pending, wanted, stop_near = pending[~enough], 4 * wanted, False
         return Neighbours(rows, distances)
 
     def vectors(self, rows: np.ndarray) -> np.ndarray:

@@ -41,7 +41,7 @@ class Flat(StoredIndex):
     def bytes_at_most(cls, dim: int) -> float:
         return 4 * dim + Bounds.bytes_per_vector(dim)
 
-    def _search(self, probes: np.ndarray, k: int) -> Neighbours:
+    def _search(self, probes: np.ndarray, k: int, stop_near: bool) -> Neighbours:  # noqa: ARG002
         if len(probes) >= _FEW_PROBES and self.count >= _FEW_VECTORS and k <= _MANY_NEIGHBOURS:
             bounds = self._bounds = self._bounds or Bounds(self._vectors)
             if bounds.exclude:

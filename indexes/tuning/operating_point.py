@@ -1,15 +1,21 @@
-"""The least effort with which an index reaches a recall: measured after the build, and kept with the index."""
+"""The least effort with which a search decides as an exhaustive one would: measured after the build, and kept with the index.
+
+What counts is who is identified. A probe is one that an exhaustive search identifies where its nearest vector is nearer than that
+of nine strangers in ten: thresholds for a false-alarm rate of 10 %, the most that anybody asks for, let such a probe in. Those
+that are farther are identified by no search, however exact. Strangers need not be known for that: the nearest vector of another
+identity than the probe's own is what a stranger in its place would find.
+"""
 
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
 from indexes.approximate.two_stage import Effort, TwoStageIndex
-from indexes.base import Progress
+from indexes.base import Progress, nearest_of
 from indexes.errors import PlanError
 from indexes.exact.flat import Flat
 
@@ -20,14 +26,22 @@ _LONG = (128, 512)
 _PART = 1 << 18
 # Distances that differ by less count as equal: any vector as near as the nearest is a right answer.
 SAME = 1e-6
+# Of strangers, the share within whose nearest distance probes count as identified, and that within which a search may stop.
+_IDENTIFIED, _PLAIN = 0.1, 0.001
+# The least share of probes that must count: with fewer, these are no mated ones, and all count.
+_LEAST_COUNTED = 0.25
+# Neighbours among which one of another identity is looked for.
+_NEIGHBOURS = 8
 
 
 @dataclass(frozen=True)
 class OperatingPoint:
     """The effort of a search, and the recall that was measured with it.
 
-    `asked` and `recall`: shares of the exact rank-1 answers, the one requested and the one measured on `probes` probes.
-    `of_visits`: the most visits possible. `per_second`: probes searched in one batch, on this machine.
+    `asked`: the share of an exhaustive search's identifications that must come out the same. `identified`: the share that did,
+    `recall`: that of the exact rank-1 answers of all `probes`. `of_visits`: the most visits possible. `per_second`: probes
+    searched in one batch, on this machine. `first`: after so many visits a search stops where it is nearer than `near`; 0 where
+    it never does. Where an older onek tuned, to rank-1 answers, `identified` is None.
     """
 
     asked: float
@@ -37,76 +51,157 @@ class OperatingPoint:
     of_visits: int
     shortlist: int
     per_second: float
+    identified: float | None = None
+    first: int = 0
+    near: float = 0.0
+
+
+@dataclass(frozen=True)
+class Exact:
+    """What an exhaustive search finds for n probes: `rows` (n,) the nearest one, at `distances` (n,), and `others` (n,) the
+    distance to the nearest that is of another group, as far as it is known: never more than it is.
+    """
+
+    rows: np.ndarray
+    distances: np.ndarray
+    others: np.ndarray
+
+    @property
+    def identified(self) -> np.ndarray:
+        """Which of the probes count, bool (n,)."""
+        within = self.distances <= np.quantile(self.others, _IDENTIFIED)
+        return within if within.mean() >= _LEAST_COUNTED else np.ones_like(within)
+
+
+def exact_answers(vectors: np.ndarray, probes: np.ndarray, groups: np.ndarray | None = None) -> Exact:
+    """Search for probes (n, d) in vectors (m, d), which are read in parts; `groups` (m,) as in `tune`."""
+    k = min(2 if groups is None else _NEIGHBOURS, len(vectors))
+    rows, distances = np.zeros((len(probes), k), np.int64), np.full((len(probes), k), np.inf, np.float32)
+    for start in range(0, len(vectors), _PART):
+        part = Flat(np.asarray(vectors[start : start + _PART])).search(probes, k)
+        both = np.hstack([rows, start + part.rows]), np.hstack([distances, part.distances])
+        best = nearest_of(*both, k)
+        rows, distances = best.rows, best.distances
+    other = np.full(len(probes), k - 1)
+    if groups is not None:
+        apart = groups[rows] != groups[rows[:, :1]]
+        other = np.where(apart.any(axis=1), np.argmax(apart, axis=1), k - 1)
+    return Exact(rows[:, 0], distances[:, 0], distances[np.arange(len(probes)), other])
 
 
 def nearest_distances(vectors: np.ndarray, probes: np.ndarray) -> np.ndarray:
     """The exact distance (n,) of each probe (n, d) to its nearest of `vectors` (m, d), which are read in parts."""
-    best = np.full(len(probes), np.inf, np.float32)
-    for start in range(0, len(vectors), _PART):
-        part = Flat(np.asarray(vectors[start : start + _PART]))
-        best = np.minimum(best, part.search(probes, 1).distances[:, 0])
-    return best
+    return exact_answers(vectors, probes).distances
 
 
 def recall_of(index: TwoStageIndex, probes: np.ndarray, nearest: np.ndarray) -> float:
     """The share of probes (n, d) for which the index finds a vector as near as the nearest, at its present effort."""
-    return float(np.mean(index.search(probes, 1).distances[:, 0] <= nearest + SAME))
+    return float(np.mean(_found(index, probes, nearest)))
 
 
-def tune(index: TwoStageIndex, probes: np.ndarray, recall: float, progress: Progress | None = None) -> OperatingPoint:
-    """Set the effort of an index to the least that reaches a recall: the fewest visits, then the shortest shortlist.
+def _found(index: TwoStageIndex, probes: np.ndarray, nearest: np.ndarray) -> np.ndarray:
+    return index.search(probes, 1, stop_near=True).distances[:, 0] <= nearest + SAME
+
+
+def tune(
+    index: TwoStageIndex,
+    probes: np.ndarray,
+    recall: float,
+    progress: Progress | None = None,
+    groups: np.ndarray | None = None,
+) -> OperatingPoint:
+    """Set the effort of an index to the least that decides as an exhaustive search would: the fewest visits, then the shortest
+    shortlist; and where probes that are plainly near may stop.
 
     Args:
         index: what to tune.
         probes: mated probes (n, d), as similar to real ones as possible.
-        recall: the share of exact rank-1 answers to reach, 0 to 1.
+        recall: the share of an exhaustive search's identifications that must come out the same, 0 to 1.
         progress: called at each step.
+        groups: which vectors belong together, int (m,), as the templates of one identity do; by default none do.
 
     Raises:
-        PlanError: no effort reaches it; names the recall that was reached.
+        PlanError: no effort reaches it; names the share that was reached.
     """
     report = progress or (lambda *_: None)
     report("measuring", 0, 3)
-    nearest = nearest_distances(index._vectors, probes)
+    exact = exact_answers(index._vectors, probes, groups)
     report("measuring", 1, 3)
     sizes = [size for size in _SHORTLISTS if size < index.count] or [index.count]
+    counted = exact.identified
+    mated = _Mated(probes[counted], exact.distances[counted], index.list_ranks(probes[counted], exact.rows[counted]))
 
-    # On other probes the recall is a little lower than on those that the effort was chosen with. So one standard error more is
+    # On other probes the share is a little lower than on those that the effort was chosen with. So one standard error more is
     # required of these, if any effort reaches that.
-    more = (recall * (1 - recall) / len(probes)) ** 0.5
-    effort = _least_effort(index, probes, nearest, recall + more, sizes) or _least_effort(index, probes, nearest, recall, sizes)
+    more = (recall * (1 - recall) / len(mated.probes)) ** 0.5
+    effort = _least_effort(index, mated, recall + more, sizes) or _least_effort(index, mated, recall, sizes)
     if effort is None:
-        best = recall_of(index, probes, nearest)
+        best = recall_of(index, mated.probes, mated.nearest)
         raise PlanError(
             f"a recall of {recall:g} was asked for; the {index.kind} index reached {best:.4f} at most, "
             f"with {index.effort.visits} visits and a shortlist of {index.effort.shortlist}. "
             "Ask for less with --recall, or take --index flat"
         )
     report("measuring", 2, 3)
-    index.effort = effort
+    index.effort = _stopping(index, mated, effort, float(np.quantile(exact.others, _PLAIN)), recall)
     start = time.perf_counter()
-    found = recall_of(index, probes, nearest)
+    found = _found(index, probes, exact.distances)
     seconds = time.perf_counter() - start
     report("measuring", 3, 3)
-    return OperatingPoint(recall, found, len(probes), effort.visits, index.most_visits, effort.shortlist, len(probes) / seconds)
+    return OperatingPoint(
+        asked=recall,
+        recall=float(found.mean()),
+        probes=len(probes),
+        visits=effort.visits,
+        of_visits=index.most_visits,
+        shortlist=effort.shortlist,
+        per_second=len(probes) / seconds,
+        identified=float(found[counted].mean()),
+        first=index.effort.first,
+        near=index.effort.near,
+    )
 
 
-def _least_effort(
-    index: TwoStageIndex, probes: np.ndarray, nearest: np.ndarray, goal: float, sizes: Sequence[int]
-) -> Effort | None:
-    """The least effort that reaches a recall. Where none does, None, and the index is left at its greatest effort."""
+@dataclass(frozen=True)
+class _Mated:
+    """Probes (n, d) that an exhaustive search identifies, their exact distance (n,), and the number of lists (n,) that must be
+    visited until that vector is met; None where there are no lists.
+    """
+
+    probes: np.ndarray
+    nearest: np.ndarray
+    ranks: np.ndarray | None
+
+
+def _least_effort(index: TwoStageIndex, mated: _Mated, goal: float, sizes: Sequence[int]) -> Effort | None:
+    """The least effort that reaches a share. Where none does, None, and the index is left at its greatest effort."""
 
     def reaches(visits: int, shortlist: int) -> bool:
         index.effort = Effort(visits, shortlist)
-        return recall_of(index, probes, nearest) >= goal
+        return recall_of(index, mated.probes, mated.nearest) >= goal
 
+    # Fewer visits than come to the vectors' lists are not tried.
+    least = 1 if mated.ranks is None else int(np.quantile(mated.ranks, min(goal, 1), method="inverted_cdf"))
+    grid = [visits for visits in _grid(index.most_visits) if visits > least]
     for most in _LONG:
         long = min(most, sizes[-1])
-        visits = _first(_grid(index.most_visits), partial(reaches, shortlist=long))
+        visits = _first([least, *grid], partial(reaches, shortlist=long))
         if visits is not None:
             shortlist = _first([size for size in sizes if size <= long], partial(reaches, visits))
             return Effort(visits, shortlist or long)
     return None
+
+
+def _stopping(index: TwoStageIndex, mated: _Mated, effort: Effort, near: float, recall: float) -> Effort:
+    """The same effort, stopping early where that saves most and loses nothing that was asked for."""
+    if mated.ranks is None or not index.may_stop:
+        return effort
+    firsts = np.array(_grid(effort.visits)[:-1] or [effort.visits])
+    stopped = np.array([np.mean((mated.ranks <= first) & (mated.nearest < near)) for first in firsts])
+    first = int(firsts[np.argmin(firsts + (1 - stopped) * (effort.visits - firsts))])
+    index.effort = replace(effort, first=first, near=near)
+    worth = index.effort.stops and stopped.max() > 0 and recall_of(index, mated.probes, mated.nearest) >= recall
+    return index.effort if worth else effort
 
 
 def _grid(most: int) -> list[int]:

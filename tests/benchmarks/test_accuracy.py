@@ -27,7 +27,8 @@ from engine import Templates
 from engine.cli.console import _Plain
 from engine.errors import ListError, MetricsError, PhotographsError, TemplatesError
 from engine.evaluation.splits import sizes, split
-from engine.templates.parquet import TemplateWriter, batch, schema, with_vectors
+from engine.templates.model import batch, schema, with_vectors
+from engine.templates.parquet import TemplateWriter
 from engine.templates.provenance import Provenance
 from tests.support.people import crowded
 

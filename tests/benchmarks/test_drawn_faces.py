@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.data.drawn_people import Shot, draw, draw_files, picture_of
 from benchmarks.drawing.person import SHAPE, person
-from engine.embedding.embedder import embed_images
+from engine.embedding.in_memory import embed_images
 from engine.encoders import Encoder
 from engine.faces.images import decode
 

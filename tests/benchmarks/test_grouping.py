@@ -4,7 +4,7 @@ import pytest
 from benchmarks.grouping.figures import corrected, grouped, lonely, part, people_in, synthetic
 from benchmarks.grouping.measures import right
 from benchmarks.grouping.peers import peers
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from tests.support.unnamed_faces import SFACE, faces_of
 
 

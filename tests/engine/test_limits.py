@@ -14,7 +14,8 @@ from engine.calibration.thresholds import accepts
 from engine.errors import GalleryError, PlanError, TemplatesError
 from engine.matching.scoring import LOCAL, PLAIN, Scoring
 from engine.templates import foreign_vectors as foreign
-from engine.templates.parquet import normalised, read_templates
+from engine.templates.model import normalised
+from engine.templates.parquet import read_templates
 from engine.templates.provenance import MOST_DIMENSIONS, Provenance
 from indexes import planner as plans
 from indexes.planner import check_disk, fewest, needed_memory, plan

@@ -57,7 +57,7 @@ def test_other_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(files, "FORMAT", 7)
     write_index(path, "flat", {}, {})
     monkeypatch.undo()
-    with pytest.raises(IndexFileError, match="format 7; this onek reads format 2, so take a newer"):
+    with pytest.raises(IndexFileError, match="format 7; this onek reads formats 2 and 3, so take a newer"):
         read_index(path)
     write_index(path, "cuneiform", {}, {})
     with pytest.raises(IndexFileError, match="kind cuneiform; this onek knows flat, "):

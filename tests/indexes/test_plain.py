@@ -261,7 +261,7 @@ def test_bytes_of_faiss_are_never_read(name: str, tmp_path: Path, monkeypatch: p
     rewritten(tmp_path / "array", other("codes", lambda _: np.frombuffer(data, np.uint8)))
     for path, message in (
         ("raw", "not an index file of onek"),
-        ("former", "an index file of format 1; this onek reads format 2, so have it made anew"),
+        ("former", "an index file of format 1; this onek reads formats 2 and 3, so have it made anew"),
         ("array", "codes of IndexIVFScalarQuantizer is"),
     ):
         with pytest.raises(IndexFileError, match=message):

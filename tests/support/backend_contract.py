@@ -9,7 +9,7 @@ import pytest
 
 from engine.errors import EncoderMismatch, GalleryError, NameRefused, OutputError, TemplatesError
 from engine.gallery.gallery import Gallery
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from engine.templates.provenance import Provenance
 from engine.workflows.locations import build_gallery, check_gallery, open_gallery
 from tests.support.contract import DIM, MADE, PEOPLE, STRANGE, name_of, people, probes, strangers
@@ -212,9 +212,9 @@ class BackendContract:
             (lambda: one.remove(templates=["nothing"]), "nothing is not enrolled"),
             (lambda: one.remove([name_of(at) for at in range(PEOPLE)]), "nobody would be left"),
             (lambda: one.rename("nobody", "x"), "nobody called nobody"),
-            (lambda: one.rename(name_of(9), name_of(10)), "pass --merge"),
-            (lambda: one.enroll(people(0, 1), on_duplicate="perhaps"), "--on-duplicate perhaps"),
-            (lambda: one.enroll(people(0, 1), on_match="perhaps"), "--on-match perhaps"),
+            (lambda: one.rename(name_of(9), name_of(10)), "pass merge=True"),
+            (lambda: one.enroll(people(0, 1), on_duplicate="perhaps"), "on_duplicate='perhaps'"),
+            (lambda: one.enroll(people(0, 1), on_match="perhaps"), "on_match='perhaps'"),
             (lambda: one.identify(probes(), fpir=1e-9), "fpir 1e-09"),
             (lambda: one.identify(probes(), top=0), "at least 1"),
         ):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from engine.templates.provenance import Provenance
 
 DIM, PEOPLE = 24, 70

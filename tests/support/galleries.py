@@ -3,7 +3,7 @@
 import numpy as np
 
 from engine.gallery.gallery import Gallery
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 
 
 def people(first: int, last: int, each: int = 2, prefix: str = "id", noise: int = 0, dim: int = 16) -> Templates:

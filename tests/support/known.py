@@ -6,7 +6,7 @@ import numpy as np
 
 from benchmarks.data.synthetic_templates import BLOCK, Population, Shape
 from engine.faces.chip import ALIGNMENT
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from engine.templates.provenance import Provenance
 
 SFACE = Provenance("sface", "5f" * 32, 128, False, ALIGNMENT, None, 1.146)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 
 
 def worth(templates: Templates, qualities: Sequence[float | None], reasons: Sequence[str | None] | None = None) -> Templates:

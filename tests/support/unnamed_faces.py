@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 
 from engine.grouping.groups import Groups
-from engine.templates.impostors import measured
-from engine.templates.parquet import Templates, batch
+from engine.templates.measured.impostors import measured
+from engine.templates.model import Templates, batch
 from engine.templates.provenance import Provenance
 
 _ALIGNMENT = "yunet 2023mar, 5-point similarity, v1"

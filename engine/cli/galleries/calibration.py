@@ -23,9 +23,9 @@ def calibrate_command(
     """Learn anew how strangers score, and keep it there."""
     from engine.cli.console import stages
     from engine.templates.parquet import read_templates
-    from engine.workflows.locations import living_gallery
+    from engine.workflows.locations import open_for_changes
 
-    opened = living_gallery(gallery)
+    opened = open_for_changes(gallery)
     before = default_line(opened)
     with stages() as told:
         opened.calibrate(None if strangers is None else read_templates(strangers), told)

@@ -68,14 +68,15 @@ def enroll_command(
     """
     from engine.cli.console import announce_enrolled, count, stages, tell, told_what_is_left_out
     from engine.errors import PhotographsError, TemplatesError
-    from engine.templates.parquet import Templates, is_template_file, read_templates
+    from engine.templates.model import Templates
+    from engine.templates.parquet import is_template_file, read_templates
     from engine.templates.problems import add_problems, require_problems
     from engine.workflows.named_vectors import named_templates
     from engine.workflows.places import place_of
 
     place = place_of(gallery)
     require_waiting(place, wait)
-    opened = place.living()
+    opened = place.open_for_changes()
     of_templates = all(is_template_file(path, opened.provenance.modality) for path in people)
     if of_templates and faces is not None:
         raise PhotographsError(f"--faces {faces} goes with photographs; those to enrol are templates already")
@@ -151,7 +152,7 @@ def remove_command(
         raise GalleryError("nobody was named; expected identities, --template or --from")
     place = place_of(gallery)
     require_waiting(place, wait)
-    opened = place.living()
+    opened = place.open_for_changes()
     before = default_line(opened)
     count = opened.remove(names, templates=template or [], wait=wait)
     tell(
@@ -177,7 +178,7 @@ def rename_command(
 
     place = place_of(gallery)
     require_waiting(place, wait)
-    opened = place.living()
+    opened = place.open_for_changes()
     before = default_line(opened)
     count = opened.rename(old, new, merge=merge, wait=wait)
     are = "is" if count == 1 else "are"

@@ -65,7 +65,7 @@ def explain_encoder_command(
     from engine.cli.console import count, progress, tell, told_what_is_left_out
     from engine.embedding.photographs import find_photographs
     from engine.files.outputs import check_outputs
-    from engine.inspection.channels import exciting
+    from engine.inspection.channels import most_activating_chips
     from engine.inspection.figures import check_picture, draw_channels
     from engine.training.chips import cut_chips
     from engine.training.networks import begun
@@ -78,6 +78,6 @@ def explain_encoder_command(
     with tempfile.TemporaryDirectory() as folder, progress("chips", len(photographs)) as done:
         chips = cut_chips(photographs, network.chip, faces, Path(folder), done)
         pixels = chips.pixels[: len(chips.names)]
-        found = exciting(network, pixels, layers=layers, channels=channels)
+        found = most_activating_chips(network, pixels, layers=layers, channels=channels)
         draw_channels(found, pixels, out)
     tell(f"{count(len(found), 'channel')} of {encoder} in {out}", encoder=encoder, channels=len(found), picture_file=str(out))

@@ -186,10 +186,10 @@ def train_head_command(
     from engine.cli.console import count, tell
     from engine.files.outputs import check_outputs
     from engine.templates.parquet import read_templates
-    from engine.training.pair_verifier import train_head
+    from engine.training.pair_verifier import train_pair_verifier
 
     check_outputs(out, templates, overwrite)
-    made = train_head(read_templates(*templates), form, seed)
+    made = train_pair_verifier(read_templates(*templates), form, seed)
     made.save(out)
     weights, below = len(made.weights), int((made.weights < 0).sum())
     tell(

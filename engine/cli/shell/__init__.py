@@ -1,1 +1,1 @@
-"""What makes the command at home in a shell: help with examples, and how it ends."""
+"""What a command needs in a shell: help with examples, pipes, machine-readable output, diagnosis."""

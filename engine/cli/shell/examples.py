@@ -6,6 +6,11 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "group": ("onek group all.parquet -o groups.parquet", "onek group album.parquet --sheet sheets"),
     "verify": ("onek verify door.jpg kian -g gallery", "onek verify door.jpg kian -g gallery --fmr 0.1%"),
     "build-index": ("onek build-index people.parquet -o g", "onek build-index vectors.npy --names names.txt -o g"),
+    "import": (
+        "onek import deepface representations.pkl -o imported.parquet",
+        "onek import insightface vectors.npy --names names.txt -o named.parquet",
+    ),
+    "export": ("onek export people.parquet -o parts", "onek export found.parquet -o decided --by decision"),
     "info": ("onek info gallery", "onek info gallery --json"),
     "merge": ("onek merge gallery other -o both", "onek merge gallery copy -o both --on-duplicate skip"),
     "calibrate": ("onek calibrate gallery", "onek calibrate gallery --strangers strangers.parquet"),

@@ -28,12 +28,12 @@ class Lines:
         self._tasks: list[_Task] = []
 
     def add_task(self, description: str, total: float | None = None) -> TaskID:
-        """A task more."""
+        """Add a task."""
         self._tasks.append(_Task(description, total, self._clock()))
         return TaskID(len(self._tasks) - 1)
 
     def advance(self, task_id: TaskID, advance: float = 1) -> None:
-        """So much more is done of a task."""
+        """Note that a task has advanced."""
         self.update(task_id, completed=self._tasks[task_id].done + advance)
 
     def update(
@@ -44,7 +44,7 @@ class Lines:
         completed: float | None = None,
         description: str | None = None,
     ) -> None:
-        """What is known anew of a task."""
+        """Change what is known of a task."""
         known = self._tasks[task_id]
         task = replace(
             known,
@@ -62,7 +62,7 @@ class Lines:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing more: what a command did is said in its own words."""
+        """Print nothing at the end: the command itself says what it did."""
 
 
 def _line(task: _Task, taken: float) -> str:

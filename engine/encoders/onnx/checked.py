@@ -26,7 +26,7 @@ _FAR, _BATCH_FAR = 0.02, 1e-5
 _LARGEST_BATCH = 64
 
 
-class Grouped:
+class FixedBatchNetwork:
     """A network that takes a fixed number of inputs at once: the last group is filled up with blank ones."""
 
     def __init__(self, inner: Network, size: int) -> None:
@@ -131,7 +131,7 @@ def _steady(trial: _Trial, name: str) -> Network:
     for data, size in trial.ways:
         try:
             one = network(data, name, at_once=size or AT_ONCE)
-            found: Network = one if size is None else Grouped(one, size)
+            found: Network = one if size is None else FixedBatchNetwork(one, size)
             alone, together = found(trial.inputs[1:2]), found(trial.inputs)
         except EncoderError as error:
             failure = failure or error

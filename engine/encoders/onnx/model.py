@@ -1,43 +1,44 @@
-"""Bring an ONNX network into a form that runtimes take: in single precision, weights dequantised, one input and one output."""
+"""Bring an ONNX network into the form that runtimes take: single precision, dequantised weights, one input and one output."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import AttributeProto, TensorProto, helper, inliner, numpy_helper
+from onnx import AttributeProto, TensorProto, inliner, numpy_helper
 
+from engine.encoders.onnx.constants import folded, numbers_of
 from engine.encoders.onnx.written_out import written_out
 from engine.errors import EncoderError
 
-# Precisions that not every runtime has, and the attributes that name one.
+# Precisions that not every runtime computes in. `_NAME_A_TYPE`, below: the attributes that name one.
 _TO_SINGLE = frozenset((TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE))
-# More operators than the largest network has.
+# Far more operators than any known network has, so that no real one is refused.
 _MOST_OPERATORS = 100_000
 _NAME_A_TYPE = frozenset(("to", "dtype", "output_dtype"))
 
 
 @dataclass(frozen=True)
 class OnnxModel:
-    """A network of one input and one output, and the shape of its input: None where a side may have any length."""
+    """A network with one input and one output. `shape`: of its input; None for a side that may have any length."""
 
     proto: onnx.ModelProto
     shape: tuple[int | None, ...]
 
     @property
     def data(self) -> bytes:
-        """The network as an ONNX file has it."""
+        """The network as the bytes of an ONNX file."""
         return self.proto.SerializeToString()
 
 
 def prepared(data: bytes, output: str | None = None) -> OnnxModel:
-    """Prepare a network.
+    """Rewrite a network so that every runtime can load it.
 
-    Other precisions become single; weights that are stored quantised, in blocks or not, become float32; inputs that only list
-    initialisers go, as does what the output does not need; the number of inputs at once becomes free. `shape` still has the one
-    that the file says.
+    Everything becomes single precision, and quantised weights become float32. Inputs that only repeat an initialiser are removed,
+    and so are operators that the output does not depend on. The result takes any number of inputs at once; its `shape` still says
+    the number that the file fixed.
 
     Args:
         data: an ONNX file's bytes.
@@ -61,7 +62,7 @@ def prepared(data: bytes, output: str | None = None) -> OnnxModel:
     for each in _graphs(graph):
         _make_single(each)
     constants = {tensor.name: tensor for tensor in graph.initializer}
-    nodes = _needed([node for node in graph.node if not _folded(node, graph, constants)], kept.name)
+    nodes = _needed([node for node in graph.node if not folded(node, graph, constants)], kept.name)
     opset = max((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), default=1)
     nodes = written_out(nodes, graph, constants, opset)
     used = {name for node in nodes for name in _taken(node)} | {kept.name}
@@ -82,7 +83,7 @@ def prepared(data: bytes, output: str | None = None) -> OnnxModel:
     for i in reversed(range(len(graph.initializer))):
         if graph.initializer[i].name not in used:
             del graph.initializer[i]
-    # Shapes inside are found anew: those that the file tells may be of one batch or another precision.
+    # Runtimes infer the shapes of inner values again: those in the file may hold for one batch size or precision alone.
     del graph.value_info[:]
     return OnnxModel(model, shape)
 
@@ -101,7 +102,7 @@ def _inside(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
 
 
 def _refuse_other_files(model: onnx.ModelProto) -> None:
-    """A file may name any other as the place of its weights: none is opened."""
+    """Refuse weights that lie in another file: a network from elsewhere could name any file of this machine."""
     for part in _parts(model):
         if isinstance(part, TensorProto) and (part.data_location == TensorProto.EXTERNAL or part.external_data):
             raise EncoderError("keeps its weights in another file; save it with its weights inside")
@@ -110,8 +111,8 @@ def _refuse_other_files(model: onnx.ModelProto) -> None:
 
 
 def _refuse_endless(model: onnx.ModelProto) -> None:
-    """Functions that call one another twice each become as many operators as two to their number; those that call themselves end
-    nowhere.
+    """Refuse functions that grow without measure when their calls are written out: of n functions that each call the next one
+    twice, 2^n operators come, and one that calls itself never ends.
     """
     held = {(each.domain, each.name): each.node for each in model.functions}
     counts: dict[tuple[str, str], int] = {}
@@ -132,7 +133,7 @@ def _refuse_endless(model: onnx.ModelProto) -> None:
 
 
 def _parts(message: Any) -> Iterator[Any]:
-    """All that lies in a message, at any depth: in functions, in graphs inside operators, in what only training needs."""
+    """Every part of a message, at any depth: also in functions, in graphs inside operators, and in what only training uses."""
     for field, value in message.ListFields():
         if field.message_type is not None:
             for each in value if isinstance(value, Iterable) else (value,):
@@ -153,13 +154,15 @@ def _output(graph: onnx.GraphProto, name: str | None) -> onnx.ValueInfoProto:
 
 
 def _make_single(graph: onnx.GraphProto) -> None:
-    """Let all be single precision, and see that all weights are whole: runtimes would read past the end of others."""
+    """Convert all numbers to single precision, and check that each tensor is as long as its shape says: runtimes would read
+    beyond the end of a shorter one.
+    """
     attributes = [attribute for node in graph.node for attribute in node.attribute]
     tensors = [attribute.t for attribute in attributes if attribute.type == AttributeProto.TENSOR]
     for tensor in (*graph.initializer, *tensors):
-        numbers = _array(tensor)
+        numbers = numbers_of(tensor)
         if tensor.data_type in _TO_SINGLE:
-            tensor.CopyFrom(numpy_helper.from_array(numbers.astype(np.float32), tensor.name))
+            tensor.CopyFrom(numpy_helper.fromnumbers_of(numbers.astype(np.float32), tensor.name))
     for value in (*graph.input, *graph.output):
         if value.type.tensor_type.elem_type in _TO_SINGLE:
             value.type.tensor_type.elem_type = TensorProto.FLOAT
@@ -169,7 +172,7 @@ def _make_single(graph: onnx.GraphProto) -> None:
 
 
 def _take_floats(value: onnx.ValueInfoProto, nodes: list[onnx.NodeProto]) -> None:
-    """Let an input be float32 that the network would turn into floating point numbers anyway."""
+    """Let the input be float32 where the network itself begins by casting it to floating point numbers."""
     kind = value.type.tensor_type
     takers = {node.op_type for node in nodes if value.name in node.input}
     if kind.elem_type == TensorProto.UINT8 and takers == {"Cast"}:
@@ -179,121 +182,15 @@ def _take_floats(value: onnx.ValueInfoProto, nodes: list[onnx.NodeProto]) -> Non
         raise EncoderError(f"its input {value.name} takes {found}, expected floating point numbers, or UINT8 that it casts")
 
 
-def _folded(node: onnx.NodeProto, graph: onnx.GraphProto, constants: dict[str, TensorProto]) -> bool:
-    """Whether a node's output is a constant, which is added to both then. Only what quantised weights need is folded."""
-    fold = _FOLDS.get(node.op_type)
-    if fold is None or node.domain or any(name not in constants for name in node.input if name):
-        return False
-    attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
-    try:
-        made = fold([_array(constants[name]) for name in node.input if name], attributes)
-    except (ValueError, TypeError, IndexError) as error:
-        raise EncoderError(f"its operator {node.op_type} ({node.output[0]}) does not fit its weights: {error}") from error
-    if made is None:
-        return False
-    tensor = graph.initializer.add(name=node.output[0], dims=made.shape, data_type=helper.np_dtype_to_tensor_dtype(made.dtype))
-    tensor.raw_data = made.tobytes()
-    constants[tensor.name] = tensor
-    return True
-
-
-def _constant(_values: list[Any], attributes: dict[str, Any]) -> np.ndarray | None:
-    if "value" in attributes:
-        return _array(attributes["value"])
-    for name, kind in (
-        ("value_float", np.float32),
-        ("value_floats", np.float32),
-        ("value_int", np.int64),
-        ("value_ints", np.int64),
-    ):
-        if name in attributes:
-            return np.asarray(attributes[name], kind)
-    return None
-
-
-def _reshaped(values: list[Any], attributes: dict[str, Any]) -> np.ndarray | None:
-    """ONNX's Reshape: 0 keeps a dimension, -1 is what remains."""
-    value, shape = values
-    if attributes.get("allowzero"):
-        return None
-    return value.reshape([value.shape[i] if side == 0 else int(side) for i, side in enumerate(shape)])
-
-
-def _dequantised(values: list[Any], attributes: dict[str, Any]) -> np.ndarray:
-    """(q - zero point) * scale."""
-
-    def compute(x: np.ndarray, scale: np.ndarray, zero: np.ndarray) -> np.ndarray:
-        x -= zero
-        x *= scale
-        return x
-
-    return _by_scales(values, attributes, compute)
-
-
-def _quantised(values: list[Any], attributes: dict[str, Any]) -> np.ndarray | None:
-    """round(x / scale) + zero point, within the numbers of the zero point's type."""
-    kind = values[2].dtype if len(values) > 2 else np.dtype(np.uint8)
-    if kind.kind not in "iu" or attributes.get("output_dtype"):
-        return None
-    info = np.iinfo(kind)
-    made = _by_scales(values, attributes, lambda x, scale, zero: np.clip(np.rint(x / scale) + zero, info.min, info.max))
-    return made.astype(kind)
-
-
-def _by_scales(
-    values: list[Any], attributes: dict[str, Any], compute: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-) -> np.ndarray:
-    """Compute with one scale and zero point for all, with those of each index of an axis, or of each block along it."""
-    x, scale = values[0].astype(np.float32), values[1].astype(np.float32)
-    zero = values[2].astype(np.float32) if len(values) > 2 else np.zeros_like(scale)
-    if zero.size == 1:
-        zero = np.full_like(scale, zero.item())
-    block = attributes.get("block_size", 0)
-    if not block and scale.size == 1:
-        return compute(x, scale.reshape(()), zero.reshape(()))
-    axis = range(x.ndim)[attributes.get("axis", 1)]
-    length = x.shape[axis]
-    if not block:
-        along = [1] * x.ndim
-        along[axis] = length
-        return compute(x, scale.reshape(along), zero.reshape(along))
-    block = min(block, length)
-    count = -(-length // block)
-    expected = (*x.shape[:axis], count, *x.shape[axis + 1 :])
-    if scale.shape != expected:
-        raise ValueError(f"scales of shape {scale.shape}, expected {expected}")
-    # The last block may not be full.
-    filled = np.pad(x, [(0, count * block - length if i == axis else 0) for i in range(x.ndim)]) if length % block else x
-    blocks = filled.reshape(*x.shape[:axis], count, block, *x.shape[axis + 1 :])
-    made = compute(blocks, *(np.expand_dims(value.reshape(expected), axis + 1) for value in (scale, zero)))
-    return made.reshape(filled.shape).take(range(length), axis) if length % block else made.reshape(x.shape)
-
-
-_FOLDS: dict[str, Callable[[list[Any], dict[str, Any]], np.ndarray | None]] = {
-    "Constant": _constant,
-    "Reshape": _reshaped,
-    "DequantizeLinear": _dequantised,
-    "QuantizeLinear": _quantised,
-}
-
-
-def _array(tensor: TensorProto) -> np.ndarray:
-    """A tensor's numbers. Nothing is made as large as `dims` says before the numbers are seen to be there."""
-    try:
-        return numpy_helper.to_array(tensor)
-    except (ValueError, TypeError, KeyError, OverflowError) as error:
-        raise EncoderError(f"damaged: its weights {tensor.name} are said to be of shape {tuple(tensor.dims)}: {error}") from error
-
-
 def _taken(node: onnx.NodeProto) -> set[str]:
-    """What a node and the graphs inside it take."""
+    """The names of the values that a node, and the graphs inside it, use."""
     return {*node.input, *(name for graph in _inside(node) for inner in graph.node for name in inner.input)} | {
         value.name for graph in _inside(node) for value in graph.output
     }
 
 
 def _given_inside(nodes: list[onnx.NodeProto]) -> set[str]:
-    """What the graphs inside nodes give themselves."""
+    """The names of the values that the graphs inside nodes define themselves."""
     graphs = [graph for node in nodes for graph in _inside(node)]
     own = {name for graph in graphs for node in graph.node for name in node.output}
     return own | {value.name for graph in graphs for value in (*graph.input, *graph.initializer)}

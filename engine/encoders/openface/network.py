@@ -55,7 +55,7 @@ def load(card: Card, *, flip: bool, weights: Weights | None, runtimes: Sequence[
         EncoderError: no folder was named, or the set is not whole.
     """
     if weights is None:
-        raise EncoderError(f"{card.name}: its weights do not come with onek; pass --weights FOLDER with the published CSV files")
+        raise EncoderError(f"{card.name}: its weights do not come with onek; pass weights=FOLDER with the published CSV files")
     tensors, digest = read_weights(weights.path, tensor_shapes())
     return OpenFace(card, tensors, flip=flip, weights=weights.name, weights_hash=digest)
 

@@ -23,7 +23,7 @@ def read_weights(folder: Path, expected: Layers) -> tuple[dict[str, np.ndarray],
         EncoderError: the folder is missing, tensors are missing (all of them are named), or one has another size.
     """
     if not folder.is_dir():
-        raise EncoderError(f"openface: {folder} is no folder; --weights names the folder of the published CSV files")
+        raise EncoderError(f"openface: {folder} is no folder; weights=... names the folder of the published CSV files")
     missing = [name for name in expected if not (folder / f"{name}.csv").is_file()]
     if missing:
         raise EncoderError(

@@ -1,4 +1,5 @@
-"""Where to cut: how alike two groups must be to be one person, for as many wrong groups as the user bears.
+"""Where to cut the tree of merges: how alike two groups must be to be one person, so that no more groups are wrong than the user
+accepts.
 
 Among many people the decoys (`engine.grouping.method.decoys`) say how many groups are wrong at each height. Among few they say
 too little, and what is known of the encoder's impostors says it: of C groups, C (C - 1) / 2 pairs could be merged wrongly, each
@@ -11,9 +12,10 @@ import numpy as np
 
 from engine.grouping.method.decoys import Grid
 from engine.grouping.method.linkage import Merges
-from engine.templates.impostors import Impostors
+from engine.templates.measured.impostors import Impostors
 
-# Nothing asked for: a wrong merge costs as much as so many right ones are worth, and at most so many groups may be wrong.
+# Where the user asked for no rate: one wrong merge costs as much as `_COST` right ones gain, and at most the share `_BEARABLE` of
+# the groups may be wrong.
 _COST, _BEARABLE = 3, 0.2
 # The same by an encoder's impostors, who are no look-alikes.
 BEARABLE_OF_FEW = 0.01

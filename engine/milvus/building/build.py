@@ -35,10 +35,10 @@ from engine.milvus.collection import (
     search_settings,
 )
 from engine.milvus.connection.address import Address
-from engine.milvus.connection.client import LONG, Client, Row
+from engine.milvus.connection.client import LONG, MilvusConnection, Row
 from engine.storage.segments import mated_probes, segment_files
 from engine.templates.enrolment import Source
-from engine.templates.parquet import of_today
+from engine.templates.parquet import in_current_format
 from indexes.base import Progress
 from indexes.files import open_vectors
 from indexes.planner import RECALL
@@ -68,7 +68,7 @@ def build(
         OnekError: as `Gallery.build`.
     """
     where = Placement() if milvus is None else placement(milvus)
-    client = Client(address)
+    client = MilvusConnection(address)
     if client.lite and milvus is not None:
         raise GalleryError(f"--milvus {milvus}: milvus-lite is one process, with nothing to place; expected a Milvus server")
     asked, recall = options.get("index"), options.get("recall", RECALL)
@@ -108,7 +108,7 @@ def build(
     return Gallery(MilvusBackend(client))
 
 
-def _replaced(client: Client, overwrite: bool) -> list[str]:
+def _replaced(client: MilvusConnection, overwrite: bool) -> list[str]:
     """The collections that are dropped once the new one is complete."""
     address = client.address
     if not client.call("has_collection", address.name):
@@ -118,13 +118,13 @@ def _replaced(client: Client, overwrite: bool) -> list[str]:
             catalogues.read(client)
         except GalleryError as error:
             raise OutputError(str(error)) from error
-        raise OutputError(f"{address} exists already; choose another name, or pass --overwrite to replace it")
+        raise OutputError(f"{address} exists already; choose another name, or pass overwrite=True to replace it")
     catalogues.require_ours(client)
     ours = re.compile(rf"{address.name}_[0-9a-f]{{12}}")
     return [name for name in client.call("list_collections") if ours.fullmatch(name) and holds_templates(client, name)]
 
 
-def _move(client: Client, collection: str, local: Gallery, progress: Progress | None) -> None:
+def _move(client: MilvusConnection, collection: str, local: Gallery, progress: Progress | None) -> None:
     batches = _rows(local, progress)
     if bucket := bucket_of(client):
         import_rows(client, collection, batches, bucket)
@@ -139,7 +139,7 @@ def _rows(local: Gallery, progress: Progress | None) -> Iterator[list[Row]]:
     codes, seen = enrolled.members.codes, np.zeros(enrolled.members.identities, bool)
     rows_file = _files(local)[0]
     for batch in pq.ParquetFile(rows_file).iter_batches(batch_size=_ROWS):
-        table = of_today(pa.Table.from_batches([batch]), local.provenance)
+        table = in_current_format(pa.Table.from_batches([batch]), local.provenance)
         for column, text in longest_text(table):
             raise TemplatesError(f"the {column} {text[:40]}... has {len(text.encode())} bytes; Milvus keeps 65,535")
         here = slice(done, done + len(table))
@@ -161,7 +161,13 @@ def _files(local: Gallery) -> tuple[Path, ...]:
 
 
 def _indexed(
-    client: Client, collection: str, kind: IndexKind, where: Placement, local: Gallery, recall: float, progress: Progress | None
+    client: MilvusConnection,
+    collection: str,
+    kind: IndexKind,
+    where: Placement,
+    local: Gallery,
+    recall: float,
+    progress: Progress | None,
 ) -> tuple[int | None, float]:
     """Build the index; the least effort that finds the share of exact rank-1 answers asked for, and what it finds."""
     said = progress or (lambda *_: None)
@@ -188,7 +194,7 @@ def _indexed(
     )
 
 
-def _distances(client: Client, collection: str, kind: IndexKind, effort: int, probes: np.ndarray) -> np.ndarray:
+def _distances(client: MilvusConnection, collection: str, kind: IndexKind, effort: int, probes: np.ndarray) -> np.ndarray:
     best = np.full(len(probes), np.inf, np.float32)
     for start in range(0, len(probes), _PROBES):
         hits = client.call(

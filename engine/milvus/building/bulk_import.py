@@ -16,7 +16,7 @@ from engine.common.concurrency import batched
 from engine.errors import GalleryError
 from engine.files.atomic_files import whole_file
 from engine.files.object_storage import is_remote, remove, uri
-from engine.milvus.connection.client import LONG, SECONDS, TOKEN, Client, Row
+from engine.milvus.connection.client import LONG, SECONDS, TOKEN, MilvusConnection, Row
 
 BUCKET = "ONEK_MILVUS_BUCKET"
 """The environment variable that names the bucket that Milvus is configured with, or a folder in it: `s3://BUCKET/FOLDER`."""
@@ -35,7 +35,7 @@ _SCHEMA = pa.schema(
 _PAUSE = 0.5
 
 
-def bucket_of(client: Client) -> Path | None:
+def bucket_of(client: MilvusConnection) -> Path | None:
     """Where files for a server lie that takes them in; None where nobody named a bucket, or the server cannot.
 
     Raises:
@@ -49,7 +49,7 @@ def bucket_of(client: Client) -> Path | None:
     return Path(named)
 
 
-def import_rows(client: Client, collection: str, batches: Iterable[list[Row]], bucket: Path) -> None:
+def import_rows(client: MilvusConnection, collection: str, batches: Iterable[list[Row]], bucket: Path) -> None:
     """Have Milvus take in rows for an empty collection, as `engine.milvus.collection.put` would write them.
 
     Args:
@@ -86,7 +86,7 @@ def _key(file: Path) -> str:
     return uri(file).partition("://")[2].partition("/")[2]
 
 
-def _finish(client: Client, job: dict[str, Any]) -> None:
+def _finish(client: MilvusConnection, job: dict[str, Any]) -> None:
     end = time.monotonic() + LONG
     while time.monotonic() < end:
         seen = _asked(client, "describe", jobId=job["jobId"])
@@ -101,12 +101,12 @@ def _finish(client: Client, job: dict[str, Any]) -> None:
     raise GalleryError(f"{client.address}: Milvus has not taken in its files within {LONG:g} s; look at its import jobs")
 
 
-def _over_http(client: Client) -> str:
+def _over_http(client: MilvusConnection) -> str:
     """Milvus answers HTTP and its own protocol on one port."""
     return client.address.uri
 
 
-def _asked(client: Client, what: str, **values: Any) -> dict[str, Any]:
+def _asked(client: MilvusConnection, what: str, **values: Any) -> dict[str, Any]:
     """What Milvus answers over HTTP: it has no other call for this."""
     address = f"{_over_http(client)}/v2/vectordb/jobs/import/{what}"
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {os.environ.get(TOKEN, '')}"}

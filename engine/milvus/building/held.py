@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from engine.calibration.calibration import Calibration, Names, calibrate, calibrate_on_strangers
+from engine.calibration.calibration import Calibration, RowNames, calibrate, calibrate_on_strangers
 from engine.matching.by_name import by_name
 from engine.matching.nearest_identities import Members
 from engine.matching.scoring import SearchableGallery, densities
 from engine.milvus.catalogue import MilvusCatalogue
 from engine.milvus.collection import put, qualities_in, vectors_in
-from engine.milvus.connection.client import Client, Row
-from engine.templates.parquet import Templates
+from engine.milvus.connection.client import MilvusConnection, Row
+from engine.templates.model import Templates
 from indexes.base import Progress
 from indexes.exact.flat import Flat
 
@@ -28,10 +28,10 @@ class Held:
 
     def calibrated(self, strangers: Templates | None, progress: Progress | None) -> Calibration:
         """As `Gallery.calibrate`. Raises `GalleryError` as that does."""
-        names = Names(self.template_ids)
+        names = RowNames(self.template_ids)
         if strangers is None:
             return calibrate(self.enrolled, names, progress)
-        theirs = Names(strangers.table["template_id"])
+        theirs = RowNames(strangers.table["template_id"])
         return calibrate_on_strangers(self.enrolled, strangers.vectors, names, theirs, progress, strangers.qualities)
 
     def measured(self) -> Iterator[Row]:
@@ -44,7 +44,7 @@ class Held:
                 yield now
 
 
-def hold(client: Client, catalogue: MilvusCatalogue, count: int, progress: Progress | None = None) -> Held:
+def hold(client: MilvusConnection, catalogue: MilvusCatalogue, count: int, progress: Progress | None = None) -> Held:
     """Read a gallery of `count` templates, and measure its densities. Raises `GalleryError` where Milvus does not answer."""
     rows: list[Row] = []
     for row in client.rows(catalogue.collection, "", catalogue.whole):
@@ -62,7 +62,7 @@ def hold(client: Client, catalogue: MilvusCatalogue, count: int, progress: Progr
     return Held(rows, by_name(enrolled, names, template_ids), template_ids)
 
 
-def write_measured(client: Client, catalogue: MilvusCatalogue, held: Held, progress: Progress | None = None) -> None:
+def write_measured(client: MilvusConnection, catalogue: MilvusCatalogue, held: Held, progress: Progress | None = None) -> None:
     """Keep the densities of a gallery that was held."""
     changed = list(held.measured())
     put(client, catalogue.collection, changed, progress)

@@ -36,7 +36,7 @@ def key_of(text: str) -> str:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
-class Client:
+class MilvusConnection:
     """A connection to the Milvus that an address names.
 
     Raises:

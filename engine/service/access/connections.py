@@ -13,7 +13,7 @@ MOST_HEAD = 32 << 10
 
 
 class PatientProtocol(H11Protocol):
-    """uvicorn's own, with an end to its patience."""
+    """uvicorn's HTTP protocol with a time limit for the head of a request."""
 
     most_connections = 512
     _awaiting_head: asyncio.TimerHandle | None = None

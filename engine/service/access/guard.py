@@ -1,4 +1,4 @@
-"""What every request passes, and every answer: its id, its limits, where it may come from, its headers, its line of the log."""
+"""What every request and every answer passes through: request id, limits, allowed origins, headers, and the line in the log."""
 
 import asyncio
 import logging
@@ -16,7 +16,7 @@ from engine.service.measured import AccessLog, Numbers
 from engine.service.settings import Settings
 
 LOOPBACK = {"127.0.0.1", "localhost", "[::1]"}
-# What takes as long as the gallery is large, and how many times the usual time it has.
+# Routes whose work grows with the gallery, and how many times the usual limit they may take.
 _LONG, _LONGER = re.compile(r"/(erase|check|compact)$"), 40
 _ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
@@ -36,7 +36,7 @@ _log = logging.getLogger("onek.service")
 
 
 class Guard:
-    """Stands before the application, as ASGI."""
+    """ASGI middleware around the application."""
 
     def __init__(self, app: ASGIApp, settings: Settings, numbers: Numbers, log: AccessLog | None) -> None:
         self._app, self._settings, self._numbers, self._log = app, settings, numbers, log
@@ -92,7 +92,7 @@ class Guard:
             raise self.too_large()
 
     def too_large(self) -> Refused:
-        """What is said of a body that is."""
+        """The error for a body that is too large."""
         return Refused(413, "too_large", f"the request is larger than {self._settings.body:,} bytes, the most that is read")
 
     @property
@@ -102,7 +102,7 @@ class Guard:
 
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
-        """That every answer has."""
+        """The headers that every answer has."""
         return self._headers
 
     def _note(self, passing: "_Passing", seconds: float) -> None:
@@ -159,7 +159,7 @@ class _Passing:
         await self._send(message)
 
     async def refuse(self, refused: Refused) -> None:
-        """Answer with an error, unless an answer has begun. What of the request was not read is not read any more."""
+        """Answer with an error, unless an answer has begun already. The rest of the request is not read."""
         if self.status:
             return
         answer = envelope(refused, self.request_id)

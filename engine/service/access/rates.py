@@ -1,4 +1,4 @@
-"""How many requests a second somebody may make: a bucket of so many tokens each, that fills again."""
+"""How many requests a second a client may make: the token bucket algorithm."""
 
 import time
 from collections import OrderedDict

@@ -1,4 +1,4 @@
-"""Texts that a client carries back to us, and cannot make or change: cursors and challenges."""
+"""Texts that a client sends back to us but cannot forge or change: cursors and challenges."""
 
 import base64
 import binascii
@@ -11,13 +11,13 @@ _DIGEST = 16
 
 
 def signed(secret: str, kind: str, said: dict[str, Any]) -> str:
-    """What is `said`, of a `kind`, with a signature."""
+    """The values `said`, marked as of a `kind`, with a signature."""
     body = json.dumps(said, separators=(",", ":"), ensure_ascii=False).encode()
     return base64.urlsafe_b64encode(_digest(secret, kind, body) + body).decode().rstrip("=")
 
 
 def read_signed(secret: str, kind: str, text: str) -> dict[str, Any] | None:
-    """What was said; None where it is of another kind, or not signed by us."""
+    """The signed values; None where they are of another kind, or not signed by us."""
     try:
         raw = base64.urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
     except (UnicodeEncodeError, binascii.Error, ValueError):

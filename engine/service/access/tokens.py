@@ -1,4 +1,4 @@
-"""Tokens: 256 bits of chance, of which a file keeps the SHA-256, with a role. The file is read anew when it changes.
+"""Tokens: 256 random bits each. A file keeps their SHA-256 and their roles, and is read again when it changes.
 
 A hash that is quick to compute will do, since nobody guesses 256 bits; passwords would need a slow one.
 """
@@ -40,11 +40,11 @@ class Token:
     created: str
 
     def may(self, role: str) -> bool:
-        """Whether it may do what a role may."""
+        """Whether the token has the rights of a role."""
         return ROLES.index(self.role) >= ROLES.index(role)
 
 
-# Who asks where no tokens are asked for: anybody on this machine.
+# Stands for every client where no tokens are required: anybody on this machine.
 ANYBODY = Token("", ADMIN, "anybody on this machine", "", "")
 
 
@@ -111,11 +111,11 @@ class Tokens:
         self._refresh()
 
     def of(self, text: str) -> Token | None:
-        """The token whose text this is; None where there is none."""
+        """The token with this text; None where there is none."""
         self._refresh()
         shape = _TEXT.fullmatch(text)
         token = self._tokens.get(shape[1]) if shape else None
-        # Compared also where there is no such id, so that the time says nothing of it.
+        # Compared also where there is no such id, so that the time an answer takes does not tell whether there is one.
         same = hmac.compare_digest(_hashed(text), token.sha256 if token else "0" * 64)
         return token if same else None
 

@@ -1,4 +1,4 @@
-"""What a route has at hand: the service, the gallery that was named, and whose token asked."""
+"""What every route needs: the service, the gallery in the path, and the token of the request."""
 
 import logging
 import sqlite3
@@ -23,7 +23,7 @@ from engine.service.settings import Settings
 from engine.templates.names import name_of, spellings
 
 _log = logging.getLogger("onek.service")
-# Of wrong tokens, from one address, in a second.
+# How many wrong tokens one address may send in a second.
 _WRONG = 5.0
 
 
@@ -50,7 +50,9 @@ class Service:
         return message
 
     def note(self, served: Served, events: Iterable[Event]) -> None:
-        """Keep events, where they are kept. One that cannot be written holds nobody up: the log and a counter say so."""
+        """Record events, if the service keeps any. If one cannot be written, the request is answered all the same; the log and a
+        counter tell of it.
+        """
         if (kept := self.events.get(served.name)) is None:
             return
         try:
@@ -87,7 +89,7 @@ class Service:
 
 
 def service_of(request: Request) -> Service:
-    """The service that is asked."""
+    """The service that this request was sent to."""
     return cast(Service, request.app.state.service)
 
 

@@ -1,4 +1,4 @@
-"""What a request brings: pictures as its body or in a form, or vectors as JSON. All of it in memory, and nowhere else."""
+"""The body of a request: pictures, as the whole body or in a form, or vectors as JSON. It is kept in memory only."""
 
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -41,12 +41,12 @@ VECTORS = {
 PICTURES_OR_VECTORS: dict[str, Any] = {
     "requestBody": {"required": True, "content": {**PICTURES["requestBody"]["content"], **VECTORS}}  # type: ignore[dict-item]
 }
-# Bytes of JSON from which on reading it would hold up the other requests.
+# JSON of more bytes is parsed on a thread, since parsing it here would delay other requests.
 _MUCH = 1 << 17
 
 
 class _InMemory(MultiPartParser):
-    """Pictures are never spooled to a disk."""
+    """A form parser that never writes pictures to a disk."""
 
     spool_max_size = 1 << 40
 

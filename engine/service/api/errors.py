@@ -1,4 +1,4 @@
-"""What a client is told when something is wrong: one envelope, and a status for each of our errors, in one table."""
+"""Errors as a client sees them: one form for all, and a table with the HTTP status of each of our errors."""
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -11,7 +11,7 @@ from engine import errors
 from engine.errors import OnekError
 from engine.service.batching import Full
 
-# By class; a class that is not here has its parent's.
+# By class; a class that is not listed has the status of its parent.
 STATUS: dict[type[Exception], int] = {
     errors.NameRefused: 422,
     errors.ListError: 422,
@@ -19,6 +19,7 @@ STATUS: dict[type[Exception], int] = {
     errors.PhotographsError: 422,
     errors.TemplatesError: 422,
     errors.VectorsError: 422,
+    errors.WrongType: 422,
     errors.EncoderMismatch: 409,
     errors.GalleryError: 409,
     errors.GalleryBusy: 503,
@@ -57,7 +58,7 @@ class Refused(Exception):
 
 
 def code_of(error: type[BaseException]) -> str:
-    """`GalleryBusy` as gallery_busy."""
+    """The code of an error class: `gallery_busy` for `GalleryBusy`."""
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in error.__name__).lstrip("_")
 
 
@@ -79,7 +80,7 @@ def envelope(refused: Refused, request_id: str) -> JSONResponse:
 
 
 def add_handlers(app: FastAPI) -> None:
-    """Have every error that reaches the framework answered in the envelope."""
+    """Answer every error that reaches the framework in that form."""
     for kind in (Refused, OnekError, MemoryError, Full, RequestValidationError, HTTPException, ClientDisconnect, Exception):
         app.add_exception_handler(kind, _answered)
 

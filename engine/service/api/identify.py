@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from engine.answers.snapshot import Snapshot
 from engine.answers.verification import Verification
 from engine.calibration.thresholds import IDENTIFIED, MatchThreshold, ThresholdUsed
-from engine.embedding.embedder import Outcome, of_quality
+from engine.embedding.outcome import Outcome, of_quality
 from engine.faces.chip import CROP_ALIGNMENT
 from engine.service.access.tokens import DESK, Token
 from engine.service.api.asked import ERRORS, AtDoor, IdentityPath, Service, TheGallery, TheService, enrolled
@@ -21,7 +21,7 @@ from engine.service.events import Event, now
 from engine.service.galleries import Served
 from engine.service.liveness.pad import refused_by_pad
 from engine.service.recognition import Found, Question
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from engine.templates.provenance import require_same
 from engine.templates.quality import LEAST
 
@@ -160,14 +160,14 @@ def box_of(outcome: Outcome, face: int) -> dict[str, float]:
 
 
 def refuse(rows: list[dict[str, Any]], by: str, which: Any) -> None:
-    """Let those of some rows that were identified open nothing: who it may be stands among the candidates."""
+    """Turn identified rows into refused ones, which open no door; the identity is still among the candidates."""
     for at in which:
         if rows[at]["decision"] == IDENTIFIED:
             rows[at].update(decision=REFUSED, identity=None, refused_by=by)
 
 
 def keep(service: Service, request: Request, pictures: list[bytes], rows: list[dict[str, Any]]) -> None:
-    """Keep pictures, where they are kept, each with the first who was recognised on it."""
+    """Store pictures, if the service keeps any, each under the first identity that was recognised in it."""
     if service.kept is None:
         return
     whose: dict[str, str | None] = {}
@@ -180,7 +180,7 @@ def keep(service: Service, request: Request, pictures: list[bytes], rows: list[d
 async def count(
     service: Service, served: Served, token: Token, request: Request, found: Found, rows: list[dict[str, Any]]
 ) -> None:
-    """Count what was decided, and note it among the events."""
+    """Count the decisions in the metrics, and record them as events."""
     for row in rows:
         service.numbers.decisions.labels(served.name, row["decision"]).inc()
     if found.used.fpir is not None:

@@ -85,7 +85,7 @@ def _require(service: Service) -> None:
 
 
 def _asked(service: Service, served: Served, challenge: str) -> list[str]:
-    """What a challenge asked for; it is spent then.
+    """What a challenge asked for; it cannot be used a second time.
 
     Raises:
         Refused: it is none of ours, of another gallery, too old, or spent.

@@ -8,7 +8,7 @@ import pyarrow as pa
 from fastapi import APIRouter, Path, Query, Request
 from starlette.concurrency import run_in_threadpool
 
-from engine.embedding.embedder import of_one_face, of_quality
+from engine.embedding.outcome import of_one_face, of_quality
 from engine.errors import GalleryBusy, GalleryError, OnekError, TemplatesError
 from engine.service.access.signing import read_signed, signed
 from engine.service.api.asked import ERRORS, AsAdmin, AtDesk, IdentityPath, Service, TheGallery, TheService, enrolled
@@ -17,8 +17,8 @@ from engine.service.api.errors import Refused
 from engine.service.api.models import Compacted, Enrolled, Identities, IdentityShown, Receipt, Removed, Rename, Renamed
 from engine.service.events import Event, now
 from engine.service.galleries import Served
+from engine.templates.model import Templates, batch, normalised
 from engine.templates.names import name_of
-from engine.templates.parquet import Templates, batch, normalised
 from engine.templates.provenance import Provenance, require_same
 from engine.templates.quality import LEAST
 
@@ -233,7 +233,7 @@ def _of(made: Provenance, identity: str, template_id: str, vectors: np.ndarray, 
 
 
 def _is_there(served: Served, identity: str, template_id: str, vector: np.ndarray) -> bool:
-    """Whether the very same template is enrolled: the request came before."""
+    """Whether the very same template is enrolled already, so that the request is a repetition."""
     if not served.enrolled_among([identity]):
         return False
     ids, vectors = served.gallery.snapshot().templates_of(identity)
@@ -241,7 +241,7 @@ def _is_there(served: Served, identity: str, template_id: str, vector: np.ndarra
 
 
 def _compacted(served: Served) -> int:
-    """Compact; while somebody reads the catalogue just then, again. How many removed templates were erased."""
+    """Compact, and try again while somebody is reading the catalogue. How many removed templates were erased."""
     for _ in range(_TRIES):
         try:
             return served.gallery.compact(wait=_wait(served))

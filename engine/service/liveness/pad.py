@@ -1,4 +1,4 @@
-"""A presentation-attack detector of the user's own: a function that says of a face on a picture whether it lives."""
+"""The user's own detector of presentation attacks: a function that says whether a face in a picture is a living person's."""
 
 import importlib
 from collections.abc import Callable, Sequence

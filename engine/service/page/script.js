@@ -446,6 +446,11 @@ async function change(verb, name) {
 }
 
 async function showEvents() {
+  if (!page.settings.events_days) {
+    $("events").replaceChildren();
+    $("events-said").textContent = say("events_none");
+    return;
+  }
   try {
     const found = await ask("GET", inGallery("events"), { query: { limit: 50 } });
     $("events-said").textContent = `${say("events_kept", { days: found.kept_days })} ${found.events.length ? "" : say("events_empty")}`;
@@ -455,7 +460,7 @@ async function showEvents() {
     ])));
   } catch (error) {
     $("events").replaceChildren();
-    $("events-said").textContent = error.code === "no_events" ? say("events_none") : String(error.message);
+    $("events-said").textContent = String(error.message);
   }
 }
 

@@ -13,7 +13,7 @@ from engine.files.foreign_sqlite import guard, limit_steps, refuse_planted
 from engine.storage.catalogue.schema import KNOWN
 
 NAME = "catalogue.sqlite"
-# Times that a catalogue is copied which somebody else changes in the meantime.
+# How often a catalogue is copied again that somebody else changes meanwhile.
 _LOOKS = 5
 
 

@@ -20,7 +20,7 @@ _VERSIONS = slice(18, 20)
 
 
 def drop_digest(folder: Path) -> None:
-    """Before a write, by whoever holds the lock."""
+    """Remove the digest before a write; whoever calls this holds the lock."""
     file = folder / DIGEST
     if file.exists():
         file.unlink()
@@ -43,7 +43,7 @@ def write_new(folder: Path, name: str, database: sqlite3.Connection) -> None:
 
 
 def write_digest(folder: Path, database: sqlite3.Connection) -> None:
-    """After the last write, by whoever holds the lock.
+    """Write the digest after the last write; whoever calls this holds the lock.
 
     Raises:
         OutputError: it cannot be written.
@@ -57,7 +57,7 @@ def matches_digest(folder: Path, database: sqlite3.Connection) -> bool | None:
     wanted = _of(database).encode("ascii")
     try:
         with (folder / DIGEST).open("rb") as file:
-            # Whoever handed the gallery over may have made of it a link to what never ends.
+            # A gallery from elsewhere may have a link here to something that never ends.
             return file.read(len(wanted) + 1) == wanted
     except FileNotFoundError:
         return None

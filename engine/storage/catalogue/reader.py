@@ -18,7 +18,7 @@ from engine.storage import recent_rows as recent
 from engine.storage.catalogue.connection import NAME, reading
 from engine.storage.catalogue.records import BuildRequest, Catalogue, Changes, Segment
 from engine.storage.catalogue.schema import FORMAT, ROWS_ONLY, UNCHANGEABLE, UNINDEXED
-from engine.templates.parquet import schema
+from engine.templates.model import schema
 from engine.templates.provenance import Provenance
 
 
@@ -59,7 +59,7 @@ def read_catalogue(folder: Path, after: int = 0) -> Catalogue:
 
 
 def segments_of(database: sqlite3.Connection) -> tuple[Segment, ...]:
-    """The segments of a catalogue that was seen to be one."""
+    """The segments in a catalogue whose tables were checked."""
     (found,) = database.execute("SELECT value FROM gallery WHERE key = 'format'").fetchone()
     return tuple(_segments(database, int(found)))
 
@@ -77,7 +77,7 @@ def _segments(database: sqlite3.Connection, found: int) -> Iterator[Segment]:
 
 
 def _checked(segment: Segment) -> Segment:
-    # A name becomes a file's, and must not lead out of the gallery.
+    # A segment's name becomes part of a file's path, which must not lead out of the gallery.
     if not re.fullmatch(r"segment-\d{6,9}", segment.name) or segment.templates < 1:
         raise ValueError(f"it names a segment {segment.name[:60]!r} of {segment.templates} templates")
     return segment
@@ -104,7 +104,7 @@ def _changes(database: sqlite3.Connection, values: dict[str, str], made: Provena
 
 
 def read_version(folder: Path) -> tuple[str, int]:
-    """The gallery's id and the version of its last change: what tells whether anything happened. Raises as `read_catalogue`."""
+    """The gallery's id and the version of its last change; they tell whether anything has changed. Raises as `read_catalogue`."""
     with reading(folder) as database:
         return version_of(database)
 

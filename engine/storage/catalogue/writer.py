@@ -34,14 +34,14 @@ def write_catalogue(folder: Path, catalogue: Catalogue) -> None:
 
 
 def put(database: sqlite3.Connection, key: str, value: str) -> None:
-    """Set one value of the gallery's."""
+    """Set one value in the table `gallery`."""
     database.execute("INSERT OR REPLACE INTO gallery VALUES (?, ?)", (key, value))
 
 
 def put_measured(
     database: sqlite3.Connection, segments: tuple[Segment, ...], scoring: Scoring, calibration: Calibration | None
 ) -> None:
-    """Let these segments take the place of all others, scored and calibrated so."""
+    """Replace all segments by these, and record how they are scored and calibrated."""
     places = ", ".join("?" for _ in fields(Segment))
     database.execute("DELETE FROM segments")
     database.execute("DELETE FROM removed")
@@ -54,7 +54,7 @@ def put_measured(
 
 
 def put_segment(database: sqlite3.Connection, old: Segment, new: Segment) -> None:
-    """Let a segment take the place of one that has the same rows."""
+    """Replace a segment by one with the same rows."""
     places = ", ".join("?" for _ in fields(Segment))
     database.execute("DELETE FROM segments WHERE name = ?", (old.name,))
     database.execute(f"INSERT INTO segments VALUES ({places})", astuple(new))  # noqa: S608
@@ -73,7 +73,7 @@ def put_extended(database: sqlite3.Connection, old: Segment, new: Segment, measu
 
 
 def upgrade(database: sqlite3.Connection) -> None:
-    """Inside a transaction: make the present format of an older one that is read."""
+    """Bring a catalogue of an older format to the present one, inside a transaction."""
     if database.execute("SELECT 1 FROM gallery WHERE key = 'format' AND value = ?", (str(FORMAT),)).fetchone():
         return
     (former,) = database.execute("SELECT value FROM gallery WHERE key = 'format'").fetchone()

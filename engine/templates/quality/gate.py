@@ -6,7 +6,7 @@ other such pictures: a few dozen of them enrolled are a trap for all that come.
 
 import numpy as np
 
-from engine.errors import TemplatesError
+from engine.errors import TemplatesError, require_number
 from engine.statistics.rates import percent
 
 # Pictures better than this share of ordinary ones need no reasons.
@@ -15,6 +15,7 @@ TOLD = 0.1
 
 def check_least(least: float) -> float:
     """The quality that is asked for. Raises `TemplatesError` where it is no share."""
+    require_number("quality", least, "0.001")
     if not 0 <= least < 1:
         raise TemplatesError(f"a quality of {least!r} was asked for; expected a share from 0 to below 1, such as 0.001")
     return float(least)

@@ -3,7 +3,7 @@
 import pyarrow as pa
 
 from engine.common.late import pc
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from engine.templates.problems import Problem
 from engine.templates.quality.gate import check_least, refused, why_refused
 

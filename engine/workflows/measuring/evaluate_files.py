@@ -10,17 +10,28 @@ from typing import TYPE_CHECKING
 from engine.calibration.calibration import default_score
 from engine.errors import GalleryError, MetricsError
 from engine.evaluation.raw import COMPARISONS, SEARCHES, About, read_comparisons, read_searches
-from engine.evaluation.searching import scores_of, search_gallery, search_labelled
-from engine.evaluation.truth import Labelled, Probes, probes_of, read_failures, read_groups, read_labelled, read_truth
+from engine.evaluation.searching.gallery_and_probes import search_gallery
+from engine.evaluation.searching.labelled_set import search_labelled
+from engine.evaluation.searching.trials import scores_of
+from engine.evaluation.truth import (
+    LabelledImages,
+    Probes,
+    probes_of,
+    read_demographic_groups,
+    read_failures,
+    read_labelled,
+    read_truth,
+)
 from engine.files.atomic_files import whole_file
 from engine.gallery.gallery import Gallery
 from engine.inspection.label_audit import Finding, audit
 from engine.matching.scoring import PLAIN
-from engine.reports.contact_sheet import SourceOf, mistake_pictures
-from engine.reports.evaluated import Evaluation, evaluate
-from engine.reports.folder import prepare, versions, write_evaluation
+from engine.reports.evaluation.evaluated import Evaluation, evaluate
+from engine.reports.evaluation.folder import prepare, versions, write_evaluation
 from engine.reports.markup import Markup
-from engine.templates.parquet import Templates, is_template_file, read_templates
+from engine.reports.sheets.mistakes import SourceOf, mistake_pictures
+from engine.templates.model import Templates
+from engine.templates.parquet import is_template_file, read_templates
 from engine.templates.provenance import require_same
 from engine.workflows.locations import open_files
 
@@ -64,7 +75,7 @@ def evaluate_gallery(
     """Search a gallery for probes, a template file or photographs, and write the report to the folder `out`.
 
     Raises:
-        OnekError: as `engine.evaluation.searching.search_gallery` and the readers of what is named.
+        OnekError: as `search_gallery` and the readers of what is named.
     """
     before = prepare(out, [Path(where), *probes, *([truth] if truth else []), *asked.files()], overwrite)
     gallery = open_files(where, "evaluate")
@@ -99,7 +110,7 @@ def evaluate_labelled(
     """Split labelled templates, of one system or of several on the same photographs, and write the report to the folder `out`.
 
     Raises:
-        OnekError: as `engine.evaluation.searching.search_labelled` and `engine.evaluation.truth.read_labelled`.
+        OnekError: as `search_labelled` and `engine.evaluation.truth.read_labelled`.
     """
     before = prepare(out, [*files, *asked.files()], overwrite)
     people = read_labelled(files)
@@ -118,7 +129,7 @@ def report_again(searches: Path, out: Path, asked: Asked, *, overwrite: bool = F
 
     Raises:
         MetricsError: they are no searches of onek evaluate.
-        OutputError: as `engine.reports.folder.prepare`.
+        OutputError: as `engine.reports.evaluation.folder.prepare`.
     """
     before = prepare(out, [searches, *asked.files()], overwrite)
     read_searches(searches)  # which refuses what is none, before anything is copied
@@ -133,7 +144,7 @@ def report_again(searches: Path, out: Path, asked: Asked, *, overwrite: bool = F
 def _reported(
     out: Path, asked: Asked, before: dict[str, object] | None, findings: Sequence[Finding], sources: Callable[[], SourceOf]
 ) -> Evaluation:
-    groups = None if asked.groups is None else read_groups(asked.groups)
+    groups = None if asked.groups is None else read_demographic_groups(asked.groups)
     searched = read_searches(out / SEARCHES)
     made = evaluate(searched, read_comparisons(out / COMPARISONS), asked=asked.fpir, groups=groups)
     made = replace(made, findings=tuple(findings), about=replace(made.about, command=asked.command, notes=_notes(made.about)))
@@ -157,23 +168,13 @@ def _notes(about: About) -> tuple[str, ...]:
 
 
 def _embedded(embedder: "Embedder", probes: Sequence[Path], said: Said | None) -> tuple[Templates, list[str]]:
-    """Templates of photographs, made as the gallery's, and the photographs that gave none."""
-    import pyarrow as pa
+    """Templates of photographs, made and let through as `identify` does, and the photographs that gave none."""
+    from engine.embedding.in_memory import embed_images
 
-    from engine.common.concurrency import batched
-    from engine.embedding.embedder import to_batch
-    from engine.embedding.intake import KINDS
-    from engine.embedding.photographs import find_photographs
-    from engine.templates.parquet import schema
-
-    photographs = find_photographs(probes, kind=KINDS[embedder.encoder.modality])
     if said:
-        said(f"embedding {len(photographs):,} photographs")
-    outcomes = list(embedder.stream(photographs))
-    rows = [to_batch(part, embedder.provenance) for part in batched(outcomes, 1024)]
-    table = pa.Table.from_batches(rows, schema=schema(embedder.provenance))
-    failed = [outcome.photograph.source for outcome in outcomes if outcome.problem is not None]
-    return Templates(table, embedder.provenance), failed
+        said("embedding the photographs")
+    made = embed_images(list(probes), embedder.encoder, faces=embedder.faces)
+    return made.templates, [problem.source for problem in made.problems]
 
 
 def _sources_of(gallery: Gallery) -> SourceOf:
@@ -181,14 +182,14 @@ def _sources_of(gallery: Gallery) -> SourceOf:
     return known.get
 
 
-def _sources_in(people: Labelled) -> SourceOf:
+def _sources_in(people: LabelledImages) -> SourceOf:
     known: dict[str, str | None] = {}
     for templates in reversed(people.templates):
         known.update(zip(templates.table["template_id"].to_pylist(), templates.table["source"].to_pylist(), strict=True))
     return known.get
 
 
-def _audited(people: Labelled) -> list[Finding]:
+def _audited(people: LabelledImages) -> list[Finding]:
     """Likely label errors of a labelled set: those that a gallery of it has."""
     templates = people.templates[0]
     if len(templates) > _AUDITED:

@@ -1,6 +1,7 @@
 """What a calibration refuses, keeps and says, at its limits; of a few dozen people."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,15 @@ import pytest
 
 from engine.calibration.calibration import (
     Calibration,
-    Names,
+    RowNames,
     calibrate,
     calibrate_on_strangers,
     default_score,
     require_calibratable,
     require_strangers,
+)
+from engine.calibration.calibration import (
+    _unit as unit_of,
 )
 from engine.errors import GalleryError
 from engine.matching.nearest_identities import Members
@@ -32,8 +36,8 @@ def enrol(enrolled: np.ndarray, score: str = PLAIN) -> SearchableGallery:
     return SearchableGallery(index, members, Scoring(score), densities(index, members) if score == LOCAL else None)
 
 
-def called(prefix: str, count: int) -> Names:
-    return Names(pa.chunked_array([[f"{prefix}{row}" for row in range(count)]]))
+def called(prefix: str, count: int) -> RowNames:
+    return RowNames(pa.chunked_array([[f"{prefix}{row}" for row in range(count)]]))
 
 
 @pytest.fixture(scope="module", params=[PLAIN, LOCAL])
@@ -56,6 +60,7 @@ def test_a_stored_calibration_that_cannot_be(known: Calibration, changed: dict[s
     stored = json.loads(known.to_json())
     for allowed in ({}, {"identities": 1}, {"unit": 1e-8}, {"unit": None}, {"drift": 0}):
         assert Calibration.from_json(json.dumps({**stored, **allowed})).tail.searches == known.tail.searches
+    assert Calibration.from_json(known.to_json()).made_for == known.made_for
     del stored["unit"]  # as an older onek wrote it
     assert Calibration.from_json(json.dumps(stored)).unit is None
     with pytest.raises((ValueError, TypeError, KeyError)):
@@ -116,7 +121,7 @@ def test_a_stranger_who_is_enrolled_is_named(apart: float, same: bool) -> None:
             calibrate_on_strangers(gallery, cohort, *names)
     else:
         made = calibrate_on_strangers(gallery, cohort, *names)
-        assert (made.source, made.tail.together, made.pairs.together) == ("strangers", 1, 2)
+        assert (made.source, made.tail.design_effect, made.pairs.design_effect) == ("strangers", 1, 2)
         # So near, they are no strangers either.
         assert made.left_out_count >= 2
         assert {(pair.template_id, pair.other) for pair in made.left_out[:2]} == {("s12", "t4"), ("s33", "t8")}
@@ -134,7 +139,7 @@ def test_whoever_is_left_out_is_named_the_worst_first(monkeypatch: pytest.Monkey
     assert named[:8] == [frozenset((f"t{row}", f"t{300 + row}")) for row in nearest]
     assert made.left_out_count >= 16
     assert made.tail.searches == 308 - made.left_out_count
-    assert (made.source, made.tail.together, made.identities) == ("gallery", 2, 308)
+    assert (made.source, made.tail.design_effect, made.identities) == ("gallery", 2, 308)
     for pair, row in zip(made.left_out, nearest, strict=False):
         assert pair.distance == pytest.approx(apart[row], abs=2e-6)
         assert pair.distance == round(pair.distance, 6)
@@ -149,6 +154,8 @@ def test_the_unit_of_local_scores() -> None:
     assert enrolled.density is not None
     made = calibrate(enrolled, called("t", 60))
     assert made.unit == pytest.approx(np.median(enrolled.density[:, 0]))
+    # Of a gallery whose densities lie elsewhere they are measured.
+    assert unit_of(replace(enrolled, density=None)) == made.unit
     assert calibrate(enrol(vectors(60)), called("t", 60)).unit is None
     same = enrol(np.repeat(np.eye(1, 8, dtype=np.float32), 60, axis=0), LOCAL)
     assert calibrate(same, called("t", 60)).unit == 1e-8

@@ -10,9 +10,9 @@ import pytest
 
 from benchmarks.data.synthetic_templates import Population
 from engine import Gallery, Templates
-from engine.calibration.calibration import Calibration, Names, calibrate
+from engine.calibration.calibration import Calibration, RowNames, calibrate
 from engine.calibration.impostor_searches import impostor_distances
-from engine.errors import EncoderMismatch, GalleryError
+from engine.errors import EncoderMismatch, GalleryError, WrongType
 from engine.matching.nearest_identities import Members
 from engine.matching.scoring import PLAIN, Scoring, SearchableGallery
 from engine.statistics.score_tail import tail_of
@@ -104,7 +104,10 @@ def test_a_gallery_keeps_what_it_knows(gallery: Gallery) -> None:
 
 def test_rates_that_are_refused(gallery: Gallery, population: Population, tmp_path: Path) -> None:
     probe = population.templates(0, 1)
-    for wrong in (0.0, -0.1, 1, 1.5, float("nan"), True, "1%"):
+    for wrong in (True, "1%"):
+        with pytest.raises(WrongType, match=r"fpir is .* \((bool|str)\); expected a number such as 0\.01"):
+            gallery.identify(probe, fpir=wrong)  # type: ignore[arg-type]
+    for wrong in (0.0, -0.1, 1, 1.5, float("nan")):
         with pytest.raises(GalleryError, match="fpir is .*expected a rate above 0 and below 1"):
             gallery.identify(probe, fpir=wrong)  # type: ignore[arg-type]
         with pytest.raises(GalleryError, match="fmr is .*expected a rate above 0 and below 1"):
@@ -202,9 +205,9 @@ def test_rates_of_a_percent_and_less_are_those_obtained() -> None:
         twice = np.concatenate([vectors, vectors[:12] + 1e-3])
         twice /= np.linalg.norm(twice, axis=1, keepdims=True)
         enrolled = SearchableGallery(Flat.build(twice), Members(np.arange(len(twice))), Scoring(PLAIN))
-        calibration = calibrate(enrolled, Names(pa.chunked_array([np.arange(len(twice)).astype(str)])))
+        calibration = calibrate(enrolled, RowNames(pa.chunked_array([np.arange(len(twice)).astype(str)])))
         assert calibration.left_out_count >= 12
-        assert calibration.tail.together == 2  # they come in twos, which the intervals go by
+        assert calibration.tail.design_effect == 2  # they come in twos, which the intervals go by
         scores = enrolled.candidates(known.strangers(number, 3000), 1).scores
         obtained.append([np.mean(scores <= calibration.threshold(rate, len(twice)).score) for rate in rates])
     assert np.mean(obtained, axis=0) == pytest.approx(rates, rel=0.2)

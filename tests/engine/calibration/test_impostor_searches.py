@@ -12,7 +12,7 @@ from engine.calibration.impostor_searches import (
     subsample,
 )
 from engine.matching.nearest_identities import Members
-from engine.matching.scoring import LOCAL, PLAIN, Scoring, SearchableGallery, densities
+from engine.matching.scoring import LOCAL, PLAIN, QUALITY, Scoring, SearchableGallery, densities
 from engine.statistics.score_tail import outliers
 from indexes.exact.flat import Flat
 
@@ -23,7 +23,7 @@ def enrol(identities: int, each: int = 1, score: str = PLAIN, dim: int = 6) -> S
     vectors = random.normal(size=(identities, dim))[codes] + 0.1 * random.normal(size=(len(codes), dim))
     unit = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
     index, members = Flat.build(unit), Members(codes)
-    return SearchableGallery(index, members, Scoring(score), densities(index, members) if score == LOCAL else None)
+    return SearchableGallery(index, members, Scoring(score), None if score == PLAIN else densities(index, members))
 
 
 @pytest.mark.parametrize("most", [1, 7, 40, 100])
@@ -72,20 +72,29 @@ def test_distances_of_all_pairs(monkeypatch: pytest.MonkeyPatch, most: int, pair
     assert impostor_distances(enrol(20, each=3)).min() > 0.3
 
 
+def test_the_second_distance_is_that_of_the_second_candidate() -> None:
+    enrolled, probes = enrol(12), enrol(30).index.vectors(np.arange(5))
+    apart = np.sort(np.linalg.norm(probes[:, None] - enrolled.index.vectors(np.arange(12)), axis=2), axis=1)
+    found = search_strangers(enrolled, probes, np.arange(5))
+    np.testing.assert_allclose(found.distances, apart[:, 0], atol=1e-6)
+    np.testing.assert_allclose(found.seconds, apart[:, 1], atol=1e-6)
+    assert np.isnan(search_strangers(enrol(1), probes, np.arange(5)).seconds).all()
+
+
 def level(scores: np.ndarray) -> float:
     return float(np.quantile(scores[~outliers(scores)], 0.1))
 
 
-@pytest.mark.parametrize("score", [PLAIN, LOCAL])
+@pytest.mark.parametrize(("score", "law"), [(PLAIN, 1), (LOCAL, -6), (QUALITY, -18)])
 @pytest.mark.parametrize(("identities", "sizes"), [(60, []), (199, []), (200, [100]), (430, [215, 107]), (1700, [850, 425, 212])])
-def test_how_scores_move_with_k_by_hand(identities: int, sizes: list[int], score: str) -> None:
+def test_how_scores_move_with_k_by_hand(identities: int, sizes: list[int], score: str, law: int) -> None:
     """Halved up to three times, to a hundred at the least; what was seen has the weight K / (K + 1000)."""
     enrolled = enrol(identities, score=score)
     whole = np.random.default_rng(0).permutation(identities)
     scores = left_out_searches(subsample(enrolled, whole)).scores
     scores = scores[~outliers(scores)]
     few, many = np.log(np.quantile(scores, [0.1, 0.5]))
-    foretold = max(-(many - few) / (np.log(-np.log(0.5)) - np.log(-np.log(0.9))), -0.25) * (1 if score == PLAIN else -6)
+    foretold = max(-(many - few) / (np.log(-np.log(0.5)) - np.log(-np.log(0.9))), -0.25) * law
     if not sizes:
         assert drift(enrolled) == pytest.approx(foretold, rel=1e-5)
         return

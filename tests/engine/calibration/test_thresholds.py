@@ -8,13 +8,13 @@ import pyarrow as pa
 import pytest
 
 from engine import Gallery, Templates
-from engine.calibration.calibration import Calibration, Names, calibrate
-from engine.calibration.evidence import Evidence, evidence_of, together
+from engine.calibration.calibration import Calibration, RowNames, calibrate
+from engine.calibration.evidence import Evidence, combined_threshold, evidence_of
 from engine.calibration.thresholds import accepts, checked_distance, default_threshold, identify_threshold, match_threshold
 from engine.errors import GalleryError
 from engine.matching.nearest_identities import Members
 from engine.matching.scoring import LOCAL, PLAIN, Scoring, SearchableGallery, densities
-from engine.templates.impostors import Chances, impostors_of
+from engine.templates.measured.impostors import Chances, impostors_of
 from engine.templates.provenance import Provenance
 from indexes.exact.flat import Flat
 from tests.support.known import SFACE, made_by_sface, people, strangers
@@ -29,7 +29,7 @@ def enrol(vectors: np.ndarray, score: str) -> SearchableGallery:
 
 
 def calibrated(enrolled: SearchableGallery) -> Calibration:
-    return calibrate(enrolled, Names(pa.chunked_array([np.arange(enrolled.index.count).astype(str)])))
+    return calibrate(enrolled, RowNames(pa.chunked_array([np.arange(enrolled.index.count).astype(str)])))
 
 
 def at(identities: int, made: Provenance = SFACE, calibration: Calibration | None = None, score: str = PLAIN) -> Evidence:
@@ -44,7 +44,7 @@ def test_the_threshold_itself_is_accepted() -> None:
 def test_distances_as_thresholds() -> None:
     assert checked_distance(None, 0.4) == 0.4
     assert checked_distance(0.0, 0.4) == 0.0
-    with pytest.raises(GalleryError, match="pass --threshold"):
+    with pytest.raises(GalleryError, match="pass threshold="):
         checked_distance(None, None)
     for wrong in (-0.1, 2.1, float("nan")):
         with pytest.raises(GalleryError, match="expected a distance"):
@@ -132,13 +132,13 @@ def test_no_jump_where_a_gallery_begins_to_speak_for_itself(score: str) -> None:
     mostly = identify_threshold(None, 0.1, Evidence(score, enrolled, strict, 200, 60)).score
     assert mostly <= own
     # A table that is far too strict holds a gallery back no further than it is sure of itself.
-    sure = enrolled.score_at(enrolled.tail.surely(0.1), 200)
+    sure = enrolled.score_at(enrolled.tail.conservative_rate(0.1), 200)
     assert mostly >= sure * 0.99
 
 
 def test_together_by_hand() -> None:
     def of(own: float, sure: float, doubt: float, encoders: float = 0.0) -> float:
-        return together(own, sure, 1.0, doubt=doubt, encoders_doubt=encoders)
+        return combined_threshold(own, sure, 1.0, doubt=doubt, encoders_doubt=encoders)
 
     assert of(0.9, 0.8, doubt=1) == 1.0  # no evidence of its own: the encoder's
     assert of(0.9, 0.8, doubt=1, encoders=0.5) == 1.0
@@ -231,7 +231,7 @@ def test_verification_by_the_gallerys_own_pairs_and_the_encoders(times: float) -
         with pytest.raises(GalleryError, match=f"{pairs.searches:,} pairs of this gallery's identities support .* at the least"):
             match_threshold(None, fmr, calibration, FOREIGN)
         return
-    own, sure, table = pairs.score_at(fmr), pairs.score_at(pairs.surely(fmr)), known.distance_at(fmr)
+    own, sure, table = pairs.score_at(fmr), pairs.score_at(pairs.conservative_rate(fmr)), known.distance_at(fmr)
     rest = known.least_rate / fmr
     by_both = min(own, max(table, sure)) ** (1 - rest) * own**rest
     assert used.distance == pytest.approx(table ** (1 / times) * by_both ** (1 - 1 / times))

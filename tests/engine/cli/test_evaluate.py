@@ -6,13 +6,16 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
+from benchmarks.data.drawn_people import Shot, draw_files
 from benchmarks.data.synthetic_templates import Population
-from engine import Gallery, Templates
+from engine import Gallery, Templates, embed_images
 from engine.cli.app import app
 from engine.errors import MetricsError, OnekError, OutputError
-from engine.templates.parquet import TemplateWriter, batch
+from engine.templates.model import batch
+from engine.templates.parquet import TemplateWriter
 from engine.templates.provenance import Provenance
 from tests.support.people import crowded
 
@@ -75,6 +78,23 @@ def test_a_gallery_and_probes_with_their_truth(tmp_path: Path) -> None:
     assert anew["asked"] == 0.03
     known = {(row["system"], row["k"], row["name"], row["group"]): row["value"] for row in anew["figures"]}
     assert known[main, 150, "rank1", ""] == figures[main, 150, "rank1", ""]["value"]
+
+
+def test_photographs_are_probes_and_what_shows_no_face_is_a_miss(tmp_path: Path) -> None:
+    people = [f"p{number}" for number in range(41)]
+    draw_files([Shot(tmp_path / "known" / f"{name}.jpg", number, 0) for number, name in enumerate(people)], nuisance=0.3)
+    Gallery.build(embed_images(tmp_path / "known").templates, tmp_path / "g").close()
+    seen = [Shot(tmp_path / "seen" / f"{number}.jpg", number, 1) for number in range(50)]
+    draw_files(seen, nuisance=0.3)
+    Image.new("RGB", (300, 200), "grey").save(tmp_path / "seen" / "50.jpg")
+    truth = [f"{tmp_path}/seen/{number}.jpg,{people[number] if number < 41 else ''}" for number in range(50)]
+    (tmp_path / "truth.csv").write_text("\n".join(["probe,identity", *truth, f"{tmp_path}/seen/50.jpg,p3"]))
+    evaluate(tmp_path / "g", tmp_path / "seen", "--truth", tmp_path / "truth.csv", "--fpir", "10%", "--out", tmp_path / "r")
+    raw = pq.read_table(tmp_path / "r" / "searches.parquet").to_pylist()
+    whole = [row for row in raw if row["k"] == 41 and "plain" not in row["system"]]
+    assert len(whole) == 51
+    assert [Path(row["probe"]).name for row in whole if row["failed"]] == ["50.jpg"]
+    assert sum(row["rank"] == 1 for row in whole) >= 35  # of people who are drawn alike, some look alike
 
 
 def test_one_labelled_set_and_two_encoders_of_it(tmp_path: Path) -> None:

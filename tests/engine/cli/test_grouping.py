@@ -5,7 +5,8 @@ from typer.testing import CliRunner
 
 from engine.cli.app import app
 from engine.grouping.groups_file import read_groups
-from engine.templates.parquet import Templates, TemplateWriter
+from engine.templates.model import Templates
+from engine.templates.parquet import TemplateWriter
 from engine.templates.provenance import Provenance
 from tests.support.unnamed_faces import SFACE, faces_of
 

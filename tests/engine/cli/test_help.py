@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import re
 import shlex
 import shutil
@@ -102,6 +103,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory, drawn: list[np.ndarray], dra
     write(drawn_again[-1], "newcomers/yara/1.jpg")
     random = np.random.default_rng(0)
     np.save(folder / "vectors.npy", random.normal(size=(3, 8)))
+    known = [{"identity": f"db/{name}/1.jpg", "embedding": random.normal(size=8).tolist()} for name in NAMES]
+    (folder / "representations.pkl").write_bytes(pickle.dumps(known))
     many = random.normal(size=(60, 64)).repeat(3, axis=0) + 0.5 * random.normal(size=(180, 64))
     named = pa.table({"vector": many.astype(np.float32).tolist(), "identity": [f"id{row // 3}" for row in range(180)]})
     pq.write_table(named, folder / "many.parquet")

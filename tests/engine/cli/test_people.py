@@ -12,7 +12,7 @@ from engine.cli.app import app
 from engine.errors import GalleryError, OnekError
 from engine.gallery.gallery import Gallery
 from engine.maintenance.forgetting import look_for_bytes
-from engine.templates.parquet import Templates, batch
+from engine.templates.model import Templates, batch
 
 RUNNER = CliRunner()
 

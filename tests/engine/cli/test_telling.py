@@ -17,7 +17,7 @@ from engine.cli.app import app
 from engine.errors import GalleryError, OnekError
 from engine.gallery.gallery import Gallery
 from engine.milvus.backend import MilvusBackend
-from engine.templates.parquet import Templates, batch
+from engine.templates.model import Templates, batch
 
 
 def people(count: int = 40, dim: int = 24) -> Templates:

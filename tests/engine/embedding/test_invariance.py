@@ -18,7 +18,8 @@ from benchmarks.data.drawn_people import picture_of
 from engine.common import concurrency as streams
 from engine.common.tensorflow import tensorflow
 from engine.embedding import embedder as embed
-from engine.embedding.embedder import Embedder, Outcome
+from engine.embedding.embedder import Embedder
+from engine.embedding.outcome import Outcome
 from engine.embedding.photographs import Photograph, find_photographs
 from engine.encoders import Encoder, load_encoder
 from engine.workflows.ray_workers import SpreadEmbedder, workers_on

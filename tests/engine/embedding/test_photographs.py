@@ -51,7 +51,7 @@ def test_single_files() -> None:
 
 def test_a_mixed_folder_is_refused() -> None:
     put("p/kian/1.jpg", "p/stray.jpg")
-    with pytest.raises(PhotographsError, match=r"stray\.jpg.*--labels"):
+    with pytest.raises(PhotographsError, match=r"stray\.jpg.*labels="):
         found("p")
     assert found("p", labels="stem") == {"p/kian/1.jpg": "1", "p/stray.jpg": "stray"}
 

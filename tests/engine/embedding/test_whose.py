@@ -21,8 +21,8 @@ from engine.encoders import Encoder, load_encoder
 from engine.errors import GalleryError, OutputError, PhotographsError, TemplatesError
 from engine.files.content_ids import of_picture, of_vectors
 from engine.gallery.gallery import Gallery
+from engine.templates.model import Templates
 from engine.templates.names import doubts
-from engine.templates.parquet import Templates
 from engine.templates.problems import Problem, Unseen, add_problems
 from engine.templates.provenance import Provenance
 from engine.workflows.embed_files import embed_to_file, partial_folder
@@ -336,7 +336,7 @@ def test_where_no_threshold_is_known_that_is_said(tmp_path: Path) -> None:
     assert said.exit_code == 0
     assert "whether a face is enrolled under another name was not looked at: no threshold is known" in said.output
     assert "looked at" not in say(*arguments, "--on-match", "ignore").output
-    with pytest.raises(GalleryError, match="--on-match refuse: no default threshold"):
+    with pytest.raises(GalleryError, match="on_match='refuse': no default threshold"):
         gallery.enroll(people(8, 9, made=None), on_match="refuse")
 
 

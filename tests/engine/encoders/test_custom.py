@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from engine.common.tensorflow import tensorflow
-from engine.embedding.embedder import embed_images
+from engine.embedding.in_memory import embed_images
 from engine.encoders import load_encoder
 from engine.errors import EncoderError
 from tests.support.encoder_files import CHIPS, FIELDS, SIZE, weights, write_onnx
@@ -155,5 +155,5 @@ def test_files_that_are_not_there_or_not_what_they_say(tmp_path: Path) -> None:
 def test_names_that_do_not_exist() -> None:
     with pytest.raises(EncoderError, match=r"expected sface, .* Did you mean dlib-resnet\?"):
         load_encoder("dlib-resnt")
-    with pytest.raises(EncoderError, match="pixels takes no --weights"):
+    with pytest.raises(EncoderError, match="pixels' takes no weights="):
         load_encoder("pixels", weights="x")

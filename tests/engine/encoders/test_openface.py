@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from engine.common.tensorflow import tensorflow
-from engine.embedding.embedder import embed_images
+from engine.embedding.in_memory import embed_images
 from engine.encoders import load_encoder
 from engine.encoders.openface.network import CARD, build, set_weights, tensor_shapes
 from engine.encoders.openface.weights import read_tensor, read_weights
@@ -113,7 +113,7 @@ def test_the_cache_follows_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_it_needs_its_weights(tmp_path: Path) -> None:
-    with pytest.raises(EncoderError, match="pass --weights"):
+    with pytest.raises(EncoderError, match="pass weights="):
         load_encoder("openface")
     with pytest.raises(EncoderError, match="is no folder"):
         load_encoder("openface", weights=tmp_path / "gone")

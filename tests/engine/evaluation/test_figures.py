@@ -11,9 +11,9 @@ from engine.evaluation.figures import Figure, at_sizes
 from engine.evaluation.groups import gini
 from engine.evaluation.intervals import Resampling
 from engine.evaluation.raw import PAIRS, is_searches, read_searches
-from engine.evaluation.truth import Groups
+from engine.evaluation.truth import DemographicGroups
 from engine.metrics import Searches, fnir, fpir, measure
-from engine.reports.evaluated import Evaluation, evaluate
+from engine.reports.evaluation.evaluated import Evaluation, evaluate
 from tests.support.searches import drawn, searches, together, written
 
 
@@ -133,7 +133,7 @@ def test_groups_differ_are_refused_when_small_and_say_who_is_taken_for_whom() ->
     searched = drawn(people=300, each=1)
     sites = {f"p{at}": "north" if at % 2 else "south" for at in range(300)}
     sites |= {f"s{at}": "tiny" if at < 5 else "north" if at % 2 else "south" for at in range(300)}
-    made = evaluate(searched, PAIRS.empty_table(), asked=0.1, groups=Groups("identity", {"site": sites}))
+    made = evaluate(searched, PAIRS.empty_table(), asked=0.1, groups=DemographicGroups("identity", {"site": sites}))
     strangers = [at for at in range(300, 600) if at >= 305 and (at - 300) % 2]
     by_hand = np.mean(searched.scores[strangers] <= 0.5)
     assert told(made, "fpir@asked=0.1", group="site=north").value == pytest.approx(by_hand)

@@ -9,10 +9,11 @@ from benchmarks.data.synthetic_templates import Population
 from engine import Gallery, Templates
 from engine.errors import MetricsError
 from engine.evaluation.raw import COMPARISONS, SEARCHES, About, read_candidates, read_comparisons, read_searches
-from engine.evaluation.searching import search_gallery, search_labelled
+from engine.evaluation.searching.gallery_and_probes import search_gallery
+from engine.evaluation.searching.labelled_set import search_labelled
 from engine.evaluation.splits import sizes
-from engine.evaluation.truth import Labelled, Probes
-from engine.reports.evaluated import evaluate
+from engine.evaluation.truth import LabelledImages, Probes
+from engine.reports.evaluation.evaluated import evaluate
 from tests.support.people import crowded
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -25,14 +26,14 @@ def people(identities: int, images: int, first: int = 0) -> tuple[np.ndarray, li
     return vectors, [f"id{first + row % identities}" for row in range(len(vectors))]
 
 
-def labelled(identities: int = 200, images: int = 2, lost: int = 0) -> Labelled:
+def labelled(identities: int = 200, images: int = 2, lost: int = 0) -> LabelledImages:
     vectors, names = people(identities, images)
     templates = Templates.from_vectors(vectors, names, [f"t{row}" for row in range(len(names))])
     known = sorted(set(names))
     codes = np.array([known.index(name) for name in names])
     rows = np.arange(len(names))
     rows[identities : identities + lost] = -1
-    return Labelled([f"{name}/{row}.jpg" for row, name in enumerate(names)], codes, known, ["drawn"], [templates], [rows])
+    return LabelledImages([f"{name}/{row}.jpg" for row, name in enumerate(names)], codes, known, ["drawn"], [templates], [rows])
 
 
 def test_a_gallery_answers_as_it_always_does_and_smaller_ones_lie_inside(tmp_path: Path) -> None:

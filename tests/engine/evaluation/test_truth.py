@@ -9,8 +9,9 @@ import pytest
 from engine import Templates
 from engine.errors import ListError, ListGuess, MetricsError
 from engine.evaluation.splits import split
-from engine.evaluation.truth import probes_of, read_groups, read_labelled, read_truth
-from engine.templates.parquet import TemplateWriter, batch, schema
+from engine.evaluation.truth import probes_of, read_demographic_groups, read_labelled, read_truth
+from engine.templates.model import batch, schema
+from engine.templates.parquet import TemplateWriter
 from engine.templates.provenance import Provenance
 
 
@@ -94,14 +95,14 @@ def test_only_images_that_every_system_saw_are_enrolled() -> None:
 def test_groups_of_any_columns(tmp_path: Path) -> None:
     (tmp_path / "g.csv").write_text("identity;Age;camera 2\nkian;20-29;door\nmona;;yard\n")
     with pytest.warns(ListGuess, match="parted by semicolons"):
-        groups = read_groups(tmp_path / "g.csv")
+        groups = read_demographic_groups(tmp_path / "g.csv")
     assert (groups.key, list(groups.columns)) == ("identity", ["Age", "camera 2"])
     assert groups.values("Age", ["mona", "kian", "nobody", None]).tolist() == ["", "20-29", "", ""]
     (tmp_path / "p.csv").write_text("probe,year\na.jpg,2019\n")
-    assert read_groups(tmp_path / "p.csv").key == "probe"
+    assert read_demographic_groups(tmp_path / "p.csv").key == "probe"
     (tmp_path / "none.csv").write_text("who,age\nkian,20\n")
     with pytest.raises(ListError, match=r"found the columns who, age; expected identity \(or probe\), and one more"):
-        read_groups(tmp_path / "none.csv")
+        read_demographic_groups(tmp_path / "none.csv")
     (tmp_path / "two.csv").write_text("identity,age\nkian,20\nkian,30\n")
     with pytest.raises(ListError, match="line 3 says age 30 of kian, an earlier line 20"):
-        read_groups(tmp_path / "two.csv")
+        read_demographic_groups(tmp_path / "two.csv")

@@ -61,7 +61,7 @@ def test_a_refused_write_names_the_file_and_leaves_nothing(tmp_path: Path) -> No
 
 def test_outputs_that_are_refused_before_work(tmp_path: Path) -> None:
     (tmp_path / "there").write_text("")
-    with pytest.raises(OutputError, match="exists already.*--overwrite"):
+    with pytest.raises(OutputError, match="exists already.*overwrite=True"):
         check_output(tmp_path / "there", overwrite=False)
     check_output(tmp_path / "there", overwrite=True)
     with pytest.raises(OutputError, match=r"no folder .*gone"):

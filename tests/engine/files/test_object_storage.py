@@ -21,7 +21,7 @@ from engine.errors import GalleryError, StorageError, TemplatesError, TrainingEr
 from engine.files import object_storage as places
 from engine.files.atomic_files import check_output
 from engine.gallery.gallery import Gallery
-from engine.matching.pair_verifier import read_head
+from engine.matching.pair_verifier import read_pair_verifier
 from engine.storage.catalogue import NAME
 from engine.templates.parquet import TemplateFile, TemplateWriter, read_templates
 from engine.training.networks import begun
@@ -247,7 +247,7 @@ def test_messages_say_which_object_is_damaged(store, bucket):
     with pytest.raises(TemplatesError, match=f"{bucket}/in/bad.parquet"):
         read_templates(f"s3://{bucket}/in/bad.parquet")
     with pytest.raises(TrainingError, match=f"{bucket}/h.npz: nothing that onek has learnt"):
-        read_head(Path(f"s3://{bucket}/h.npz"))
+        read_pair_verifier(Path(f"s3://{bucket}/h.npz"))
 
 
 def test_a_key_that_leads_elsewhere_is_not_copied(store, bucket, tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ from engine.errors import OutputError
 from engine.files.outputs import check_outputs
 from engine.gallery.gallery import Gallery
 from engine.maintenance.backup import backup
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 
 
 def test_an_input_by_any_name(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_what_goes_with_an_output(tmp_path: Path) -> None:
     check_outputs(out, [], overwrite=False, besides=[beside])
     beside.write_text("mine")
     with pytest.raises(
-        OutputError, match=r"r\.problems\.csv exists already, and one of that name goes with .*r\.csv; .*--overwrite"
+        OutputError, match=r"r\.problems\.csv exists already, and one of that name goes with .*r\.csv; .*overwrite=True"
     ):
         check_outputs(out, [], overwrite=False, besides=[beside])
     check_outputs(out, [], overwrite=True, besides=[beside])

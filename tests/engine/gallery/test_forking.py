@@ -11,7 +11,7 @@ import os, sys
 import numpy as np
 from engine.errors import OnekError
 from engine.workflows.locations import build_gallery, open_gallery
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 
 folder = sys.argv[1]
 drawn = np.random.default_rng(0)

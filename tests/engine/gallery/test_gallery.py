@@ -331,7 +331,7 @@ def test_results_files_that_are_refused(face_gallery: Gallery, photos: Path, tmp
     with pytest.raises(OutputError, match=r"found the ending '\.txt', expected \.parquet, \.csv, \.json or \.jsonl"):
         identify_to_file(face_gallery, [photos], tmp_path / "r.txt")
     (tmp_path / "r.csv").write_text("mine")
-    with pytest.raises(OutputError, match="--overwrite"):
+    with pytest.raises(OutputError, match="overwrite=True"):
         identify_to_file(face_gallery, [photos], tmp_path / "r.csv")
     assert (tmp_path / "r.csv").read_text() == "mine"
 

@@ -6,13 +6,13 @@ import pytest
 from typer.testing import CliRunner
 
 from engine.cli.app import app
-from engine.embedding.embedder import embed_images
+from engine.embedding.in_memory import embed_images
 from engine.encoders import Encoder
 from engine.errors import PhotographsError
 from engine.gallery.gallery import Gallery
 from engine.inspection.label_audit import LITTLE_WORTH, SCATTERED, audit
 from engine.tables.lists import Column, read_list
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from tests.support.galleries import people
 from tests.support.qualities import worth
 

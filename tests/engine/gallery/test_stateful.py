@@ -21,7 +21,7 @@ from engine.gallery.gallery import Gallery
 from engine.maintenance.integrity import check
 from engine.storage import sealing
 from engine.storage.writer_lock import locked
-from engine.templates.parquet import Templates, batch
+from engine.templates.model import Templates, batch
 
 DIM = 16
 # Templates that a gallery is sealed behind, and above which it is no small one: crossed many times in one run.

@@ -15,7 +15,7 @@ from benchmarks.durability.kills import people
 from benchmarks.durability.readers_and_writers import drive
 from engine.errors import GalleryReplaced
 from engine.gallery.gallery import Gallery
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from indexes.base import Neighbours
 from indexes.exact import flat
 from indexes.exact.flat import Flat
@@ -26,9 +26,9 @@ def test_two_searches_are_under_way_at_once(tmp_path: Path, monkeypatch: pytest.
     gallery = Gallery.build(people(range(30)), tmp_path / "g", score="plain")
     both, search = Barrier(2, timeout=60), Flat._search
 
-    def together(index: Flat, probes: np.ndarray, k: int) -> Neighbours:
+    def together(index: Flat, probes: np.ndarray, k: int, stop_near: bool) -> Neighbours:
         both.wait()
-        return search(index, probes, k)
+        return search(index, probes, k, stop_near)
 
     monkeypatch.setattr(Flat, "_search", together)
     with ThreadPoolExecutor(2) as pool:

@@ -10,11 +10,11 @@ import pyarrow as pa
 import pytest
 
 from engine.gallery.gallery import Gallery
-from engine.maintenance.backup import merged as enrolled_in
+from engine.maintenance.backup import templates_of_galleries as enrolled_in
 from engine.maintenance.integrity import check
 from engine.maintenance.repair import repair
 from engine.storage.catalogue import read_catalogue
-from engine.templates.parquet import Templates, batch
+from engine.templates.model import Templates, batch
 from engine.templates.provenance import Provenance
 from tests.support.galleries import people
 

@@ -11,7 +11,8 @@ from engine.grouping.corrections import join_groups, name_group, part_faces, rej
 from engine.grouping.grouping import add_templates, regroup
 from engine.grouping.groups import Groups
 from engine.grouping.groups_file import write_groups
-from engine.templates.parquet import TemplateFile, Templates, read_templates
+from engine.templates.model import Templates
+from engine.templates.parquet import TemplateFile, read_templates
 from tests.support.unnamed_faces import faces_of, number_of, row_of
 
 COUNTS = [5, 4, 3, 2, 1, 1]

@@ -6,7 +6,7 @@ from engine import group_templates
 from engine.errors import EncoderMismatch, GalleryError, GroupingError, TemplatesError
 from engine.grouping.grouping import add_templates, regroup
 from engine.grouping.groups import LOW_QUALITY
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from engine.templates.provenance import Provenance
 from tests.support.unnamed_faces import SFACE, faces_of, number_of, persons, row_of
 

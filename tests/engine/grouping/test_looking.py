@@ -1,20 +1,16 @@
-"""What people are given to look at: pairs, and pages."""
+"""What people are given to look at: pairs of groups that may be one, groups that may be two."""
 
 import csv
-import re
-from collections.abc import Callable
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from engine import Gallery, group_templates
-from engine.grouping.corrections import join_groups, name_group, part_faces, reject_face
-from engine.grouping.sheet import GROUPS_A_PAGE, write_sheet
+from engine.grouping.corrections import name_group, part_faces, reject_face
 from engine.grouping.suggestions import ONE_PERSON, TWO_PEOPLE, suggest, write_suggestions
-from engine.templates.parquet import Templates, batch
+from engine.templates.model import Templates
 from engine.workflows.known_people import known_people
 from tests.support.unnamed_faces import SFACE, faces_of
 
@@ -76,58 +72,3 @@ def test_groups_of_enrolled_people_are_recognised_with_their_false_alarms(tmp_pa
     assert all(each.expected_false_alarms is not None and each.expected_false_alarms < 1 for each in sure)
     first = known[0]
     assert first.group not in [each.group for each in known_people(name_group(groups, first.group, "Anna"), gallery)]
-
-
-class _Page(HTMLParser):
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text.append(data)
-
-
-def test_a_sheet_shows_each_group_and_runs_and_fetches_nothing(
-    drawn: list[np.ndarray], save: Callable[[np.ndarray, str], Path], tmp_path: Path
-) -> None:
-    hostile = '"><script>alert(1)</script>.png'
-    sources = [str(save(drawn[0], "one.png")), str(tmp_path / hostile), "s3://bucket/three.png", None]
-    vectors = faces_of([4]).vectors
-    boxes = [[10.0, 20.0, 120.0, 120.0], None, None, [float("nan")] * 4]
-    rows = batch(SFACE, ["a", "b", "c", "d"], None, vectors, sources=sources, boxes=boxes)
-    groups = group_templates(
-        Templates(pa.Table.from_batches([rows]), SFACE), together=[("a", "b"), ("b", "c"), ("c", "d")], same_photo=True
-    )
-    groups = name_group(groups, 1, "<b>Anna & Co</b>")
-    assert write_sheet(tmp_path / "sheet", groups) == 1
-    text = (tmp_path / "sheet" / "groups-001.html").read_text(encoding="utf-8")
-    page = _Page(text)
-    tags = {tag for tag, _ in page.tags}
-    assert not tags & {"script", "iframe", "object", "form", "b"}
-    assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
-    pictures = [attributes["src"] or "" for tag, attributes in page.tags if tag == "img"]
-    assert len(pictures) == 1
-    assert pictures[0].startswith("data:image/jpeg;base64,")
-    assert all((attributes.get("href") or "").startswith("groups-") for tag, attributes in page.tags if tag == "a")
-    assert "1: <b>Anna & Co</b> (4 faces)" in page.text
-    assert text.count("the picture is not there") == 3
-    assert "http" not in re.sub(r'http-equiv="', "", text)
-
-
-def test_a_hundred_groups_make_a_page_and_a_large_group_shows_its_best_and_its_least(tmp_path: Path) -> None:
-    groups = group_templates(faces_of([2] * (GROUPS_A_PAGE + 5)))
-    groups = join_groups(groups, 1, 2)
-    pages = write_sheet(tmp_path / "sheet", groups)
-    sections = [(tmp_path / "sheet" / f"groups-{at:03}.html").read_text().count("<section>") for at in range(1, pages + 1)]
-    assert sections == [GROUPS_A_PAGE, len(groups.members) - GROUPS_A_PAGE]
-    large = group_templates(faces_of([30]))
-    write_sheet(tmp_path / "large", large)
-    text = (tmp_path / "large" / "groups-001.html").read_text()
-    assert text.count("<li>") == 18
-    assert "12 between the best and the least not shown" in text
-    assert write_sheet(tmp_path / "none", group_templates(faces_of([1]))) == 1

@@ -13,7 +13,7 @@ from engine.cli.app import app
 from engine.encoders import Encoder
 from engine.errors import GalleryError, OnekError, PhotographsError
 from engine.gallery.gallery import Gallery
-from engine.inspection.channels import exciting
+from engine.inspection.channels import most_activating_chips
 from engine.inspection.occlusion import explain, occlusion
 from engine.training.networks import begun, fresh
 
@@ -69,7 +69,7 @@ def test_an_explanation_is_of_the_first_candidate_or_of_who_was_named(gallery: G
 def test_the_chips_that_excite_a_channel(drawn: list[np.ndarray]) -> None:
     network = fresh("small")
     chips = np.stack([cv2.resize(picture, (64, 64)) for picture in drawn])
-    found = exciting(network, chips, layers=2, channels=3, shown=4)
+    found = most_activating_chips(network, chips, layers=2, channels=3, shown=4)
     assert len(found) == 6
     assert len({channel.layer for channel in found}) == 2
     for channel in found:
@@ -90,7 +90,7 @@ def test_the_chips_that_excite_a_channel(drawn: list[np.ndarray]) -> None:
     assert int(np.argmax(values)) == found[0].rows[0]
     np.testing.assert_allclose(max(values), found[0].strengths[0], rtol=1e-3)
     with pytest.raises(OnekError, match="3 chips; expected 4"):
-        exciting(network, chips[:3], shown=4)
+        most_activating_chips(network, chips[:3], shown=4)
 
 
 def test_the_commands(gallery: Gallery, photos: Path, tmp_path: Path) -> None:

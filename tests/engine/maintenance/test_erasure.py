@@ -13,7 +13,7 @@ from engine.gallery.gallery import Gallery
 from engine.maintenance.erasure import erase
 from engine.maintenance.integrity import check
 from engine.storage.writer_lock import Writer
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from tests.support.galleries import people
 
 pytestmark = pytest.mark.usefixtures("one_thread")

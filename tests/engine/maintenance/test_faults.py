@@ -18,7 +18,7 @@ from engine.gallery.gallery import Gallery
 from engine.maintenance.integrity import Fault, check
 from engine.maintenance.repair import repair
 from engine.storage.recent_rows import _checksum
-from engine.templates.parquet import vectors_of
+from engine.templates.model import vectors_of
 from indexes.approximate.ivf import Ivf
 from indexes.exact.flat import Flat
 from indexes.files import VectorWriter, open_vectors
@@ -191,8 +191,8 @@ def test_an_exact_index_must_find_everybody(tmp_path: Path, monkeypatch: pytest.
     gallery.close()
     search = Flat._search
 
-    def blind(self: Flat, probes: np.ndarray, k: int) -> Any:
-        found = search(self, probes, k)
+    def blind(self: Flat, probes: np.ndarray, k: int, stop_near: bool) -> Any:
+        found = search(self, probes, k, stop_near)
         found.distances[-1] += 0.5  # one of sixty
         return found
 

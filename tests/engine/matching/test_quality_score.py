@@ -119,6 +119,6 @@ def test_an_identity_is_as_far_as_its_fused_template(random: np.random.Generator
 def test_what_is_taken_by_default() -> None:
     assert (Scoring.of(QUALITY).neighbours, Scoring.of(QUALITY).fuse) == (20, WHOLE)
     assert (Scoring.of(QUALITY, 2).fuse, Scoring.of(LOCAL).fuse, Scoring.of(LOCAL, 0).fuse) == (2, 1, WHOLE)
-    assert Scoring.of(QUALITY).least_identities == 22
+    assert [Scoring.of(score).least_identities for score in (QUALITY, LOCAL, PLAIN)] == [22, 7, 1]
     assert [default_score(LEAST_LOCAL - 1, qualities=True), default_score(LEAST_LOCAL)] == [PLAIN, LOCAL]
     assert default_score(LEAST_LOCAL, qualities=True) == QUALITY

@@ -21,7 +21,7 @@ from engine.milvus.building.held import Held
 from engine.milvus.building.placement import Placement, placement
 from engine.milvus.connection import client
 from engine.milvus.connection.address import parse
-from engine.milvus.connection.client import Client
+from engine.milvus.connection.client import MilvusConnection
 from engine.milvus.snapshot import MilvusSnapshot
 from engine.templates.parquet import TemplateWriter
 from engine.workflows.identify_files import identify_to_file
@@ -35,7 +35,7 @@ ONEK = str(Path(sys.executable).with_name("onek"))
 def where(tmp_path: Path) -> Iterator[str]:
     address = f"milvus-lite:{tmp_path / 'm.db'}/g"
     yield address
-    Client(parse(address)).close()
+    MilvusConnection(parse(address)).close()
 
 
 def onek(folder: Path, *arguments: object) -> "subprocess.CompletedProcess[str]":
@@ -124,7 +124,7 @@ def test_a_server_that_does_not_answer(monkeypatch):
         monkeypatch.setattr(client, "SECONDS", 2.0)
         start = time.monotonic()
         with pytest.raises(GalleryError, match="no answer from"):
-            Client(parse(f"milvus://127.0.0.1:{listening.getsockname()[1]}/g"), 2.0)
+            MilvusConnection(parse(f"milvus://127.0.0.1:{listening.getsockname()[1]}/g"), 2.0)
         assert time.monotonic() - start < 20
 
 
@@ -141,7 +141,7 @@ def test_a_token_that_is_refused():
         port = server.add_insecure_port("127.0.0.1:0")
         server.start()
         with pytest.raises(GalleryError, match="the token was refused .*ONEK_MILVUS_TOKEN"):
-            Client(parse(f"milvus://127.0.0.1:{port}/g"), 5.0)
+            MilvusConnection(parse(f"milvus://127.0.0.1:{port}/g"), 5.0)
         server.stop(0)
 
 
@@ -152,7 +152,7 @@ def test_a_server_that_is_too_old(where, monkeypatch):
 
 
 def test_a_collection_that_is_not_ours(where):
-    other = Client(parse(where))
+    other = MilvusConnection(parse(where))
     other.call("create_collection", "g", dimension=4)
     for refuse in (lambda: open_gallery(where), lambda: build_gallery(people(0, 20), where, overwrite=True)):
         with pytest.raises(GalleryError, match="is not a gallery of onek's"):
@@ -163,7 +163,7 @@ def test_a_collection_that_is_not_ours(where):
 
 def test_what_others_keep_beside_it_stays(where):
     build_gallery(people(0, 20), where)
-    other = Client(parse(where))
+    other = MilvusConnection(parse(where))
     for name in ("g_0123456789ab", "g_abcdefghijkl", "g_2"):
         other.call("create_collection", name, dimension=4)
     build_gallery(people(0, 20), f"{where}_0123456789cd")
@@ -182,17 +182,17 @@ def test_a_build_that_was_cut_off(where, monkeypatch):
         build_gallery(people(0, 20), where)
     with pytest.raises(GalleryError, match="never finished: its build was cut off"):
         open_gallery(where)
-    with pytest.raises(OutputError, match="--overwrite"):
+    with pytest.raises(OutputError, match="overwrite=True"):
         build_gallery(people(0, 20), where)
     assert len(build_gallery(people(0, 20), where, overwrite=True)) == 40
-    assert len(Client(parse(where)).call("list_collections")) == 2
+    assert len(MilvusConnection(parse(where)).call("list_collections")) == 2
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(building, "index", fail)
         build_gallery(people(0, 30), where, overwrite=True)
     assert len(open_gallery(where)) == 40
     assert [fault.what[:27] for fault in check_gallery(where)] == ["a build of it was cut off; "]
     assert len(build_gallery(people(0, 30), where, overwrite=True)) == 60
-    assert len(Client(parse(where)).call("list_collections")) == 2
+    assert len(MilvusConnection(parse(where)).call("list_collections")) == 2
     assert check_gallery(where) == []
 
 
@@ -219,7 +219,7 @@ def test_an_enrolment_that_was_cut_off_is_searched_rightly_and_may_be_repeated(w
 @pytest.mark.parametrize("kind", ["flat-codes", "ivf", "ivf-sq8", "hnsw"])
 def test_kinds_that_are_not_exact_find_what_was_asked(kind, where, tmp_path):
     centres = np.random.default_rng(0).normal(size=(3000, 24))
-    from engine.templates.parquet import Templates
+    from engine.templates.model import Templates
 
     templates = Templates.from_vectors(centres, [f"id{at}" for at in range(3000)])
     made = build_gallery(templates, where, index=kind, recall=0.98)
@@ -259,7 +259,7 @@ def test_a_reader_finds_the_gallery_that_was_put_in_the_place_of_the_one_it_read
 
 def test_one_identity_with_very_many_templates_does_not_hide_the_others(where, tmp_path):
     crowd = people(0, 1, 400)
-    from engine.templates.parquet import Templates
+    from engine.templates.model import Templates
 
     everybody = people(1, 30)
     both = Templates.from_vectors(
@@ -388,7 +388,7 @@ def test_what_a_server_is_asked_for(where, monkeypatch):
         build_gallery(people(0, 20), where, index="diskann")
     with pytest.raises(GalleryError, match="goes with a gallery in Milvus"):
         build_gallery(people(0, 20), "folder", milvus="replicas=2")
-    said, call = [], Client.call
+    said, call = [], MilvusConnection.call
 
     def told(self, name, *arguments, **values):
         asked = {
@@ -398,8 +398,8 @@ def test_what_a_server_is_asked_for(where, monkeypatch):
             said.append((name, asked))
         return call(self, name, *arguments, **values)
 
-    monkeypatch.setattr(Client, "call", told)
-    monkeypatch.setattr(Client, "lite", False)
+    monkeypatch.setattr(MilvusConnection, "call", told)
+    monkeypatch.setattr(MilvusConnection, "lite", False)
     build_gallery(people(0, 20), where, milvus="replicas=2,shards=8,resource-groups=a+b,mmap=yes,consistency=bounded")
     open_gallery(where)
     check_gallery(where)

@@ -15,7 +15,7 @@ from engine.errors import GalleryError
 from engine.gallery.gallery import Gallery
 from engine.milvus.building import build as building
 from engine.milvus.building import bulk_import as importing
-from engine.milvus.connection.client import TOKEN, Client
+from engine.milvus.connection.client import TOKEN, MilvusConnection
 from engine.workflows.locations import build_gallery, check_gallery
 from tests.support.contract import people, probes
 
@@ -79,7 +79,7 @@ def milvus(tmp_path: Path, store: fs.S3FileSystem, bucket: str, monkeypatch: pyt
     threading.Thread(target=http.serve_forever, daemon=True).start()
     monkeypatch.setenv(importing.BUCKET, f"s3://{bucket}/for milvus")
     monkeypatch.setenv(TOKEN, one.token)
-    monkeypatch.setattr(Client, "lite", property(lambda _: False))
+    monkeypatch.setattr(MilvusConnection, "lite", property(lambda _: False))
     monkeypatch.setattr(importing, "_over_http", lambda _: f"http://127.0.0.1:{http.server_port}")
     monkeypatch.setattr(importing, "_PAUSE", 0.01)
     yield f"milvus://127.0.0.1:{port}/g", one

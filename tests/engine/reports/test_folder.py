@@ -10,11 +10,11 @@ import pytest
 from engine.errors import OutputError
 from engine.evaluation.figures import Figure
 from engine.evaluation.raw import PAIRS
-from engine.evaluation.truth import Groups
-from engine.reports.evaluated import Evaluation, evaluate
-from engine.reports.folder import changed, prepare, read_report, to_json, write_evaluation
+from engine.evaluation.truth import DemographicGroups
+from engine.reports.evaluation.evaluated import Evaluation, evaluate
+from engine.reports.evaluation.folder import changed, prepare, read_report, to_json, write_evaluation
+from engine.reports.evaluation.words import advice, share
 from engine.reports.markup import Markup, markup, table, tag
-from engine.reports.words import advice, share
 from tests.support.searches import drawn, together
 
 NOTHING = Markup("")
@@ -25,7 +25,9 @@ ROOT = Path(__file__).parents[3]
 def hostile() -> Evaluation:
     """Names that would run, format or hide something, wherever names go."""
     searched = together(drawn(people=60, each=1, system=HOSTILE), drawn(people=60, each=1, system="b", shift=0.1))
-    groups = Groups("identity", {HOSTILE: {f"{kind}{at}": HOSTILE if at % 2 else "a & b" for kind in "ps" for at in range(60)}})
+    groups = DemographicGroups(
+        "identity", {HOSTILE: {f"{kind}{at}": HOSTILE if at % 2 else "a & b" for kind in "ps" for at in range(60)}}
+    )
     about = replace(searched.about, source=HOSTILE, command=HOSTILE)
     return evaluate(replace(searched, about=about), PAIRS.empty_table(), asked=0.1, groups=groups)
 

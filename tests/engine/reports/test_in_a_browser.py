@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from engine.evaluation.raw import PAIRS
-from engine.evaluation.truth import Groups
-from engine.reports.evaluated import evaluate
-from engine.reports.folder import write_evaluation
+from engine.evaluation.truth import DemographicGroups
+from engine.reports.evaluation.evaluated import evaluate
+from engine.reports.evaluation.folder import write_evaluation
 from engine.reports.markup import Markup
 from tests.support.searches import drawn, together
 
@@ -37,7 +37,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         drawn(people=150, each=1, k=k, system=name, shift=s) for name, s in (("a<b>", 0), ("b" * 40, 0.1)) for k in (100, 300)
     ]
     groups = {"site of the camera": {f"{kind}{at}": "<i>north</i>" if at % 2 else "south" for kind in "ps" for at in range(150)}}
-    made = evaluate(together(*parts), PAIRS.empty_table(), asked=0.1, groups=Groups("identity", groups))
+    made = evaluate(together(*parts), PAIRS.empty_table(), asked=0.1, groups=DemographicGroups("identity", groups))
     write_evaluation(folder, made, {"made": "Monday", "figures": []}, Markup(""), "Tuesday")
     return folder / "report.html"
 

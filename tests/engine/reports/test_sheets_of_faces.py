@@ -16,8 +16,8 @@ from engine.embedding.embedder import Embedder
 from engine.encoders import Encoder
 from engine.errors import OnekError, OutputError
 from engine.reports.annotated import Label, annotated
-from engine.reports.contact_sheet import MOST, contact_sheet, photograph_of, read_results
-from engine.reports.pictures import cut_out
+from engine.reports.pictures import cut_out, photograph_of
+from engine.reports.sheets.results import MOST, contact_sheet, read_results
 from engine.workflows.embed_files import embed_to_file
 
 

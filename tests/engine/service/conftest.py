@@ -12,7 +12,7 @@ import pytest
 
 from engine import Client, Gallery, embed_images
 from engine.service.settings import Settings
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from tests.support.services import running
 
 ENROLLED = 10

@@ -9,7 +9,7 @@ import pytest
 
 from engine import Client, Gallery
 from engine.errors import EncoderMismatch, GalleryError, ServiceError, TemplatesError
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from tests.engine.service.conftest import coded
 from tests.support.services import soon
 

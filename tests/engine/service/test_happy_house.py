@@ -12,7 +12,7 @@ import pytest
 from engine import Gallery, embed_images
 from engine.faces.images import decode
 from engine.service.settings import Settings
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from tests.engine.service.conftest import coded
 from tests.support.browser import browser, film, visit
 

@@ -123,6 +123,23 @@ def test_nothing_is_fetched_from_elsewhere(opened: Any, url: str) -> None:
     assert errors == []
 
 
+@pytest.fixture
+def without_events(_built: Path, tmp_path: Path) -> Iterator[str]:
+    house = shutil.copytree(_built, tmp_path / "house")
+    with running(Settings(str(house), rate=0, runtime="opencv")) as address:
+        yield address
+
+
+def test_where_no_events_are_kept_the_desk_asks_for_none(opened: Any, without_events: str) -> None:
+    page = opened.new_context().new_page()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.goto(f"{without_events}/#desk")
+    page.wait_for_selector("#people tr", state="attached")
+    page.wait_for_selector('#events-said:has-text("--events")', state="attached")
+    assert said == []
+
+
 @pytest.mark.parametrize(("scheme", "width", "height"), [("light", 360, 740), ("dark", 1280, 800), ("light", 3840, 2160)])
 def test_axe_finds_nothing(opened: Any, url: str, scheme: str, width: int, height: int) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()

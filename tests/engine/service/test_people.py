@@ -11,7 +11,7 @@ import pytest
 from engine import Client, Gallery
 from engine.errors import GalleryError, ImageProblem, NameRefused, OutputError, ServiceError, TemplatesError
 from engine.service.settings import Settings
-from engine.templates.parquet import Templates
+from engine.templates.model import Templates
 from tests.engine.service.conftest import coded
 from tests.support.services import soon
 

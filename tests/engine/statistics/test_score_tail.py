@@ -1,11 +1,12 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.statistics.score_tail import Tail, expected_as_small, outliers, tail_of
+from engine.statistics.score_tail import ScoreTail, expected_as_small, outliers, tail_of
 
 
 def powers(n: int, seed: int, exponent: float = 16) -> np.ndarray:
@@ -42,7 +43,7 @@ def test_intervals_hold_the_truth() -> None:
 
 
 def test_searches_in_twos_count_half() -> None:
-    one, two = tail_of(powers(400, 0)), tail_of(powers(400, 0), together=2)
+    one, two = tail_of(powers(400, 0)), tail_of(powers(400, 0), design_effect=2)
     assert two.interval(0.2).high > one.interval(0.2).high
     assert two.score_at(0.2) == one.score_at(0.2)
     assert two.score_at(0.002) < one.score_at(0.002)
@@ -54,7 +55,7 @@ def test_rate_and_score_are_each_others_inverse(n: int, seed: int, rate: float, 
     scores = powers(n, seed)
     scores[: min(zeros, n - 1)] = 0
     tail = tail_of(scores)
-    again = Tail.from_json(json.loads(json.dumps(tail.to_json())))
+    again = ScoreTail.from_json(json.loads(json.dumps(tail.to_json())))
     levels = np.linspace(0, 1.2, 200)
     rates = again.rate_at(levels)
     assert (np.diff(rates) >= 0).all()
@@ -98,7 +99,7 @@ def test_intervals_hold_the_rates_of_galleries(rate: float, least: float) -> Non
         gallery, strangers = sphere(random, 200), sphere(random, 2000)
         own = gallery @ gallery.T
         np.fill_diagonal(own, -1)
-        tail = tail_of(np.sqrt(np.maximum(2 - 2 * own.max(axis=1), 0)), together=2)
+        tail = tail_of(np.sqrt(np.maximum(2 - 2 * own.max(axis=1), 0)), design_effect=2)
         nearest = np.sqrt(np.maximum(2 - 2 * (strangers @ gallery.T).max(axis=1), 0))
         interval, truth = tail.interval(rate), np.mean(nearest <= tail.score_at(rate))
         held.append(interval.low <= truth <= interval.high)
@@ -111,8 +112,8 @@ def test_what_a_sample_is_sure_of(rate: float) -> None:
     obtained = []
     for seed in range(300):
         tail = tail_of(powers(300, seed))
-        assert tail.surely(rate) < rate
-        obtained.append(tail.score_at(tail.surely(rate)) ** 16)
+        assert tail.conservative_rate(rate) < rate
+        obtained.append(tail.score_at(tail.conservative_rate(rate)) ** 16)
     assert 0.94 <= np.mean(np.array(obtained) <= rate) < 0.995
 
 
@@ -122,6 +123,13 @@ def test_a_tail_of_three_scores_by_hand() -> None:
     assert tail.scale == pytest.approx(np.log([4, 2]).mean(), rel=0.01)
     assert tail.shape == pytest.approx(1 / 2, abs=0.01)
     assert tail.rates.tolist() == [0.75]
+
+
+def test_a_tail_of_shape_zero_is_exponential() -> None:
+    made = tail_of(np.array([0.4, 0.1, 0.2]))
+    straight = replace(made, shape=0.0, scale=2.0)
+    assert straight.rate_at(np.array([0.4 / np.e])) == pytest.approx(0.75 * np.exp(-1 / 2))
+    assert straight.score_at(0.75 * np.exp(-1 / 2)) == pytest.approx(0.4 / np.e)
 
 
 def test_many_strangers_with_one_score() -> None:
@@ -159,6 +167,6 @@ def test_a_stored_tail_that_cannot_be(changed: dict[str, object]) -> None:
     flat = [[0.0, 0.0], [0.0, 0.0]]
     stored = {"searches": 1, "together": 1, "rates": [0.5, 1.0], "scores": [0.4, 0.4], "shape": 0.0, "scale": 1e-6}
     stored |= {"spread": flat}
-    assert Tail.from_json(stored).to_json() == stored
+    assert ScoreTail.from_json(stored).to_json() == stored
     with pytest.raises(ValueError, match="its quantiles are none|its tail is none"):
-        Tail.from_json({**stored, **changed})
+        ScoreTail.from_json({**stored, **changed})

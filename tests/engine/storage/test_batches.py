@@ -17,7 +17,8 @@ from engine.gallery.gallery import Gallery
 from engine.inspection.label_audit import audit
 from engine.maintenance.integrity import check
 from engine.maintenance.repair import repair
-from engine.templates.parquet import Templates, TemplateWriter, read_templates, stream_templates
+from engine.templates.model import Templates
+from engine.templates.parquet import TemplateWriter, read_templates, stream_templates
 from engine.workflows.embed_files import embed_to_file
 from engine.workflows.identify_files import identify_to_file
 from tests.support.batches import shrink

@@ -15,7 +15,7 @@ from engine.storage.catalogue import read_version
 from engine.storage.changes import not_enrolled, require_words, spelt_as_enrolled, undisputed
 from engine.storage.recent_rows import numbers
 from engine.storage.writer_lock import Writer
-from engine.templates.parquet import Templates, batch
+from engine.templates.model import Templates, batch
 from tests.support.galleries import people
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -45,7 +45,7 @@ def test_ids_that_are_enrolled() -> None:
     assert ids(undisputed(NEW, {"a": "Zoe", "c": "Cid"}, "skip")) == ["b"]
     assert ids(undisputed(NEW, {"a": "Zoe", "c": "Cid"}, "replace")) == ["a", "b", "c"]
     assert ids(undisputed(NEW, {"a": "Ann", "c": "Cid"}, "own")) == ["a", "b", "c"]
-    with pytest.raises(TemplatesError, match="^2 template ids are enrolled already, such as a; say --on-duplicate$"):
+    with pytest.raises(TemplatesError, match=r"^2 template ids are enrolled already, such as a; say on_duplicate=\.\.\.$"):
         undisputed(NEW, {"c": "Cid", "a": "Ann"}, "error")
 
 
@@ -67,9 +67,9 @@ def test_whoever_is_not_enrolled_is_counted(unknown: list[str], said: str) -> No
 
 def test_words_are_known() -> None:
     require_words("own", "warn")
-    with pytest.raises(GalleryError, match="--on-duplicate ours: expected own, replace, skip, error"):
+    with pytest.raises(GalleryError, match="on_duplicate='ours': expected own, replace, skip, error"):
         require_words("ours", "warn")
-    with pytest.raises(GalleryError, match="--on-match hide: expected "):
+    with pytest.raises(GalleryError, match="on_match='hide': expected "):
         require_words("own", "hide")
 
 
@@ -140,7 +140,7 @@ def test_a_name_of_recent_and_sealed_templates_is_one(gallery: Gallery) -> None:
     """Renamed and merged, wherever each template lies; names that are free are nobody's."""
     gallery.enroll(people(40, 42))
     gallery.enroll(people(42, 43).of("id1"))
-    with pytest.raises(GalleryError, match=r"id2 is enrolled in .*g already; pass --merge to make one identity of both"):
+    with pytest.raises(GalleryError, match=r"id2 is enrolled in .*g already; pass merge=True to make one identity of both"):
         gallery.rename("id1", "id2")
     with pytest.raises(GalleryError, match=r"nobody called one is enrolled in .*g"):
         gallery.rename("one", "two")
@@ -170,6 +170,14 @@ def test_whose_an_id_is_now(gallery: Gallery) -> None:
                 seen.enroll(new)
             assert seen.enroll(new.of(owner)).replaced == 1
     assert (len(gallery), gallery.identity_count) == (64, 32)
+
+
+@pytest.mark.parametrize("template", ["id0#0", "id29#1", "id40#0"])
+def test_templates_that_are_gone_are_not_enrolled(gallery: Gallery, template: str) -> None:
+    gallery.enroll(people(40, 41))
+    assert gallery.remove(templates=template) == 1
+    with pytest.raises(GalleryError, match=f"{template} is not enrolled"):
+        gallery.remove(templates=template)
 
 
 def test_templates_that_are_gone_are_not_renamed(gallery: Gallery) -> None:

@@ -33,13 +33,14 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return library
 
 
+@pytest.mark.parametrize("ways", ["one", pytest.param("both", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("change", ["enroll", "remove", "rename", "compact", "backup", "build"])
-def test_a_full_disk_and_a_failing_one(shim: Path, tmp_path: Path, change: str) -> None:
+def test_a_full_disk_and_a_failing_one(shim: Path, tmp_path: Path, change: str, ways: str) -> None:
     """Every write, fsync, truncation, rename, link and removal of a change fails in turn: alone, or with all that follow."""
     one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     ours = {"LD_PRELOAD": str(shim), "FAIL_BELOW": str(tmp_path / "failing"), "PYTHONPATH": str(_FIXTURES.parents[1])}
     done = subprocess.run(
-        [sys.executable, _FIXTURES / "failing_io.py", tmp_path, change],
+        [sys.executable, _FIXTURES / "failing_io.py", tmp_path, change, ways],
         env={**os.environ, **one_thread, **ours},
         capture_output=True,
         text=True,

@@ -109,5 +109,5 @@ def test_no_index_of_faiss_is_read(path: Path, name: str) -> None:
     with sqlite3.connect(path / "catalogue.sqlite") as database:
         database.execute("UPDATE gallery SET value = '5' WHERE key = 'format'")
     database.close()
-    with pytest.raises(GalleryError, match="an index file of format 1; this onek reads format 2"):
+    with pytest.raises(GalleryError, match="an index file of format 1; this onek reads formats 2 and 3"):
         Gallery.open(path)

@@ -21,8 +21,9 @@ from engine.faces.images import decode
 from engine.files.escaping import shown
 from engine.gallery.gallery import Gallery
 from engine.maintenance.integrity import check
+from engine.templates.model import Templates
 from engine.templates.names import name_of
-from engine.templates.parquet import Templates, read_templates
+from engine.templates.parquet import read_templates
 from tests.support.galleries import people
 
 NAMES = {

@@ -54,7 +54,7 @@ def test_who_holds_the_lock_is_said(folder: Path) -> None:
         assert stat.S_IMODE(holder.stat().st_mode) == 0o600
         said = json.loads(holder.read_text())
         assert said["pid"] == os.getpid()
-        expected = rf"is being written to by process {os.getpid()} \(.*\) since 20.*; waited 0 s, so try again or --wait longer"
+        expected = rf"is being written to by process {os.getpid()} \(.*\) since 20.*; waited 0 s, so try again, or wait=60"
         with pytest.raises(GalleryBusy, match=expected):
             Gallery.open(folder).remove(["id0"], wait=0)
         for unreadable in ("", "{}", "[]", "3", '{"pid": 1}', "[" * 100_000):

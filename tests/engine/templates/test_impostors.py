@@ -8,7 +8,7 @@ import pytest
 from benchmarks.accuracy.impostors import measure_impostors
 from engine.encoders import CARDS
 from engine.errors import TemplatesError
-from engine.templates.impostors import Chances, Impostors, impostors_of, measured
+from engine.templates.measured.impostors import Chances, Impostors, impostors_of, measured
 from engine.templates.provenance import Provenance
 from tests.support.known import SFACE, TABLE, made_by_sface, people, strangers
 

@@ -11,8 +11,9 @@ import pytest
 from engine.embedding.photographs import find_photographs
 from engine.errors import GalleryError, NameRefused, PhotographsError, TemplatesError
 from engine.gallery.gallery import Gallery
+from engine.templates.model import Templates
 from engine.templates.names import each_of, enrolled_as, name_of, names_in
-from engine.templates.parquet import Templates, read_templates
+from engine.templates.parquet import read_templates
 
 NFC, NFD = "Zo\u00eb", "Zoe\u0308"
 Make = Callable[..., Templates]

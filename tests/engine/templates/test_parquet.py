@@ -8,16 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from engine.errors import EncoderMismatch, TemplatesError
-from engine.templates.parquet import (
-    ROW_GROUP,
-    Templates,
-    TemplateWriter,
-    batch,
-    is_template_file,
-    read_templates,
-    schema,
-    stream_templates,
-)
+from engine.templates.model import Templates, batch, schema
+from engine.templates.parquet import ROW_GROUP, TemplateWriter, is_template_file, read_templates, stream_templates
 from engine.templates.provenance import Provenance
 
 MADE = Provenance("net", "f" * 64, 4, True, "aligned", None, 0.5)

@@ -8,7 +8,8 @@ import pytest
 
 from engine.errors import FormerFile, TemplatesError
 from engine.faces.chip import ALIGNMENT
-from engine.templates.parquet import Templates, read_templates, schema
+from engine.templates.model import Templates, schema
+from engine.templates.parquet import read_templates
 from engine.templates.provenance import Provenance
 from engine.templates.quality.gate import check_least, refused, why_refused
 from engine.templates.quality.refusal import of_templates

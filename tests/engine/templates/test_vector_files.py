@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 from engine.cli.app import app
 from engine.errors import TemplatesError
 from engine.gallery.gallery import Gallery
-from engine.templates.parquet import TemplateFile, Templates, read_templates, stream_templates
+from engine.templates.model import Templates
+from engine.templates.parquet import TemplateFile, read_templates, stream_templates
 from engine.workflows.named_vectors import named
 
 COUNT, DIM = 23, 6
@@ -338,7 +339,7 @@ def test_names_that_do_not_fit_the_vectors(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(TemplatesError, match=r"b\.npz says whose its vectors are; leave --names out, or its identities"):
         list(named([Path("b.npz")], Path("names.txt")))
     answer = CliRunner().invoke(app, ["build-index", "a.npy", "-o", "g"])
-    assert "has no identity: embed with --labels, say --names, or add such a column" in str(answer.exception)
+    assert "has no identity: embed it labelled, say --names, or add such a column" in str(answer.exception)
 
 
 def test_what_is_long_is_cut_in_messages(tmp_path: Path) -> None:

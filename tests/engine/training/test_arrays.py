@@ -219,7 +219,9 @@ def test_the_whole_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert say("enroll", "new.npy", "-g", "g", "--encoder", "h.keras")[0] == 0
     gallery = Gallery.open("g")
     gallery.embedder(encoder="h.keras")
-    found = gallery.identify([draw_heart(99, 0), draw_heart(3, 1)], threshold=0.001)
+    given = embed_images([draw_heart(99, 0), draw_heart(3, 1)], "h.keras").templates
+    assert [result.identity for result in gallery.identify(given, threshold=0.001)] == ["new", "heart0003"]
+    found = gallery.identify(["new.npy", "hearts/heart0003/1.npy"], threshold=0.001)
     assert [result.identity for result in found] == ["new", "heart0003"]
     assert "--annotate" in say("identify", "new.npy", *asked, "--encoder", "h.keras", "--annotate", "a", "-o", "s.csv")[1]
     assert say("train", "hearts", "--from", "h.keras", "-o", "j.keras", *quick)[0] == 3

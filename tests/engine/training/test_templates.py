@@ -14,10 +14,10 @@ from engine.cli.app import app
 from engine.encoders.projection import Projection, project, read_projection
 from engine.errors import EncoderMismatch, OnekError, TrainingError
 from engine.gallery.gallery import Gallery
-from engine.matching.pair_verifier import FORMS, Head, features, read_head
-from engine.templates.parquet import Templates
+from engine.matching.pair_verifier import FORMS, PairVerifier, features, read_pair_verifier
+from engine.templates.model import Templates
 from engine.templates.provenance import Provenance
-from engine.training.pair_verifier import mined_pairs, train_head
+from engine.training.pair_verifier import mined_pairs, train_pair_verifier
 from engine.training.projections import KINDS, train_projection
 
 DIM = 12
@@ -82,7 +82,7 @@ def test_within_covariance_becomes_the_unit_matrix() -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_head_knows_what_tells_people_apart(form: str, tmp_path: Path) -> None:
-    head = train_head(people(0, 150), form)
+    head = train_pair_verifier(people(0, 150), form)
     assert np.abs(head.weights[:8]).min() > np.abs(head.weights[8:]).max()
     others = people(500, 560)
     rows, same = mined_pairs(others.vectors, np.arange(240) // 4)
@@ -94,7 +94,7 @@ def test_a_head_knows_what_tells_people_apart(form: str, tmp_path: Path) -> None
 
     assert right(scores) > right(plain) + 0.02
     head.save(tmp_path / "h.npz")
-    again = read_head(tmp_path / "h.npz")
+    again = read_pair_verifier(tmp_path / "h.npz")
     assert (again.form, again.bias, again.made) == (head.form, head.bias, head.made)
     np.testing.assert_array_equal(again.weights, head.weights)
     assert head.probability(0.0) == 0.5
@@ -116,7 +116,7 @@ def test_pairs_are_what_they_are_called() -> None:
 
 
 def test_identify_and_verify_with_a_head(tmp_path: Path) -> None:
-    head = train_head(people(0, 150), "absolute")
+    head = train_pair_verifier(people(0, 150), "absolute")
     enrolled = people(500, 560, each=1)
     gallery = Gallery.build(enrolled, tmp_path / "g", score="plain")
     every = people(500, 560)
@@ -185,21 +185,21 @@ def test_what_is_refused(tmp_path: Path) -> None:
         (lambda: train_projection(templates, "lda", 13), "--dim 13: lda of these templates gives 1 to 12"),
         (lambda: train_projection(templates, "wccn", shrinkage=2.0), "--shrinkage 2"),
         (lambda: train_projection(singles, "lda"), "20 identities with one template each"),
-        (lambda: train_head(singles, "chi2"), "20 identities with one template each"),
-        (lambda: train_head(templates, "cosine"), "--form cosine"),
-        (lambda: train_head(people(0, 1), "chi2"), "templates of one identity"),
-        (lambda: train_head(Templates.from_vectors(np.eye(3)), "chi2"), "3 templates have no identity"),
-        (lambda: read_head(tmp_path / "nowhere.npz"), "no such file"),
+        (lambda: train_pair_verifier(singles, "chi2"), "20 identities with one template each"),
+        (lambda: train_pair_verifier(templates, "cosine"), "--form cosine"),
+        (lambda: train_pair_verifier(people(0, 1), "chi2"), "templates of one identity"),
+        (lambda: train_pair_verifier(Templates.from_vectors(np.eye(3)), "chi2"), "3 templates have no identity"),
+        (lambda: read_pair_verifier(tmp_path / "nowhere.npz"), "no such file"),
     ):
         with pytest.raises(TrainingError, match=words):
             work()
     (tmp_path / "h.npz").write_bytes(b"PK")
     Projection("pca", np.zeros(3, np.float32), np.eye(3, dtype=np.float32), Provenance.foreign(3)).save(tmp_path / "p.npz")
-    Head("chi2", np.full(3, np.nan, np.float32), 1.0, Provenance.foreign(3)).save(tmp_path / "nan.npz")
-    Head("chi2", np.ones(4, np.float32), 1.0, Provenance.foreign(3)).save(tmp_path / "four.npz")
+    PairVerifier("chi2", np.full(3, np.nan, np.float32), 1.0, Provenance.foreign(3)).save(tmp_path / "nan.npz")
+    PairVerifier("chi2", np.ones(4, np.float32), 1.0, Provenance.foreign(3)).save(tmp_path / "four.npz")
     for name in ("h.npz", "p.npz", "nan.npz", "four.npz"):
         with pytest.raises(TrainingError):
-            read_head(tmp_path / name)
+            read_pair_verifier(tmp_path / name)
     with pytest.raises(OnekError, match="was learnt from templates of"):
         load_encoder("pixels", projection=tmp_path / "p.npz").provenance("whole picture, v1")
     assert set(KINDS) == {"pca", "wccn", "lda"}

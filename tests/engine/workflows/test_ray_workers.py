@@ -125,7 +125,7 @@ def test_a_file_of_results_is_the_same(workers, gallery, thousand, tmp_path):
 
 
 def test_what_a_worker_raises_is_raised_here(workers):
-    with pytest.raises(EncoderError, match="--encoder nothing"):
+    with pytest.raises(EncoderError, match="encoder='nothing'"):
         list(workers.started(_Raises)(["work"]))
 
 
@@ -221,7 +221,7 @@ with workers_on("ray", 1):
 
 
 def test_strangers_stay_strangers(workers, gallery):
-    from engine.templates.parquet import Templates
+    from engine.templates.model import Templates
 
     probes = Templates.from_vectors(strangers())
     (table,) = spread_identify(workers, str(gallery.path), 0.0, 5, None)([probes])

@@ -1,17 +1,17 @@
-"""What an evaluation says in words: five lines for who reads nothing else."""
+"""An evaluation in words: five lines for readers who read nothing else."""
 
 from engine.evaluation.figures import Figure
 from engine.evaluation.raw import System
-from engine.reports.evaluated import Evaluation
+from engine.reports.evaluation.evaluated import Evaluation
 
-# From this share of images without a template on, photographs are what to mend.
+# Where a larger share of images gave no template, the advice is to look at the photographs.
 _MANY_FAILURES = 0.02
-# From this share of mated searches on that miss, something is said of it.
+# Where a larger share of mated searches miss, the advice speaks of it.
 _MANY_MISSED = 0.1
 
 
 def share(value: float) -> str:
-    """A rate as a text that a rare one and one near 100 % are both told in: 0.54 %, 12.3 %, 99.17 %."""
+    """A rate as text, with more digits for rates near 0 and near 100 %: 0.54 %, 12.3 %, 99.17 %."""
     if value == 0:
         return "0 %"
     digits = 2 if value < 0.1 or value > 0.9 else 1

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.statistics.score_tail import Tail
+from engine.statistics.score_tail import ScoreTail
 from engine.templates.provenance import Provenance
 
 ENDING = ".impostors.json"
@@ -57,7 +57,7 @@ class Impostors:
         square = np.log([max(distance**2, 1e-12)])
         return float(np.exp(min(_line(square, np.log(self.squares), np.log(self._highest))[0], 0)))
 
-    def likeness(self, pairs: Tail) -> tuple[float, float]:
+    def likeness(self, pairs: ScoreTail) -> tuple[float, float]:
         """How a gallery's own people compare, at the smallest rate of their pairs that was sampled.
 
         Returns:
@@ -65,7 +65,7 @@ class Impostors:
             both 1 where they come no nearer than those of the table, or no nearer than chance would have it (97.5 %).
         """
         rate, distance = float(pairs.rates[0]), float(pairs.scores[0])
-        deviation = np.sqrt(pairs.together * (1 - rate) / (rate * pairs.searches))
+        deviation = np.sqrt(pairs.design_effect * (1 - rate) / (rate * pairs.searches))
         least = float(rate * np.exp(-_SURE * deviation))
         return min(distance / self.distance_at(least), 1.0), min(self.rate_at(distance) / least, 1.0)
 

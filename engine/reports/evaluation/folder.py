@@ -12,19 +12,19 @@ import numpy as np
 
 from engine.common.dataclass_json import from_json
 from engine.errors import OutputError
-from engine.evaluation.figures import Curve, Figure
+from engine.evaluation.figures import CurveWithInterval, Figure
 from engine.files.atomic_files import own_folder, refusing, whole_file
 from engine.files.outputs import refuse_inputs
 from engine.inspection.label_audit import Finding
-from engine.reports.evaluated import Evaluation
+from engine.reports.evaluation.evaluated import Evaluation
+from engine.reports.evaluation.sections import FigureChange, evaluation_page
+from engine.reports.evaluation.words import answers
 from engine.reports.markup import Markup
-from engine.reports.sections import Change, evaluation_page
-from engine.reports.words import answers
 from engine.tables.sheets import sheet_file
 
 PAGE, JSON, FIGURES, CURVES = "report.html", "report.json", "figures.csv", "curves.csv"
 FORMAT = 1
-# Bytes of an earlier report that are read, at most.
+# The largest earlier report that is read, in bytes.
 _LARGEST = 1 << 28
 _PACKAGES = ("onek", "numpy", "scipy", "faiss-cpu", "pyarrow", "matplotlib")
 
@@ -90,7 +90,7 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
-def to_json(evaluation: Evaluation, changes: Sequence[Change], made: str) -> dict[str, Any]:
+def to_json(evaluation: Evaluation, changes: Sequence[FigureChange], made: str) -> dict[str, Any]:
     """The report as JSON; docs/formats.md describes it."""
     about = asdict(evaluation.about)
     return {
@@ -109,13 +109,13 @@ def to_json(evaluation: Evaluation, changes: Sequence[Change], made: str) -> dic
     }
 
 
-def _curve(curve: Curve) -> dict[str, Any]:
+def _curve(curve: CurveWithInterval) -> dict[str, Any]:
     lists = {name: [float(f"{value:.6g}") for value in getattr(curve, name)] for name in ("x", "y", "low", "high")}
     return {"system": curve.system, "k": curve.k, "name": curve.name, **lists}
 
 
-def changed(figures: Sequence[Figure], before: Mapping[str, Any] | None) -> list[Change]:
-    """The figures that an earlier report gave otherwise, had and has not, or has not had: the largest differences first."""
+def changed(figures: Sequence[Figure], before: Mapping[str, Any] | None) -> list[FigureChange]:
+    """The figures that differ from an earlier report's, are new, or are missing now; the largest differences first."""
     if before is None:
         return []
     earlier: dict[tuple[str, int, str, str], float | None] = {}
@@ -126,7 +126,7 @@ def changed(figures: Sequence[Figure], before: Mapping[str, Any] | None) -> list
             earlier[key] = float(value) if isinstance(value, int | float) else None
     now = {(each.system, each.k, each.name, each.group): each.value for each in figures}
     found = [
-        Change(*key, earlier.get(key), now.get(key))
+        FigureChange(*key, earlier.get(key), now.get(key))
         for key in dict.fromkeys([*now, *earlier])
         if not _same(earlier.get(key), now.get(key))
     ]
@@ -137,7 +137,7 @@ def _same(one: float | None, two: float | None) -> bool:
     return one == two if one is None or two is None else bool(np.isclose(one, two, rtol=1e-6, atol=1e-12))
 
 
-def _size(change: Change) -> float:
+def _size(change: FigureChange) -> float:
     return np.inf if change.before is None or change.now is None else abs(change.now - change.before)
 
 

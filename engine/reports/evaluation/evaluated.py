@@ -1,4 +1,4 @@
-"""All figures of an evaluation, out of its raw searches: at will, for other rates and groups."""
+"""All figures of an evaluation, computed from its raw searches, and so again at any time for other rates and groups."""
 
 from dataclasses import dataclass, field
 
@@ -6,12 +6,12 @@ import numpy as np
 import pyarrow as pa
 
 from engine.evaluation.compare import Mistakes, compared, mistakes
-from engine.evaluation.figures import AtSize, Curve, Figure, at_sizes, curves_of, figures_at
+from engine.evaluation.figures import AtSize, CurveWithInterval, Figure, at_sizes, curves_of, figures_at
 from engine.evaluation.groups import differences, grouped
 from engine.evaluation.intervals import Resampling, TradeOff
 from engine.evaluation.raw import About, Searched
 from engine.evaluation.splits import RATES
-from engine.evaluation.truth import Groups
+from engine.evaluation.truth import DemographicGroups
 from engine.evaluation.verification import curve_of, figures_of, fixed_distance, law_figures, verification_of
 from engine.inspection.label_audit import Finding
 from engine.matching.scoring import PLAIN
@@ -44,7 +44,7 @@ class Evaluation:
     about: About
     asked: float
     figures: tuple[Figure, ...]
-    curves: tuple[Curve, ...]
+    curves: tuple[CurveWithInterval, ...]
     mistakes: tuple[Mistakes, ...]
     worst: tuple[Mistake, ...]
     columns: tuple[str, ...] = ()
@@ -73,7 +73,9 @@ class Evaluation:
         )
 
 
-def evaluate(searched: Searched, comparisons: pa.Table, *, asked: float = 0.01, groups: Groups | None = None) -> Evaluation:
+def evaluate(
+    searched: Searched, comparisons: pa.Table, *, asked: float = 0.01, groups: DemographicGroups | None = None
+) -> Evaluation:
     """Make every figure of raw searches.
 
     Args:
@@ -89,7 +91,7 @@ def evaluate(searched: Searched, comparisons: pa.Table, *, asked: float = 0.01, 
     resampling = Resampling(searched.people)
     keys = {name: searched.texts(name) for name in ("identity", "probe", "named")}
     figures: list[Figure] = []
-    curves: list[Curve] = []
+    curves: list[CurveWithInterval] = []
     whole: dict[str, tuple[AtSize, TradeOff | None]] = {}
     for part in at_sizes(searched, resampling):
         found, trade = figures_at(part, asked)
@@ -120,7 +122,7 @@ def _rate_in_force(part: AtSize, asked: float) -> float:
     return asked if asked in known or not known else min(known, key=lambda rate: abs(np.log(rate / asked)))
 
 
-def _pairs(searched: Searched, comparisons: pa.Table, resampling: Resampling, curves: list[Curve]) -> list[Figure]:
+def _pairs(searched: Searched, comparisons: pa.Table, resampling: Resampling, curves: list[CurveWithInterval]) -> list[Figure]:
     """1:1 figures of each kind of template; and what its 1:1 distance does among K people, by the law and as it was."""
     figures: list[Figure] = []
     for templates in dict.fromkeys(system.templates for system in searched.about.systems):
@@ -144,7 +146,7 @@ def _pairs(searched: Searched, comparisons: pa.Table, resampling: Resampling, cu
 
 
 def _worst(part: AtSize, asked: float, keys: dict[str, tuple[np.ndarray, list[str]]], most: int = 12) -> list[Mistake]:
-    """The strangers that were most surely named, and the enrolled people that were farthest from it, each probe once."""
+    """The worst mistakes, each probe once: strangers with the best scores, and enrolled people with the worst."""
     named, _ = part.named_at(_rate_in_force(part, asked))
     made: list[Mistake] = []
     kinds = (

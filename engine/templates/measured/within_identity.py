@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 
-def stored_within(encoder: str | None) -> np.ndarray | None:
+def within_identity_covariance(encoder: str | None) -> np.ndarray | None:
     """The within-identity covariance (d, d) of an encoder's templates, None where nobody measured it.
 
     `onek benchmark fit-templates` made it of labelled templates: `sface` and `dlib-resnet` (mirror average) of

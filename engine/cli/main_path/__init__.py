@@ -1,0 +1,1 @@
+"""The main path: `embed`, `build-index`, `identify` and `verify`."""
