@@ -20,6 +20,14 @@ PEOPLE = 12
 pytest.register_assert_rewrite("tests.support.backend_contract")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What whoever runs the tests has set for himself changes nothing in them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def drawn() -> list[np.ndarray]:
     """Picture 0 of a dozen drawn people, uint8 (250, 250, 3), RGB."""

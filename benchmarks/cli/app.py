@@ -18,7 +18,14 @@ from benchmarks.cli.durability import (
 )
 from benchmarks.cli.grouping import group_command
 from benchmarks.cli.scale import milvus_command, ray_command, report_command, scale_command
-from benchmarks.cli.search import fit_command, gallery_command, search_command
+from benchmarks.cli.search import (
+    announced_command,
+    decisions_command,
+    fit_command,
+    gallery_command,
+    peers_command,
+    search_command,
+)
 from benchmarks.cli.thresholds import fit_quality_command, impostors_command, quality_command, small_galleries_command
 from benchmarks.cli.training import learned_command, robustness_command, signals_command, training_command
 from benchmarks.reporting import reporting
@@ -237,6 +244,9 @@ benchmark.command("audit")(audit_command)
 benchmark.command("lfw")(lfw_command)
 benchmark.command("detection")(detection_command)
 benchmark.command("search")(search_command)
+benchmark.command("decisions")(decisions_command)
+benchmark.command("announced")(announced_command)
+benchmark.command("peers")(peers_command)
 benchmark.command("gallery")(gallery_command)
 benchmark.command("living")(living_command)
 benchmark.command("kills")(kills_command)

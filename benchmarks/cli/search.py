@@ -1,4 +1,4 @@
-"""The commands `onek benchmark search`, `gallery` and `fit-templates`: parse, call, print."""
+"""The commands `onek benchmark search`, `decisions`, `announced`, `peers`, `gallery` and `fit-templates`: parse, call, print."""
 
 from pathlib import Path
 from typing import Annotated
@@ -62,6 +62,99 @@ def search_command(
             )
     draw(rows, out / "search.png")
     console.print(f"curves in {out / 'search.png'}, raw results beside it")
+
+
+def decisions_command(
+    count: Annotated[int, typer.Option(min=1000, help="Templates to enrol.")] = 100_000,
+    probes: Annotated[int, typer.Option(min=100, help="Probes to identify, half of them mated.")] = 20_000,
+    clusterless: Annotated[bool, typer.Option("--clusterless", help="The worst case: people fall into no groups.")] = False,
+    index: Annotated[str | None, typer.Option(metavar="KIND", help="As of build-index.")] = None,
+    score: Annotated[str | None, typer.Option(help="As of build-index.")] = None,
+    recall: Annotated[float, typer.Option(help="As of build-index.")] = 0.998,
+    rounds: int = 3,
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where templates and galleries go.")] = Path(
+        "decisions-benchmark"
+    ),
+) -> None:
+    """Whether identify decides through an index as an exhaustive search would, at several rates; IndexFlatL2 beside it."""
+    from benchmarks.data.synthetic_templates import Population, Shape
+    from benchmarks.search.decisions import measure_decisions
+    from engine.cli.console import err
+    from engine.cli.console import out as console
+
+    shape = Shape.load().clusterless() if clusterless else Shape.load()
+    made = measure_decisions(
+        Population(shape), out, count, probes, index=index, score=score, recall=recall, rounds=rounds, told=err.print
+    )
+    for rate in made.rates:
+        console.print(
+            f"FPIR {rate.asked:g} asked for: {100 * rate.same:.2f} % of the identifications of an exhaustive search come out the "
+            f"same; TPIR {100 * rate.tpir[0]:.2f} and {100 * rate.tpir[1]:.2f} %, FPIR {100 * rate.fpir[0]:.3f} and "
+            f"{100 * rate.fpir[1]:.3f} % ({rate.fpir[1] / max(rate.fpir[0], 1e-9):.2f} times)"
+        )
+    console.print(
+        f"scores of the same identifications differ by {100 * made.moved[0]:+.2f} % in the mean, {100 * made.moved[1]:.1f} % for "
+        "99 of 100"
+    )
+    console.print(
+        f"{made.kind} at K = {made.count:,}: identify {made.per_second:,.0f} probes/s from file to file, exhaustively "
+        f"{made.exhaustive:,.0f}; IndexFlatL2 {made.flat:,.0f}: {made.ratio:.1f} times; built in {made.build_seconds:.1f} s"
+    )
+    console.print(made.operating)
+
+
+def announced_command(
+    cases: Annotated[
+        list[str] | None,
+        typer.Option("--case", metavar="COUNTxDIM", help="Templates and dimensions; give it several times."),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where templates and galleries go.")] = Path(
+        "announced-benchmark"
+    ),
+) -> None:
+    """What build-index announces beside what it takes: by default 10,000, 100,000 and 1,000,000 of 64, 128 and 512 dimensions."""
+    from benchmarks.search.announced import Announced, cases_of, measure_announced
+    from engine.cli.console import out as console
+
+    def told(made: Announced) -> None:
+        console.print(
+            f"{made.count:>9,} x {made.dim:<3} {made.kind:<10} announced {made.announced:7.1f} s after {made.looked:.1f} s, took "
+            f"{made.taken:7.1f} s: {made.announced / made.taken:.2f}"
+        )
+
+    found = measure_announced(cases_of(cases), out, told)
+    within = sum(made.factor <= 1.5 for made in found)
+    console.print(f"within a factor of 1.5: {within} of {len(found)}")
+
+
+def peers_command(
+    count: Annotated[int, typer.Option(min=5000, help="Templates to index.")] = 100_000,
+    peers: Annotated[
+        list[str] | None, typer.Option("--peer", help="One by the beginning of its name; give it several times. Default: all.")
+    ] = None,
+    clusterless: Annotated[bool, typer.Option("--clusterless", help="The worst case: people fall into no groups.")] = False,
+    rounds: int = 5,
+) -> None:
+    """FAISS's IVF-PQ fast-scan with AutoTune, RaBitQ and HNSW beside ivf and IndexFlatL2, in one run at the same decisions."""
+    from rich.table import Table
+
+    from benchmarks.data.synthetic_templates import Population, Shape
+    from benchmarks.search.peers import PEERS, Peer, measure_peers
+    from engine.cli.console import err
+    from engine.cli.console import out as console
+
+    shape = Shape.load().clusterless() if clusterless else Shape.load()
+    names = [name for name in PEERS if peers is None or name.startswith(tuple(peers))]
+
+    def told(made: Peer) -> None:
+        err.print(f"{made.name}: {made.effort}")
+
+    table = Table("index", "identified", "strangers' rank 1", "probes/s", "IndexFlatL2", "times", "built, tuned")
+    for made in measure_peers(Population(shape), count, names, rounds=rounds, told=told):
+        shares = f"{made.identified:.4f}", f"{made.strangers:.4f}"
+        speeds = f"{made.per_second:,.0f}", f"{made.flat_per_second:,.0f}", f"{made.ratio:.1f}"
+        table.add_row(made.name, *shares, *speeds, f"{made.build_seconds:.0f}, {made.tune_seconds:.0f} s")
+    console.print(table)
 
 
 def gallery_command(

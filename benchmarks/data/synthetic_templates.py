@@ -14,7 +14,7 @@ template each; genuine: one pair each):
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +48,23 @@ class Shape:
     def dim(self) -> int:
         """Dimensions of a template."""
         return int(self.means.shape[1])
+
+    def clusterless(self) -> "Shape":
+        """The worst case for inverted lists: the same covariance of identities, and the same noise, but no groups at all."""
+        weights = self.weights / self.weights.sum()
+        middle = weights @ self.means
+        between = (self.means - middle) * np.sqrt(weights)[:, None]
+        lengths = np.mean(self.centre_lengths**2)
+        values, axes = np.linalg.eigh(between.T @ between + lengths * self.centre @ self.centre.T)
+        kept = values > 0
+        factor = (axes[:, kept] * np.sqrt(values[kept])).astype(np.float32)
+        return replace(
+            self,
+            weights=np.ones(1, np.float32),
+            means=middle[None].astype(np.float32),
+            centre=factor,
+            centre_lengths=np.ones(2, np.float32),
+        )
 
     def save(self, path: Path) -> None:
         """Write it as an `.npz`, in half precision."""

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.data.synthetic_templates import Population, Shape
-from engine.answers.results import results_file
+from engine.answers.results_files import results_file
 from engine.common.concurrency import ahead
 from engine.embedding.embedder import Embedder
 from engine.embedding.photographs import find_photographs

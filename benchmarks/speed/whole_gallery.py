@@ -106,8 +106,8 @@ def measure_gallery(
     out.mkdir(parents=True, exist_ok=True)
     templates, probe_file, one, gallery = out / "t.parquet", out / "p.parquet", out / "one.npy", out / "gallery"
     people = Population(Shape.load())
-    _write(people, templates, [(0, count, 0)])
-    _write(people, probe_file, [(0, min(count, probes // 2), 1), (_STRANGERS, probes - min(count, probes // 2), 0)])
+    write_templates(people, templates, [(0, count, 0)])
+    write_templates(people, probe_file, [(0, min(count, probes // 2), 1), (_STRANGERS, probes - min(count, probes // 2), 0)])
     np.save(one, people.templates(5 % count, 1, 1))
     start = time.perf_counter()
     built = _run(what="build", templates=str(templates), gallery=str(gallery), memory=memory, index=index, recall=recall)
@@ -133,7 +133,8 @@ def measure_gallery(
     )
 
 
-def _write(people: Population, path: Path, runs: list[tuple[int, int, int]]) -> None:
+def write_templates(people: Population, path: Path, runs: list[tuple[int, int, int]]) -> None:
+    """Write templates of people in `runs`: the first one, how many, and which image of each."""
     made = Provenance("sface", "synthetic", people.shape.dim, flip=True)
     with TemplateWriter(path, made) as writer:
         for first, count, image in runs:

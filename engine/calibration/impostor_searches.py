@@ -12,6 +12,8 @@ from indexes.exact.flat import Flat
 
 # Identities that are searched for, at most; identities of the subsamples that show how scores move with K, at most.
 MOST_SEARCHES, MOST_NESTED = 20_000, 20_000
+# The share of all identities that those in no density must be, so that they speak for all.
+_MOST_OF = 0.5
 # How many strangers are searched for together.
 _BATCH = 4096
 # Halvings of K, and the least identities that are worth a subsample; the rate at which scores are compared.
@@ -53,19 +55,24 @@ class NonMatedSearches:
 def left_out_searches(
     enrolled: SearchableGallery, most: int = MOST_SEARCHES, seed: int = 0, progress: Progress | None = None
 ) -> NonMatedSearches:
-    """Search for one template of each of up to `most` identities, that identity left out exactly: densities included.
+    """Search for one template of each of up to `most` identities, that identity left out exactly: densities included. Where
+    densities are measured among a sample that leaves enough others, these are who is searched for: they are in no density.
 
     Needs one identity more than the score needs, and at least 2.
     """
-    chosen, rows = left_out_templates(enrolled.members, most, seed)
+    others = np.flatnonzero(~enrolled.counted) if enrolled.scoring.scaled else np.empty(0, np.int64)
+    enough = len(others) >= max(most, _MOST_OF * enrolled.members.identities)
+    chosen, rows = left_out_templates(enrolled.members, most, seed, others if enough else None)
     vectors, qualities = enrolled.index.vectors(rows), enrolled.qualities(rows)
     return search_strangers(enrolled, vectors, rows, without=chosen, qualities=qualities, progress=progress)
 
 
-def left_out_templates(members: Members, most: int = MOST_SEARCHES, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Up to `most` identities (n,) and a template (n,) of each, by chance."""
+def left_out_templates(
+    members: Members, most: int = MOST_SEARCHES, seed: int = 0, among: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Up to `most` identities (n,), of all or `among` some (m,), and a template (n,) of each, by chance."""
     random = np.random.default_rng(seed)
-    chosen = np.sort(random.permutation(members.identities)[:most])
+    chosen = np.sort(random.permutation(members.identities if among is None else among)[:most])
     return chosen, members.rows(chosen)[np.arange(len(chosen)), random.integers(0, members.counts[chosen])]
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from engine.cli.config import config_command, use_settings
 from engine.cli.evaluate import evaluate_command, report_command
 from engine.cli.exchange import export_command, import_command
 from engine.cli.galleries.calibration import audit_command, calibrate_command
@@ -75,6 +76,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         "compact": compact_command,
         "backup": backup_command,
         "doctor": doctor_command,
+        "config": config_command,
         "help": help_command,
     },
     "Measuring": {
@@ -107,11 +109,14 @@ app.add_typer(token, name="token", rich_help_panel="Serving")
 
 
 @app.callback(invoke_without_command=True)
-def _root(show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+def _root(
+    ctx: typer.Context, show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
+) -> None:
     if show_version:
         typer.echo(f"onek {version('onek')}")
         raise typer.Exit
     _say_guesses()
+    use_settings(ctx)
 
 
 def _say_guesses() -> None:

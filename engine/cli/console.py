@@ -190,7 +190,7 @@ def announce(plan: "Plan", local: bool) -> None:
     err.print(f"{plan.factory or plan.kind} index: {plan.why}.")
     err.print(f"about {humanfriendly.format_timespan(round(plan.seconds))}, {memory} of memory{cache}, {disk} of disk")
     if local:
-        err.print("then each template is searched for once, for how densely they lie (--score plain does without)")
+        err.print("each template is searched for once in that time, for how densely they lie (--score plain does without)")
 
 
 def bytes_of(size: str | None) -> int | None:

@@ -1,7 +1,9 @@
 """Building a gallery in a folder: planned, sealed, calibrated, and renamed into place when it is whole."""
 
+import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypedDict
@@ -11,6 +13,7 @@ from engine.files.atomic_files import check_output, whole_folder
 from engine.files.outputs import refuse_inputs, require_local
 from engine.matching.by_name import by_name
 from engine.storage.catalogue import BuildRequest, Catalogue, read_catalogue, write_catalogue
+from engine.storage.foretelling import foretold
 from engine.storage.segments import seal
 from engine.storage.writer_lock import locked
 from engine.templates.enrolment import Source, enrolment
@@ -57,6 +60,11 @@ def build_folder(
     chosen = plan(enrolled.count, enrolled.made.dim, memory=memory, recall=asked.recall, kind=asked.index, factory=asked.factory)
     check_disk(chosen, path.absolute().parent)
     if planned:
+        start = time.perf_counter()
+        part, enrolled = enrolled.peeked()
+        if part is not None:
+            seconds = foretold(chosen, part, time.perf_counter() - start, enrolled.count, asked.score)
+            chosen = replace(chosen, seconds=seconds)
         planned(chosen)
     with locked(path) if path.exists() else nullcontext(), whole_folder(path) as folder:
         segment, opened = seal(folder, "segment-000001", enrolled, chosen, progress, score=asked.score, fuse=asked.fuse)

@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from engine.answers.results import SCHEMA, results_file
+from engine.answers.results import SCHEMA
+from engine.answers.results_files import results_file
 from engine.errors import GalleryError, OnekError
 from engine.files.atomic_files import UNREADABLE, whole_file
 from engine.files.escaping import plainly

@@ -20,7 +20,6 @@ one, l = 0. The numbers were chosen on half of LFW's people (`onek benchmark qua
 """
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -37,8 +36,6 @@ from engine.matching.nearest_identities import (
     without_identity,
 )
 from engine.templates.quality.scale import log_odds
-from indexes.approximate.ivf import Ivf
-from indexes.approximate.two_stage import TwoStageIndex
 from indexes.base import Progress, SearchableIndex, distances_to
 from indexes.exact.flat import Flat
 from indexes.principal_axes import sample_rows
@@ -292,25 +289,21 @@ def densities(
     The first column is D, the mean squared distance to the R nearest other identities; the second the squared distance to the
     next one, which takes the place of an identity that is left out. It needs R + 2 identities. In a large gallery, neighbours are
     searched among a sample of the identities, `reference`, at little cost: all distances are larger by about the same factor, so
-    dense regions show there too. Among more than `_EXACT` templates they are searched approximately, with the effort that a mean
-    of R takes; an index that is approximate itself may not be searched by others meanwhile.
+    dense regions show there too. A sample of more than `_EXACT` templates is searched approximately, with the effort that a mean
+    takes.
     """
     known, theirs, codes = _known(index, members, reference(members))
     if known is not index and known.count > _EXACT:
-        known = Ivf.build(known.vectors(np.arange(known.count)))
+        # What a sample says is noisy by itself. Where all count, those who are left out must leave the densities that they are
+        # in: which ones an approximate search missed, nobody would know.
+        sample = index.vectors(sample_rows(index.count, _MEASURED))
+        known = for_means(known.vectors(np.arange(known.count)), sample, neighbours + 2)
     result = np.empty((index.count, 2), np.float32)
-    with _for_means(known, index, neighbours):
-        for rows in _batches(index.count):
-            result[rows] = _densities_of(known, theirs, codes, index.vectors(rows), members.codes[rows], neighbours)
-            if progress:
-                progress("densities", int(rows[-1]) + 1, index.count)
+    for rows in _batches(index.count):
+        result[rows] = _densities_of(known, theirs, codes, index.vectors(rows), members.codes[rows], neighbours)
+        if progress:
+            progress("densities", int(rows[-1]) + 1, index.count)
     return result
-
-
-def _for_means(known: SearchableIndex, index: SearchableIndex, neighbours: int) -> AbstractContextManager[None]:
-    if not isinstance(known, TwoStageIndex):
-        return nullcontext()
-    return for_means(known, index.vectors(sample_rows(index.count, _MEASURED)), neighbours + 2)
 
 
 def _known(index: SearchableIndex, members: Members, among: np.ndarray) -> tuple[SearchableIndex, Members, np.ndarray]:

@@ -2,7 +2,8 @@
 
 from bisect import bisect
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
@@ -50,6 +51,15 @@ class TemplateStream:
             yield part
         if not rows:
             raise TemplatesError("there is not one template in what was named; a gallery needs at least one")
+
+    def peeked(self) -> tuple[Templates | None, "TemplateStream"]:
+        """The first part, None where there is none, and the stream with that part before the others still. Not from this one on:
+        the two share the parts.
+        """
+        first = next(self.parts, None)
+        if first is None:
+            return None, self
+        return first[1], replace(self, parts=chain([first], self.parts))
 
     def require_each_once(self, template_ids: pa.ChunkedArray) -> None:
         """Refuse ids (n,) of all the rows that passed, in their order, if one comes twice; names it and its inputs.

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from engine.answers.results import DecisionCounts, Results, ResultsWriter, problems_in, results_file, writer_for
+from engine.answers.results import DecisionCounts, Results, problems_in
+from engine.answers.results_files import ResultsWriter, results_file, writer_for
 from engine.answers.snapshot import Snapshot
 from engine.answers.unlike import ProbesSeen
 from engine.calibration.thresholds import ThresholdUsed

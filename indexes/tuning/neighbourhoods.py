@@ -1,11 +1,9 @@
-"""The effort that a mean distance to the nearest few takes: far less than to find each of them."""
-
-from collections.abc import Iterator
-from contextlib import contextmanager
+"""An index for mean distances to the nearest few, which take far less effort than to find each of them."""
 
 import numpy as np
 
-from indexes.approximate.two_stage import Effort, TwoStageIndex
+from indexes.approximate.ivf import Ivf
+from indexes.approximate.two_stage import Effort
 from indexes.exact.flat import Flat
 
 # What is missed makes means longer. As far as it does so for all alike, it changes no comparison; what differs from one to
@@ -16,30 +14,24 @@ NOISE = 0.02
 _SPARE, _LEAST = 3, 4
 
 
-@contextmanager
-def for_means(index: TwoStageIndex, vectors: np.ndarray, k: int) -> Iterator[None]:
-    """Inside the block an index spends the least effort at which the mean squared distances of vectors like these (n, d) to their
-    k nearest have hardly more noise than by an exact search. Nobody else may search it meanwhile.
+def for_means(vectors: np.ndarray, probes: np.ndarray, k: int) -> Ivf:
+    """An index of vectors (m, d) with the least effort at which the mean squared distances of probes (n, d) to the k nearest have
+    hardly more noise than by an exact search.
+
+    Raises:
+        VectorsError: as `Ivf.build`.
     """
-    before = index.effort
-    try:
-        _spend(index, vectors, min(k, index.count))
-        yield
-    finally:
-        index.effort = before
-
-
-def _spend(index: TwoStageIndex, vectors: np.ndarray, k: int) -> None:
-    exact = np.log(_means(Flat(index.vectors(np.arange(index.count))).search(vectors, k).distances))
-    visits = min(_LEAST, index.most_visits)
+    index = Ivf.build(vectors)
+    exact = np.log(_means(Flat(vectors).search(probes, k).distances))
+    visits = _LEAST
     while True:
         index.effort = Effort(visits, min(_SPARE * k, index.count))
-        noise = float(np.std(np.log(_means(index.search(vectors, k).distances)) - exact))
+        noise = float(np.std(np.log(_means(index.search(probes, k).distances)) - exact))
         if noise <= NOISE or index.effort.visits == index.most_visits:
-            return
+            return index
         visits *= 2
 
 
 def _means(distances: np.ndarray) -> np.ndarray:
-    """Mean squares (n,) of all but the nearest, which is the vector itself where it is enrolled."""
+    """Mean squares (n,) of all but the nearest, which is the vector itself where it is among them."""
     return np.maximum((distances[:, 1:] ** 2).mean(axis=1), 1e-12)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from engine.cli.completion import complete_people
 from engine.cli.options import PROBLEMS, OwnEncoder, OwnProjection, OwnWeights, Quality, Wait
 from engine.cli.thresholds import default_line, tell_threshold
 from engine.templates.quality import LEAST
@@ -127,7 +128,9 @@ def enroll_command(
 
 def remove_command(
     gallery: Gallery_,
-    identities: Annotated[list[str] | None, typer.Argument(metavar="IDENTITY...", help="Who leaves.")] = None,
+    identities: Annotated[
+        list[str] | None, typer.Argument(metavar="IDENTITY...", help="Who leaves.", autocompletion=complete_people)
+    ] = None,
     template: Annotated[list[str] | None, typer.Option("--template", metavar="ID", help="A template that leaves.")] = None,
     from_file: Annotated[
         Path | None,
@@ -165,7 +168,7 @@ def remove_command(
 
 
 def rename_command(
-    old: Annotated[str, typer.Argument(metavar="OLD")],
+    old: Annotated[str, typer.Argument(metavar="OLD", autocompletion=complete_people)],
     new: Annotated[str, typer.Argument(metavar="NEW")],
     gallery: Gallery_,
     merge: Annotated[bool, typer.Option("--merge", help="Make one identity of both where NEW is enrolled already.")] = False,

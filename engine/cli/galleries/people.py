@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from engine.cli.completion import complete_people
 from engine.cli.options import Wait
 from engine.cli.thresholds import default_line, tell_threshold
 
@@ -55,7 +56,7 @@ def list_command(
 
 
 def show_command(
-    person: Annotated[str, typer.Argument(metavar="PERSON", help="Who.")],
+    person: Annotated[str, typer.Argument(metavar="PERSON", help="Who.", autocompletion=complete_people)],
     gallery: Annotated[str, typer.Option("--gallery", "-g", metavar="GALLERY", help="The gallery.")],
 ) -> None:
     """Say all that a gallery stores about one person.
@@ -96,9 +97,7 @@ def show_command(
 
 def erase_command(
     person: Annotated[str, typer.Argument(metavar="PERSON", help="Who is forgotten.")],
-    places: Annotated[
-        list[str], typer.Argument(metavar="PLACE...", help="Galleries in folders, template files and results files.")
-    ],
+    places: Annotated[list[str], typer.Argument(metavar="PLACE...", help="Galleries, template files and results files.")],
     receipt: Annotated[
         Path | None, typer.Option("--receipt", metavar="R.json", help="Write what was erased, when, and how that was verified.")
     ] = None,
@@ -107,36 +106,77 @@ def erase_command(
     """Erase a person from galleries and files, and verify it.
 
     In a gallery: remove, compact, and look for the templates' bytes in every file. Photographs and backups are yours to delete.
+    Where a place fails, the others are done all the same, and the receipt says so.
     """
     import json
     from datetime import UTC, datetime
 
-    from engine.cli.console import count, tell
+    from engine.cli.console import err, tell
+    from engine.errors import OnekError
     from engine.files.atomic_files import whole_file
     from engine.files.outputs import check_outputs
-    from engine.maintenance.forgetting import forget_in_file, require_ours
+    from engine.maintenance.forgetting import require_ours
 
     if receipt is not None:
         check_outputs(receipt, [Path(place) for place in places], overwrite=False)
     for place in places:
-        if not Path(place).is_dir():
+        if _kind(place) == "file":
             require_ours(Path(place))
     done: list[dict[str, Any]] = []
+    failures: list[OnekError] = []
     for place in places:
-        if Path(place).is_dir():
-            done.append(_erase_in_gallery(person, place, wait))
-        else:
-            rows = forget_in_file(Path(place), person)
-            done.append(
-                {"place": place, "kind": "file", "erased": rows, "verified": "the file was read again; no row has the name"}
-            )
-            tell(f"{place}: {count(rows, 'row')} of {person} erased, and looked for in vain")
+        try:
+            done.append(_ERASE[_kind(place)](person, place, wait))
+        except OnekError as failure:
+            failures.append(failure)
+            done.append({"place": place, "kind": _kind(place), "erased": None, "verified": None, "failed": str(failure)})
+            err.print(f"{place}: not erased: {failure}")
     told = {"identity": person, "erased_at": datetime.now(UTC).isoformat(timespec="seconds"), "places": done}
     if receipt is not None:
         with whole_file(receipt) as temporary:
             temporary.write_text(json.dumps(told, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
         tell(f"the receipt is {receipt}")
+    if failures:
+        if len(places) > 1:
+            failures[0].args = (f"{len(failures)} of {len(places)} places failed; the first: {failures[0]}",)
+        raise failures[0]
     tell("photographs, backups and copies of these files are not looked at", **told)
+
+
+def _kind(place: str) -> str:
+    from engine.workflows.places import InMilvus, place_of
+
+    if Path(place).is_dir():
+        return "gallery"
+    return "gallery in Milvus" if isinstance(place_of(place), InMilvus) else "file"
+
+
+def _erase_in_file(person: str, place: str, _: float | None) -> dict[str, Any]:
+    from engine.cli.console import count, tell
+    from engine.maintenance.forgetting import forget_in_file
+
+    rows = forget_in_file(Path(place), person)
+    tell(f"{place}: {count(rows, 'row')} of {person} erased, and looked for in vain")
+    return {"place": place, "kind": "file", "erased": rows, "verified": "the file was read again; no row has the name"}
+
+
+def _erase_in_milvus(person: str, place: str, _: float | None) -> dict[str, Any]:
+    from engine.cli.console import count, tell
+    from engine.errors import GalleryError
+    from engine.workflows.locations import open_for_changes
+    from engine.workflows.places import place_of
+
+    opened = open_for_changes(place)
+    before = default_line(opened)
+    removed = opened.remove([person])
+    opened.refresh()
+    if person in opened:
+        raise GalleryError(f"{place} still answers that {person} is enrolled; say onek erase again")
+    erased_by = place_of(place).erased_by
+    tell(f"{place}: {count(removed, 'template')} of {person} removed, and asked for in vain; {erased_by}")
+    tell_threshold(opened, before)
+    how = f"the gallery was asked again and has nobody of that name; {erased_by}"
+    return {"place": place, "kind": "gallery in Milvus", "erased": removed, "verified": how}
 
 
 def _erase_in_gallery(person: str, place: str, wait: float | None) -> dict[str, Any]:
@@ -157,3 +197,6 @@ def _erase_in_gallery(person: str, place: str, wait: float | None) -> dict[str, 
     tell_threshold(opened, before)
     how = "the gallery was sealed anew without them; its catalogue, and then each other file, was searched for each vector"
     return {"place": place, "kind": "gallery", "erased": removed, "verified": how, "files": looked}
+
+
+_ERASE = {"file": _erase_in_file, "gallery": _erase_in_gallery, "gallery in Milvus": _erase_in_milvus}

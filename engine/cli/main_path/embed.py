@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from engine.cli.completion import complete_encoders
 from engine.cli.options import PROBLEMS, On, Overwrite, Photos, Quality, Runtime, Weights, Workers, spread_over
 from engine.templates.quality import LEAST
 
@@ -13,7 +14,12 @@ from engine.templates.quality import LEAST
 def embed_command(
     photos: Photos,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="T.parquet", help="The template file to write.")],
-    encoder: Annotated[str, typer.Option(metavar="NAME|PATH", help="See onek encoders; or an .onnx or .keras file.")] = "sface",
+    encoder: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME|PATH", help="See onek encoders; or an .onnx or .keras file.", autocompletion=complete_encoders
+        ),
+    ] = "sface",
     weights: Weights = None,
     runtime: Runtime = None,
     projection: Annotated[

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from engine.cli.completion import complete_people
 from engine.cli.options import (
     NOT_THE_SAME,
     PROBLEMS,
@@ -117,7 +118,9 @@ def identify_command(
 
 def verify_command(
     photo: Annotated[Path, typer.Argument(metavar="PHOTO")],
-    identity: Annotated[str, typer.Argument(metavar="IDENTITY", help="Who the photograph is said to show.")],
+    identity: Annotated[
+        str, typer.Argument(metavar="IDENTITY", help="Who the photograph is said to show.", autocompletion=complete_people)
+    ],
     gallery: GalleryOption,
     threshold: Distance = None,
     fmr: Fmr = None,

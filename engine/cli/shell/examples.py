@@ -24,6 +24,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "check": ("onek check gallery", "onek check gallery --repair"),
     "backup": ("onek backup gallery saved", "onek backup gallery copy --overwrite"),
     "doctor": ("onek doctor", "onek doctor --json"),
+    "config": ("onek config", "onek config --json"),
     "audit": ("onek audit gallery -o audit.csv", "onek audit gallery -o audit.csv --most 20"),
     "explain": ("onek explain door.jpg -g gallery -o why.png", "onek explain door.jpg -g gallery -o why.pdf --identity lena"),
     "evaluate": ("onek evaluate many.parquet -o report", "onek evaluate many.parquet -o report --splits 3 --fpir 5%"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from engine.answers.results import TEXT, ResultsWriter, results_file, rows_of
+from engine.answers.results_files import TEXT, ResultsWriter, results_file, rows_of
 from engine.calibration.thresholds import IDENTIFIED
 from engine.errors import OutputError
 from engine.templates.problems import Problem, problems_path, write_problems

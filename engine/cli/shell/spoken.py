@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from engine.cli.config import tell_settings
 from engine.cli.shell.wording import in_options, options_of
 from engine.errors import OnekError
 
@@ -23,17 +24,19 @@ def spoken(command: Callable[..., None]) -> Callable[..., None]:
     """The same command with --quiet, --verbose and --json, which go to `engine.cli.console`."""
     signature = inspect.signature(command, eval_str=True)
     called = options_of(signature.parameters)
+    here = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
     more = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=kind) for name, kind in SPOKEN.items()
     ]
 
     @wraps(command)
-    def run(*arguments: Any, quiet: bool, verbose: bool, as_json: bool, **options: Any) -> None:
+    def run(*arguments: Any, context: typer.Context, quiet: bool, verbose: bool, as_json: bool, **options: Any) -> None:
         from engine.cli.console import telling
 
         began = time.monotonic()
         with telling(quiet=quiet, as_json=as_json), _logged(verbose):
             try:
+                tell_settings(context)
                 command(*arguments, **options)
             except OnekError as error:
                 error.args = (in_options(str(error), called), *error.args[1:])
@@ -42,7 +45,7 @@ def spoken(command: Callable[..., None]) -> Callable[..., None]:
                 if verbose:
                     _tell_costs(time.monotonic() - began)
 
-    run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), *more])  # type: ignore[attr-defined]
+    run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), here, *more])  # type: ignore[attr-defined]
     return run
 
 

@@ -8,7 +8,8 @@ import pyarrow.csv as arrow
 import pyarrow.parquet as pq
 import pytest
 
-from engine.answers.results import SCHEMA, Candidate, Results, failed_result, make_results, results_file
+from engine.answers.results import SCHEMA, Candidate, Results, failed_result, make_results
+from engine.answers.results_files import results_file
 from engine.errors import OutputError
 from engine.files.escaping import plainly
 from engine.matching.scoring import Candidates

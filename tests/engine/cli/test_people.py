@@ -13,6 +13,7 @@ from engine.errors import GalleryError, OnekError
 from engine.gallery.gallery import Gallery
 from engine.maintenance.forgetting import look_for_bytes
 from engine.templates.model import Templates, batch
+from engine.workflows.locations import open_gallery
 
 RUNNER = CliRunner()
 
@@ -106,3 +107,30 @@ def test_files_that_are_not_ours_are_refused_before_anything_goes(people: Templa
     assert isinstance(answer.exception, OnekError)
     assert name in str(answer.exception)
     assert len(Gallery.open("g")) == 27
+
+
+def test_where_a_place_fails_the_others_are_done_and_the_receipt_says_so(people: Templates) -> None:
+    say("build-index", "t.parquet", "-o", "h")
+    say("remove", "Zoë", "-g", "h")
+    answer = RUNNER.invoke(app, ["erase", "Zoë", "h", "g", "t.parquet", "--receipt", "receipt.json"])
+    assert isinstance(answer.exception, OnekError)
+    assert str(answer.exception).startswith("1 of 3 places failed; the first: nobody called Zoë is enrolled in h")
+    receipt = json.loads(Path("receipt.json").read_text(encoding="utf-8"))
+    assert [(each["place"], each["erased"], "failed" in each) for each in receipt["places"]] == [
+        ("h", None, True),
+        ("g", 3, False),
+        ("t.parquet", 3, False),
+    ]
+    assert "Zoë" not in Gallery.open("g")
+
+
+def test_a_person_leaves_a_gallery_in_milvus(people: Templates, tmp_path: Path) -> None:
+    pytest.importorskip("milvus_lite")
+    place = f"milvus-lite:{tmp_path / 'm.db'}/g"
+    say("build-index", "t.parquet", "-o", place)
+    told = json.loads(say("erase", "Zoë", place, "--receipt", "receipt.json", "--json"))
+    assert [(each["kind"], each["erased"]) for each in told["places"]] == [("gallery in Milvus", 3)]
+    assert "their bytes stay in milvus-lite's files until the gallery is built anew" in told["places"][0]["verified"]
+    with open_gallery(place) as opened:
+        assert "Zoë" not in opened
+        assert opened.identity_count > 1

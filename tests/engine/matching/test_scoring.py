@@ -113,6 +113,25 @@ def test_large_galleries_measure_densities_among_a_sample(monkeypatch: pytest.Mo
             assert score == pytest.approx(expected, rel=1e-3)
 
 
+def test_a_large_sample_is_searched_approximately(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Densities are those of an exact search but for a little noise; and people of no density are who is left out."""
+    vectors, codes = people(4000, 1, dim=24)
+    monkeypatch.setattr("engine.matching.scoring._MOST_SEARCHED", 3000)
+    monkeypatch.setattr("engine.matching.scoring._REFERENCE", 1600)
+    index, members = Flat.build(vectors), Members(codes)
+    exact = densities(index, members)
+    monkeypatch.setattr("engine.matching.scoring._EXACT", 1500)
+    ours = densities(index, members)
+    assert (ours != exact).any()
+    assert np.std(np.log(ours[:, 0] / exact[:, 0])) < 0.03
+    assert (ours[:, 0] >= exact[:, 0] * 0.9999).all()
+    enrolled = SearchableGallery(index, members, Scoring(LOCAL), ours)
+    assert not enrolled.counted[codes[left_out_searches(enrolled, 500).probes]].any()
+    # Where these are too few to speak for all, anybody is.
+    few = replace(enrolled, among=np.arange(4000) < 2500)
+    assert few.counted[codes[left_out_searches(few, 500).probes]].any()
+
+
 def test_identical_templates_have_scores() -> None:
     vectors = np.repeat(np.eye(1, 8, dtype=np.float32), 20, axis=0)
     found = enrol(vectors, np.arange(20), Scoring(LOCAL)).candidates(vectors[:3], 5)

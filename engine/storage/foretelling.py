@@ -1,0 +1,145 @@
+"""What a build will take, from its own work done on the first of the templates: machines differ by a factor of three, and data by
+as much.
+
+Each kind of work is timed on a slice, and grows by what is known of it: exact distances with K for each probe, codes with what a
+search must visit of them, centres of lists with their training sample. How much must be visited is read off the slice, too.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import isqrt
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from engine.calibration.impostor_searches import MOST_NESTED, MOST_SEARCHES
+from engine.matching.scoring import PLAIN
+from engine.templates.measured.within_identity import within_identity_covariance
+from engine.templates.model import Templates
+from engine.templates.parquet import TemplateWriter
+from indexes.approximate.two_stage import Effort, TwoStageIndex
+from indexes.exact.flat import Flat
+from indexes.planner import Plan
+from indexes.registry import KINDS
+from indexes.tuning.simulated_probes import second_templates
+
+# Templates that the slice has, and with fewer there is no need to measure: a build takes a second or two.
+SLICE, _FEW = 8192, 4096
+# Probes that are searched for on it, and those that a build tunes with; how often it searches for these at its effort.
+_PROBES, _TUNED, _TRIALS = 512, 4096, 5
+# The sample of a large gallery that densities are measured among, from how many templates on, and its lists and those visited.
+_SAMPLED, _SAMPLE, _LISTS, _VISITED = 200_000, 50_000, 220, 24
+# Vectors that quantisers are trained on, and iterations of k-means over them.
+_TRAINED, _MOST_TRAINED, _ITERATIONS = 1 << 16, 1 << 18, 10
+# Scoring and its arrays, in units of what a search of next to nothing takes; identities whose halves show the drift are searched
+# for four times, among fewer each time.
+_SCORING, _HALVED = 3, 1.875
+# Rows are written, read back, and hashed.
+_ROWS = 2
+# Seconds of starting and of fits whose size is always the same.
+_FIXED = 0.8
+
+
+@dataclass(frozen=True)
+class Units:
+    """Seconds that work took on the slice: `row` to read and write a template, `distance` for an exact one, `probe` for one
+    that is searched for in next to nothing; for approximate kinds also `code` for each code that a search looks at, `learnt` for
+    all that codes are learnt from, which FAISS limits to fewer than the slice has, `coded` for each that is encoded, and
+    `visited`, the share of lists.
+    """
+
+    row: float
+    distance: float
+    probe: float
+    code: float = 0.0
+    learnt: float = 0.0
+    coded: float = 0.0
+    visited: float = 1.0
+
+
+def foretold(chosen: Plan, part: Templates, read: float, count: int, score: str | None) -> float:
+    """The seconds that a build of `count` templates as `chosen` will take, by its first `part`, which it took `read` seconds to
+    read; what the plan says where that is too small to tell, or a FAISS string was asked for.
+    """
+    if chosen.factory or len(part) < _FEW:
+        return chosen.seconds
+    identities = count * len(part.table["identity"].unique()) / len(part)
+    return _FIXED + sum(_work(_units(chosen, part, read), chosen.kind, count, identities, scaled=score != PLAIN).values())
+
+
+def _work(units: Units, kind: str, count: int, identities: float, *, scaled: bool) -> dict[str, float]:
+    """Seconds of each part of a build."""
+    exact, lists = KINDS[kind].exact, isqrt(count) if "ivf" in kind else 0
+    scanned = count * units.distance if exact else lists * units.distance + units.visited * count * units.code
+    search = units.probe + scanned
+    scoring = _SCORING * units.probe
+    work = {"rows": _ROWS * count * units.row}
+    if not exact:
+        sample = min(count, _MOST_TRAINED, max(_TRAINED, 128 * lists))
+        centres = (_ITERATIONS * sample + count) * lists * units.distance
+        work["index"] = units.learnt + count * units.coded + centres
+        work["tuning"] = _TUNED * (count * units.distance + lists * units.distance + _TRIALS * search)
+    if scaled:
+        work["densities"] = count * _density(units, kind, count, lists, scoring)
+    searches, nested = min(identities, MOST_SEARCHES), min(identities, MOST_NESTED)
+    work["calibration"] = searches * (search + scoring)
+    work["drift"] = _HALVED * nested**2 * units.distance + 4 * nested * scoring
+    return work
+
+
+def _density(units: Units, kind: str, count: int, lists: int, scoring: float) -> float:
+    """Seconds for the density of one template."""
+    if KINDS[kind].exact and count <= _SAMPLED:
+        return scoring + count * units.distance
+    if count > _SAMPLED:
+        code = units.code or units.distance / 2
+        return scoring + _LISTS * units.distance + _VISITED / _LISTS * _SAMPLE * code
+    visited = min(_VISITED / lists, 1) if lists else 1
+    return scoring + lists * units.distance + visited * count * units.code
+
+
+def _units(chosen: Plan, part: Templates, read: float) -> Units:
+    vectors = part.vectors[:SLICE]
+    probes = vectors[:_PROBES]
+    some, whole = Flat(vectors[:64]), Flat(vectors)
+    probe = _seconds(lambda: some.search(vectors, 8)) / len(vectors)
+    distance = max(_seconds(lambda: whole.search(probes, 8)) / len(probes) - probe, 1e-12) / len(vectors)
+    row = read / len(part) + _written(part) / len(part)
+    kind = KINDS[chosen.kind]
+    if kind.exact:
+        return Units(row, distance, probe)
+    start = time.perf_counter()
+    index = kind.build(vectors)
+    built = time.perf_counter() - start
+    if not isinstance(index, TwoStageIndex):
+        return Units(row, distance, probe)
+    coded = _seconds(lambda: index.with_more(vectors)) / len(vectors)
+    mated = second_templates(probes, vectors, within_identity_covariance(part.provenance.encoder))
+    ranks = index.list_ranks(mated, np.arange(len(mated)))
+    index.effort = Effort(index.most_visits, 16)
+    code = max(_seconds(lambda: index.search(probes, 1)) / len(probes) - probe, 1e-12) / len(vectors)
+    visited = 1.0 if ranks is None else float(np.quantile(ranks, chosen.recall)) / index.most_visits
+    return Units(row, distance, probe, code, built, coded, visited)
+
+
+def _written(part: Templates) -> float:
+    """Seconds to write its rows."""
+    with TemporaryDirectory(prefix="onek-") as folder:
+        start = time.perf_counter()
+        with TemplateWriter(Path(folder) / "rows.parquet", part.provenance) as rows:
+            for batch in part.table.to_batches():
+                rows.write(batch)
+        return time.perf_counter() - start
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    """The least of three, after one that does not count: what else runs only adds."""
+    work()
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return min(times)

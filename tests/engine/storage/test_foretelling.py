@@ -1,0 +1,79 @@
+"""What a build is announced to take: its terms against numbers worked by hand, and by templates of several kinds."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.gallery.gallery import Gallery
+from engine.storage.foretelling import _FIXED, Units, _units, _work, foretold
+from engine.templates.enrolment import enrolment
+from engine.templates.model import Templates
+from engine.templates.parquet import TemplateWriter
+from indexes.planner import Plan, plan
+from tests.indexes.vectors import unit
+
+
+def people(count: int, dim: int = 16) -> Templates:
+    return Templates.from_vectors(unit(count, dim, 0), identities=[f"p{number}" for number in range(count)])
+
+
+def test_an_exact_gallery_by_hand() -> None:
+    units = Units(row=1e-5, distance=1e-8, probe=1e-6)
+    work = _work(units, "flat", 10_000, 10_000, scaled=True)
+    assert work["rows"] == pytest.approx(2 * 10_000 * 1e-5)
+    assert work["densities"] == pytest.approx(10_000 * (3e-6 + 1e-4))
+    assert work["calibration"] == pytest.approx(10_000 * (1e-6 + 1e-4 + 3e-6))
+    # K, twice K/2, four times K/4, eight times K/8: each half as many distances as before.
+    assert work["drift"] == pytest.approx(1.875 * 1e8 * 1e-8 + 4 * 10_000 * 3e-6)
+    assert set(_work(units, "flat", 10_000, 10_000, scaled=False)) == {"rows", "calibration", "drift"}
+
+
+def test_lists_by_hand() -> None:
+    units = Units(row=1e-5, distance=1e-8, probe=1e-6, code=1e-9, learnt=2.0, coded=1e-6, visited=0.25)
+    work = _work(units, "ivf", 1_000_000, 500_000, scaled=True)
+    search = 1e-6 + 1000 * 1e-8 + 0.25 * 1_000_000 * 1e-9
+    assert work["calibration"] == pytest.approx(20_000 * (search + 3e-6))
+    assert work["tuning"] == pytest.approx(4096 * (1_000_000 * 1e-8 + 1000 * 1e-8 + 5 * search))
+    assert work["index"] == pytest.approx(2 + 1 + (10 * 128_000 + 1_000_000) * 1000 * 1e-8)
+    more = _work(units, "ivf", 2_000_000, 500_000, scaled=True)
+    assert 1.5 < sum(more.values()) / sum(work.values()) < 3
+
+
+@pytest.mark.parametrize("kind", ["flat", "flat-codes", "ivf", "ivf-sq8"])
+def test_every_unit_is_measured(kind: str) -> None:
+    part = people(5000)
+    units = _units(plan(5000, 16, kind=kind), part, 0.1)
+    assert min(units.row, units.distance, units.probe) > 0
+    assert (min(units.code, units.learnt, units.coded) > 0) == (kind != "flat")
+    assert 0 < units.visited <= 1
+    assert (units.visited < 1) == ("ivf" in kind)
+    seconds = foretold(plan(50_000, 16, kind=kind), part, 0.1, 50_000, None)
+    assert _FIXED < foretold(plan(5000, 16, kind=kind), part, 0.1, 5000, "plain") < seconds
+
+
+def test_too_few_to_tell_go_by_the_plan() -> None:
+    chosen = plan(100, 16)
+    assert foretold(chosen, people(100), 0.1, 100, None) == chosen.seconds
+    by_faiss = plan(5000, 16, factory="IVF16,Flat")
+    assert foretold(by_faiss, people(5000), 0.1, 5000, None) == by_faiss.seconds
+
+
+def test_what_was_looked_at_is_enrolled_too(tmp_path: Path) -> None:
+    said: list[Plan] = []
+    templates = people(5000)
+    gallery = Gallery.build(templates, tmp_path / "g", score="plain", planned=said.append)
+    assert len(gallery) == 5000
+    assert said[0].seconds != plan(5000, 16).seconds
+    first, stream = enrolment(templates).peeked()
+    assert first is not None
+    assert len(first) == 5000
+    assert [len(part) for part in stream] == [5000]
+    files = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
+    for number, file in enumerate(files):
+        some = Templates.from_vectors(unit(30 + number, 16, number), identities=["somebody"] * (30 + number))
+        with TemplateWriter(file, some.provenance) as rows:
+            for batch in some.table.to_batches():
+                rows.write(batch)
+    _, stream = enrolment(files).peeked()
+    assert np.sum([len(part) for part in stream]) == 61
