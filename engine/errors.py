@@ -28,6 +28,7 @@ __all__ = [
     "ServiceError",
     "SpreadError",
     "StorageError",
+    "StyleError",
     "TemplatesError",
     "TrainingError",
     "VectorsError",
@@ -95,6 +96,10 @@ class GroupingError(OnekError):
 
 class TrainingError(OnekError):
     """Pictures that nothing can be learnt from, a run that cannot go on, or a loss that is no number any more."""
+
+
+class StyleError(OnekError):
+    """A picture that cannot be made in the style of another, or weights that make none."""
 
 
 class SpreadError(OnekError):

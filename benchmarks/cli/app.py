@@ -27,7 +27,7 @@ from benchmarks.cli.search import (
     search_command,
 )
 from benchmarks.cli.thresholds import fit_quality_command, impostors_command, quality_command, small_galleries_command
-from benchmarks.cli.training import learned_command, robustness_command, training_command
+from benchmarks.cli.training import learned_command, robustness_command, signals_command, training_command
 from benchmarks.reporting import reporting
 from benchmarks.service.commands import serve_command
 
@@ -259,6 +259,7 @@ benchmark.command("serve")(serve_command)
 benchmark.command("learned")(learned_command)
 benchmark.command("robustness")(robustness_command)
 benchmark.command("training")(training_command)
+benchmark.command("signals")(signals_command)
 benchmark.command("milvus")(milvus_command)
 benchmark.command("ray")(ray_command)
 benchmark.command("scale")(scale_command)

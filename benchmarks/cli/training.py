@@ -1,9 +1,12 @@
-"""The commands `onek benchmark learned`, `robustness` and `training`: parse, call, print."""
+"""The commands `onek benchmark learned`, `robustness`, `training` and `signals`: parse, call, print."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from benchmarks.training.robustness import Robustness
 
 Photos = Annotated[Path, typer.Option("--photos", metavar="FOLDER", help="Labelled photographs, such as LFW.")]
 
@@ -39,20 +42,28 @@ def robustness_command(
     score: Annotated[str, typer.Option(metavar="plain|local|quality")] = "local",
     people: Annotated[int, typer.Option(min=10, help="Identities to enrol, at most.")] = 500,
     faces: Annotated[str, typer.Option(metavar="largest|none")] = "largest",
+    style: Annotated[
+        Path | None,
+        typer.Option("--style", metavar="FOLDER", help="Probes in the style of its pictures too: seconds a chip."),
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Of the style's.")] = 60,
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Chips are kept, and curves drawn, here.")] = Path(
         "robustness-benchmark"
     ),
 ) -> None:
-    """Accuracy under blur, JPEG, noise, darkness, occlusion, low resolution, rotation and grey, in five strengths each."""
+    """Accuracy under blur, JPEG, noise, darkness, occlusion, resolution, rotation, grey and styles, in five strengths each."""
     from rich.table import Table
 
     from benchmarks.data.corrupted_chips import CORRUPTIONS, STRENGTHS
     from benchmarks.training.robustness import CLEAN, draw, measure_robustness
+    from benchmarks.training.styled_chips import read_styles
     from engine.cli.console import out as console
     from engine.cli.console import stages
     from engine.embedding.photographs import find_photographs
     from engine.encoders import load_encoder
+    from engine.style.transfer import Styling
 
+    styles = {} if style is None else read_styles(style)
     with stages() as told:
         rows = measure_robustness(
             find_photographs([photos], "folder"),
@@ -61,19 +72,27 @@ def robustness_command(
             faces=faces,
             score=score,
             people=people,
+            styles=styles,
+            how=Styling(steps=steps),
             progress=told,
         )
     for encoder in encoders:
         own = {(row.kind, row.strength): row for row in rows if row.encoder == encoder}
         clean = own[CLEAN, 0]
         table = Table("", *(f"{strength}" for strength in STRENGTHS))
-        table.title = f"{encoder}, {score}: TPIR at FPIR 1 % (rank-1); clean {100 * clean.tpir:.1f} ({100 * clean.rank1:.1f})"
-        for kind in CORRUPTIONS:
-            cells = [own[kind, strength] for strength in STRENGTHS]
-            table.add_row(kind, *(f"{100 * cell.tpir:.1f} ({100 * cell.rank1:.1f})" for cell in cells))
+        table.title = (
+            f"{encoder}, {score}: TPIR at FPIR 1 % (rank-1; FPIR obtained / asked at 1 %, by the gallery's own threshold); "
+            f"clean {_cell(clean)}"
+        )
+        for kind in (*CORRUPTIONS, *styles):
+            table.add_row(kind, *(_cell(own[kind, strength]) for strength in STRENGTHS))
         console.print(table)
     draw(rows, out / "robustness.png")
     console.print(f"curves in {out / 'robustness.png'}")
+
+
+def _cell(row: "Robustness") -> str:
+    return f"{100 * row.tpir:.1f} ({100 * row.rank1:.1f}; {row.obtained:.1f})"
 
 
 def training_command(rounds: Annotated[int, typer.Option(min=1)] = 5, steps: Annotated[int, typer.Option(min=1)] = 30) -> None:
@@ -88,3 +107,27 @@ def training_command(rounds: Annotated[int, typer.Option(min=1)] = 5, steps: Ann
         f"{made.ours:.0f} images/s, a bare train_on_batch loop {made.bare:.0f}: {100 * made.ratio:.0f} % of it "
         f"({100 * made.low:.0f} to {100 * made.high:.0f} in single rounds)"
     )
+
+
+def signals_command(
+    splits: Annotated[int, typer.Option(min=2, help="How often those measured on are split into enrolled and strangers.")] = 10,
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Recordings, scans and networks go here.")] = Path(
+        "signals-benchmark"
+    ),
+) -> None:
+    """Made-up hearts and solids: networks on identities that they were not trained on, raw arrays and spectra beside them."""
+    from rich.table import Table
+
+    from benchmarks.signals.measured import FIGURES, HEARTS, SOLIDS, measure_signals
+    from engine.cli.console import err
+    from engine.cli.console import out as console
+
+    for made_up in (HEARTS, SOLIDS):
+        rows = measure_signals(made_up, out, splits=splits, said=err.print)
+        table = Table("", *FIGURES)
+        table.title = f"{made_up.called}, {made_up.measured} not trained on, K = {made_up.enrolled}, local score"
+        for row in rows:
+            shown = [row.figures[name] for name in FIGURES]
+            table.add_row(row.how, *(f"{one.mean:.3g} ({one.low:.3g}-{one.high:.3g})" for one in shown))
+        table.caption = f"means of {splits} splits and where these lie with 95 %; rates in per cent"
+        console.print(table)

@@ -59,7 +59,7 @@ class FilesRatio:
 
 def chips_of(files: Sequence[Path], encoder: str) -> np.ndarray:
     """Aligned chips of the largest faces, uint8 (n, size, size, 3)."""
-    chip = load_encoder(encoder).card.chip
+    chip = load_encoder(encoder).chip
 
     def cut(part: Sequence[Path]) -> list[np.ndarray]:
         return [faces[0].chip for faces in (largest_face(decode(path), chip) for path in part) if faces]
@@ -143,7 +143,7 @@ def files_against_face_recognition(
 
 def stages(files: Sequence[Path], embedder: Embedder) -> Stages:
     """What of the work on photographs each stage takes, one after the other."""
-    chip, align = embedder.encoder.card.chip, aligner(embedder.faces)
+    chip, align = embedder.encoder.chip, aligner(embedder.faces)
     with one_thread_each():
         clock = [time.process_time()]
         pictures = [decode(path) for path in files]

@@ -25,6 +25,7 @@ from engine.cli.main_path.build_index import build_index_command
 from engine.cli.main_path.embed import embed_command
 from engine.cli.main_path.identify import identify_command, verify_command
 from engine.cli.networks.inspection import explain_command, explain_encoder_command
+from engine.cli.networks.style import stylise_command
 from engine.cli.networks.training import project_command, train_command, train_head_command, train_projection_command
 from engine.cli.options import CHANGE_SOMETHING, INTERRUPTED
 from engine.cli.serving.serve import serve_command
@@ -94,6 +95,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         "train-head": train_head_command,
         "project": project_command,
         "explain-encoder": explain_encoder_command,
+        "stylise": stylise_command,
     },
 }
 # Those that end with no answer for programs.

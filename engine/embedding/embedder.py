@@ -7,14 +7,13 @@ import numpy as np
 
 from engine.common.concurrency import batched, map_ahead
 from engine.common.opencv import one_thread_each
+from engine.embedding.intake import intake, open_picture
 from engine.embedding.outcome import Outcome, Worth
 from engine.embedding.photographs import Photograph
 from engine.encoders import Encoder
 from engine.errors import ImageProblem
-from engine.faces.alignment import AlignedFace, aligner, alignment
-from engine.faces.images import decode_named
+from engine.faces.alignment import AlignedFace
 from engine.faces.reasons import reasons_of
-from engine.files.content_ids import of_picture
 from engine.templates.provenance import Provenance
 from engine.templates.quality.gate import TOLD
 from engine.templates.quality.scale import scale_of
@@ -34,15 +33,15 @@ class _Found:
 
 
 class Embedder:
-    """An encoder, and the alignment that brings faces to its chip. A photograph with more than `most` faces is a problem."""
+    """An encoder, and what brings files to what it wants to see. A photograph with more than `most` faces is a problem."""
 
     def __init__(self, encoder: Encoder, faces: str = "largest", most: int | None = None) -> None:
         self.encoder = encoder
         self.faces = faces
         self.most = most
-        self.provenance: Provenance = encoder.provenance(alignment(faces))
+        self._intake = intake(encoder.card.chip, faces)
+        self.provenance: Provenance = encoder.provenance(self._intake.alignment)
         self.scale = scale_of(self.provenance)
-        self._align = aligner(faces)
 
     def stream(self, photographs: Iterable[Photograph], progress: Callable[[int], None] | None = None) -> Iterator[Outcome]:
         """Embed photographs as they come, in order. `progress` is told how many more are done.
@@ -68,8 +67,8 @@ class Embedder:
 
     def _faces_of(self, photograph: Photograph) -> _Found:
         try:
-            pixels, picture = _opened(photograph)
-            found = self._align(pixels, self.encoder.card.chip)
+            held, picture = self._intake.opened(photograph)
+            found = self._intake.shown(held)
         except ImageProblem as problem:
             return _Found(photograph, "", (), str(problem))
         if not found:
@@ -83,9 +82,9 @@ class Embedder:
 
     def _encoded(self, waiting: Sequence[_Found]) -> list[Outcome]:
         aligned = [each for found in waiting for each in found.faces]
-        size = self.encoder.card.chip.size
+        chip = self.encoder.card.chip
         made = self.encoder.encoded(
-            np.stack([each.chip for each in aligned]) if aligned else np.empty((0, size, size, 3), np.uint8)
+            np.stack([each.chip for each in aligned]) if aligned else np.empty((0, *chip.shape), chip.dtype)
         )
         worth = self._worth(aligned, made.confidences)
         outcomes, at = [], 0
@@ -117,11 +116,4 @@ class Embedder:
 
 def load_picture(photograph: Photograph) -> np.ndarray:
     """The RGB picture, uint8 (height, width, 3), of a photograph. Raises `ImageProblem` where its file gives none."""
-    return _opened(photograph)[0]
-
-
-def _opened(photograph: Photograph) -> tuple[np.ndarray, str]:
-    """The picture, and what it is called by its content."""
-    if isinstance(photograph.image, np.ndarray):
-        return photograph.image, of_picture(photograph.image)
-    return decode_named(photograph.image)
+    return open_picture(photograph)[0]

@@ -9,14 +9,16 @@ import pyarrow as pa
 
 from engine.common.concurrency import batched
 from engine.embedding.embedder import Embedder
+from engine.embedding.intake import KINDS
 from engine.embedding.outcome import of_quality, once_each, problems_of, to_batch, unseen_in
 from engine.embedding.photographs import LabelledPhotographs, Photograph, label_photographs
-from engine.encoders import DEFAULT, Encoder, load_encoder
+from engine.encoders import DEFAULT, Encoder, load_encoder, modality_of
 from engine.errors import PhotographsError, WrongType
 from engine.faces.images import LeftOut
 from engine.templates.model import Templates, schema
 from engine.templates.names import UNLABELLED, Labelling
 from engine.templates.problems import ALL_SEEN, Problem, Unseen
+from engine.templates.provenance import PICTURE
 from engine.templates.quality import LEAST
 from indexes.base import Progress
 
@@ -48,7 +50,8 @@ def embed_images(
     """Embed photographs, and keep the templates in memory.
 
     Args:
-        images: a folder, a file or a list of them, as `onek embed` takes them; or RGB pictures, uint8 (height, width, 3).
+        images: a folder, a file or a list of them, as `onek embed` takes them; or RGB pictures, uint8 (height, width, 3), or
+            arrays of real numbers where the encoder takes signals or volumes.
         encoder: an encoder, or the name of one.
         faces: `largest`, `all`, or `none` where the pictures are face crops already.
         labels: whose photographs they are (see `find_photographs`). With `faces="all"` the default is `none`.
@@ -59,7 +62,8 @@ def embed_images(
         PhotographsError: nothing to embed, or something that is no picture.
         EncoderError: the encoder cannot be loaded.
     """
-    labelled = list_labelled(images, labels or ("none" if faces == "all" else None))
+    modality = encoder.modality if isinstance(encoder, Encoder) else modality_of(encoder)
+    labelled = list_labelled(images, labels or ("none" if faces == "all" else None), modality=modality)
     if not isinstance(encoder, Encoder):
         encoder = load_encoder(encoder, photographs=len(labelled.photographs))
     embedder = Embedder(encoder, faces)
@@ -78,19 +82,22 @@ def list_photographs(
     images: str | Path | Sequence[str | Path | np.ndarray],
     labels: str | None,
     left_out: Callable[[LeftOut], None] | None = None,
+    modality: str = PICTURE,
 ) -> list[Photograph]:
-    """Photographs out of paths, or out of pictures in memory, which are called `image:0`, `image:1`, ...
+    """Photographs out of paths, or out of pictures in memory, which are called `image:0`, `image:1`, ...; recordings and volumes
+    likewise, where they are of another modality.
 
     Raises:
         PhotographsError: as `find_photographs`, or an array that is no picture.
     """
-    return list(list_labelled(images, labels, left_out).photographs)
+    return list(list_labelled(images, labels, left_out, modality).photographs)
 
 
 def list_labelled(
     images: str | Path | Sequence[str | Path | np.ndarray],
     labels: str | None,
     left_out: Callable[[LeftOut], None] | None = None,
+    modality: str = PICTURE,
 ) -> LabelledPhotographs:
     """As `list_photographs`, and the rules by which it is known whose they are."""
     if isinstance(images, str | Path):
@@ -101,11 +108,19 @@ def list_labelled(
         )
     paths = [Path(image) for image in images if isinstance(image, str | Path)]
     if len(paths) == len(images):
-        return label_photographs(paths, labels, left_out)
+        return label_photographs(paths, labels, left_out, KINDS[modality])
     if paths:
         raise PhotographsError("found both paths and pictures in one list; expected one kind")
-    pictures = (Photograph(f"image:{number}", _picture(image, number), None) for number, image in enumerate(images))
+    checked = _picture if modality == PICTURE else _numbers
+    pictures = (Photograph(f"image:{number}", checked(image, number), None) for number, image in enumerate(images))
     return LabelledPhotographs(tuple(pictures), ())
+
+
+def _numbers(array: object, number: int) -> np.ndarray:
+    values = np.asarray(array)
+    if values.dtype.kind not in "biuf" or not values.size:
+        raise PhotographsError(f"image {number}: found {values.dtype} of shape {values.shape}, expected an array of real numbers")
+    return np.ascontiguousarray(values)
 
 
 def _picture(image: object, number: int) -> np.ndarray:
@@ -123,7 +138,7 @@ def one_face(photo: np.ndarray | str | Path, embedder: Embedder, quality: float 
     Raises:
         PhotographsError: there is none, or it is below the gate (see `embed_images`).
     """
-    photographs = list_photographs([photo], "none")
+    photographs = list_photographs([photo], "none", modality=embedder.encoder.modality)
     if len(photographs) != 1:
         raise PhotographsError(f"{photo} holds {len(photographs)} photographs; expected one")
     (outcome,) = map(of_quality(quality), embedder.stream(photographs))

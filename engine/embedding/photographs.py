@@ -12,8 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from engine.errors import ListError, ListGuess, NameRefused, PhotographsError
-from engine.faces.image_formats import NAMES
-from engine.faces.images import ImageBytes, LeftOut, find_images, summary
+from engine.faces.images import IMAGES, FileKind, ImageBytes, LeftOut, find_files, summary
 from engine.files.object_storage import beside, exists, is_folder, is_remote, local, uri
 from engine.tables.lists import IDENTITY, MAYBE_IDENTITY, PATH, Column, read_list
 from engine.templates.names import Labelling, doubts, each_of, name_of, names_in
@@ -30,7 +29,8 @@ _AS_SAID = "all of one identity, as was said (--identity)"
 
 @dataclass(frozen=True)
 class Photograph:
-    """One image: a file, or an RGB picture in memory, uint8 (height, width, 3).
+    """One image: a file, or an RGB picture in memory, uint8 (height, width, 3). A recording or a volume is one too, where an
+    encoder takes such.
 
     `source` is its path as the user gave it; `identity` is None where nobody said whose it is.
     """
@@ -61,14 +61,20 @@ class LabelledPhotographs:
 
 
 def find_photographs(
-    inputs: str | Path | Sequence[Path], labels: str | None = None, left_out: Callable[[LeftOut], None] | None = None
+    inputs: str | Path | Sequence[Path],
+    labels: str | None = None,
+    left_out: Callable[[LeftOut], None] | None = None,
+    kind: FileKind = IMAGES,
 ) -> list[Photograph]:
     """As `label_photographs`, without the rules."""
-    return list(label_photographs(inputs, labels, left_out).photographs)
+    return list(label_photographs(inputs, labels, left_out, kind).photographs)
 
 
 def label_photographs(
-    inputs: str | Path | Sequence[Path], labels: str | None = None, left_out: Callable[[LeftOut], None] | None = None
+    inputs: str | Path | Sequence[Path],
+    labels: str | None = None,
+    left_out: Callable[[LeftOut], None] | None = None,
+    kind: FileKind = IMAGES,
 ) -> LabelledPhotographs:
     """List the photographs of folders, single files, and CSV or Parquet lists with the columns `path` and `identity`.
 
@@ -78,7 +84,8 @@ def label_photographs(
             directly, the folder itself), `stem` (`kian.jpg` is kian), `none`, or the path of a CSV or Parquet file with
             `path` and `identity`. None finds the rule from the shape of each folder: images in sub-folders are labelled
             by folder, images directly in it by stem.
-        left_out: is told what in a folder is not taken for a photograph (see `find_images`).
+        left_out: is told what in a folder is not taken for a photograph (see `find_files`).
+        kind: which files of a folder are meant; recordings and volumes are labelled as photographs are.
 
     An empty identity in a list says that nobody knows whose the photograph is.
 
@@ -96,7 +103,7 @@ def label_photographs(
     rules: dict[str, None] = {}
     for item in inputs:
         if is_folder(item):
-            found, rule = _of_folder(item, labels if table is None else "none", several_folders, left_out)
+            found, rule = _of_folder(item, kind, labels if table is None else "none", several_folders, left_out)
         elif item.suffix.lower() in LIST_ENDINGS and local(item).is_file():
             found, rule = _of_list(item, labels if table is None else "none")
         elif exists(item):
@@ -134,13 +141,13 @@ def _refuse_twice(photographs: list[Photograph]) -> None:
 
 
 def _of_folder(
-    folder: Path, labels: str | None, several_folders: bool, left_out: Callable[[LeftOut], None] | None
+    folder: Path, kind: FileKind, labels: str | None, several_folders: bool, left_out: Callable[[LeftOut], None] | None
 ) -> tuple[list[Photograph], str]:
     left: list[LeftOut] = []
-    images = find_images(folder, left.append)
+    images = find_files(folder, kind, left.append)
     if not images:
         besides = f"; {summary(left)}" if left else ""
-        raise PhotographsError(f"{folder}: no images in this folder or below it (looked for {NAMES}){besides}")
+        raise PhotographsError(f"{folder}: no {kind.plural} in this folder or below it (looked for {kind.names}){besides}")
     if left_out is not None:
         for each in left:
             left_out(each)

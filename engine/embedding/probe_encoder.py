@@ -3,6 +3,7 @@
 from functools import partial
 from typing import TYPE_CHECKING
 
+from engine.arrays.shapes import Cube, Window
 from engine.common.locks import ThreadLock
 from engine.embedding.named_by_user import Named
 from engine.errors import EncoderMismatch
@@ -57,7 +58,7 @@ class ProbeEncoder:
                 f"{self._gallery} was built from vectors by an encoder that is not named, "
                 "so it takes vectors as probes, no photographs"
             )
-        if made.alignment not in (ALIGNMENT, CROP_ALIGNMENT):
+        if made.alignment not in (ALIGNMENT, CROP_ALIGNMENT, Window.alignment, Cube.alignment):
             raise EncoderMismatch(
                 f"{self._gallery} was made by {made}; this onek finds and aligns faces otherwise ({ALIGNMENT}), so that it "
                 "answers vectors, but no photographs. Make it anew of its photographs: onek embed, then onek build-index"

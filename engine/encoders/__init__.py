@@ -6,14 +6,14 @@ from indexes.late import late_names
 
 if TYPE_CHECKING:
     from engine.encoders.base import Card, Encoder
-    from engine.encoders.registry import CARDS, DEFAULT, load_encoder, runtimes_for
+    from engine.encoders.registry import CARDS, DEFAULT, load_encoder, modality_of, runtimes_for
 
-__all__ = ["CARDS", "DEFAULT", "Card", "Encoder", "load_encoder", "runtimes_for"]
+__all__ = ["CARDS", "DEFAULT", "Card", "Encoder", "load_encoder", "modality_of", "runtimes_for"]
 
 __getattr__ = late_names(
     __name__,
     {
         "engine.encoders.base": ("Card", "Encoder"),
-        "engine.encoders.registry": ("CARDS", "DEFAULT", "load_encoder", "runtimes_for"),
+        "engine.encoders.registry": ("CARDS", "DEFAULT", "load_encoder", "modality_of", "runtimes_for"),
     },
 )

@@ -1,4 +1,4 @@
-"""What an encoder is: chips in, unit vectors out."""
+"""What an encoder is: chips of faces, windows of signals or cubes of volumes in, unit vectors out."""
 
 import hashlib
 import json
@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.arrays.shapes import Cube, Window
+from engine.errors import EncoderError
 from engine.faces.chip import CROP_ALIGNMENT, Chip
 from engine.templates.measured.impostors import Impostors
 from engine.templates.provenance import Provenance
@@ -16,7 +18,7 @@ from engine.templates.quality.scale import Scale
 
 @dataclass(frozen=True)
 class Card:
-    """What is said of an encoder before it is loaded.
+    """What is said of an encoder before it is loaded. `chip` is what it wants to see.
 
     `threshold` is the Euclidean distance of unit vectors at which 1:1 verification on LFW is right most often, or None
     where nobody measured it; `measured` says on what. `flip`: whether a template is the mirror average unless the user says
@@ -27,7 +29,7 @@ class Card:
 
     name: str
     dim: int
-    chip: Chip
+    chip: Chip | Window | Cube
     threshold: float | None
     measured: str
     source: str
@@ -74,6 +76,18 @@ class Encoder(ABC):
         self.runtime = runtime
         self._identity = {"weights": weights_hash, "preprocessing": preprocessing, "flip": flip}
 
+    @property
+    def modality(self) -> str:
+        """What it takes: `picture`, `signal` or `volume`."""
+        return self.card.chip.modality
+
+    @property
+    def chip(self) -> Chip:
+        """What it wants to see of a face. Raises `EncoderError` where it takes no pictures."""
+        if not isinstance(self.card.chip, Chip):
+            raise EncoderError(f"{self.card.name} takes a {self.modality}; expected an encoder of pictures")
+        return self.card.chip
+
     @abstractmethod
     def forward(self, chips: np.ndarray) -> np.ndarray:
         """From RGB chips, uint8 (n, size, size, 3), to raw descriptors, float32 (n, dim), of any length."""
@@ -99,10 +113,10 @@ class Encoder(ABC):
             return Encoded(np.empty((0, self.card.dim), np.float32), np.empty(0, np.float32))
         if not self.flip:
             raw = self.forward(chips)
-            return Encoded(_unit(raw), self.confidences(raw))
+            return Encoded(unit(raw), self.confidences(raw))
         raw = self.forward(np.concatenate([chips, chips[:, :, ::-1]]))
-        both, sure = _unit(raw), self.confidences(raw)
-        return Encoded(_unit(both[: len(chips)] + both[len(chips) :]), (sure[: len(chips)] + sure[len(chips) :]) / 2)
+        both, sure = unit(raw), self.confidences(raw)
+        return Encoded(unit(both[: len(chips)] + both[len(chips) :]), (sure[: len(chips)] + sure[len(chips) :]) / 2)
 
     def provenance(self, alignment: str) -> Provenance:
         """How this encoder's templates are made from faces that `alignment` brought to the chip."""
@@ -122,7 +136,8 @@ class Encoder(ABC):
         )
 
 
-def _unit(vectors: np.ndarray) -> np.ndarray:
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Vectors (n, d) of unit length, float32, C-contiguous; zeros stay zeros."""
     # The smallest norm keeps a blank chip's zero descriptor from becoming NaN; whoever reads templates refuses it by name.
     norms = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
     return np.ascontiguousarray(vectors / norms, dtype=np.float32)

@@ -17,12 +17,14 @@ from engine.encoders.onnx.model import prepared
 from engine.errors import EncoderError
 from engine.faces.chip import Chip
 from engine.files.atomic_files import sha256_file
+from engine.templates.provenance import MODALITIES, PICTURE
 
 ENDINGS = (".onnx", ".keras")
 # A description has at the most so many bytes, and no larger number: pixels and their means are far smaller.
 _LONGEST, _LARGEST = 1_000_000, 1e9
 _REQUIRED = {"size", "points", "dim"}
 _OPTIONAL: Mapping[str, Any] = {
+    "input": PICTURE,
     "mean": [0.0, 0.0, 0.0],
     "scale": 1.0,
     "channels": "rgb",
@@ -55,22 +57,55 @@ def read_card(files: NetworkFiles) -> tuple[Card, dict[str, Any]]:
     Raises:
         EncoderError: a file is missing, or the description is not usable; names the field, what was found and expected.
     """
+    fields = read_fields(files, _REQUIRED, _OPTIONAL, _RULES)
+    chip = Chip(fields["size"], tuple((float(x), float(y)) for x, y in fields["points"]))
+    said = fields["source"], fields["licence"]
+    return Card(files.name, fields["dim"], chip, fields["threshold"], "as its JSON file says", *said), fields
+
+
+Rules = Mapping[str, tuple[Callable[[Any], bool], str]]
+"""What each field of a description may be, in code and in words."""
+
+
+def read_fields(files: NetworkFiles, required: Set[str], optional: Mapping[str, Any], rules: Rules) -> dict[str, Any]:
+    """The fields of a description: those that are `required`, and `optional` ones, which have these values where it lacks them.
+
+    Raises:
+        EncoderError: a file is missing, or the description is not usable; names the field, what was found and expected.
+    """
+    description = files.description
+    fields = _described(files)
+    missing, unknown = required - fields.keys(), fields.keys() - required - optional.keys()
+    if missing or unknown:
+        wrong = f"{_list(missing)} missing" if missing else f"{_list(unknown)} not known"
+        raise EncoderError(f"{description}: {wrong}; expected {_list(required)} and, if wanted, {', '.join(optional)}")
+    fields = {**optional, **fields}
+    for field, value in fields.items():
+        good, expected = rules[field]
+        if not good(value):
+            raise EncoderError(f"{description}: {field} is {reprlib.repr(value)}, expected {expected}")
+    return fields
+
+
+def read_modality(files: NetworkFiles) -> str:
+    """What a network takes, as its description says: one of `MODALITIES`, a picture where it says nothing.
+
+    Raises:
+        EncoderError: a file is missing, the description is none, or it takes something else; names what.
+    """
+    found = _described(files).get("input", PICTURE)
+    if found not in MODALITIES:
+        raise EncoderError(f"{files.description}: input is {reprlib.repr(found)}, expected {', '.join(MODALITIES)}")
+    return str(found)
+
+
+def _described(files: NetworkFiles) -> dict[str, Any]:
     description = files.description
     for needed in (files.network, description):
         if not needed.is_file():
             raise EncoderError(
                 f"encoder={files.name!r}: there is no file {needed}; a network needs a JSON file of the same name beside it"
             )
-    fields = _read_fields(description)
-    for field, (good, expected) in _RULES.items():
-        if not good(fields[field]):
-            raise EncoderError(f"{description}: {field} is {reprlib.repr(fields[field])}, expected {expected}")
-    chip = Chip(fields["size"], tuple((float(x), float(y)) for x, y in fields["points"]))
-    said = fields["source"], fields["licence"]
-    return Card(files.name, fields["dim"], chip, fields["threshold"], "as its JSON file says", *said), fields
-
-
-def _read_fields(description: Path) -> dict[str, Any]:
     try:
         if description.stat().st_size > _LONGEST:
             raise EncoderError(f"{description}: larger than {_LONGEST} bytes, expected a short JSON file")
@@ -79,11 +114,7 @@ def _read_fields(description: Path) -> dict[str, Any]:
         raise EncoderError(f"{description}: not a JSON file: {error}") from error
     if not isinstance(fields, dict):
         raise EncoderError(f"{description}: found a {type(fields).__name__}, expected an object with {_list(_REQUIRED)}")
-    missing, unknown = _REQUIRED - fields.keys(), fields.keys() - _REQUIRED - _OPTIONAL.keys()
-    if missing or unknown:
-        wrong = f"{_list(missing)} missing" if missing else f"{_list(unknown)} not known"
-        raise EncoderError(f"{description}: {wrong}; expected {_list(_REQUIRED)} and, if wanted, {', '.join(_OPTIONAL)}")
-    return {**_OPTIONAL, **fields}
+    return fields
 
 
 def load(files: NetworkFiles, *, flip: bool, runtimes: Sequence[str]) -> Encoder:
@@ -179,32 +210,34 @@ def _list(names: Set[str]) -> str:
     return ", ".join(ascii(name)[1:-1][:40] for name in sorted(names)[:5])
 
 
-def _is_whole(value: object, low: int, high: int) -> bool:
+def is_whole(value: object, low: int, high: int) -> bool:
+    """Whether a value is a whole number in a range."""
     return type(value) is int and low <= value <= high
 
 
-def _is_number(value: object, low: float = -_LARGEST, high: float = _LARGEST) -> bool:
+def is_number(value: object, low: float = -_LARGEST, high: float = _LARGEST) -> bool:
+    """Whether a value is a number in a range."""
     return type(value) in (int, float) and low <= value <= high  # type: ignore[operator] # a number, and no bool or NaN
 
 
 def _are_numbers(value: object, count: int) -> bool:
-    return isinstance(value, list) and len(value) == count and all(map(_is_number, value))
+    return isinstance(value, list) and len(value) == count and all(map(is_number, value))
 
 
-# What each field may be, in code and in words.
-_RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
-    "size": (lambda value: _is_whole(value, 8, 1024), "a whole number, 8 to 1024"),
-    "dim": (lambda value: _is_whole(value, 1, 65536), "a whole number, 1 to 65536"),
+_RULES: Rules = {
+    "input": (lambda value: value == PICTURE, PICTURE),
+    "size": (lambda value: is_whole(value, 8, 1024), "a whole number, 8 to 1024"),
+    "dim": (lambda value: is_whole(value, 1, 65536), "a whole number, 1 to 65536"),
     "points": (
         lambda value: isinstance(value, list) and len(value) == 5 and all(_are_numbers(point, 2) for point in value),
         "five pairs of pixels",
     ),
     "mean": (lambda value: _are_numbers(value, 3), "three numbers"),
-    "scale": (_is_number, "a number"),
+    "scale": (is_number, "a number"),
     "channels": (lambda value: value in ("rgb", "bgr"), "rgb or bgr"),
     "layout": (lambda value: value in (None, "nchw", "nhwc"), "nchw or nhwc"),
     "output": (lambda value: value is None or isinstance(value, str), "a name"),
-    "threshold": (lambda value: value is None or _is_number(value, 0, 2), "a distance, 0 to 2"),
+    "threshold": (lambda value: value is None or is_number(value, 0, 2), "a distance, 0 to 2"),
     "source": (lambda value: isinstance(value, str), "words"),
     "licence": (lambda value: isinstance(value, str), "words"),
 }

@@ -24,11 +24,14 @@ _LAYERS = frozenset(
     re.findall(
         r"\w+",
         """
-    Activation ActivityRegularization Add AlphaDropout Average AveragePooling2D BatchNormalization CenterCrop Concatenate
-    Conv2D Conv2DTranspose Cropping2D Dense DepthwiseConv2D Dot Dropout EinsumDense ELU Flatten GaussianDropout GaussianNoise
-    GlobalAveragePooling2D GlobalMaxPooling2D GroupNormalization Identity InputLayer LayerNormalization LeakyReLU Maximum
-    MaxPooling2D Minimum Multiply MultiHeadAttention Normalization Permute PReLU ReLU Rescaling Reshape Resizing
-    SeparableConv2D Softmax SpatialDropout2D Subtract UnitNormalization UpSampling2D ZeroPadding2D
+    Activation ActivityRegularization Add AlphaDropout Average AveragePooling1D AveragePooling2D AveragePooling3D
+    BatchNormalization CenterCrop Concatenate Conv1D Conv2D Conv2DTranspose Conv3D Cropping1D Cropping2D Cropping3D
+    Dense DepthwiseConv2D Dot Dropout EinsumDense ELU Flatten GaussianDropout GaussianNoise GlobalAveragePooling1D
+    GlobalAveragePooling2D GlobalAveragePooling3D GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D
+    GroupNormalization Identity InputLayer LayerNormalization LeakyReLU Maximum MaxPooling1D MaxPooling2D MaxPooling3D
+    Minimum MultiHeadAttention Multiply Normalization Permute PReLU ReLU Rescaling Reshape Resizing SeparableConv2D
+    Softmax SpatialDropout1D SpatialDropout2D SpatialDropout3D Subtract UnitNormalization UpSampling1D UpSampling2D
+    UpSampling3D ZeroPadding1D ZeroPadding2D ZeroPadding3D
         """,
     )
 )

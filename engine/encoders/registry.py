@@ -3,7 +3,7 @@
 import difflib
 from pathlib import Path
 
-from engine.encoders import custom, pixels, sface
+from engine.encoders import arrays, custom, pixels, sface
 from engine.encoders.base import Encoder, Weights
 from engine.encoders.dlib import resnet as dlib_resnet
 from engine.encoders.openface import network as openface
@@ -11,6 +11,7 @@ from engine.encoders.projection import Projected
 from engine.encoders.runtimes import in_order
 from engine.errors import EncoderError
 from engine.files.object_storage import local
+from engine.templates.provenance import PICTURE
 
 _LOADERS = {
     sface.CARD: sface.load,
@@ -61,11 +62,23 @@ def load_encoder(
         given = Weights(str(weights), local(Path(weights))) if weights else None
         return _LOADERS[card](card, flip=flip, weights=given, runtimes=runtimes)
     if Path(name).suffix.lower() in custom.ENDINGS:
-        return custom.load(network_files(name), flip=flip is not False, runtimes=runtimes)
+        files = network_files(name)
+        if (modality := custom.read_modality(files)) != PICTURE:
+            return arrays.load(files, modality, flip=flip)
+        return custom.load(files, flip=flip is not False, runtimes=runtimes)
     names = [card.name for card in CARDS]
     hint = difflib.get_close_matches(name, names, n=1)
     meant = f" Did you mean {hint[0]}?" if hint else ""
     raise EncoderError(f"encoder={name!r}: expected {', '.join(names)}, or a path that ends in .onnx or .keras.{meant}")
+
+
+def modality_of(name: str) -> str:
+    """What an encoder takes, `picture`, `signal` or `volume`, without loading it; of one that does not exist, a picture.
+
+    Raises:
+        EncoderError: its description cannot be read.
+    """
+    return custom.read_modality(network_files(name)) if Path(name).suffix.lower() in custom.ENDINGS else PICTURE
 
 
 def network_files(name: str) -> custom.NetworkFiles:

@@ -11,17 +11,18 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from heapq import heappop, heappush
 from operator import itemgetter
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import IO
+from typing import IO, TypeVar
 
 import numpy as np
 from PIL import ExifTags, Image
 
 from engine.errors import ImageProblem, PhotographsError
-from engine.faces.image_formats import ENDINGS, HEAD, Format, format_of, why_unread
+from engine.faces.image_formats import ENDINGS, HEAD, NAMES, Format, format_of, why_unread
 from engine.faces.upright import upright_rgb
 from engine.files import object_storage as places
 from engine.files.content_ids import of_file
@@ -49,7 +50,8 @@ _MACHINES = {
     "lost+found",
     "system volume information",
 }
-_BY_MACHINE = "images in folders that machines make"
+_BY_MACHINE = "{plural} in folders that machines make"
+Read = TypeVar("Read")
 _NOWHERE = "links that lead nowhere"
 _AGAIN = "folders entered already by another way"
 
@@ -77,23 +79,50 @@ class LeftOut:
     why: str
 
 
+@dataclass(frozen=True)
+class FileKind:
+    """Files that are looked for below folders: what one and several are called, the `names` of their formats, how their names
+    end, in lower case, and which count.
+    """
+
+    noun: str
+    plural: str
+    names: str
+    endings: tuple[str, ...]
+    counts: Callable[[Path], bool]
+
+    def is_named(self, path: Path) -> bool:
+        """Whether a file's name ends as theirs do."""
+        return path.name.lower().endswith(self.endings)
+
+
 def find_images(folder: Path, left_out: Callable[[LeftOut], None] | None = None) -> list[Path]:
-    """The image files under `folder`, recursively, in the order of their names.
+    """The image files under `folder`, as `find_files`.
 
     A file counts when its ending or its first bytes say "image": a photograph under a wrong name is found, and a file with an
-    image's ending that cannot be decoded is kept, so that it is reported and does not vanish. Links are followed, but each folder
-    is entered once: by its own name, if that lies below `folder`. Hidden files do not count. In object storage endings decide.
+    image's ending that cannot be decoded is kept, so that it is reported and does not vanish.
+    """
+    return find_files(folder, IMAGES, left_out)
+
+
+def find_files(folder: Path, kind: FileKind, left_out: Callable[[LeftOut], None] | None = None) -> list[Path]:
+    """The files of a kind under `folder`, recursively, in the order of their names.
+
+    Links are followed, but each folder is entered once: by its own name, if that lies below `folder`. Hidden files do not count.
+    In object storage endings decide.
 
     Args:
         folder: where to look.
-        left_out: is told each image in a folder that machines make, such as `@eaDir`; each link that leads nowhere, unless its
-            ending says "image"; and each other way to a folder.
+        kind: what counts.
+        left_out: is told each such file in a folder that machines make, such as `@eaDir`; each link that leads nowhere, unless
+            its ending says that it counts; and each other way to a folder.
 
     Raises:
         PhotographsError: the folder, or one below it, cannot be listed.
     """
     found = []
-    for path, why in sorted(_stored(folder) if places.is_remote(folder) else _on_disk(folder), key=itemgetter(0)):
+    listed = _stored(folder, kind) if places.is_remote(folder) else _on_disk(folder, kind)
+    for path, why in sorted(listed, key=itemgetter(0)):
         if why is None:
             found.append(path)
         elif left_out is not None:
@@ -119,6 +148,9 @@ def is_image_file(path: Path) -> bool:
         return False
 
 
+IMAGES = FileKind("image", "images", NAMES, tuple(sorted(ENDINGS)), is_image_file)
+
+
 def decode(path: Path | ImageBytes) -> np.ndarray:
     """Read one image as RGB, upright.
 
@@ -139,16 +171,22 @@ def decode(path: Path | ImageBytes) -> np.ndarray:
 def decode_named(path: Path | ImageBytes) -> tuple[np.ndarray, str]:
     """As `decode`, and what the photograph is called by its bytes (see `engine.files.content_ids`)."""
     if isinstance(path, ImageBytes):
-        with io.BytesIO(path.data) as stream:
-            try:
-                return _decoded(stream, "", path.megapixels), of_file(stream)
-            except MemoryError as error:
-                raise ImageProblem("not enough memory to decode it") from error
+        return named(path, partial(_decoded, ending="", megapixels=path.megapixels))
+    return named(path, partial(_decoded, ending=path.suffix.lower()))
+
+
+def named(path: Path | ImageBytes, read: Callable[[IO[bytes]], Read]) -> tuple[Read, str]:
+    """What `read` makes of the bytes of a file, and what it is called by them (see `engine.files.content_ids`).
+
+    Raises:
+        ImageProblem: it cannot be read, or there is not enough memory.
+        StorageError: the store does not answer, or refuses.
+    """
     try:
-        with _opened(path) as stream:
-            return _decoded(stream, path.suffix.lower()), of_file(stream)
+        with io.BytesIO(path.data) if isinstance(path, ImageBytes) else _opened(path) as stream:
+            return read(stream), of_file(stream)
     except FileNotFoundError as error:
-        link = "a link to what is not there: " if path.is_symlink() else ""
+        link = "a link to what is not there: " if isinstance(path, Path) and path.is_symlink() else ""
         raise ImageProblem(f"cannot be read: {link}{os.strerror(errno.ENOENT)}") from error
     except OSError as error:
         raise ImageProblem(f"cannot be read: {error.strerror or error}") from error
@@ -237,15 +275,15 @@ def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _stored(folder: Path) -> Iterator[tuple[Path, str | None]]:
-    """The images among the objects below a name, told by their endings: reading first bytes would be a request each."""
+def _stored(folder: Path, kind: FileKind) -> Iterator[tuple[Path, str | None]]:
+    """The files among the objects below a name, told by their endings: reading first bytes would be a request each."""
     for path in places.below(folder):
-        if path.suffix.lower() in ENDINGS and not any(part.startswith(".") for part in path.relative_to(folder).parts):
-            yield path, _BY_MACHINE if _is_by_machine(path, folder) else None
+        if kind.is_named(path) and not any(part.startswith(".") for part in path.relative_to(folder).parts):
+            yield path, _BY_MACHINE.format(plural=kind.plural) if _is_by_machine(path, folder) else None
 
 
-def _on_disk(root: Path) -> Iterator[tuple[Path, str | None]]:
-    """The images below a folder, each with why it is left out, if it is.
+def _on_disk(root: Path, kind: FileKind) -> Iterator[tuple[Path, str | None]]:
+    """The files below a folder, each with why it is left out, if it is.
 
     Links to folders come last, so that a folder goes by its own name.
     """
@@ -270,8 +308,8 @@ def _on_disk(root: Path) -> Iterator[tuple[Path, str | None]]:
         for each in entries:
             path = folder / each.name
             if not _is_folder(each):
-                if is_image_file(path):
-                    yield path, _BY_MACHINE if by_machine else None
+                if kind.counts(path):
+                    yield path, _BY_MACHINE.format(plural=kind.plural) if by_machine else None
                 elif _leads_nowhere(each):
                     yield path, _NOWHERE
             elif each.is_symlink():

@@ -39,10 +39,12 @@ def identifying(
     faces: str | None,
     head: PairVerifier | None,
     quality: float,
+    modality: str,
 ) -> Callable[[Snapshot], Results]:
     """A function that identifies these probes in a snapshot; arguments and errors as of `Gallery.identify`.
 
-    `embedder(n)` returns an embedder for n photographs; `faces` applies to photographs only.
+    `embedder(n)` returns an embedder for n photographs; `faces` applies to photographs only. `modality`: what the gallery's
+    templates are made of.
     """
     require_whole("top", top)
     if isinstance(probes, Templates) or are_vectors(probes):
@@ -59,7 +61,7 @@ def identifying(
     from engine.embedding.outcome import unseen_in
 
     pictures = [probes] if isinstance(probes, np.ndarray) else cast(Photographs, probes)
-    photographs = list_photographs(pictures, "none")
+    photographs = list_photographs(pictures, "none", modality=modality)
     ready = embedder(len(photographs))
 
     def of_photographs(seen: Snapshot) -> Results:

@@ -181,7 +181,15 @@ class Gallery(ReadableGallery):
             return self.embedder(faces, photographs=photographs)
 
         joining = joining_of(
-            people, embedder, names=names, identity=identity, faces=faces, sources=sources, quality=quality, left_out=left_out
+            people,
+            embedder,
+            names=names,
+            identity=identity,
+            faces=faces,
+            sources=sources,
+            quality=quality,
+            left_out=left_out,
+            modality=self.provenance.modality,
         )
         if joining.problems and not len(joining.templates):
             return EnrolmentResult(0, 0, 0).of(joining, NOT_LOOKED)

@@ -13,6 +13,7 @@ from engine.templates.enrolment import Joining
 from engine.templates.given import Names, Vectors, are_vectors, templates_given
 from engine.templates.model import Templates
 from engine.templates.names import name_of
+from engine.templates.provenance import PICTURE
 from engine.templates.quality import LEAST
 from engine.templates.quality.refusal import of_templates
 
@@ -34,6 +35,7 @@ def joining_of(
     sources: bool = True,
     quality: float = LEAST,
     left_out: "Callable[[LeftOut], None] | None" = None,
+    modality: str = PICTURE,
 ) -> Joining:
     """Templates of people to enrol, and what the result reports beside them: problems, labels, unseen faces.
 
@@ -46,6 +48,7 @@ def joining_of(
         sources: whether the photographs' paths are kept; pictures in memory have none.
         quality: the share of ordinary photographs that must be worse; what is below is a problem, of templates too.
         left_out: told what below a folder is not taken for a photograph, and why.
+        modality: what the embedder takes, where that is no photographs.
 
     Raises:
         PhotographsError: `faces` goes with photographs, or there are none.
@@ -64,7 +67,7 @@ def joining_of(
     from engine.embedding.in_memory import list_labelled
     from engine.embedding.outcome import of_one_face, of_quality, once_each, problems_of, to_batch, unseen_in
 
-    labelled = list_labelled(cast(Photographs, people), "none" if identity is not None else None, left_out)
+    labelled = list_labelled(cast(Photographs, people), "none" if identity is not None else None, left_out, modality)
     if identity is not None:
         labelled = labelled.of(name_of(identity))
     ready = embedder(len(labelled.photographs))

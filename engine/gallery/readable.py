@@ -242,7 +242,17 @@ class ReadableGallery:
         def embedder(photographs: int) -> "Embedder":
             return self.embedder(faces, photographs=photographs)
 
-        ask = identifying(probes, embedder, threshold=threshold, fpir=fpir, top=top, faces=faces, head=head, quality=quality)
+        ask = identifying(
+            probes,
+            embedder,
+            threshold=threshold,
+            fpir=fpir,
+            top=top,
+            faces=faces,
+            head=head,
+            quality=quality,
+            modality=self.provenance.modality,
+        )
         return self.answered(ask, threshold)
 
     def verify(

@@ -91,7 +91,7 @@ def _chip(path: Path, embedder: Embedder) -> np.ndarray:
     except ImageProblem as problem:
         gone = isinstance(problem.__cause__, FileNotFoundError)
         raise PhotographsError(f"{path}: {'no such photograph' if gone else problem}") from problem
-    faces = aligner(embedder.faces)(picture, embedder.encoder.card.chip)
+    faces = aligner(embedder.faces)(picture, embedder.encoder.chip)
     if not faces:
         raise PhotographsError(f"{path}: no face found, so there is nothing to explain")
     return faces[0].chip

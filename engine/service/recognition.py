@@ -146,7 +146,8 @@ class Recognition:
         black = np.zeros((64, 64, 3), np.uint8)
         embedder = self.embedder(served, None)
         self._embed(embedder, [Photograph("warm", black, None)])
-        embedder.encoder.encode(np.zeros((1, embedder.encoder.card.chip.size, embedder.encoder.card.chip.size, 3), np.uint8))
+        chip = embedder.encoder.card.chip
+        embedder.encoder.encode(np.zeros((1, *chip.shape), chip.dtype))
 
     def close(self) -> None:
         """Finish what waits."""

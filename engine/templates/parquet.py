@@ -19,7 +19,7 @@ from engine.files.object_storage import local
 from engine.templates.foreign_vectors import NUMPY_ENDINGS, VECTOR_COLUMNS, ForeignBatch, count_numpy, foreign_batches
 from engine.templates.model import Templates, batch, normalised, schema, vectors_of, with_identities
 from engine.templates.names import names_in
-from engine.templates.provenance import MOST_DIMENSIONS, Provenance, require_same
+from engine.templates.provenance import MOST_DIMENSIONS, PICTURE, Provenance, require_same
 from engine.templates.quality.scale import scale_of
 
 ROW_GROUP = 65_536
@@ -77,10 +77,13 @@ class TemplateWriter:
         self._writer.close()
 
 
-def is_template_file(path: Path) -> bool:
-    """Whether a file is meant as templates: NumPy, or Parquet that has vectors, or is no list of photographs either."""
+def is_template_file(path: Path, modality: str = PICTURE) -> bool:
+    """Whether a file is meant as templates: NumPy, or Parquet that has vectors, or is no list of photographs either.
+
+    Where templates are made of signals or volumes, a NumPy file is one of those.
+    """
     if path.suffix.lower() in NUMPY_ENDINGS:
-        return True
+        return modality == PICTURE
     if path.suffix.lower() != ".parquet" or not (path := local(path)).is_file():
         return False
     columns = _open(path).schema_arrow.names

@@ -8,6 +8,8 @@ from engine.errors import EncoderMismatch
 
 _FORMAT = "2"
 MOST_DIMENSIONS = 65_536
+# What an encoder is shown: photographs, arrays with one axis, or with three.
+PICTURE, SIGNAL, VOLUME = MODALITIES = ("picture", "signal", "volume")
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,12 @@ class Provenance:
     threshold: float | None = None
     projection: str | None = None
     runtime: str | None = None
+
+    @property
+    def modality(self) -> str:
+        """What they were made of, one of `MODALITIES`, as the alignment begins with it where that is no picture."""
+        first = (self.alignment or "").split(",")[0]
+        return first if first in (SIGNAL, VOLUME) else PICTURE
 
     @classmethod
     def foreign(cls, dim: int) -> "Provenance":

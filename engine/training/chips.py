@@ -1,4 +1,4 @@
-"""Aligned chips of labelled photographs, cut once and memory-mapped: no epoch reads a photograph."""
+"""What an encoder sees of labelled photographs, recordings or volumes, cut once and memory-mapped: no epoch reads a file."""
 
 import hashlib
 import json
@@ -11,11 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.common.concurrency import batched, map_ahead
-from engine.embedding.embedder import load_picture
+from engine.embedding.intake import Intake, Shown, intake
 from engine.embedding.photographs import Photograph
 from engine.errors import ImageProblem, TrainingError
-from engine.faces.alignment import aligner, alignment
-from engine.faces.chip import Chip
 from engine.files.atomic_files import whole_file
 from engine.templates.problems import Problem
 
@@ -24,8 +22,8 @@ _BATCH = 32
 
 @dataclass(frozen=True)
 class Chips:
-    """`pixels` uint8 (n, s, s, 3), memory-mapped; `names` (n,): whose each is; `digest`: of what they were cut from and how;
-    `problems`: photographs that gave none.
+    """`pixels` uint8 (n, s, s, 3), or float32 (n, *shape) of windows or cubes, memory-mapped; `names` (n,): whose each is;
+    `digest`: of what they were cut from and how; `problems`: files that gave none.
     """
 
     pixels: np.ndarray
@@ -35,7 +33,7 @@ class Chips:
 
 
 def cut_chips(
-    photographs: Sequence[Photograph], chip: Chip, faces: str, folder: Path, progress: Callable[[int], None] | None = None
+    photographs: Sequence[Photograph], chip: Shown, faces: str, folder: Path, progress: Callable[[int], None] | None = None
 ) -> Chips:
     """The chips of photographs, kept in `folder`; cut anew only if photographs or chip are others than those kept.
 
@@ -46,10 +44,11 @@ def cut_chips(
     if unnamed := [photograph.source for photograph in photographs if photograph.identity is None]:
         raise TrainingError(f"{unnamed[0]} has no identity ({len(unnamed)} such); put each person's pictures in a folder")
     listed = json.dumps([[each.source, each.identity] for each in photographs])
-    digest = hashlib.sha256(f"{listed}{chip}{alignment(faces)}".encode()).hexdigest()
+    take = intake(chip, faces)
+    digest = hashlib.sha256(f"{listed}{chip}{take.alignment}".encode()).hexdigest()
     pixels_file, rows_file = folder / "chips.npy", folder / "chips.parquet"
     if not (rows_file.is_file() and pq.read_schema(rows_file).metadata.get(b"onek.chips") == digest.encode()):
-        _cut(photographs, chip, faces, pixels_file, rows_file, digest, progress)
+        _cut(photographs, chip, take, pixels_file, rows_file, digest, progress)
     elif progress:
         progress(len(photographs))
     rows = pq.read_table(rows_file)
@@ -67,8 +66,8 @@ def cut_chips(
 
 def _cut(
     photographs: Sequence[Photograph],
-    chip: Chip,
-    faces: str,
+    chip: Shown,
+    take: Intake,
     pixels_file: Path,
     rows_file: Path,
     digest: str,
@@ -78,8 +77,8 @@ def _cut(
     sources, identities, problems = [], [], []
     count = 0
     with whole_file(pixels_file) as temporary:
-        store = np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(photographs), chip.size, chip.size, 3))
-        for part in map_ahead(lambda those: list(_aligned(those, chip, faces)), batched(photographs, _BATCH)):
+        store = np.lib.format.open_memmap(temporary, "w+", np.dtype(chip.dtype), (len(photographs), *chip.shape))
+        for part in map_ahead(lambda those: list(_aligned(those, take)), batched(photographs, _BATCH)):
             for photograph, cut, problem in part:
                 if cut is not None:
                     store[count] = cut
@@ -95,13 +94,10 @@ def _cut(
         pq.write_table(text.replace_schema_metadata({"onek.chips": digest}), temporary)
 
 
-def _aligned(
-    photographs: Sequence[Photograph], chip: Chip, faces: str
-) -> Iterator[tuple[Photograph, np.ndarray | None, str | None]]:
-    align = aligner(faces)
+def _aligned(photographs: Sequence[Photograph], take: Intake) -> Iterator[tuple[Photograph, np.ndarray | None, str | None]]:
     for photograph in photographs:
         try:
-            found = align(load_picture(photograph), chip)
+            found = take.shown(take.opened(photograph)[0])
         except ImageProblem as problem:
             yield photograph, None, str(problem)
             continue

@@ -11,7 +11,7 @@ import numpy as np
 from engine.common.concurrency import map_ahead
 from engine.common.tensorflow import tensorflow
 from engine.errors import TrainingError
-from engine.training.batches import Batches, Shuffled, augmented
+from engine.training.batches import Batches, Shuffled
 from engine.training.checkpoint import Checkpoint, Epoch, read_checkpoint, write_checkpoint
 from engine.training.losses import MARGIN, MINING, MININGS, arcface_loss, mine, pair_loss, squared_distances, triplet_loss
 from engine.training.networks import Network, descriptors, structure
@@ -95,7 +95,7 @@ def fit(
 
     Args:
         network: what `engine.training.networks` made.
-        chips: uint8 (n, s, s, 3), may be memory-mapped.
+        chips: what is shown of each file, uint8 (n, s, s, 3), or float32 (n, *shape) of arrays; may be memory-mapped.
         names: of the identities (n,).
         rows: of the chips to train on; no identity of theirs is among the validation's.
         validation: of the other chips.
@@ -197,8 +197,8 @@ def _epoch(
 ) -> Epoch:
     def batch(step: int) -> tuple[int, np.ndarray, np.ndarray]:
         chosen = batches.rows(step)
-        pixels = np.stack([chips[row] for row in rows[chosen]])
-        return step, augmented(pixels, (recipe.seed, step)) if recipe.augment else pixels, labels[chosen]
+        shown = np.stack([chips[row] for row in rows[chosen]])
+        return step, stepper.network.batch(shown, (recipe.seed, step), recipe.augment), labels[chosen]
 
     losses, shares, images, start = [], [], 0, perf_counter()
     for step, pixels, whose in map_ahead(batch, steps):
@@ -237,6 +237,7 @@ class _Stepper:
         self._optimizer = tf.keras.optimizers.Adam(float(recipe.rate))
         if network.mixed:
             self._optimizer = tf.keras.optimizers.LossScaleOptimizer(self._optimizer)
+        self.network = network
         self._model, self._extra = network.model, []
         if recipe.loss == "arcface":
             drawn = np.random.default_rng(recipe.seed).normal(size=(network.dim, classes)).astype(np.float32)
@@ -264,11 +265,8 @@ class _Stepper:
             self._optimizer.apply(tape.gradient(scaled, self._variables), self._variables)
             return loss, share
 
-        size = network.chip.size
-        self._step = tf.function(
-            step,
-            [tf.TensorSpec((None, size, size, 3), tf.uint8), tf.TensorSpec((None,), tf.int32), tf.TensorSpec((2,), tf.int32)],
-        )
+        shown = tf.TensorSpec((None, *network.inputs), tf.as_dtype(network.chip.dtype))
+        self._step = tf.function(step, [shown, tf.TensorSpec((None,), tf.int32), tf.TensorSpec((2,), tf.int32)])
         self._seed = recipe.seed
 
     def step(self, pixels: np.ndarray, labels: np.ndarray, number: int) -> tuple[float, float]:

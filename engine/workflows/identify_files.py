@@ -22,6 +22,7 @@ from engine.matching.pair_verifier import PairVerifier
 from engine.templates.model import Templates
 from engine.templates.parquet import TemplateFile, is_template_file, stream_templates
 from engine.templates.problems import ALL_SEEN, Problem, Unseen, problems_path, write_problems
+from engine.templates.provenance import PICTURE
 from engine.templates.quality import LEAST
 from engine.templates.quality.gate import check_least
 
@@ -169,10 +170,13 @@ def identify_into(
         OnekError: as `Gallery.identify`.
     """
     check_least(quality)
-    of_templates = any(is_template_file(path) for path in probes)
+    modality = gallery.provenance.modality
+    of_templates = any(is_template_file(path, modality) for path in probes)
     if calibrate_to is not None:
         _require_calibratable_to(calibrate_to, of_templates, workers)
     if annotate is not None:
+        if modality != PICTURE:
+            raise PhotographsError(f"--annotate {annotate} goes with photographs; the probes are {modality}s")
         from engine.reports.annotated import prepare_folder
 
         prepare_folder(annotate, probes, overwrite)
@@ -198,9 +202,11 @@ def identify_into(
             identify = spread_identify(workers, gallery.address, limit, top, head, seen.edition, quality)
         tables = _of_templates(probes, identify, progress)
     else:
-        from engine.embedding.photographs import find_photographs  # late: templates do without what reads pictures
+        # Late: templates do without what reads pictures.
+        from engine.embedding.intake import KINDS
+        from engine.embedding.photographs import find_photographs
 
-        photographs = find_photographs(probes, "none", left_out)
+        photographs = find_photographs(probes, "none", left_out, KINDS[modality])
         count = len(photographs)
         if counted:
             counted(count)
@@ -236,9 +242,10 @@ def _require_calibratable_to(what: str, of_templates: bool, workers: "Workers | 
         raise GalleryError("--calibrate-to probes is for this run alone, and the processes of --on know nothing of it; say one")
 
 
-def count_probes(probes: Sequence[Path]) -> int | None:
+def count_probes(probes: Sequence[Path], gallery: Gallery) -> int | None:
     """How many probes there are, where one template file says so before they are read; otherwise None."""
-    return TemplateFile(probes[0]).count() if len(probes) == 1 and is_template_file(probes[0]) else None
+    one_file = len(probes) == 1 and is_template_file(probes[0], gallery.provenance.modality)
+    return TemplateFile(probes[0]).count() if one_file else None
 
 
 def _of_templates(probes: Sequence[Path], identify: Identify, progress: Progress | None) -> Iterator[pa.Table]:

@@ -78,7 +78,7 @@ def enroll_command(
     place = place_of(gallery)
     require_waiting(place, wait)
     opened = place.open_for_changes()
-    of_templates = all(is_template_file(path) for path in people)
+    of_templates = all(is_template_file(path, opened.provenance.modality) for path in people)
     if of_templates and faces is not None:
         raise PhotographsError(f"--faces {faces} goes with photographs; those to enrol are templates already")
     if names is not None and not of_templates:

@@ -53,14 +53,16 @@ def embed_command(
     """
     from engine.cli.console import announce_labels, count, progress, tell, told_what_is_left_out
     from engine.embedding.embedder import Embedder
+    from engine.embedding.intake import KINDS
     from engine.embedding.photographs import label_photographs
-    from engine.encoders import load_encoder
+    from engine.encoders import load_encoder, modality_of
     from engine.workflows.embed_files import check_embed_output, embed_to_file
 
     read = [*photos, Path(encoder), *(Path(each) for each in (labels, weights, projection) if each)]
     check_embed_output(out, overwrite=overwrite, resume=resume, inputs=read)
+    kind = KINDS[modality_of(encoder)]
     with told_what_is_left_out() as left_out:
-        labelled = label_photographs(photos, labels or ("none" if faces == "all" else None), left_out)
+        labelled = label_photographs(photos, labels or ("none" if faces == "all" else None), left_out, kind)
     announce_labels(labelled.labelling, "--labels")
     photographs = labelled.photographs
     load = partial(
@@ -89,7 +91,7 @@ def embed_command(
             progress=done,
         )
     tell(
-        f"{count(made.images, 'image')}: {count(made.templates, 'template')} in {out}, "
+        f"{count(made.images, kind.noun)}: {count(made.templates, 'template')} in {out}, "
         f"{count(made.problems, 'problem')} in {made.problems_file}",
         images=made.images,
         templates=made.templates,

@@ -85,7 +85,7 @@ def identify_command(
     with (
         told_what_is_left_out() as left_out,
         spread_over(on, workers) as spread,
-        progress("identifying", count_probes(probes)) as done,
+        progress("identifying", count_probes(probes, opened)) as done,
         destination.opened() as writer,
     ):
         made = identify_into(

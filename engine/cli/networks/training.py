@@ -13,12 +13,20 @@ def train_command(
     photos: Annotated[list[Path], typer.Argument(metavar="PHOTOS...", help="As for embed; each with an identity.")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="ENCODER.keras", help="The encoder to write.")],
     network: Annotated[
-        str | None, typer.Option(metavar="small|openface", help="A fresh network. Default: small, which a laptop trains.")
+        str | None, typer.Option(metavar="small|openface|signal|volume", help="A fresh network. Default: small, for photographs.")
     ] = None,
     begin: Annotated[
         str | None,
         typer.Option("--from", metavar="NAME|PATH", help="Go on with an encoder: dlib-resnet or a .keras file."),
     ] = None,
+    window: Annotated[
+        int | None, typer.Option(metavar="N", help="Samples of a signal's window (default: 512), or a volume's side (32).")
+    ] = None,
+    sampling: Annotated[
+        float | None,
+        typer.Option(metavar="HZ|MM", help="Bring signals to this rate (default: the first one's), volumes to such voxels."),
+    ] = None,
+    no_up: Annotated[bool, typer.Option("--no-up", help="Volumes have no up: turn and flip them too.")] = False,
     loss: Annotated[str, typer.Option(metavar="NAME", help="triplet, arcface or pairs.")] = "triplet",
     mining: Annotated[
         str | None,
@@ -36,7 +44,10 @@ def train_command(
     rate: Annotated[float | None, typer.Option(metavar="RATE", help="Adam's. Default: 0.001; with --from 0.00003.")] = None,
     patience: Annotated[int, typer.Option(min=1, help="Epochs without a better one before it stops.")] = 8,
     validation: Annotated[float, typer.Option(metavar="SHARE", help="Of the identities, that are not trained on.")] = 0.2,
-    augment: Annotated[bool, typer.Option(help="Change chips: mirror, shift, light, blur, JPEG.")] = True,
+    augment: Annotated[
+        bool,
+        typer.Option(help="Change chips: mirror, shift, light, blur, JPEG; or arrays."),
+    ] = True,
     faces: Annotated[str, typer.Option(metavar="largest|none", help="none: the photographs are face crops.")] = "largest",
     labels: Annotated[str | None, typer.Option(metavar="folder|stem|FILE", help="As for embed.")] = None,
     chips: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Keep the aligned chips there, for further runs.")] = None,
@@ -44,22 +55,29 @@ def train_command(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run to the same output.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output, forget an interrupted run.")] = False,
 ) -> None:
-    """Train an encoder on photographs of known people.
+    """Train an encoder on photographs of known people, or on signals or volumes.
 
     After each epoch it is said how well it knows people that it is not trained on.
     """
     from engine.cli.console import count, tell, told_what_is_left_out, training
+    from engine.embedding.intake import KINDS
     from engine.embedding.photographs import find_photographs
+    from engine.encoders import modality_of
     from engine.errors import TrainingError
     from engine.templates.problems import write_problems
+    from engine.templates.provenance import PICTURE
+    from engine.training.arrays.shown import shown_by
     from engine.training.checkpoint import Epoch
     from engine.training.fit import Recipe
-    from engine.training.networks import SMALL, begun, fresh, has_gpu
+    from engine.training.networks import OF_ARRAYS, SMALL, begun, fresh, fresh_of_arrays, has_gpu
     from engine.workflows.train_encoder import check_train_output, train_to_file
 
     check_train_output(out, [*photos, *(Path(each) for each in (labels, begin) if each)], overwrite)
     if network is not None and begin is not None:
         raise TrainingError(f"--network {network} and --from {begin} were both given; expected one of them")
+    if network not in OF_ARRAYS and (window or sampling or no_up):
+        raise TrainingError(f"--window, --sampling and --no-up go with --network {' or '.join(OF_ARRAYS)}")
+    modality = modality_of(begin) if begin is not None else network if network in OF_ARRAYS else PICTURE
     usual = 1e-3 if begin is None else 3e-5
     recipe = Recipe(
         loss=loss,
@@ -76,8 +94,14 @@ def train_command(
     )
     recipe.check()
     with told_what_is_left_out() as left_out:
-        photographs = find_photographs(photos, labels, left_out)
-    model = begun(begin) if begin is not None else fresh(network or SMALL, seed, mixed=has_gpu())
+        photographs = find_photographs(photos, labels, left_out, KINDS[modality])
+    if begin is not None:
+        model = begun(begin)
+    elif modality != PICTURE:
+        shown = shown_by(photographs, modality, window, sampling)
+        model = fresh_of_arrays(shown, seed, mixed=has_gpu(), no_up=no_up)
+    else:
+        model = fresh(network or SMALL, seed, mixed=has_gpu())
 
     told_epochs: list[dict[str, Any]] = []
 
@@ -106,9 +130,9 @@ def train_command(
     problems = ""
     if made.problems:
         reasons = write_problems(out, made.problems)
-        problems = f"; {count(len(made.problems), 'photograph')} gave no chip, reasons in {reasons}"
+        problems = f"; {count(len(made.problems), KINDS[modality].noun)} gave nothing to see, reasons in {reasons}"
     tell(
-        f"{out}: epoch {made.best.number} of {len(made.epochs) - 1}, trained on {count(made.trained, 'picture')}, "
+        f"{out}: epoch {made.best.number} of {len(made.epochs) - 1}, trained on {count(made.trained, KINDS[modality].noun)}, "
         f"validated with {made.validated:,} of other people{problems}",
         encoder_file=str(out),
         best=made.best.number,

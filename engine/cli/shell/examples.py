@@ -42,6 +42,10 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "onek explain-encoder photos/ -o channels.png",
         "onek explain-encoder photos/ -o channels.pdf --layers 3 --channels 2",
     ),
+    "stylise": (
+        "onek stylise door.jpg party.jpg -o styled.png --side 150 --steps 2",
+        "onek stylise door.jpg party.jpg -o styled.png --side 150 --steps 3 --every 2",
+    ),
     "help": ("onek help", "onek help identify"),
     "demo": ("onek demo", "onek demo --out drawn --enrolled 60 --strangers 30"),
 }

@@ -80,7 +80,7 @@ def evaluate_gallery(
     before = prepare(out, [Path(where), *probes, *([truth] if truth else []), *asked.files()], overwrite)
     gallery = open_files(where, "evaluate")
     known = None if truth is None else read_truth(truth)
-    if any(is_template_file(path) for path in probes):
+    if any(is_template_file(path, gallery.provenance.modality) for path in probes):
         if len(probes) > 1:
             raise MetricsError(
                 f"{len(probes)} inputs with a template file among them; expected one template file, or photographs"

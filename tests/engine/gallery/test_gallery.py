@@ -396,7 +396,7 @@ def test_the_probes_of_a_file_stream_in_order(random_templates: Make, tmp_path: 
     gallery = Gallery.build(enrolled, tmp_path / "g")
     told: list[int] = []
     probes = save(enrolled, tmp_path / "p.parquet")
-    assert count_probes([probes]) == 40
+    assert count_probes([probes], gallery) == 40
     made = identify_to_file(gallery, [probes], tmp_path / "r.parquet", threshold=0.3, progress=told.append)
     assert made.counts.identified == 40
     assert told == [7, 7, 7, 7, 7, 5]

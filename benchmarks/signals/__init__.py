@@ -1,0 +1,1 @@
+"""Made-up hearts and solids, and how well networks of signals and volumes tell them apart."""
