@@ -12,7 +12,7 @@ def search_command(
     max_k: Annotated[int, typer.Option(min=1000, help="The largest number of templates.")] = 1_000_000,
     min_k: Annotated[int, typer.Option(min=1000, help="The smallest; K grows tenfold.")] = 1_000,
     kinds: Kinds = ["flat", "flat-codes", "ivf", "ivf-sq8"],  # noqa: B006
-    recall: Annotated[float, typer.Option(help="The share of exact rank-1 answers that approximate kinds are tuned to.")] = 0.998,
+    recall: Annotated[float, typer.Option(help="As of build-index.")] = 0.998,
     rounds: int = 5,
     peers: Annotated[
         bool, typer.Option("--peers", help="hnswlib and usearch too, at the largest K; installed on demand.")

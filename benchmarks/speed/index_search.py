@@ -141,8 +141,8 @@ def of_kind(name: str, case: Case, folder: Path, recall: float, rounds: int) -> 
         point = tune(index, second_templates(np.asarray(own), sample, within_identity_covariance("sface")), recall)
         effort = (point.visits, point.shortlist)
     tuned = time.perf_counter()
-    pairs = [*_turns(lambda: index.search(case.batch, 1), lambda: case.flat.search(case.batch, 1), rounds)]
-    singles = [_seconds(partial(index.search, probe[None], 1)) for probe in case.mated[:_SINGLES]]
+    pairs = [*_turns(lambda: index.search(case.batch, 1, stop_near=True), lambda: case.flat.search(case.batch, 1), rounds)]
+    singles = [_seconds(partial(index.search, probe[None], 1, stop_near=True)) for probe in case.mated[:_SINGLES]]
     index.save(folder / "index.partial")
     disk = (folder / "index.partial").stat().st_size / index.count + 4 * index.dim
     (folder / "index.partial").unlink()
@@ -249,4 +249,4 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def _recall(index: SearchableIndex, probes: np.ndarray, nearest: np.ndarray) -> float:
-    return float(np.mean(index.search(probes, 1).distances[:, 0] <= nearest + _SAME))
+    return float(np.mean(index.search(probes, 1, stop_near=True).distances[:, 0] <= nearest + _SAME))

@@ -183,7 +183,7 @@ def calibrate(
     identities = enrolled.members.identities
     require_calibratable(identities, enrolled.scoring)
     found = left_out_searches(enrolled, progress=progress)
-    return calibration_of(enrolled, found, "gallery", 2, names, names, identities, probes)
+    return calibration_of(enrolled, found, "gallery", 2, names, names, identities, probes, progress)
 
 
 def calibrate_on_strangers(
@@ -202,7 +202,7 @@ def calibrate_on_strangers(
     identities = enrolled.members.identities
     require_strangers(len(vectors), identities, enrolled.scoring)
     found = search_strangers(enrolled, vectors, np.arange(len(vectors)), qualities=qualities, progress=progress)
-    return calibration_of(enrolled, found, "strangers", 1, names, stranger_names, identities)
+    return calibration_of(enrolled, found, "strangers", 1, names, stranger_names, identities, None, progress)
 
 
 def require_calibratable(identities: int, scoring: Scoring) -> None:
@@ -238,6 +238,7 @@ def calibration_of(
     probe_names: RowNames,
     identities: int,
     like: np.ndarray | None = None,
+    progress: Progress | None = None,
 ) -> Calibration:
     """What searches of strangers say.
 
@@ -250,6 +251,7 @@ def calibration_of(
         probe_names: of their probes.
         identities: the K that they were made at.
         like: what the probes that they are to speak for are worth, (n,); by default they are like those of the searches.
+        progress: told how far the smaller galleries have come, by which growth is foretold.
 
     Raises:
         GalleryError: a stranger is enrolled, or too few of the searches are like the probes.
@@ -267,7 +269,7 @@ def calibration_of(
         scoring=enrolled.scoring,
         tail=tail_of(kept.scores if like is None else weighted(kept.scores, kept.qualities, like), design_effect),
         pairs=tail_of(impostor_distances(enrolled), 2),
-        drift=drift(enrolled),
+        drift=drift(enrolled, progress=progress),
         left_out=tuple(pairs.values()),
         left_out_count=int(suspects.sum()),
         unit=_unit(enrolled),

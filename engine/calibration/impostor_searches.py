@@ -1,6 +1,8 @@
 """Searches for enrolled people as if they had never been enrolled: what a gallery does with strangers, from the gallery alone."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from itertools import count
 
 import numpy as np
 
@@ -127,7 +129,7 @@ def _members(enrolled: SearchableGallery, identities: np.ndarray) -> SearchableG
     return replace(enrolled, index=index, members=members, density=None, among=None, quality=quality)
 
 
-def drift(enrolled: SearchableGallery, seed: int = 0) -> float:
+def drift(enrolled: SearchableGallery, seed: int = 0, progress: Progress | None = None) -> float:
     """How fast scores of strangers move with K, in units of `Scoring.growth`, from nested subsamples of the gallery.
 
     K is halved up to three times, all identities taking part at each K in galleries beside each other; the logarithm of the
@@ -135,21 +137,33 @@ def drift(enrolled: SearchableGallery, seed: int = 0) -> float:
     weight has what the spread of the scores foretells.
     """
     whole = np.random.default_rng(seed).permutation(enrolled.members.identities)[:MOST_NESTED]
-    scores = _scores_in_groups(enrolled, whole, len(whole))
-    foretold = _by_chances(scores) * _LAW[enrolled.scoring.score]
     sizes = [size for halving in range(1, _HALVINGS + 1) if (size := len(whole) >> halving) >= _LEAST_NESTED]
+    groups = [len(whole) // size for size in (len(whole), *sizes)]
+    done, total = count(1), sum(groups)
+
+    def told() -> None:
+        if progress:
+            progress("smaller galleries", next(done), total)
+
+    scores = _scores_in_groups(enrolled, whole, len(whole), told)
+    foretold = _by_chances(scores) * _LAW[enrolled.scoring.score]
     if not sizes:
         return foretold
-    levels = [_level(found) for found in (scores, *(_scores_in_groups(enrolled, whole, size) for size in sizes))]
+    levels = [_level(found) for found in (scores, *(_scores_in_groups(enrolled, whole, size, told) for size in sizes))]
     seen = float(np.polyfit([enrolled.scoring.growth(size) for size in (len(whole), *sizes)], np.log(levels), 1)[0])
     weight = len(whole) / (len(whole) + _WORTH)
     return weight * seen + (1 - weight) * foretold
 
 
-def _scores_in_groups(enrolled: SearchableGallery, whole: np.ndarray, size: int) -> np.ndarray:
-    """Scores of strangers in galleries of `size` identities each, beside each other; without people enrolled twice."""
-    groups = [whole[start : start + size] for start in range(0, len(whole) - size + 1, size)]
-    scores = np.concatenate([_left_out_scores(_members(enrolled, group)) for group in groups])
+def _scores_in_groups(enrolled: SearchableGallery, whole: np.ndarray, size: int, told: Callable[[], None]) -> np.ndarray:
+    """Scores of strangers in galleries of `size` identities each, beside each other; without people enrolled twice. `told` is
+    called after each gallery.
+    """
+    parts = []
+    for start in range(0, len(whole) - size + 1, size):
+        parts.append(_left_out_scores(_members(enrolled, whole[start : start + size])))
+        told()
+    scores = np.concatenate(parts)
     return scores[~outliers(scores)]
 
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from inspect import Parameter
 from typing import Any, get_args
 
-# A parameter with a value: True, a text in quotes, dots where any value goes, or a word.
-_GIVEN = re.compile(r"(?<![\w.?&-])([a-z][a-z_]*)=(?:(True)\b|'([^'\n]*)'|(\.\.\.)|(\w[\w.-]*))")
+# A call, which stays; or a parameter with a value: True, a text in quotes, dots where any value goes, or a word.
+_GIVEN = re.compile(r"[\w.]+\([^()\n]*\)|(?<![\w.?&-])([a-z][a-z_]*)=(?:(True)\b|'([^'\n]*)'|(\.\.\.)|(\w[\w.-]*))")
 
 
 def in_options(message: str, options: Mapping[str, str]) -> str:

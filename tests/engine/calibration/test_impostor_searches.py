@@ -130,3 +130,9 @@ def test_templates_that_are_the_same_have_no_distance() -> None:
     found = impostor_distances(SearchableGallery(Flat.build(vectors), Members(np.arange(200)), Scoring(PLAIN)))
     assert np.isfinite(found).all()
     assert (found < 1e-3).sum() == 40 * 10
+
+
+def test_the_smaller_galleries_are_told_one_by_one() -> None:
+    told: list[tuple[str, int, int]] = []
+    drift(enrol(500), progress=lambda *said: told.append(said))
+    assert told == [("smaller galleries", number, 1 + 2 + 4) for number in range(1, 8)]

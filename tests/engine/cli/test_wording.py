@@ -24,6 +24,7 @@ OPTIONS = {"overwrite": "--overwrite", "on_match": "--on-match", "wait": "--wait
         ("say on_match=...", "say --on-match"),
         ("mend=True", "--repair"),
         ("faces=''", "--faces ''"),
+        ("(in Python: g.embedder(faces=..., wait=2))", "(in Python: g.embedder(faces=..., wait=2))"),
         ("a folder identity=kian and K=59 and replicas=2", "a folder identity=kian and K=59 and replicas=2"),
         ("http://h/?wait=1 and x.wait=2 and --wait=3", "http://h/?wait=1 and x.wait=2 and --wait=3"),
     ],

@@ -9,6 +9,8 @@ from engine.calibration.impostor_searches import drift, left_out_searches, subsa
 from engine.errors import GalleryError
 from engine.matching.nearest_identities import Members
 from engine.matching.scoring import LOCAL, PLAIN, Scoring, SearchableGallery, densities, reference
+from indexes.approximate.ivf import Ivf
+from indexes.approximate.two_stage import Effort
 from indexes.exact.flat import Flat
 
 
@@ -130,6 +132,21 @@ def test_a_large_sample_is_searched_approximately(monkeypatch: pytest.MonkeyPatc
     # Where these are too few to speak for all, anybody is.
     few = replace(enrolled, among=np.arange(4000) < 2500)
     assert few.counted[codes[left_out_searches(few, 500).probes]].any()
+
+
+@pytest.mark.parametrize("score", [LOCAL, PLAIN])
+def test_who_is_left_out_is_no_reason_to_stop(score: str) -> None:
+    """An enrolled template is nearest to itself: searches for strangers go on to the end, those for probes stop there."""
+    vectors, codes = people(3000, 1, dim=24)
+    exact = enrol(vectors, codes, Scoring(score))
+    index = Ivf.build(vectors)
+    index.effort = Effort(index.most_visits, len(vectors), 1, 2.0)
+    stopping = replace(exact, index=index)
+    ours, expected = left_out_searches(stopping, 300), left_out_searches(exact, 300)
+    np.testing.assert_array_equal(ours.rows, expected.rows)
+    np.testing.assert_allclose(ours.scores, expected.scores, rtol=1e-5)
+    probes = people(100, 1, dim=24, seed=1)[0]
+    assert (stopping.candidates(probes, 1).rows != exact.candidates(probes, 1).rows).any()
 
 
 def test_identical_templates_have_scores() -> None:
