@@ -76,7 +76,8 @@ def measure_signals(made_up: MadeUp, out: Path, *, splits: int = 10, said: Calla
     recordings = find_photographs([others], kind=kind)
     shown = _shown(recordings, made_up.shown)
     codes = np.unique([each.identity for each in recordings], return_inverse=True)[1]
-    ways = {NETWORK: load_encoder(str(file)).encode(shown), RAW: unit(shown.reshape(len(shown), -1)), SPECTRUM: spectra(shown)}
+    raw = unit(shown.reshape(len(shown), -1))
+    ways = {NETWORK: load_encoder(str(file)).encode(shown), RAW: turned(raw), SPECTRUM: turned(spectra(shown))}
     return [Measured(how, _measured(vectors, codes, made_up.enrolled, splits)) for how, vectors in ways.items()]
 
 
@@ -85,6 +86,11 @@ def spectra(shown: np.ndarray) -> np.ndarray:
     axes = tuple(range(2, shown.ndim - 1))
     power = np.square(np.abs(np.fft.rfftn(shown, axes=axes))).mean(axis=1)
     return unit(power.reshape(len(shown), -1).astype(np.float32))
+
+
+def turned(vectors: np.ndarray) -> np.ndarray:
+    """Vectors (n, d) in at most n dimensions, with the same distances: their coordinates in a basis of what they span."""
+    return vectors if len(vectors) >= vectors.shape[1] else unit(np.linalg.qr(vectors.T)[1].T)
 
 
 def _shown(recordings: list[Photograph], chip: Window | Cube) -> np.ndarray:
