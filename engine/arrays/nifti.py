@@ -37,10 +37,11 @@ def read_nifti(stream: Readable) -> Sampled:
     if len(head) < (_SECOND if second else _FIRST) or (not second and head[MARKS_AT:][:4] not in MARKS):
         raise ImageProblem("no NIfTI file, or cut short in its header")
     try:
-        header = Nifti2Header(head) if second else Nifti1Header(head[:_FIRST])
+        # Unchecked: nibabel would mend it, and log each repair on the user's terminal without the file's name.
+        header = Nifti2Header(head, check=False) if second else Nifti1Header(head[:_FIRST], check=False)
         shape, kind = tuple(map(int, header.get_data_shape())), header.get_data_dtype()
         slope, intercept = header.get_slope_inter()
-        zooms = [float(each) for each in header.get_zooms()[:3]]
+        zooms = [abs(float(each)) for each in header.get_zooms()[:3]]
         at = int(header.get_data_offset())
         scale = _MILLIMETRES.get(header.get_xyzt_units()[0], 1.0)
     except Exception as error:  # nibabel raises whatever it trips over in damaged bytes
