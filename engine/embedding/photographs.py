@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,8 @@ BY_OWN_FOLDER = "each photograph's folder is an identity (--labels folder)"
 BY_STEM = "each file's name is an identity (--labels stem)"
 BY_NOBODY = "nobody said whose they are (--labels none)"
 _AS_SAID = "all of one identity, as was said (--identity)"
+# Rows of a list whose names are made at a time.
+_PART = 4096
 
 
 @dataclass(frozen=True)
@@ -227,9 +230,11 @@ def _read_list(path: Path, identity: Column | None) -> dict[str, str | None]:
             ListGuess,
             stacklevel=2,
         )
-    texts = pa.array([row.values.get(IDENTITY.name, "") for row in listed.rows], pa.string())
+    names = names_in(pa.array([row.values.get(IDENTITY.name, "") for row in listed.rows], pa.string()), str(uri(path)))
+    # A list may have millions of rows: Python has the names of a part of them at a time.
+    parts = (names.slice(start, _PART).to_pylist() for start in range(0, len(names), _PART))
     found: dict[str, tuple[str, str | None, str]] = {}
-    for row, whose in zip(listed.rows, names_in(texts, str(uri(path))).to_pylist(), strict=True):
+    for row, whose in zip(listed.rows, chain.from_iterable(parts), strict=True):
         source = row.values[PATH.name]
         if not source:
             raise ListError(f"{uri(path)}: {row.place} has no path")

@@ -59,9 +59,9 @@ def load(files: NetworkFiles, modality: str, *, flip: bool | None) -> Encoder:
         EncoderError: it cannot be read, its output has another shape or is no finite number, or it was to be mirrored.
     """
     if flip:
-        raise EncoderError(f"--flip goes with pictures; {files.name} takes a {modality}")
+        raise EncoderError(f"flip=... goes with pictures; {files.name} takes a {modality}")
     if files.network.suffix.lower() != ".keras":
-        raise EncoderError(f"--encoder {files.name}: a network that takes a {modality} is a .keras file")
+        raise EncoderError(f"encoder={files.name!r}: a network that takes a {modality} is a .keras file")
     card = read_card(files, modality)
     shape = card.chip.shape
     try:

@@ -47,11 +47,15 @@ def vectors_in(path: Path, values: Sequence[Any]) -> pa.Array:
     Raises:
         TemplatesError: one is no vector, or together they are more than the memory holds.
     """
-    vectors = [_vector(path, row, value) for row, value in enumerate(values)]
-    numbers = sum(0 if each is None else len(each) for each in vectors)
+    numbers = sum(_length(each) for each in values)
     if numbers * 8 > (most := free_memory() // 4):
         raise TemplatesError(f"{path}: its vectors are {numbers * 8 >> 20} MiB, a quarter of the free memory is {most >> 20}")
-    return pa.array(vectors, pa.list_(pa.float64()))
+    # A small pickle may name one value a million times.
+    made: dict[int, Any] = {}
+    for row, value in enumerate(values):
+        if id(value) not in made:
+            made[id(value)] = _vector(path, row, value)
+    return pa.array([made[id(value)] for value in values], pa.list_(pa.float64()))
 
 
 def texts_in(path: Path, name: str, values: Sequence[Any]) -> pa.Array:
@@ -59,7 +63,15 @@ def texts_in(path: Path, name: str, values: Sequence[Any]) -> pa.Array:
     return pa.array([_text(path, name, row, value) for row, value in enumerate(values)], pa.string())
 
 
-def _vector(path: Path, row: int, value: Any) -> Any:
+def _length(value: Any) -> int:
+    """How many numbers a vector has, before it is looked at."""
+    if isinstance(value, str):
+        return value.count(",") + 1
+    return len(value) if isinstance(value, list | tuple) else value.size if isinstance(value, np.ndarray) else 0
+
+
+def _vector(path: Path, row: int, value: Any) -> np.ndarray | None:
+    """As float64 (n,); None where there is none."""
     if isinstance(value, np.ndarray):
         if value.ndim == 1 and value.dtype.kind in "fiu":
             return value.astype(np.float64)
@@ -70,7 +82,10 @@ def _vector(path: Path, row: int, value: Any) -> Any:
         except ValueError:
             pass
     elif isinstance(value, list | tuple) and all(type(each) in (float, int) for each in value):
-        return [float(each) for each in value]
+        try:
+            return np.array(value, np.float64)
+        except OverflowError:
+            pass
     elif value is None:
         return None
     raise TemplatesError(f"{path}: the vector in row {row} is {_shown(value)}; expected a list of numbers")

@@ -17,7 +17,7 @@ from engine.files.parquet_pages import BY_NUMBER, BY_PREFIX, DICTIONARY, Page, p
 
 # A file may unpack to `BASE` bytes and `TIMES` its own size. Vectors of photographs hardly compress: they unpack to less than
 # twice the size of their file.
-BASE, TIMES = 1 << 25, 32
+BASE, TIMES = 1 << 24, 32
 MOST_TEXT = 65_535
 """The longest name, id or path that is read, in bytes, where a file keeps them in a dictionary."""
 

@@ -118,13 +118,13 @@ def read(client: MilvusConnection) -> MilvusCatalogue:
     _load(client)
     text = _get(client, _HEAD)
     if text is None:
-        raise GalleryError(f"{address} was never finished: its build was cut off; build it again with --overwrite")
+        raise GalleryError(f"{address} was never finished: its build was cut off; build it again with overwrite=True")
     try:
         return _parsed(client, text)
     except (ValueError, KeyError, TypeError) as error:
         if _get(client, _HEAD) != text:  # somebody wrote it anew, and took the former calibration away
             return read(client)
-        raise GalleryError(f"{address}: its catalogue is damaged ({error}); build it again with --overwrite") from error
+        raise GalleryError(f"{address}: its catalogue is damaged ({error}); build it again with overwrite=True") from error
 
 
 def _parsed(client: MilvusConnection, text: str) -> MilvusCatalogue:

@@ -32,6 +32,8 @@ _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 # Letters of one value of a Parquet list, as csv has for CSV.
 _LONGEST = csv.field_size_limit()
 _PARTS = 4096
+# Texts of a list that are known when they come again.
+_KNOWN = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ IDENTITY = Column("identity", ("label", "name", "person", "subject"))
 MAYBE_IDENTITY = Column(IDENTITY.name, IDENTITY.also, required=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """One row: where it stands, such as `line 3`, and the text of each column that was asked for and is there, without blanks
     around it.
@@ -77,7 +79,7 @@ def read_list(path: Path, columns: Sequence[Column]) -> Listed:
     """
     if path.suffix.lower() == ".parquet":
         return _parquet(path, columns)
-    return _table(path, [*_lines(path)], columns)
+    return _table(path, _lines(path), columns)
 
 
 def read_names(path: Path) -> list[str]:
@@ -90,14 +92,13 @@ def read_names(path: Path) -> list[str]:
     """
     if path.suffix.lower() == ".parquet":
         return _identities(_parquet(path, [IDENTITY]))
-    lines = [*_lines(path)]
-    first = next((line for _, line in lines if line.strip()), "")
+    first = next((line for _, line in _lines(path) if line.strip()), "")
     _, headings = _headings(first, [IDENTITY])
     if places_of(IDENTITY, headings):
         if len(headings) == 1:
             _say(path, [f"its first line, {first.strip()}, is taken for a heading"])
-        return _identities(_table(path, lines, [IDENTITY]))
-    names = (_name(path, number, line.strip()) for number, line in lines)
+        return _identities(_table(path, _lines(path), [IDENTITY]))
+    names = (_name(path, number, line.strip()) for number, line in _lines(path))
     return [name for name in names if name]
 
 
@@ -156,23 +157,28 @@ def _refuse_bytes(path: Path, number: int, line: str) -> None:
         ) from error
 
 
-def _table(path: Path, lines: list[tuple[int, str]], columns: Sequence[Column]) -> Listed:
-    at = next((at for at, (_, line) in enumerate(lines) if line.strip()), None)
-    if at is None:
+def _table(path: Path, lines: Iterator[tuple[int, str]], columns: Sequence[Column]) -> Listed:
+    first = next((line for _, line in lines if line.strip()), None)
+    if first is None:
         raise ListError(f"{uri(path)}: an empty file; expected a first line with the headings {_expected(columns)}")
-    delimiter, headings = _headings(lines[at][1], columns)
+    delimiter, headings = _headings(first, columns)
     places = _places(path, headings, columns)
     guesses = [f"columns parted by {_DELIMITERS[delimiter]}"] if delimiter != "," else []
     _say(path, guesses + _taken(headings, places))
-    rows = []
-    for number, cells in _records(path, lines[at + 1 :], delimiter):
+    rows, known = [], dict[str, str]()
+
+    def once(text: str) -> str:
+        """The same text, held once where it comes again and again."""
+        return known.setdefault(text, text) if len(known) < _KNOWN else known.get(text, text)
+
+    for number, cells in _records(path, lines, delimiter):
         if len(cells) != len(headings):
             quoted = ', as in "Sandler, Adam"' if delimiter == "," else ""
             raise ListError(
                 f"{uri(path)}: line {number} has {len(cells)} cells for {len(headings)} headings; "
                 f"put text that holds a {_DELIMITERS[delimiter].removesuffix('s')} in quotes{quoted}"
             )
-        rows.append(Row(f"line {number}", {name: plainly(cells[place]).strip() for name, place in places.items()}))
+        rows.append(Row(f"line {number}", {name: once(plainly(cells[place]).strip()) for name, place in places.items()}))
     return Listed(rows, tuple(headings))
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from engine.common.late import pc
 from engine.errors import TemplatesError
+from engine.files.escaping import shown
 from engine.templates.model import Templates
 from engine.templates.names import UNLABELLED, Labelling, each_of
 from engine.templates.parquet import TemplateFile, stream_same
@@ -41,7 +42,7 @@ class TemplateStream:
         for name, part in self.parts:
             if part.table["identity"].null_count:
                 row = part.table["identity"].is_null().to_pylist().index(True)
-                called = part.table["source"][row].as_py() or part.table["template_id"][row].as_py()
+                called = shown(part.table["source"][row].as_py() or part.table["template_id"][row].as_py())
                 raise TemplatesError(
                     f"{name}: the template of {called} has no identity: embed it labelled, say names=..., or add such a column"
                 )

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from engine.common.late import pc
 from engine.errors import TemplatesError
 from engine.files.atomic_files import UNREADABLE
+from engine.templates.provenance import MOST_DIMENSIONS
 from indexes.planner import free_memory
 
 NUMPY_ENDINGS = (".npy", ".npz")
@@ -112,6 +113,8 @@ def _batch(path: Path, start: int, vectors: np.ndarray, texts: dict[str, list[st
 
 def _refuse_kind(path: Path, field: pa.Field) -> None:
     kind = getattr(field.type, "storage_type", field.type)  # a tensor is a list underneath
+    if pa.types.is_fixed_size_list(kind):
+        refuse_wide(path, kind.list_size)
     if _is_list(kind) and pa.types.is_floating(kind.value_type):
         return
     floats = "float16, float32 or float64"
@@ -121,6 +124,12 @@ def _refuse_kind(path: Path, field: pa.Field) -> None:
             "only whoever made them knows their zero point and scale, so turn them into floats first"
         )
     raise TemplatesError(f"{path}: the column {field.name} is {kind}, expected lists of {floats}")
+
+
+def refuse_wide(path: Path, dim: int) -> None:
+    """Raise `TemplatesError` where vectors have more dimensions than are read."""
+    if dim > MOST_DIMENSIONS:
+        raise TemplatesError(f"{path}: vectors of {dim:,} dimensions; at most {MOST_DIMENSIONS:,} are read")
 
 
 def _is_list(kind: pa.DataType) -> bool:
@@ -162,6 +171,7 @@ def _dense(path: Path, name: str, column: pa.Array, start: int, dim: int | None)
         dim = int(lengths[0])
     if not dim:
         raise TemplatesError(f"{path}: {name} in row {start} has no dimensions; expected a vector in each row")
+    refuse_wide(path, dim)
     wrong = np.flatnonzero(lengths != dim)
     if len(wrong):
         row = int(wrong[0])

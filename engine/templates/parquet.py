@@ -16,10 +16,17 @@ from engine.files import content_ids as ids
 from engine.files.atomic_files import UNREADABLE
 from engine.files.budgets import refuse_bomb
 from engine.files.object_storage import local
-from engine.templates.foreign_vectors import NUMPY_ENDINGS, VECTOR_COLUMNS, ForeignBatch, count_numpy, foreign_batches
+from engine.templates.foreign_vectors import (
+    NUMPY_ENDINGS,
+    VECTOR_COLUMNS,
+    ForeignBatch,
+    count_numpy,
+    foreign_batches,
+    refuse_wide,
+)
 from engine.templates.model import Templates, batch, normalised, schema, vectors_of, with_identities
 from engine.templates.names import names_in
-from engine.templates.provenance import MOST_DIMENSIONS, PICTURE, Provenance, require_same
+from engine.templates.provenance import PICTURE, Provenance, require_same
 from engine.templates.quality.scale import scale_of
 
 ROW_GROUP = 65_536
@@ -278,8 +285,7 @@ def of_foreign(part: ForeignBatch, path: Path, made: Provenance | None = None, f
         TemplatesError: a vector is zero, NaN or infinite; names the row.
         NameRefused: an identity is no name.
     """
-    if part.vectors.shape[1] > MOST_DIMENSIONS:
-        raise TemplatesError(f"{path}: vectors of {part.vectors.shape[1]:,} dimensions; at most {MOST_DIMENSIONS:,} are read")
+    refuse_wide(path, part.vectors.shape[1])
     unit = normalised(part.vectors, str(path), part.start)
     made = made or Provenance.foreign(unit.shape[1])
     called, sources = part.template_ids, part.sources

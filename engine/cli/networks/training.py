@@ -13,7 +13,8 @@ def train_command(
     photos: Annotated[list[Path], typer.Argument(metavar="PHOTOS...", help="As for embed; each with an identity.")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="ENCODER.keras", help="The encoder to write.")],
     network: Annotated[
-        str | None, typer.Option(metavar="small|openface|signal|volume", help="A fresh network. Default: small, for photographs.")
+        str | None,
+        typer.Option(metavar="NETWORK", help="A fresh one: small, openface; signal; volume. Default: small, for photographs."),
     ] = None,
     begin: Annotated[
         str | None,
@@ -55,9 +56,9 @@ def train_command(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run to the same output.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output, forget an interrupted run.")] = False,
 ) -> None:
-    """Train an encoder on photographs of known people, or on signals or volumes.
+    """Train an encoder on photographs of known people.
 
-    After each epoch it is said how well it knows people that it is not trained on.
+    Or on signals, or on volumes. After each epoch it is said how well it knows people that it is not trained on.
     """
     from engine.cli.console import count, tell, told_what_is_left_out, training
     from engine.embedding.intake import KINDS

@@ -162,7 +162,7 @@ def _make_single(graph: onnx.GraphProto) -> None:
     for tensor in (*graph.initializer, *tensors):
         numbers = numbers_of(tensor)
         if tensor.data_type in _TO_SINGLE:
-            tensor.CopyFrom(numpy_helper.fromnumbers_of(numbers.astype(np.float32), tensor.name))
+            tensor.CopyFrom(numpy_helper.from_array(numbers.astype(np.float32), tensor.name))
     for value in (*graph.input, *graph.output):
         if value.type.tensor_type.elem_type in _TO_SINGLE:
             value.type.tensor_type.elem_type = TensorProto.FLOAT

@@ -281,7 +281,8 @@ def test_what_is_said_after_ctrl_c_is_true(vectors: Path, tmp_path: Path) -> Non
     """The output stands already when whatever follows is interrupted."""
     code = """
 import contextlib, sys
-from engine.cli import app as cli, pipeline
+from engine.cli import app as cli
+from engine.cli.main_path import identify as pipeline
 
 @contextlib.contextmanager
 def slow(*_):

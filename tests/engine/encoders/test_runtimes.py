@@ -129,5 +129,5 @@ def test_threads_do_not_meet(tmp_path: Path, runtime: str) -> None:
 def test_choices() -> None:
     with pytest.raises(EncoderError, match="runtime='abacus': expected opencv, openvino or openvino-half"):
         load_encoder("net.onnx", runtime="abacus")
-    with pytest.raises(EncoderError, match="pixels has its own runtime"):
+    with pytest.raises(EncoderError, match="encoder=.pixels. has its own runtime"):
         load_encoder("pixels", runtime="opencv")

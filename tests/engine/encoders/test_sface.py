@@ -76,5 +76,5 @@ def test_weights_that_are_others(tmp_path: Path) -> None:
 def test_runtimes_that_do_not_exist() -> None:
     with pytest.raises(EncoderError, match="runtime='torch': expected opencv, openvino or openvino-half"):
         load_encoder("sface", runtime="torch")
-    with pytest.raises(EncoderError, match="pixels has its own runtime"):
+    with pytest.raises(EncoderError, match="encoder=.pixels. has its own runtime"):
         load_encoder("pixels", runtime="opencv")

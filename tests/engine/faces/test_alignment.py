@@ -140,5 +140,5 @@ def test_none_takes_the_whole_picture() -> None:
 
 
 def test_an_unknown_choice() -> None:
-    with pytest.raises(PhotographsError, match="biggest: expected largest, all or none"):
+    with pytest.raises(PhotographsError, match="faces=.biggest.: expected largest, all or none"):
         aligner("biggest")

@@ -77,7 +77,7 @@ BOMBS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "a repeated name of 1 MB": (lambda folder: repeated(folder, 1_000_000), "a text of 1,000,000 bytes; at most 65,535 are read"),
     "a repeated name of 60 KB": (
         lambda folder: repeated(folder, 60_000),
-        "bytes unpack to .* or more; at most 33,.* of this size",
+        "bytes unpack to .* or more; at most 16,.* of this size",
     ),
     "pages of version 2": (lambda folder: repeated(folder, 60_000, data_page_version="2.0"), "bytes unpack to"),
     "names with much in common": (prefixes, "bytes unpack to"),

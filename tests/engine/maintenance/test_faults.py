@@ -88,6 +88,11 @@ def said(folder: Path) -> dict[str, list[str]]:
     return found
 
 
+def test_a_value_beyond_the_budget_is_a_fault(copy: Path) -> None:
+    say(copy, "INSERT INTO removed VALUES (?, 1)", "x" * (9 << 20))
+    assert "SQLite finds: string or blob too big" in said(copy)["catalogue.sqlite"]
+
+
 @pytest.mark.parametrize("size", [65_536, 100])
 def test_ids_that_come_twice(copy: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     """In one batch, and far from each other."""

@@ -171,7 +171,7 @@ def test_tables_without_usable_vectors(tmp_path: Path) -> None:
 
 def test_our_own_files_must_hold_unit_vectors(tmp_path: Path) -> None:
     with pytest.raises(TemplatesError, match=r"t\.parquet: the vector in row 1 has the norm 2, expected 1"):
-        read_templates(write(tmp_path / "t.parquet", vectors=np.array([UNIT[0], VECTORS[1]])))
+        read_templates(write(tmp_path / "t.parquet", vectors=np.array([UNIT[0], VECTORS[1], 3 * UNIT[2]])))
 
 
 def test_a_newer_format_is_refused_with_both_numbers(tmp_path: Path) -> None:

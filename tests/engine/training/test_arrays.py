@@ -126,7 +126,7 @@ def test_descriptions_are_refused_in_a_line(tmp_path: Path, changed: dict[str, o
 def test_what_goes_with_pictures_alone_is_refused(tmp_path: Path) -> None:
     path = saved(tmp_path)
     write_hearts(tmp_path / "hearts", range(2), 2)
-    with pytest.raises(EncoderError, match="--flip goes with pictures"):
+    with pytest.raises(EncoderError, match="flip=... goes with pictures"):
         load_encoder(str(path), flip=True)
     with pytest.raises(PhotographsError, match="--faces all goes with photographs; of a signal all is seen"):
         embed_images(tmp_path / "hearts", load_encoder(str(path)), faces="all", labels="folder")
