@@ -169,7 +169,7 @@ def _hostile(place: Path, gallery: Path, file: Path, requests: int) -> None:
         console.print(
             f"{made.requests:,} hostile requests, {'with' if token else 'without'} tokens: {counts}; "
             f"{made.tracebacks} tracebacks; {'it goes on' if made.alive else 'it does not answer any more'}; "
-            f"{made.early:,.0f} MiB after a tenth, {made.late:,.0f} at the end"
+            f"{made.early:,.0f} MiB after the largest pictures, {made.late:,.0f} at the end"
         )
 
 
