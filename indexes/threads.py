@@ -57,7 +57,7 @@ def one_blas_thread_each() -> Iterator[None]:
 def one_faiss_thread() -> Iterator[None]:
     """Let FAISS compute in the calling thread only; other threads are not affected.
 
-    For little work: FAISS's threads spin while they wait for each other, which took 13 ms of CPU for a search of 2 ms.
+    For little work: FAISS's threads spin while they wait for each other.
     """
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
