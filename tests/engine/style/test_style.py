@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from benchmarks.training.styled_chips import blends, styled
+from benchmarks.style.styled_chips import blends, styled
 from engine.cli.app import app
 from engine.common.tensorflow import tensorflow
 from engine.errors import OnekError, StyleError
