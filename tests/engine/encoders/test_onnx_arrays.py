@@ -37,7 +37,7 @@ def saved(folder: Path, model: onnx.ModelProto, **fields: Any) -> str:
         (3, 2, {"input": "volume", "size": 10, "channels": 2}),
     ],
 )
-def test_templates_are_those_of_the_over_arrays(
+def test_templates_are_those_of_the_network(
     tmp_path: Path, axes: int, channels: int, fields: dict[str, Any], last: bool
 ) -> None:
     size = fields.get("size", 32)
