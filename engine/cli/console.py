@@ -33,9 +33,10 @@ class _Plain(Console):
         if self.kept is not None:
             self.kept.extend(objects)
         texts = [shown(as_given(each)) if isinstance(each, str) else each for each in objects]
-        own = self._width
-        if not self.is_terminal and any(isinstance(each, Table) for each in objects):
-            self._width = _WIDEST
+        if self.is_terminal or not any(isinstance(each, Table) for each in objects):
+            super().print(*texts, **options)
+            return
+        own, self._width = self._width, _WIDEST
         try:
             super().print(*texts, **options)
         finally:

@@ -1,5 +1,6 @@
 """Progress for whoever reads a pipe or a log: now and then a line, instead of a bar."""
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -9,6 +10,8 @@ from rich.progress import TaskID
 
 # Seconds between two lines.
 EVERY = 10.0
+# Seconds between two looks at whether it is time for one, while nothing moves.
+_ASKED = 1.0
 
 
 @dataclass(frozen=True)
@@ -20,12 +23,18 @@ class _Task:
 
 
 class Lines:
-    """What `rich.progress.Progress` is on a terminal, as lines: of the task that moves, at most one each `EVERY` seconds."""
+    """What `rich.progress.Progress` is on a terminal, as lines: one each `EVERY` seconds, of the task that moved last, and also
+    while nothing moves.
+    """
 
     def __init__(self, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._say, self._clock = say, clock
         self._said = clock()
         self._tasks: list[_Task] = []
+        self._latest = 0
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._beat = threading.Thread(target=self._say_on, daemon=True)
 
     def add_task(self, description: str, total: float | None = None) -> TaskID:
         """Add a task."""
@@ -46,23 +55,36 @@ class Lines:
     ) -> None:
         """Change what is known of a task."""
         known = self._tasks[task_id]
-        task = replace(
+        self._tasks[task_id] = replace(
             known,
             what=description or known.what,
             total=known.total if total is None else total,
             done=known.done if completed is None else completed,
         )
-        self._tasks[task_id] = task
-        now = self._clock()
-        if now - self._said >= EVERY:
-            self._said = now
-            self._say(_line(task, now - task.began))
+        self._latest = task_id
+        self.say_if_due()
+
+    def say_if_due(self) -> None:
+        """Say how far the latest task is, if it is time."""
+        with self._lock:
+            now = self._clock()
+            if self._tasks and now - self._said >= EVERY:
+                self._said = now
+                task = self._tasks[self._latest]
+                self._say(_line(task, now - task.began))
+
+    def _say_on(self) -> None:
+        while not self._ended.wait(_ASKED):
+            self.say_if_due()
 
     def __enter__(self) -> "Lines":
+        self._beat.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Print nothing at the end: the command itself says what it did."""
+        self._ended.set()
+        self._beat.join()
 
 
 def _line(task: _Task, taken: float) -> str:

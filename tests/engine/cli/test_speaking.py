@@ -2,10 +2,12 @@
 
 import csv
 import io
+import itertools
 import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from typer.testing import CliRunner
 
 from engine.cli import console
 from engine.cli.app import app
+from engine.cli.shell import lines
 from engine.cli.shell.lines import EVERY, Lines
 from engine.errors import OutputError
 
@@ -147,12 +150,12 @@ def test_columns_stand_below_each_other_and_nothing_is_cut() -> None:
 
 def test_in_a_pipe_progress_is_a_line_every_ten_seconds() -> None:
     now, said = [0.0], []
-    with Lines(said.append, lambda: now[0]) as lines:
-        task = lines.add_task("embedding")
-        lines.update(task, total=4000)
+    with Lines(said.append, lambda: now[0]) as moving:
+        task = moving.add_task("embedding")
+        moving.update(task, total=4000)
         for second in range(1, 41):
             now[0] = float(second)
-            lines.advance(task, 100)
+            moving.advance(task, 100)
     assert len(said) == 40 / EVERY
     assert said[0] == "embedding: 1,000 of 4,000 (25%), about 30 seconds left"
     assert said[-1] == "embedding: 4,000 of 4,000 (100%)"
@@ -161,6 +164,33 @@ def test_in_a_pipe_progress_is_a_line_every_ten_seconds() -> None:
     now[0] += EVERY
     unknown.advance(task, 5)
     assert said[-1] == "reading: 5"
+
+
+def test_in_a_pipe_a_stage_that_stands_still_is_told_of_too() -> None:
+    """What one call of another library does takes minutes, and nobody can say how far it is."""
+    now, said = [0.0], []
+    standing = Lines(said.append, lambda: now[0])
+    standing.say_if_due()
+    standing.add_task("training", total=1)
+    for second in (5.0, 12.0, 15.0, 22.0):
+        now[0] = second
+        standing.say_if_due()
+    assert said == ["training: 0 of 1 (0%)"] * 2
+
+
+def test_a_thread_asks_whether_it_is_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "_ASKED", 0.001)
+    said, spoken = [], threading.Event()
+
+    def say(line: str) -> None:
+        said.append(line)
+        spoken.set()
+
+    ticks = itertools.count(0, 100)
+    with Lines(say, lambda: float(next(ticks))) as standing:
+        standing.add_task("training", total=1)
+        assert spoken.wait(30)
+    assert said[0] == "training: 0 of 1 (0%)"
 
 
 def test_a_doctor_tells_no_paths_and_no_names(gallery: Path) -> None:
