@@ -10,6 +10,7 @@ import pandas
 import polars
 import pyarrow as pa
 import pytest
+from PIL import Image
 
 import engine
 from engine import Gallery, Templates, embed_images
@@ -186,8 +187,12 @@ def test_progress_is_told_in_one_shape(drawn: list[np.ndarray], tmp_path: Path) 
     assert all(isinstance(stage, str) and 0 <= done <= total for stage, done, total in told)
 
 
-def test_the_process_is_left_as_it_was(gallery: Gallery, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_process_is_left_as_it_was(
+    gallery: Gallery, drawn: list[np.ndarray], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     filters, handlers, level = list(warnings.filters), list(logging.root.handlers), logging.root.level
+    Image.fromarray(drawn[0]).save(tmp_path / "one.jpg")
+    embed_images([tmp_path / "one.jpg"], "pixels", faces="none")
     gallery.identify(VECTORS, threshold=0.5)
     gallery.enroll(VECTORS + 1, [f"new{row}" for row in range(12)])
     gallery.compact()
