@@ -431,6 +431,7 @@ def ports() -> set[int]:
 
 
 def test_the_loggers_of_others_are_silent_during_calls_alone(where):
+    MilvusConnection(parse(where)).close()  # pymilvus sets levels of its own when it is imported
     loggers = [logging.getLogger(name) for name in ("pymilvus", "milvus_lite", "grpc")]
     before = [logger.level for logger in loggers]
     gallery = build_gallery(people(0, 20), where)
