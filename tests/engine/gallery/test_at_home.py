@@ -76,6 +76,7 @@ def test_a_gallery_that_is_gone_has_a_line_too(gallery: Gallery, tmp_path: Path)
     opened = Gallery.open(gallery.path)
     (tmp_path / "g").rename(tmp_path / "away")
     assert repr(opened) in (f"<Gallery '{tmp_path / 'g'}': it cannot be read>", repr(gallery))
+    assert "<td>kian</td><td>3</td>" in opened._repr_html_()
 
 
 GIVEN: dict[str, Callable[[], tuple[Vectors, object]]] = {
