@@ -189,7 +189,8 @@ def announce(plan: "Plan", local: bool) -> None:
     memory, cached, disk = (humanfriendly.format_size(size, binary=True) for size in (plan.memory, plan.cached, plan.disk))
     cache = f" (and {cached} of file cache, if there is room)" if plan.cached else ""
     err.print(f"{plan.factory or plan.kind} index: {plan.why}.")
-    err.print(f"about {humanfriendly.format_timespan(round(plan.seconds))}, {memory} of memory{cache}, {disk} of disk")
+    seconds = humanfriendly.format_timespan(round(plan.seconds)) if plan.seconds >= 1 else "a second"
+    err.print(f"about {seconds}, {memory} of memory{cache}, {disk} of disk")
     if local:
         err.print("each template is searched for once in that time, for how densely they lie (--score plain does without)")
 
