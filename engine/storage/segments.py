@@ -97,8 +97,8 @@ def seal(
     index = Factory.build(store, progress, plan.factory) if plan.factory else KINDS[plan.kind].build(store, progress)
     point = None
     if isinstance(index, TwoStageIndex):
-        probes = mated_probes(store, labels.codes, templates.made.encoder)
-        point = tune(index, probes, plan.recall, progress, labels.codes)
+        probes, own = mated_probes(store, labels.codes, templates.made.encoder)
+        point = tune(index, probes, plan.recall, progress, labels.codes, own)
     index.save(index_file)
     density = densities(index, members, scoring.neighbours, progress) if scoring.scaled else None
     if density is not None:
@@ -322,8 +322,8 @@ def _labels(rows_file: Path) -> _Labels:
     return _Labels(codes, identities.dictionary, table["template_id"], quality)
 
 
-def mated_probes(store: np.ndarray, codes: np.ndarray, encoder: str | None) -> np.ndarray:
-    """Mated probes (n, d) as second templates of a sample of the enrolled would be."""
+def mated_probes(store: np.ndarray, codes: np.ndarray, encoder: str | None) -> tuple[np.ndarray, np.ndarray]:
+    """Mated probes (n, d) as second templates of a sample of the enrolled would be, and the rows (n,) of these."""
     random = np.random.default_rng(0)
     several = np.flatnonzero(np.bincount(codes) > 1)
     chosen = random.permutation(several)[:_IDENTITIES]
@@ -332,4 +332,5 @@ def mated_probes(store: np.ndarray, codes: np.ndarray, encoder: str | None) -> n
     if within is None:
         within = within_identity_covariance(encoder)
     sample = np.asarray(store[sample_rows(len(store), _SAMPLE)])
-    return second_templates(np.asarray(store[np.sort(random.integers(0, len(store), _PROBES))]), sample, within)
+    own = np.sort(random.integers(0, len(store), _PROBES))
+    return second_templates(np.asarray(store[own]), sample, within), own
