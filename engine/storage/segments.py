@@ -202,7 +202,8 @@ def open_segment(folder: Path, segment: Segment, scoring: Scoring, measured: int
         raise GalleryError(f"{density_file} has the shape {density.shape}, expected ({index.count}, 2); {_MEND}")
     if measured is not None and not 0 < measured <= len(codes):
         raise GalleryError(f"{folder}: its catalogue is damaged: {measured} of {len(codes)} templates were measured")
-    among = None if measured is None else _among(codes, measured)
+    # Where all rows were measured, who counts is not looked up before somebody asks.
+    among = None if measured in (None, len(codes)) else _among(codes, measured)
     enrolled = SearchableGallery(index, Members(codes), scoring, density, among, labels.quality)
     return OpenSegment(index, enrolled, labels.identities, labels.template_ids, measured or len(codes))
 

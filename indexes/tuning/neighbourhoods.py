@@ -8,9 +8,9 @@ from indexes.exact.flat import Flat
 
 # What is missed makes means longer. As far as it does so for all alike, it changes no comparison; what differs from one to
 # another is noise: the standard deviation of the logarithm of the mean squares. That they are taken among a sample of half of
-# 100,000 templates makes 0.02 by itself. Of 3,000 mated searches among 65,536 synthetic people, as many come within the threshold
-# of any rate at 0.03 as at none.
-NOISE = 0.03
+# 100,000 templates makes 0.02 by itself. With so much more, as many of 3,000 mated searches among 65,536 synthetic people come
+# within the thresholds of 0.1, 1 and 10 % as with none.
+NOISE = 0.025
 # Neighbours on a shortlist for each that is wanted, and the fewest visits that are tried.
 _SPARE, _LEAST = (1, 2, 3), 4
 
