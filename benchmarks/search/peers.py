@@ -75,7 +75,7 @@ def measure_peers(
     """Ours first, then the peers, over the same vectors and probes."""
     vectors = people.templates(0, count)
     own = vectors[np.random.default_rng(0).integers(0, count, _TUNING)]
-    simulated = second_templates(own, vectors[sample_rows(count, _SAMPLE)], within_identity_covariance("sface"))
+    simulated = second_templates(own, vectors[sample_rows(count, _SAMPLE)], within_identity_covariance(people.shape.encoder))
     exact = exact_answers(vectors, simulated)
     mated, strangers = people.templates(0, min(count, _MEASURED), image=1), people.templates(_STRANGERS, _MEASURED)
     of_mated, of_strangers = exact_answers(vectors, mated), exact_answers(vectors, strangers)

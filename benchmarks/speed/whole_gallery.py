@@ -135,7 +135,7 @@ def measure_gallery(
 
 def write_templates(people: Population, path: Path, runs: list[tuple[int, int, int]]) -> None:
     """Write templates of people in `runs`: the first one, how many, and which image of each."""
-    made = Provenance("sface", "synthetic", people.shape.dim, flip=True)
+    made = Provenance(people.shape.encoder, "synthetic", people.shape.dim, flip=True)
     with TemplateWriter(path, made) as writer:
         for first, count, image in runs:
             at = first
