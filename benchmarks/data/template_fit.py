@@ -179,9 +179,7 @@ def _factor(covariance: np.ndarray, deviations: np.ndarray) -> tuple[np.ndarray,
 
 def _rounded(shape: Shape) -> Shape:
     """As it will be read back from a file in half precision."""
-    rounded = {
-        field: np.asarray(values).astype(np.float16).astype(np.float32)
-        for field, values in vars(shape).items()
-        if field != "encoder"
-    }
-    return replace(shape, **rounded)
+    tables = {field: values for field, values in vars(shape).items() if field != "encoder"}
+    return Shape(
+        shape.encoder, **{name: np.asarray(values).astype(np.float16).astype(np.float32) for name, values in tables.items()}
+    )
