@@ -84,6 +84,7 @@ MIRRORED: dict[str, tuple[str, ...]] = {
         "engine/calibration/test_calibration.py",
         "engine/storage/test_batches.py",
     ),
+    "engine/matching/densities.py": ("engine/matching/test_scoring.py", "indexes/test_batches.py"),
     "engine/calibration/calibration.py": (
         "engine/calibration/test_by_hand.py",
         "engine/calibration/test_calibration.py",

@@ -8,8 +8,9 @@ import pyarrow as pa
 from engine.calibration.calibration import LEAST_IDENTITIES, Calibration, RowNames, calibrate
 from engine.errors import GalleryError
 from engine.evaluation.splits import RATES
+from engine.matching.densities import densities
 from engine.matching.nearest_identities import Members
-from engine.matching.scoring import Scoring, SearchableGallery, densities
+from engine.matching.scoring import Scoring, SearchableGallery
 from engine.templates.measured.within_identity import within_identity_covariance
 from indexes.approximate.two_stage import TwoStageIndex
 from indexes.base import StoredIndex

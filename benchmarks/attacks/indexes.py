@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.attacks.case import Attack, Place, vectors
-from benchmarks.durability.fuzz import STRINGS
+from benchmarks.durability.whole_files import STRINGS
 from indexes.approximate.faiss_factory import Factory
 from indexes.files import read_index, write_index
 from indexes.registry import KINDS, load_index

@@ -146,7 +146,8 @@ def fuzz_command(
 def _damage(count: int, seed: int) -> None:
     import tempfile
 
-    from benchmarks.durability.fuzz import READERS, fuzz_apart
+    from benchmarks.durability.fuzz import fuzz_apart
+    from benchmarks.durability.whole_files import READERS
     from engine.cli.console import out as console
     from engine.cli.console import progress
 

@@ -17,8 +17,9 @@ from benchmarks.accuracy.open_set import calibrated, thresholds
 from benchmarks.accuracy.sweep import Summary
 from benchmarks.accuracy.verification import Pair
 from engine.errors import ListError, PhotographsError
+from engine.matching.densities import densities
 from engine.matching.nearest_identities import Members
-from engine.matching.scoring import Scoring, SearchableGallery, densities
+from engine.matching.scoring import Scoring, SearchableGallery
 from engine.metrics import Searches, bootstrap, fpir, measure
 from engine.tables.lists import read_lines
 from engine.templates.model import Templates

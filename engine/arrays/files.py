@@ -13,6 +13,8 @@ from engine.arrays.wave import read_wave
 from engine.errors import ImageProblem
 from engine.faces.images import FileKind, ImageBytes, named
 
+# Of what is unpacked behind the voxels, at most.
+_MOST_BEHIND = 1 << 24
 _NUMPY, _WAVE, _NIFTI = (".npy", ".npz"), (".wav", ".wave"), (".nii", ".nii.gz")
 
 
@@ -47,7 +49,7 @@ def _read(stream: IO[bytes]) -> Sampled:
         return read_npy(stream)
     if head.startswith(b"PK"):
         return read_npz(stream)
-    if head[:4] in (b"RIFF", b"RIFX") and head[8:12] == b"WAVE":
+    if head[:4] in (b"RIFF", b"RIFX", b"RF64") and head[8:12] == b"WAVE":
         return read_wave(stream)
     if head.startswith(b"\x1f\x8b"):
         return _unzipped(stream)
@@ -59,6 +61,8 @@ def _read(stream: IO[bytes]) -> Sampled:
 def _unzipped(stream: IO[bytes]) -> Sampled:
     try:
         with gzip.GzipFile(fileobj=stream) as unzipped:
-            return read_nifti(unzipped)
+            found = read_nifti(unzipped)
+            unzipped.read(_MOST_BEHIND)  # to the end, where gzip says what the sum of the bytes is
+            return found
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ImageProblem(f"the gzip file is damaged or cut short: {error}") from error

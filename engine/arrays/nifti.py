@@ -1,5 +1,6 @@
 """NIfTI files, by nibabel: their header is read first, and no more of the file than it accounts for."""
 
+import logging
 import math
 from typing import Protocol
 
@@ -12,6 +13,10 @@ from engine.errors import ImageProblem
 MARKS_AT = 344
 MARKS = (b"n+1\0", b"n+2\0")
 _FIRST, _SECOND = 348, 540
+# nibabel's own logger writes what it mends of a header on the user's terminal.
+_QUIET = logging.getLogger(__name__)
+_QUIET.addHandler(logging.NullHandler())
+_QUIET.propagate = False
 # Of what lies between the header and the voxels, at most.
 _MOST_BETWEEN = 1 << 24
 _MILLIMETRES = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
@@ -37,10 +42,11 @@ def read_nifti(stream: Readable) -> Sampled:
     if len(head) < (_SECOND if second else _FIRST) or (not second and head[MARKS_AT:][:4] not in MARKS):
         raise ImageProblem("no NIfTI file, or cut short in its header")
     try:
-        header = Nifti2Header(head) if second else Nifti1Header(head[:_FIRST])
+        header = Nifti2Header(head, check=False) if second else Nifti1Header(head[:_FIRST], check=False)
+        zooms = [abs(float(each)) for each in header.get_zooms()[:3]]  # as they are said: mended, 0 is 1 mm
+        header.check_fix(_QUIET)
         shape, kind = tuple(map(int, header.get_data_shape())), header.get_data_dtype()
         slope, intercept = header.get_slope_inter()
-        zooms = [float(each) for each in header.get_zooms()[:3]]
         at = int(header.get_data_offset())
         scale = _MILLIMETRES.get(header.get_xyzt_units()[0], 1.0)
     except Exception as error:  # nibabel raises whatever it trips over in damaged bytes
@@ -49,7 +55,7 @@ def read_nifti(stream: Readable) -> Sampled:
         raise ImageProblem(f"voxels of {str(kind)[:40]}; expected real numbers")
     count = math.prod(shape)
     refuse_huge(count, max(4, kind.itemsize))
-    if not 0 <= at <= _MOST_BETWEEN or min(shape, default=0) < 1:
+    if not (_SECOND if second else _FIRST) <= at <= _MOST_BETWEEN or min(shape, default=0) < 1:
         raise ImageProblem(f"the NIfTI file is damaged: {at:,} bytes before its voxels, of shape {shape}")
     stream.read(max(0, at - len(head)))
     held = head[at:]

@@ -9,6 +9,9 @@ from engine.errors import ImageProblem
 MOST_BYTES = 1 << 29
 """Of memory that one file may take: a scan of 512 x 512 x 1000 voxels of 16 bits."""
 
+# Numbers whose differences are numbers too in single precision.
+_LARGEST = 1e30
+
 
 @dataclass(frozen=True)
 class Sampled:
@@ -49,10 +52,10 @@ def with_channels(values: np.ndarray, axes: int, channels: int, what: str) -> np
 
 
 def finite(values: np.ndarray) -> np.ndarray:
-    """The same as float32. Raises `ImageProblem` where some are no finite numbers; says how many."""
+    """The same as float32. Raises `ImageProblem` where some are no numbers, or beyond 1e30; says how many."""
     with np.errstate(over="ignore", invalid="ignore"):
         numbers = np.ascontiguousarray(values, np.float32)
-    wrong = numbers.size - int(np.isfinite(numbers).sum())
+    wrong = numbers.size - int((np.abs(numbers) <= _LARGEST).sum())
     if wrong:
         raise ImageProblem(f"{wrong:,} of {numbers.size:,} numbers are NaN, infinite, or too large")
     return numbers
@@ -61,5 +64,5 @@ def finite(values: np.ndarray) -> np.ndarray:
 def unit(values: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
     """Values with mean 0 and standard deviation 1 over some axes; what is the same everywhere becomes 0."""
     centred = values - values.mean(axis=axes, keepdims=True, dtype=np.float64).astype(np.float32)
-    spread = np.sqrt(np.square(centred).mean(axis=axes, keepdims=True, dtype=np.float64))
+    spread = np.sqrt(np.square(centred, dtype=np.float64).mean(axis=axes, keepdims=True))
     return np.asarray(centred / np.maximum(spread, np.finfo(np.float32).tiny), np.float32)

@@ -3,7 +3,7 @@
 import io
 import os
 import warnings
-from typing import IO
+from typing import IO, Literal
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from engine.errors import ImageProblem
 
 # SciPy warns of each block of a file that it does not know, on the user's terminal.
 warnings.filterwarnings("ignore", module=r"scipy\.io\.wavfile")
+# A program that writes to a pipe does not know how long the file will be, and says 0, or as much as it can.
+_UNKNOWN = 0x7FFF0000
 
 
 def read_wave(stream: IO[bytes]) -> Sampled:
@@ -24,15 +26,28 @@ def read_wave(stream: IO[bytes]) -> Sampled:
     stream.seek(0)
     try:
         # Out of memory, so that no more is asked for than there is, whatever the header says.
-        rate, samples = wavfile.read(io.BytesIO(stream.read()))
-    except MemoryError:
+        rate, samples = wavfile.read(io.BytesIO(_whole(bytearray(stream.read()))))
+    except (ImageProblem, MemoryError):
         raise
+    except UnboundLocalError as error:  # SciPy's, where a part that it needs never came
+        raise ImageProblem("the WAV file is damaged: it lacks the part that says its format, or its samples") from error
     except Exception as error:  # SciPy raises whatever it trips over in damaged bytes
         raise damaged("WAV", error) from error
     if not rate > 0 or not samples.size:
         raise ImageProblem(f"a WAV file of {samples.size} samples, {rate} a second; expected some")
     refuse_huge(samples.size, 4)
     return Sampled(_shares(samples), float(rate))
+
+
+def _whole(data: bytearray) -> bytearray:
+    """The same with the size in its header that it has. Raises `ImageProblem` where it is shorter: SciPy reads what is left."""
+    order: Literal["big", "little"] = "big" if data.startswith(b"RIFX") else "little"
+    said = int.from_bytes(data[4:8], order)
+    if data.startswith(b"RIFF") and (said == 0 or said >= _UNKNOWN):
+        data[4:8] = (len(data) - 8).to_bytes(4, order)
+    elif not data.startswith(b"RF64") and said + 8 > len(data) + 1:  # the last byte may only fill it up
+        raise ImageProblem(f"the file is truncated: it says {said + 8:,} bytes, and holds {len(data):,}")
+    return data
 
 
 def _shares(samples: np.ndarray) -> np.ndarray:

@@ -10,7 +10,8 @@ from engine.calibration.impostor_searches import NonMatedSearches, drift, impost
 from engine.calibration.probes import Kind, weighted
 from engine.common.dataclass_json import from_plain
 from engine.errors import GalleryError
-from engine.matching.scoring import LOCAL, PLAIN, QUALITY, Scoring, SearchableGallery, densities
+from engine.matching.densities import densities
+from engine.matching.scoring import LOCAL, PLAIN, QUALITY, Scoring, SearchableGallery
 from engine.statistics.rates import at_least, check_rate, percent
 from engine.statistics.score_tail import ScoreTail, outliers, tail_of
 from indexes.base import Progress

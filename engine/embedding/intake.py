@@ -12,7 +12,7 @@ from engine.arrays.shapes import Cube, Window
 from engine.arrays.signals import windows_of
 from engine.arrays.volumes import cube_of
 from engine.embedding.photographs import Photograph
-from engine.errors import PhotographsError
+from engine.errors import ImageProblem, PhotographsError
 from engine.faces.alignment import AlignedFace, Face, aligner, alignment
 from engine.faces.chip import Chip
 from engine.faces.images import IMAGES, FileKind, decode_named
@@ -50,7 +50,10 @@ def intake(chip: Shown, faces: str) -> Intake:
 
 
 def _cut(held: Sampled, chip: Window | Cube) -> np.ndarray:
-    return windows_of(held, chip) if isinstance(chip, Window) else cube_of(held, chip)
+    try:
+        return windows_of(held, chip) if isinstance(chip, Window) else cube_of(held, chip)
+    except MemoryError as error:
+        raise ImageProblem("not enough memory to look at it") from error
 
 
 def open_picture(photograph: Photograph) -> tuple[np.ndarray, str]:

@@ -64,7 +64,7 @@ def load_encoder(
     if Path(name).suffix.lower() in custom.ENDINGS:
         files = network_files(name)
         if (modality := custom.read_modality(files)) != PICTURE:
-            return arrays.load(files, modality, flip=flip)
+            return arrays.load(files, modality, flip=flip, runtimes=runtimes)
         return custom.load(files, flip=flip is not False, runtimes=runtimes)
     names = [card.name for card in CARDS]
     hint = difflib.get_close_matches(name, names, n=1)

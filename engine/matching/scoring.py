@@ -19,13 +19,13 @@ are near to each other whoever they show, are kept apart. A picture of which nob
 one, l = 0. The numbers were chosen on half of LFW's people (`onek benchmark quality` measures the others).
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from engine.errors import GalleryError
+from engine.matching.densities import NEIGHBOURS, batches, densities_of, known_among, reference
 from engine.matching.fused import fused
 from engine.matching.nearest_identities import (
     Members,
@@ -36,29 +36,19 @@ from engine.matching.nearest_identities import (
     without_identity,
 )
 from engine.templates.quality.scale import log_odds
-from indexes.base import Progress, SearchableIndex, distances_to
-from indexes.exact.flat import Flat
-from indexes.principal_axes import sample_rows
-from indexes.tuning.neighbourhoods import for_means
+from indexes.base import SearchableIndex, distances_to
 
 PLAIN, LOCAL, QUALITY = "plain", "local", "quality"
 SCORES = (PLAIN, LOCAL, QUALITY)
 
-# R: the number of neighbouring identities that D is taken over, of the local score and of the quality score.
-NEIGHBOURS, WIDE = 5, 20
+# R of the quality score.
+WIDE = 20
 # What `Scoring.fuse` says of the one template that is fused of all of an identity's.
 WHOLE = 0
 # b's slope and ends, g's slope and beginning.
 _BONUS, _BAD, _GOOD, _PENALTY, _DOUBTFUL = 0.014, -5.0, 2.5, 0.04, -2.5
 # D is never less than this: smaller squared distances are rounding errors.
 _DENSEST = np.float32(1e-8)
-# Templates that are searched for at a time.
-_BATCH = 4096
-# Up to so many templates, D is measured among all of them. In larger galleries, among a sample of so many templates, but of at
-# least so many identities.
-_MOST_SEARCHED, _REFERENCE, _LEAST = 200_000, 50_000, 1000
-# Up to so many of a sample are searched exactly; templates that the effort of a search among more is found with.
-_EXACT, _MEASURED = 20_000, 1024
 
 
 @dataclass(frozen=True)
@@ -158,7 +148,7 @@ class SearchableGallery:
 
     @cached_property
     def _surroundings(self) -> tuple[SearchableIndex, Members, np.ndarray]:
-        return _known(self.index, self.members, self.counted)
+        return known_among(self.index, self.members, self.counted)
 
     @cached_property
     def _measured(self) -> dict[int, tuple[float, float]]:
@@ -169,11 +159,9 @@ class SearchableGallery:
         """The densities (m, 2) of rows (m,) that were not measured when the gallery was opened."""
         measured = self._measured
         missing = np.array([row for row in rows.tolist() if row not in measured], np.int64)
-        for part in _batches(len(missing)):
+        for part in batches(len(missing)):
             some = missing[part]
-            found = _densities_of(
-                *self._surroundings, self.index.vectors(some), self.members.codes[some], self.scoring.neighbours
-            )
+            found = densities_of(*self._surroundings, self.index.vectors(some), self.members.codes[some], self.scoring.neighbours)
             measured.update(zip(some.tolist(), map(tuple, found.tolist()), strict=True))
         return np.array([measured[row] for row in rows.tolist()], np.float32).reshape(-1, 2)
 
@@ -281,65 +269,6 @@ class SearchableGallery:
         return np.where(counted & (squares < following), mean + (following - squares) / self.scoring.neighbours, mean)
 
 
-def densities(
-    index: SearchableIndex, members: Members, neighbours: int = NEIGHBOURS, progress: Progress | None = None
-) -> np.ndarray:
-    """What the local score needs of each enrolled template, by one search of them all: float32 (n, 2).
-
-    The first column is D, the mean squared distance to the R nearest other identities; the second the squared distance to the
-    next one, which takes the place of an identity that is left out. It needs R + 2 identities. In a large gallery, neighbours are
-    searched among a sample of the identities, `reference`, at little cost: all distances are larger by about the same factor, so
-    dense regions show there too. A sample of more than `_EXACT` templates is searched approximately, with the effort that a mean
-    takes.
-    """
-    known, theirs, codes = _known(index, members, reference(members))
-    if known is not index and known.count > _EXACT:
-        # What a sample says is noisy by itself. Where all count, those who are left out must leave the densities that they are
-        # in: which ones an approximate search missed, nobody would know.
-        sample = index.vectors(sample_rows(index.count, _MEASURED))
-        known = for_means(known.vectors(np.arange(known.count)), sample, neighbours + 2)
-    result = np.empty((index.count, 2), np.float32)
-    for rows in _batches(index.count):
-        result[rows] = _densities_of(known, theirs, codes, index.vectors(rows), members.codes[rows], neighbours)
-        if progress:
-            progress("densities", int(rows[-1]) + 1, index.count)
-    return result
-
-
-def _known(index: SearchableIndex, members: Members, among: np.ndarray) -> tuple[SearchableIndex, Members, np.ndarray]:
-    """An index of the templates of some identities, their `Members`, and the number of each identity there, or -1."""
-    if among.all():
-        return index, members, np.arange(members.identities)
-    rows = members.rows(np.flatnonzero(among))
-    kept = rows >= 0
-    place = np.where(among, np.cumsum(among) - 1, -1)
-    return Flat.build(index.vectors(rows[kept])), Members(place[members.codes[rows[kept]]]), place
-
-
-def _densities_of(
-    known: SearchableIndex, theirs: Members, place: np.ndarray, vectors: np.ndarray, codes: np.ndarray, neighbours: int
-) -> np.ndarray:
-    """As `densities`, for vectors (n, d) of the identities `codes` (n,)."""
-    return densities_in(nearest_identities(known, theirs, vectors, neighbours + 2), theirs, place[codes], neighbours)
-
-
-def densities_in(found: NearestIdentities, members: Members, own: np.ndarray, neighbours: int) -> np.ndarray:
-    """What the R + 2 nearest identities of n templates say of their densities, as `densities`. `own` (n,): each one's identity;
-    -1 where that is not among `members`.
-    """
-    squares = without_identity(found, members, own).distances ** 2
-    return np.column_stack([squares[:, :neighbours].mean(axis=1), squares[:, min(neighbours, squares.shape[1] - 1)]])
-
-
-def reference(members: Members) -> np.ndarray:
-    """The identities among which densities are measured, bool (K,): all, or a sample of a large gallery, always the same one."""
-    among = np.ones(members.identities, bool)
-    if len(members.codes) > _MOST_SEARCHED:
-        share = _REFERENCE / len(members.codes)
-        among[np.random.default_rng(0).permutation(members.identities)[max(_LEAST, int(share * members.identities)) :]] = False
-    return among
-
-
 def _odds(qualities: np.ndarray) -> np.ndarray:
     """The log odds of qualities (...), float32; those of an ordinary photograph where nobody knows."""
     return np.nan_to_num(log_odds(qualities), nan=0.0).astype(np.float32)
@@ -349,11 +278,6 @@ def _worth(probe: np.ndarray, template: np.ndarray) -> np.ndarray:
     """What the log odds of the quality of both pictures add to the logarithm of a score."""
     good = np.clip(probe, _BAD, _GOOD) + np.clip(template, _BAD, _GOOD)
     return _BONUS * good + _PENALTY * np.maximum(0, _DOUBTFUL - probe) * np.maximum(0, _DOUBTFUL - template)
-
-
-def _batches(count: int) -> Iterator[np.ndarray]:
-    for start in range(0, count, _BATCH):
-        yield np.arange(start, min(start + _BATCH, count))
 
 
 def _around_probe(distances: np.ndarray, neighbours: int) -> np.ndarray:

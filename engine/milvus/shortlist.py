@@ -80,7 +80,7 @@ class Shortlister:
         return self._part(seen, scoring)
 
     def densities(self, vectors: np.ndarray, people: Sequence[str], size: Size) -> np.ndarray:
-        """As `engine.matching.scoring.densities`, float32 (n, 2), of vectors (n, d) of identities whose keys are `people`."""
+        """As `engine.matching.densities.densities`, float32 (n, 2), of vectors (n, d) of identities whose keys are `people`."""
         neighbours = self._catalogue.scoring.neighbours
         seen = self._search(vectors, neighbours + 2, size, "counted == true")
         codes, number = _numbered([row["person"] for row in seen.rows])

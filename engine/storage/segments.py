@@ -17,8 +17,9 @@ from engine.common.dataclass_json import from_json, from_plain
 from engine.errors import GalleryError, TemplatesError
 from engine.files.atomic_files import UNREADABLE, keep_private, refusing, sha256_file, sync_file
 from engine.files.budgets import refuse_bomb
+from engine.matching.densities import densities, reference
 from engine.matching.nearest_identities import Members
-from engine.matching.scoring import Scoring, SearchableGallery, densities, reference
+from engine.matching.scoring import Scoring, SearchableGallery
 from engine.storage.catalogue import Segment
 from engine.templates.enrolment import TemplateStream
 from engine.templates.measured.within_identity import within_identity_covariance

@@ -41,7 +41,7 @@ def test_every_batch_is_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:
         ("indexes.base", "BATCH"),
         ("indexes.approximate.two_stage", "BATCH"),
         ("indexes.tuning.operating_point", "_PART"),
-        ("engine.matching.scoring", "_BATCH"),
+        ("engine.matching.densities", "_BATCH"),
     }
     known |= {
         (f"engine.{module}", "ROW_GROUP")

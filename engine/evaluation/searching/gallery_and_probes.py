@@ -26,7 +26,8 @@ from engine.evaluation.searching.trials import (
 from engine.evaluation.splits import require_people
 from engine.evaluation.truth import Probes
 from engine.gallery.gallery import Gallery
-from engine.matching.scoring import Scoring, SearchableGallery, densities
+from engine.matching.densities import densities
+from engine.matching.scoring import Scoring, SearchableGallery
 from engine.templates.provenance import Provenance
 
 

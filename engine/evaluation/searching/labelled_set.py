@@ -27,8 +27,9 @@ from engine.evaluation.searching.trials import (
 )
 from engine.evaluation.splits import Split, require_people, split
 from engine.evaluation.truth import LabelledImages
+from engine.matching.densities import densities
 from engine.matching.nearest_identities import Members
-from engine.matching.scoring import Scoring, SearchableGallery, densities
+from engine.matching.scoring import Scoring, SearchableGallery
 from engine.templates.model import Templates
 from indexes.exact.flat import Flat
 

@@ -18,6 +18,7 @@ PICTURES = {
         "required": True,
         "content": {
             "image/*": {"schema": {"type": "string", "format": "binary"}},
+            "audio/*": {"schema": {"type": "string", "format": "binary"}},
             "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
             "multipart/form-data": {
                 "schema": {
@@ -61,10 +62,15 @@ async def pictures_of(request: Request, most: int) -> list[bytes]:
     body = await request.body()
     if kind == "multipart/form-data":
         pictures = await _of_form(request, body, most)
-    elif kind.startswith("image/") or kind in ("application/octet-stream", ""):
+    elif kind.startswith(("image/", "audio/")) or kind in ("application/octet-stream", ""):
         pictures = [body]
     else:
-        raise Refused(415, "media_type", "expected a picture (image/*), multipart/form-data, or JSON where vectors are taken")
+        raise Refused(
+            415,
+            "media_type",
+            "expected a picture (image/*), a recording (audio/*), bytes (application/octet-stream), multipart/form-data, or JSON "
+            "where vectors are taken",
+        )
     if not pictures or not all(pictures):
         raise Refused(422, "no_picture", "the request has no picture; send it as the body, or in a form as `picture`")
     return pictures

@@ -22,7 +22,7 @@ from engine.service.galleries import Served
 from engine.service.liveness.pad import refused_by_pad
 from engine.service.recognition import Found, Question
 from engine.templates.model import Templates
-from engine.templates.provenance import require_same
+from engine.templates.provenance import PICTURE, require_same
 from engine.templates.quality import LEAST
 
 REFUSED, CHALLENGE, PAD = "refused", "challenge", "pad"
@@ -134,8 +134,9 @@ async def verify(
 async def _looked_for(
     service: Service, question: Question, pictures: list[bytes], faces: str | None
 ) -> tuple[list[Outcome], Found]:
-    crops = question.served.gallery.provenance.alignment == CROP_ALIGNMENT
-    embedder = service.recognition.embedder(question.served, faces or ("none" if crops else "all"))
+    made = question.served.gallery.provenance
+    usual = "all" if made.modality == PICTURE and made.alignment != CROP_ALIGNMENT else None
+    embedder = service.recognition.embedder(question.served, faces or usual)
     outcomes = await service.recognition.embedded(embedder, pictures)
     return outcomes, await service.recognition.identified(question, outcomes, embedder)
 

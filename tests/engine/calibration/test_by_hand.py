@@ -21,8 +21,9 @@ from engine.calibration.calibration import (
     _unit as unit_of,
 )
 from engine.errors import GalleryError
+from engine.matching.densities import densities
 from engine.matching.nearest_identities import Members
-from engine.matching.scoring import LOCAL, PLAIN, Scoring, SearchableGallery, densities
+from engine.matching.scoring import LOCAL, PLAIN, Scoring, SearchableGallery
 from indexes.exact.flat import Flat
 
 

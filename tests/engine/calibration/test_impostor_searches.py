@@ -11,8 +11,9 @@ from engine.calibration.impostor_searches import (
     search_strangers,
     subsample,
 )
+from engine.matching.densities import densities
 from engine.matching.nearest_identities import Members
-from engine.matching.scoring import LOCAL, PLAIN, QUALITY, Scoring, SearchableGallery, densities
+from engine.matching.scoring import LOCAL, PLAIN, QUALITY, Scoring, SearchableGallery
 from engine.statistics.score_tail import outliers
 from indexes.exact.flat import Flat
 

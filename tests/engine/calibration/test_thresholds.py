@@ -12,8 +12,9 @@ from engine.calibration.calibration import Calibration, RowNames, calibrate
 from engine.calibration.evidence import Evidence, combined_threshold, evidence_of
 from engine.calibration.thresholds import accepts, checked_distance, default_threshold, identify_threshold, match_threshold
 from engine.errors import GalleryError
+from engine.matching.densities import densities
 from engine.matching.nearest_identities import Members
-from engine.matching.scoring import LOCAL, PLAIN, Scoring, SearchableGallery, densities
+from engine.matching.scoring import LOCAL, PLAIN, Scoring, SearchableGallery
 from engine.templates.measured.impostors import Chances, impostors_of
 from engine.templates.provenance import Provenance
 from indexes.exact.flat import Flat

@@ -410,3 +410,20 @@ KINDS: dict[str, Callable[[], onnx.ModelProto]] = {
     "bytes": bytes_in,
     "functions": with_functions,
 }
+
+
+def over_arrays(axes: int, size: int, channels: int, last: bool = False) -> onnx.ModelProto:
+    """A network of signals (one axis) or volumes (three): a convolution of 5 a side with 4 filters, and a linear map to DIM.
+
+    `last`: its channels come last.
+    """
+    sides = [size] * axes
+    nodes = [
+        *([node("Transpose", "chip", "first", perm=[0, axes + 1, *range(1, axes + 1)])] if last else []),
+        node("Conv", "first k" if last else "chip k", "c"),
+        node("Relu", "c", "r"),
+        node("Flatten", "r", "f"),
+        node("MatMul", "f w", "template"),
+    ]
+    weights = {"k": drawn(4, channels, *[5] * axes), "w": drawn(4 * (size - 4) ** axes, DIM)}
+    return made(nodes, weights, shape=("n", *sides, channels) if last else ("n", channels, *sides))

@@ -7,8 +7,9 @@ import pytest
 
 from engine.calibration.impostor_searches import drift, left_out_searches, subsample
 from engine.errors import GalleryError
+from engine.matching.densities import densities, reference
 from engine.matching.nearest_identities import Members
-from engine.matching.scoring import LOCAL, PLAIN, Scoring, SearchableGallery, densities, reference
+from engine.matching.scoring import LOCAL, PLAIN, Scoring, SearchableGallery
 from indexes.approximate.ivf import Ivf
 from indexes.approximate.two_stage import Effort
 from indexes.exact.flat import Flat
@@ -86,17 +87,17 @@ def test_left_out_is_as_if_never_enrolled(score: str, most: int) -> None:
 
 def test_large_galleries_measure_densities_among_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     """Against loops; and who is left out leaves the densities only if it was in the sample."""
-    monkeypatch.setattr("engine.matching.scoring._MOST_SEARCHED", 50)
-    monkeypatch.setattr("engine.matching.scoring._REFERENCE", 60)
-    monkeypatch.setattr("engine.matching.scoring._LEAST", 10)
+    monkeypatch.setattr("engine.matching.densities._MOST_SEARCHED", 50)
+    monkeypatch.setattr("engine.matching.densities._REFERENCE", 60)
+    monkeypatch.setattr("engine.matching.densities._LEAST", 10)
     vectors, codes = people(60, 4)
     enrolled = enrol(vectors, codes, Scoring(LOCAL, 3))
     assert enrolled.density is not None
     among = np.flatnonzero(reference(enrolled.members))
     assert 10 <= len(among) < 40
-    monkeypatch.setattr("engine.matching.scoring._MOST_SEARCHED", len(codes))
+    monkeypatch.setattr("engine.matching.densities._MOST_SEARCHED", len(codes))
     assert reference(enrolled.members).all()
-    monkeypatch.setattr("engine.matching.scoring._MOST_SEARCHED", 50)
+    monkeypatch.setattr("engine.matching.densities._MOST_SEARCHED", 50)
 
     def by_hand(row: int, but: set[int]) -> float:
         squares = ((vectors.astype(float) - vectors[row]) ** 2).sum(axis=1)
@@ -118,11 +119,11 @@ def test_large_galleries_measure_densities_among_a_sample(monkeypatch: pytest.Mo
 def test_a_large_sample_is_searched_approximately(monkeypatch: pytest.MonkeyPatch) -> None:
     """Densities are those of an exact search but for a little noise; and people of no density are who is left out."""
     vectors, codes = people(4000, 1, dim=24)
-    monkeypatch.setattr("engine.matching.scoring._MOST_SEARCHED", 3000)
-    monkeypatch.setattr("engine.matching.scoring._REFERENCE", 1600)
+    monkeypatch.setattr("engine.matching.densities._MOST_SEARCHED", 3000)
+    monkeypatch.setattr("engine.matching.densities._REFERENCE", 1600)
     index, members = Flat.build(vectors), Members(codes)
     exact = densities(index, members)
-    monkeypatch.setattr("engine.matching.scoring._EXACT", 1500)
+    monkeypatch.setattr("engine.matching.densities._EXACT", 1500)
     ours = densities(index, members)
     assert (ours != exact).any()
     assert np.std(np.log(ours[:, 0] / exact[:, 0])) < 0.03
@@ -201,7 +202,7 @@ def test_parts_make_no_difference(score: str, monkeypatch: pytest.MonkeyPatch) -
     vectors, codes = people(40, 4)
     whole = enrol(vectors, codes, Scoring(score, 4))
     expected = left_out_searches(whole)
-    monkeypatch.setattr("engine.matching.scoring._BATCH", 7)
+    monkeypatch.setattr("engine.matching.densities._BATCH", 7)
     monkeypatch.setattr("engine.calibration.impostor_searches._BATCH", 7)
     parts = enrol(vectors, codes, Scoring(score, 4))
     found = left_out_searches(parts)
@@ -236,7 +237,7 @@ def test_densities_that_were_not_measured_yet() -> None:
 
 def test_progress_is_told_to_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
     """How many of how many, after each batch."""
-    monkeypatch.setattr("engine.matching.scoring._BATCH", 7)
+    monkeypatch.setattr("engine.matching.densities._BATCH", 7)
     monkeypatch.setattr("engine.calibration.impostor_searches._BATCH", 4)
     told: list[tuple[str, int, int]] = []
 

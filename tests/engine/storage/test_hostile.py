@@ -14,7 +14,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from benchmarks.durability.attacks import ATTACKS, attack_apart
-from benchmarks.durability.fuzz import READERS, fuzz
+from benchmarks.durability.fuzz import fuzz
+from benchmarks.durability.whole_files import READERS
 from engine.cli.app import app
 from engine.errors import GalleryError, ImageProblem, NameRefused, OnekError, TemplatesError
 from engine.faces.images import decode
