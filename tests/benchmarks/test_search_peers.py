@@ -39,4 +39,7 @@ def test_announced_and_taken(tmp_path: Path) -> None:
     made = measure_announced([(4500, 32)], tmp_path)
     assert (made[0].count, made[0].dim, made[0].kind) == (4500, 32, "flat")
     assert min(made[0].announced, made[0].looked, made[0].taken) > 0
-    assert Announced(1, 1, "flat", 2.0, 0.1, 1.0).factor == Announced(1, 1, "flat", 1.0, 0.1, 2.0).factor == 2
+    assert made[0].memory_factor < 2
+    one, other = Announced(1, 1, "flat", 2.0, 0.1, 1.0, 3, 1), Announced(1, 1, "flat", 1.0, 0.1, 2.0, 1, 3)
+    assert one.factor == other.factor == 2
+    assert one.memory_factor == other.memory_factor == 3
