@@ -138,29 +138,36 @@ def announced_command(
 def peers_command(
     count: Annotated[int, typer.Option(min=5000, help="Templates to index.")] = 100_000,
     peers: Annotated[
-        list[str] | None, typer.Option("--peer", help="One by the beginning of its name; give it several times. Default: all.")
+        list[str] | None, typer.Option("--peer", help="Those whose names begin so; give it several times. Default: all.")
+    ] = None,
+    peer_python: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="The Python of an environment that holds hnswlib and usearch already.")
     ] = None,
     like: Like = "sface",
     clusterless: Clusterless = False,
     rounds: int = 5,
 ) -> None:
-    """FAISS's IVF-PQ fast-scan with AutoTune, RaBitQ and HNSW beside ivf and IndexFlatL2, in one run at the same decisions."""
+    """FAISS's own indexes, hnswlib, usearch and milvus-lite beside ivf and IndexFlatL2, in one run at the same decisions."""
     from rich.table import Table
 
     from benchmarks.data.synthetic_templates import Population
-    from benchmarks.search.peers import PEERS, Peer, measure_peers
+    from benchmarks.search.peers import PEERS, Absent, Peer, measure_peers
     from engine.cli.console import err
     from engine.cli.console import out as console
 
     names = [name for name in PEERS if peers is None or name.startswith(tuple(peers))]
+    people = Population(_shape(like, clusterless=clusterless))
 
-    def told(made: Peer) -> None:
-        err.print(f"{made.name}: {made.effort}")
+    def told(made: Peer | Absent) -> None:
+        err.print(f"{made.name}: {made.why if isinstance(made, Absent) else made.effort}")
 
     table = Table("index", "identified", "strangers' rank 1", "probes/s", "IndexFlatL2", "times", "built, tuned")
-    for made in measure_peers(Population(_shape(like, clusterless=clusterless)), count, names, rounds=rounds, told=told):
+    for made in measure_peers(people, count, names, rounds=rounds, python=peer_python, told=told):
+        if isinstance(made, Absent):
+            table.add_row(made.name, made.why)
+            continue
         shares = f"{made.identified:.4f}", f"{made.strangers:.4f}"
-        speeds = f"{made.per_second:,.0f}", f"{made.flat_per_second:,.0f}", f"{made.ratio:.1f}"
+        speeds = f"{made.per_second:,.0f}", f"{made.flat_per_second:,.0f}", f"{made.ratio:.2f}"
         table.add_row(made.name, *shares, *speeds, f"{made.build_seconds:.0f}, {made.tune_seconds:.0f} s")
     console.print(table)
 
