@@ -43,9 +43,9 @@ _TRAINED, _MOST_TRAINED, _ITERATIONS = 1 << 16, 1 << 18, 10
 _SCORING, _HALVED = 3, 1.875
 # Rows are written, read back, and hashed.
 _ROWS = 2
-# Bytes of arrays whose size is always the same. Copies of what is read together or learnt from, and of the names of a template,
-# that there are at a time; the most that builds of 10,000 to 1,000,000 took beyond the rest.
-_ARRAYS, _COPIES, _NAMES = 60 << 20, 2.8, 3
+# Bytes of what is always the same. Copies of what is read together or learnt from, and of vectors that are scored together, so
+# many at a time; and of the names of a template: the most that builds of 10,000 to 400,000 took beyond the rest.
+_ALWAYS, _COPIES, _SCORED, _SCORED_COPIES, _NAMES = 40 << 20, 2.8, 4096, 26, 3
 # Seconds of starting and of fits whose size is always the same.
 _FIXED = 0.8
 
@@ -83,10 +83,9 @@ def foretold(chosen: Plan, part: Templates, read: float, count: int, score: str 
 
 def _more(units: Units, kind: str, count: int, dim: int) -> int:
     """Bytes that a build takes beyond what the process holds when it has done its work on the slice."""
-    together = min(count, BATCH)
-    if not KINDS[kind].exact:
-        together = max(together, _learnt_from(kind, count))
-    return int(_ARRAYS + _COPIES * 4 * dim * together + count * (units.held + _NAMES * units.names))
+    together = min(count, BATCH) if KINDS[kind].exact else max(min(count, BATCH), _learnt_from(kind, count))
+    rows = max(_COPIES * together, _SCORED_COPIES * min(count, _SCORED))
+    return int(_ALWAYS + 4 * dim * rows + count * (units.held + _NAMES * units.names))
 
 
 def _learnt_from(kind: str, count: int) -> int:
