@@ -45,7 +45,7 @@ _SCORING, _HALVED = 3, 1.875
 _ROWS = 2
 # Bytes of what is always the same. Copies of what is read together or learnt from, and of vectors that are scored together, so
 # many at a time; and of the names of a template: the most that builds of 10,000 to 400,000 took beyond the rest.
-_ALWAYS, _COPIES, _SCORED, _SCORED_COPIES, _NAMES = 40 << 20, 2.8, 4096, 26, 3
+_ALWAYS, _COPIES, _SCORED, _SCORED_COPIES, _NAMES = 40 << 20, 2.8, 4096, 26, 8
 # Seconds of starting and of fits whose size is always the same.
 _FIXED = 0.8
 
