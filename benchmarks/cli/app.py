@@ -25,6 +25,7 @@ from benchmarks.cli.search import (
     gallery_command,
     peers_command,
     search_command,
+    templates_command,
 )
 from benchmarks.cli.thresholds import fit_quality_command, impostors_command, quality_command, small_galleries_command
 from benchmarks.cli.training import learned_command, robustness_command, signals_command, training_command
@@ -268,6 +269,7 @@ benchmark.command("ray")(ray_command)
 benchmark.command("scale")(scale_command)
 benchmark.command("report")(report_command)
 benchmark.command("fit-templates")(fit_command)
+benchmark.command("templates")(templates_command)
 benchmark.command("impostors")(impostors_command)
 benchmark.command("small-galleries")(small_galleries_command)
 benchmark.command("quality")(quality_command)

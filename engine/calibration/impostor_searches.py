@@ -178,8 +178,12 @@ def _left_out_scores(some: SearchableGallery) -> np.ndarray:
     if scoring.scaled:
         some = replace(some, density=densities_in(found, members, members.codes, scoring.neighbours))
     chosen, rows = left_out_templates(members)
-    searched = NearestIdentities(found.rows[rows], found.distances[rows])
-    return some.scored(vectors[rows], searched, 2, chosen, some.qualities(rows)).scores[:, 0]
+    parts = []
+    for start in range(0, len(rows), _BATCH):
+        at, left_out = rows[start : start + _BATCH], chosen[start : start + _BATCH]
+        searched = NearestIdentities(found.rows[at], found.distances[at])
+        parts.append(some.scored(vectors[at], searched, 2, left_out, some.qualities(at)).scores[:, 0])
+    return np.concatenate(parts)
 
 
 def _by_chances(scores: np.ndarray) -> float:
