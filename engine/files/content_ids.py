@@ -6,11 +6,14 @@ one file would change with it. A file that was written anew, with other EXIF or 
 """
 
 import hashlib
+from itertools import chain
 from typing import IO
 
 import numpy as np
 
 _DIGITS = 32
+# Numbers that are looked at at once, in double precision.
+_AT_ONCE = 1 << 20
 
 
 def of_file(stream: IO[bytes]) -> str:
@@ -40,10 +43,15 @@ def picture_of(template_id: str) -> str:
 
 def of_vectors(vectors: np.ndarray, first: int = 0) -> list[str]:
     """The ids of vectors (n, d) of any float type, from their numbers and their rows, which count from `first` on."""
-    # Float32, whatever they were kept as: scaled by a power of two, which changes no digit, none is too large or small for it.
+    part = max(1, _AT_ONCE // max(1, vectors.shape[1]))
+    parts = (_scaled(vectors[start : start + part]) for start in range(0, len(vectors), part))
+    return [f"{_named(row.tobytes())}:{number}" for number, row in enumerate(chain.from_iterable(parts), first)]
+
+
+def _scaled(vectors: np.ndarray) -> np.ndarray:
+    """As float32, whatever they were kept as: scaled by a power of two, which changes no digit, none is too large or small."""
     exponents = np.frexp(np.abs(vectors).max(axis=1, initial=0).astype(np.float64))[1]
-    rows = np.ldexp(vectors.astype(np.float64), -exponents[:, None]).astype("<f4")
-    return [f"{_named(row.tobytes())}:{number}" for number, row in enumerate(rows, first)]
+    return np.ldexp(vectors.astype(np.float64), -exponents[:, None]).astype("<f4")
 
 
 def _named(content: bytes) -> str:

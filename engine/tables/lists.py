@@ -8,6 +8,7 @@ line. Nothing is guessed of letters: names in an unknown encoding would be other
 import codecs
 import csv
 import io
+import os
 import re
 import unicodedata
 import warnings
@@ -26,6 +27,8 @@ from engine.files.object_storage import local, uri
 
 LARGEST = 1 << 30
 """Bytes of text that a list may have."""
+# Letters of one line at most, so that a list is read piece by piece whatever is in it.
+_LONGEST_LINE = 1 << 23
 
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
@@ -113,35 +116,51 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """The lines of a text, counted from 1, with their ends, of Unix, Windows or old Macs."""
-    data = _bytes(path)
-    encoding = next((encoding for mark, encoding in _MARKS if data.startswith(mark)), "utf-8")
-    errors = "strict" if encoding == "utf-16" else "surrogateescape"
-    number = 0
-    try:
-        # The wrapper decodes piece by piece, so that a long list is not held twice.
-        for number, line in enumerate(io.TextIOWrapper(io.BytesIO(data), encoding, errors, newline=""), start=1):
-            _refuse_bytes(path, number, line)
-            yield number, line
-    except UnicodeDecodeError as error:
-        raise ListError(
-            f"{uri(path)}: not the {encoding.upper()} that its first bytes say, after line {number}; save it as UTF-8"
-        ) from error
+    with _opened(path) as stream:
+        head = stream.peek(4)
+        encoding = next((encoding for mark, encoding in _MARKS if head.startswith(mark)), "utf-8")
+        errors = "strict" if encoding == "utf-16" else "surrogateescape"
+        number = letters = 0
+        try:
+            text = io.TextIOWrapper(stream, encoding, errors, newline="")
+            while line := text.readline(_LONGEST_LINE):
+                number, letters = number + 1, letters + len(line)
+                if letters > LARGEST:  # out of a pipe, whose size nobody knows before
+                    raise _too_long(path)
+                _refuse_bytes(path, number, line)
+                yield number, line
+        except UnicodeDecodeError as error:
+            raise ListError(
+                f"{uri(path)}: not the {encoding.upper()} that its first bytes say, after line {number}; save it as UTF-8"
+            ) from error
+        except OSError as error:
+            raise _unreadable(path, error) from error
 
 
-def _bytes(path: Path) -> bytes:
+def _opened(path: Path) -> io.BufferedReader:
     try:
-        with local(path).open("rb") as stream:
-            data = stream.read(LARGEST + 1)
+        stream = local(path).open("rb")
     except FileNotFoundError as error:
         raise ListError(f"{uri(path)}: no such file; expected a list") from error
     except OSError as error:
-        raise ListError(f"{uri(path)}: cannot be read as a list: {error.strerror or error}") from error
-    if len(data) > LARGEST:
-        raise ListError(f"{uri(path)}: a list of more than {LARGEST >> 20} MiB; cut it in pieces")
-    return data
+        raise _unreadable(path, error) from error
+    if os.fstat(stream.fileno()).st_size > LARGEST:
+        stream.close()
+        raise _too_long(path)
+    return stream
+
+
+def _too_long(path: Path) -> ListError:
+    return ListError(f"{uri(path)}: a list of more than {LARGEST >> 20} MiB; cut it in pieces")
+
+
+def _unreadable(path: Path, error: OSError) -> ListError:
+    return ListError(f"{uri(path)}: cannot be read as a list: {error.strerror or error}")
 
 
 def _refuse_bytes(path: Path, number: int, line: str) -> None:
+    if len(line) == _LONGEST_LINE:
+        raise ListError(f"{uri(path)}: line {number} has {_LONGEST_LINE:,} letters or more; is it a list, one picture a line?")
     if "\0" in line:
         raise ListError(
             f"{uri(path)}: line {number} holds a NUL, which no text has (a workbook? UTF-16 without its mark?); "
@@ -212,7 +231,7 @@ def _records(path: Path, lines: Iterable[tuple[int, str]], delimiter: str) -> It
 
     try:
         for cells in csv.reader(passed(), delimiter=delimiter, strict=True, skipinitialspace=True):
-            if any(cell.strip() for cell in cells):
+            if any(map(str.strip, cells)):
                 yield began, cells
             began = 0
     except csv.Error as error:

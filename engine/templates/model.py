@@ -14,6 +14,9 @@ from engine.tables.frames import Tabular
 from engine.templates.names import each_of, name_of, names_in, short, texts
 from engine.templates.provenance import Provenance
 
+# Numbers that are normalised at once, in double precision.
+_AT_ONCE = 1 << 20
+
 
 def schema(provenance: Provenance) -> pa.Schema:
     """The columns of a template file, and how the templates were made as its metadata."""
@@ -138,6 +141,14 @@ def normalised(vectors: np.ndarray, name: str, first_row: int) -> np.ndarray:
     """
     if vectors.ndim != 2 or not np.issubdtype(vectors.dtype, np.floating) or not vectors.shape[1]:
         raise TemplatesError(f"{name}: found an array of shape {vectors.shape} and type {vectors.dtype}, expected floats (n, d)")
+    unit = np.empty(vectors.shape, np.float32)
+    part = max(1, _AT_ONCE // vectors.shape[1])
+    for start in range(0, len(vectors), part):
+        unit[start : start + part] = _normalised(vectors[start : start + part], name, first_row + start)
+    return unit
+
+
+def _normalised(vectors: np.ndarray, name: str, first_row: int) -> np.ndarray:
     wide = vectors.astype(np.float64)
     # In units of each vector's largest number, so that no square is too large or too small.
     largest = np.abs(wide).max(axis=1, keepdims=True)
@@ -149,7 +160,7 @@ def normalised(vectors: np.ndarray, name: str, first_row: int) -> np.ndarray:
         what = "a zero vector" if norms[row] == 0 else "NaN or infinity in the vector"
         more = f" ({len(bad)} such rows in this part)" if len(bad) > 1 else ""
         raise TemplatesError(f"{name}: row {first_row + row} holds {what}; expected finite numbers that are not all zero{more}")
-    return np.ascontiguousarray(wide / norms[:, None], np.float32)
+    return wide / norms[:, None]
 
 
 def vectors_of(table: pa.Table) -> np.ndarray:

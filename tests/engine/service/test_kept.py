@@ -72,7 +72,10 @@ def test_what_takes_too_long_is_given_up_and_the_service_goes_on(
 ) -> None:
     url = serve(Settings(str(house), seconds=1, rate=0, runtime="opencv"))
     with monkeypatch.context() as slow, httpx.Client(base_url=url, trust_env=False, timeout=30) as http:
-        slow.setattr("engine.embedding.embedder.Embedder.embed_batch", lambda self, photographs: time.sleep(3) or [ValueError() for _ in photographs])
+        slow.setattr(
+            "engine.embedding.embedder.Embedder.embed_batch",
+            lambda self, photographs: time.sleep(3) or [ValueError() for _ in photographs],
+        )
         late = http.post("/v1/galleries/house/identify", content=pictures[0])
         assert (late.status_code, late.json()["error"]["code"]) == (504, "timeout")
         assert http.get("/healthz").status_code == 200
