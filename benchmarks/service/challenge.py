@@ -25,8 +25,8 @@ BENDS = (0, 60, 90, 120, 180)
 
 @dataclass(frozen=True)
 class Held:
-    """Of `pictures` that are bent so far, each turned by all `ANGLES`: how many look turned, both ways as asked, at some angle, and
-    how many pass, since the templates are those of one person too.
+    """Of `pictures` that are bent so far, each turned by all `ANGLES`: how many look `turned` both ways as asked, and how many
+    `passed`, since their templates are one person's too.
     """
 
     bend: int
