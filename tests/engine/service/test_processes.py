@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -31,7 +32,7 @@ def test_it_begins_says_what_it_must_and_ends_when_asked(house: Path, tmp_path: 
         done: list[str] = []
 
         def enrol() -> None:
-            with Client(service.url) as other:
+            with suppress(OnekError), Client(service.url) as other:  # the service may be gone before it is asked
                 done.append(other.enroll(pictures[10], "ada").identity)
 
         thread = threading.Thread(target=enrol)
