@@ -13,6 +13,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks.attacks.case import Attack, Place
+from benchmarks.durability.isolated import apart
 from engine.encoders.custom import load
 from engine.encoders.registry import network_files
 from engine.encoders.runtimes import OPENCV
@@ -30,9 +31,14 @@ class Encoders(Attack):
         from engine.common.tensorflow import tensorflow
 
         keras: Any = tensorflow().keras
-        chips = keras.layers.Input((_SIDE, _SIDE, 3))
-        x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(chips))
-        keras.Model(chips, keras.layers.Dense(_DIM)(x)).save(folder / "whole.keras")
+
+        def save() -> str:
+            chips = keras.layers.Input((_SIDE, _SIDE, 3))
+            x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(chips))
+            keras.Model(chips, keras.layers.Dense(_DIM)(x)).save(folder / "whole.keras")
+            return ""
+
+        apart(save)  # here, TensorFlow would begin threads, without which it stands still in a fork
 
     def lay(self, place: Place, chance: random.Random) -> str:
         made: Any = chance.choice([_elsewhere, _deep, _large, _endless, _cut, _described, _configured, _weighed])

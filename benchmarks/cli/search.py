@@ -117,10 +117,25 @@ def announced_command(
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where templates and galleries go.")] = Path(
         "announced-benchmark"
     ),
+    photos: Annotated[
+        Path | None, typer.Option("--photos", metavar="FOLDER", help="What embed announces, of its photographs, instead.")
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, help="Photographs, those of --photos over and over.")] = 1000,
 ) -> None:
     """Seconds and memory announced by build-index and taken, by default of 10,000 to 1,000,000 of 64, 128 and 512 dimensions."""
     from benchmarks.search.announced import Announced, cases_of, measure_announced
     from engine.cli.console import out as console
+
+    if photos is not None:
+        from benchmarks.faces.announced import measure_embedding
+        from engine.faces.images import find_images
+
+        seen = measure_embedding(find_images(photos), count, out)
+        console.print(
+            f"{seen.photographs:,} photographs: announced {seen.announced:.1f} s after {seen.looked:.1f} s, took "
+            f"{seen.taken:.1f} s: {seen.announced / seen.taken:.2f}"
+        )
+        return
 
     def told(made: Announced) -> None:
         memory = made.announced_memory / (1 << 20), made.taken_memory / (1 << 20)

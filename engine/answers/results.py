@@ -113,6 +113,7 @@ class Results(Tabular, Sequence[Result]):
     """
 
     _shown = ("probe", "face", "decision", "identity", "distance", "expected_false_alarms", "reasons")
+    _photographs = "probe"
 
     def __init__(self, table: pa.Table, unseen: Unseen = ALL_SEEN) -> None:
         self.table = table

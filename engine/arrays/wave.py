@@ -2,16 +2,16 @@
 
 import io
 import os
-import warnings
 from typing import IO, Literal
 
 import numpy as np
 
 from engine.arrays.sampled import MOST_BYTES, Sampled, damaged, refuse_huge
 from engine.errors import ImageProblem
+from engine.faces.unwarned import unwarned
 
-# SciPy warns of each block of a file that it does not know, on the user's terminal.
-warnings.filterwarnings("ignore", module=r"scipy\.io\.wavfile")
+# It warns of each block of a file that it does not know.
+_SCIPY = r"scipy\.io\.wavfile"
 # A program that writes to a pipe does not know how long the file will be, and says 0, or as much as it can.
 _UNKNOWN = 0x7FFF0000
 
@@ -26,7 +26,8 @@ def read_wave(stream: IO[bytes]) -> Sampled:
     stream.seek(0)
     try:
         # Out of memory, so that no more is asked for than there is, whatever the header says.
-        rate, samples = wavfile.read(io.BytesIO(_whole(bytearray(stream.read()))))
+        with unwarned(_SCIPY):
+            rate, samples = wavfile.read(io.BytesIO(_whole(bytearray(stream.read()))))
     except (ImageProblem, MemoryError):
         raise
     except UnboundLocalError as error:  # SciPy's, where a part that it needs never came

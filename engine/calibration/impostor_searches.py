@@ -14,7 +14,7 @@ from indexes.base import Progress
 from indexes.exact.flat import Flat
 
 # Identities that are searched for, at most; identities of the subsamples that show how scores move with K, at most.
-MOST_SEARCHES, MOST_NESTED = 20_000, 20_000
+MOST_SEARCHES, MOST_NESTED = 20_000, 10_000
 # The share of all identities that those in no density must be, so that they speak for all.
 _MOST_OF = 0.5
 # How many strangers are searched for together.

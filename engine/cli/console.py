@@ -33,9 +33,10 @@ class _Plain(Console):
         if self.kept is not None:
             self.kept.extend(objects)
         texts = [shown(as_given(each)) if isinstance(each, str) else each for each in objects]
-        own = self._width
-        if not self.is_terminal and any(isinstance(each, Table) for each in objects):
-            self._width = _WIDEST
+        if self.is_terminal or not any(isinstance(each, Table) for each in objects):
+            super().print(*texts, **options)
+            return
+        own, self._width = self._width, _WIDEST
         try:
             super().print(*texts, **options)
         finally:
@@ -188,7 +189,8 @@ def announce(plan: "Plan", local: bool) -> None:
     memory, cached, disk = (humanfriendly.format_size(size, binary=True) for size in (plan.memory, plan.cached, plan.disk))
     cache = f" (and {cached} of file cache, if there is room)" if plan.cached else ""
     err.print(f"{plan.factory or plan.kind} index: {plan.why}.")
-    err.print(f"about {humanfriendly.format_timespan(round(plan.seconds))}, {memory} of memory{cache}, {disk} of disk")
+    seconds = humanfriendly.format_timespan(round(plan.seconds)) if plan.seconds >= 1 else "a second"
+    err.print(f"about {seconds}, {memory} of memory{cache}, {disk} of disk")
     if local:
         err.print("each template is searched for once in that time, for how densely they lie (--score plain does without)")
 

@@ -170,15 +170,15 @@ def _corrected(
 
 
 def _line(groups: "Groups") -> str:
-    from engine.cli.console import thousands
+    from engine.cli.console import count, thousands
 
     again = f", {thousands(groups.repeated)} given twice and counted once" if groups.repeated else ""
     low = groups.table["note"].to_pylist().count("low quality")
     poor = f", {thousands(low)} of them of low quality" if low else ""
     named = sum(bool(name) for name in groups.names.values())
     return (
-        f"{thousands(len(groups))} faces{again}: {thousands(len(groups.members))} groups, {thousands(named)} named; "
-        f"{thousands(groups.alone)} faces are alone{poor}"
+        f"{count(len(groups), 'face')}{again}: {count(len(groups.members), 'group')}, {thousands(named)} named; "
+        f"{count(groups.alone, 'face is', 'faces are')} alone{poor}"
     )
 
 
@@ -188,7 +188,7 @@ def _counts(groups: "Groups") -> dict[str, int]:
 
 
 def _tell(groups: "Groups", pairs: Path) -> None:
-    from engine.cli.console import tell
+    from engine.cli.console import count, tell
     from engine.grouping.suggestions import ONE_PERSON, suggest, write_suggestions
 
     cut = groups.cut
@@ -197,12 +197,12 @@ def _tell(groups: "Groups", pairs: Path) -> None:
         "impostors": f"by the encoder's impostors, since about {cut.people} people are few",
     }
     if cut.rule in by:
-        expected = f"{cut.expected_wrong:.1f} of {cut.groups:,} groups are expected to hold two people"
+        expected = f"{cut.expected_wrong:.1f} of {count(cut.groups, 'group')} are expected to hold two people"
         tell(f"cut at {cut.height:.3f}: {expected}, {by[cut.rule]}")
     suggestions = suggest(groups)
     write_suggestions(pairs, suggestions)
     tell(
-        f"{len(suggestions)} pairs to look at in {pairs}, the one that is worth most first",
+        f"{count(len(suggestions), 'pair')} to look at in {pairs}, the one that is worth most first",
         suggestions=len(suggestions),
         pairs_file=str(pairs),
     )
@@ -212,16 +212,16 @@ def _tell(groups: "Groups", pairs: Path) -> None:
 
 
 def _draw(groups: "Groups", sheet: Path) -> None:
-    from engine.cli.console import progress, tell
+    from engine.cli.console import count, progress, tell
     from engine.reports.sheets.groups import write_group_sheets
 
     with progress("sheets", len(groups.members)) as more:
         pages = write_group_sheets(sheet, groups, more)
-    tell(f"{pages} {'page' if pages == 1 else 'pages'} in {sheet}: open {sheet / 'groups-001.html'}", pages=pages)
+    tell(f"{count(pages, 'page')} in {sheet}: open {sheet / 'groups-001.html'}", pages=pages)
 
 
 def _recognise(groups: "Groups", gallery: str, people: Path) -> None:
-    from engine.cli.console import tell
+    from engine.cli.console import count, tell
     from engine.workflows.known_people import known_people, write_known
     from engine.workflows.locations import open_gallery
 
@@ -229,10 +229,10 @@ def _recognise(groups: "Groups", gallery: str, people: Path) -> None:
     write_known(people, known)
     sure = [each for each in known if each.decision == "identified"]
     tell(
-        f"{len(sure)} of {len(known)} unnamed groups are taken for people of {gallery}, in {people}",
+        f"{len(sure):,} of {count(len(known), 'unnamed group')} taken for people of {gallery}, in {people}",
         recognised=len(sure),
         people_file=str(people),
     )
     for each in sure[:_TOLD]:
         alarms = "" if each.expected_false_alarms is None else f", expected false alarms {each.expected_false_alarms:.2g}"
-        tell(f"  --name {each.group} {each.identity!r} ({each.faces} faces{alarms})")
+        tell(f"  --name {each.group} {each.identity!r} ({count(each.faces, 'face')}{alarms})")

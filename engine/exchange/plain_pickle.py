@@ -2,6 +2,10 @@
 
 Python's own reader calls whatever a pickle names. This one calls nothing: it knows lists, tuples, dicts, texts, bytes, numbers
 and NumPy's arrays of numbers, which it puts together itself out of their bytes, and each name of anything else ends it.
+
+A `pickle.Unpickler` whose `find_class` knows these names alone would be a third of this, and is not safe: nine bytes (a place in
+the memo of 2^28, a text of 4 GiB) have Python 3.11's take gigabytes before it looks whether they are there. To look through every
+opcode before, with `pickletools.genops`, takes three times as long as this reader does for all of it.
 """
 
 import re

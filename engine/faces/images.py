@@ -7,7 +7,6 @@ import math
 import os
 import re
 import stat
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from PIL import ExifTags, Image
 
 from engine.errors import ImageProblem, PhotographsError
 from engine.faces.image_formats import ENDINGS, HEAD, NAMES, Format, format_of, why_unread
+from engine.faces.unwarned import unwarned
 from engine.faces.upright import upright_rgb
 from engine.files import object_storage as places
 from engine.files.content_ids import of_file
@@ -55,9 +55,8 @@ Read = TypeVar("Read")
 _NOWHERE = "links that lead nowhere"
 _AGAIN = "folders entered already by another way"
 
-# Pillow warns of each damaged tag, with paths of this installation, on the user's terminal; what is wrong with a picture becomes
-# a problem. A filter of its modules is set once, since `warnings.catch_warnings` is not safe where several threads decode.
-warnings.filterwarnings("ignore", module=r"PIL\.")
+# Pillow warns and tells of each damaged tag, with paths of this installation; what is wrong with a picture becomes a problem.
+_PILLOW = r"PIL\."
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
@@ -205,7 +204,7 @@ def _decoded(stream: IO[bytes], ending: str, megapixels: float = math.inf) -> np
     scans = _scans_of(stream) if known.name == "JPEG" else 1
     stream.seek(0)
     try:
-        with reader(stream) as image:
+        with unwarned(_PILLOW), reader(stream) as image:
             _refuse_huge(known, image.size, megapixels)
             _refuse_scans(scans, *image.size)
             if known.name == "TIFF":  # a tile is decoded whole, however little of it is shown

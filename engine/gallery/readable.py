@@ -22,6 +22,7 @@ from engine.errors import GalleryReplaced, OnekError, PhotographsError, require_
 from engine.gallery.asking import Probes, identifying, verifying
 from engine.gallery.backend import Backend, Capabilities
 from engine.maintenance.integrity import Fault
+from engine.maintenance.person import photographs_of
 from engine.matching.pair_verifier import PairVerifier
 from engine.matching.scoring import Scoring
 from engine.tables.frames import SHOWN, html_table
@@ -127,8 +128,16 @@ class ReadableGallery:
         return f"<Gallery {str(self.path)!r}: {held}>"
 
     def _repr_html_(self) -> str:
-        first = list(islice(self.templates_by_identity(), SHOWN))
-        return html_table(repr(self), ("identity", "templates"), first, self.identity_count)
+        from engine.tables.thumbnails import thumbnail  # late: it loads what decodes pictures
+
+        seen = self.snapshot()
+        first = list(islice(seen.templates_by_identity(), SHOWN))
+        try:
+            photographs = photographs_of(seen, [identity for identity, _ in first])
+        except OnekError:  # of a gallery whose files are gone
+            photographs = {}
+        faces = [thumbnail(*photographs.get(identity, (None, None))) for identity, _ in first]
+        return html_table(repr(self), ("identity", "templates"), first, seen.identity_count, faces)
 
     @property
     def identity_count(self) -> int:

@@ -1,5 +1,6 @@
 """Everything that a gallery stores about one person, for requests of access under data protection law."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,8 @@ from engine.storage.segments import segment_files
 
 # Columns of a sealed segment and of recent rows; the vectors come from the index.
 _COLUMNS = ["template_id", "identity", "source", "face", "box"]
+# Templates whose rows are read at once without anybody's waiting for it.
+_FEW = 20_000
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,19 @@ def stored_about(seen: Snapshot, identity: str) -> Stored:
         at = {name: row for row, name in enumerate(stays["template_id"].to_pylist())}
         rows = stays.take([at[name] for name in ids]).to_pylist()
     return Stored(identity, [_told(*each, identity) for each in zip(rows, ids, vectors, strict=True)], waiting)
+
+
+def photographs_of(seen: Snapshot, identities: Sequence[str]) -> dict[str, tuple[str, Sequence[float] | None]]:
+    """Of each of some people the photograph of one template, and the box of the face in it; without those of whom a gallery keeps
+    none, and nobody's where it would be long to look.
+    """
+    if not isinstance(seen, FolderSnapshot) or seen.template_count > _FEW:
+        return {}
+    table = _rows(seen).filter(pa.array(~seen.gone))
+    at = {name: row for row, name in enumerate(table["template_id"].to_pylist())}
+    firsts = {identity: seen.templates_of(identity)[0][0] for identity in identities}
+    rows = {identity: table.slice(at[name], 1).to_pylist()[0] for identity, name in firsts.items()}
+    return {identity: (row["source"], row["box"]) for identity, row in rows.items() if row["source"]}
 
 
 def _told(row: dict[str, Any], name: str, vector: np.ndarray, identity: str) -> dict[str, Any]:

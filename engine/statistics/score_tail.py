@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from engine.statistics.beta import beta_quantiles
+
 # So many searches must score below a quantile for it to be used; the tail is fitted to this share of all, and at most so many.
 _ENOUGH, _SHARE, _MOST_FITTED = 30, 0.1, 2000
 # Standard deviation of the shape's prior. On LFW the shape is within 0.05 of 0 for both scores, from 300 to 4,000 identities.
@@ -85,15 +87,13 @@ class ScoreTail:
 
     def interval(self, rate: float) -> Interval:
         """The interval of the true rate at `score_at(rate)`, by the sampling error of the searches and of the fitted tail."""
-        from scipy.special import betaincinv, ndtri  # imported late: it takes a third of the time of a search for one probe
-
         pivot = max(rate, float(self.rates[0]))
         independent = self.searches / self.design_effect
         levels = np.array([1 - _CONFIDENCE, 1 + _CONFIDENCE]) / 2
-        low, high = betaincinv(pivot * (independent + 1), max((1 - pivot) * (independent + 1), 1e-9), levels)
+        low, high = beta_quantiles(pivot * (independent + 1), max((1 - pivot) * (independent + 1), 1e-9), levels)
         if self.is_sampled(rate):
             return Interval(float(low), float(high))
-        width = ndtri(levels[1]) * self._fitted_deviation(rate)
+        width = _HALF_WIDTH * self._fitted_deviation(rate)
         below, above = np.log(pivot / low), np.log(high / pivot)
         return Interval(float(rate * np.exp(-np.hypot(below, width))), float(min(1, rate * np.exp(np.hypot(above, width)))))
 
@@ -208,7 +208,7 @@ def _fit(y: np.ndarray, censored: int = 0) -> tuple[float, float, np.ndarray]:
     largest = float(y.max())
     points = np.append(y, largest)
 
-    from scipy.optimize import minimize  # imported late, as above
+    from scipy.optimize import minimize  # imported late: it takes a third of the time of a search for one probe
 
     def cost(parameters: np.ndarray) -> float:
         shape, scale = parameters[0], mean * np.exp(np.clip(parameters[1], -10, 10))

@@ -21,11 +21,13 @@ _LONGEST = 60
 
 class Tabular:
     """What an Arrow `table` stands behind. pandas, polars and DuckDB take it as it is, by Arrow's PyCapsule interface; a notebook
-    shows its first ten rows, those of the columns `_shown`.
+    shows its first ten rows, those of the columns `_shown`, with the faces.
     """
 
     table: pa.Table
     _shown: ClassVar[tuple[str, ...]] = ()
+    # The column that names photographs, whose faces a notebook shows where they are at hand.
+    _photographs: ClassVar[str] = "source"
 
     def to_pandas(self) -> "pandas.DataFrame":
         """The table as a pandas data frame; whole numbers that may be missing are pandas' `Int32`.
@@ -48,15 +50,27 @@ class Tabular:
         return self.table.__arrow_c_stream__(requested_schema)
 
     def _repr_html_(self) -> str:
+        from engine.tables.thumbnails import thumbnail  # late: it loads what decodes pictures
+
         names = [name for name in self._shown if name in self.table.column_names]
-        rows = self.table.select(names).slice(0, SHOWN).to_pylist()
-        return html_table(repr(self), names, [[row[name] for name in names] for row in rows], self.table.num_rows)
+        asked = [name for name in dict.fromkeys([*names, self._photographs, "box"]) if name in self.table.column_names]
+        rows = self.table.select(asked).slice(0, SHOWN).to_pylist()
+        faces = [thumbnail(row.get(self._photographs), row.get("box")) for row in rows]
+        return html_table(repr(self), names, [[row[name] for name in names] for row in rows], self.table.num_rows, faces)
 
 
-def html_table(caption: str, headings: Sequence[str], rows: Sequence[Sequence[object]], total: int) -> str:
-    """The first of `total` rows as HTML: every cell is text, whatever it says, and no cell is long."""
+def html_table(
+    caption: str, headings: Sequence[str], rows: Sequence[Sequence[object]], total: int, faces: Sequence[str | None] = ()
+) -> str:
+    """The first of `total` rows as HTML: every cell is text, whatever it says, and no cell is long. `faces`: a picture for each
+    row, as `engine.tables.thumbnails` makes them, before its cells.
+    """
     head = "".join(f"<th>{_cell(each)}</th>" for each in headings)
-    body = "".join("<tr>" + "".join(f"<td>{_cell(each)}</td>" for each in row) + "</tr>" for row in rows)
+    cells = ["".join(f"<td>{_cell(each)}</td>" for each in row) for row in rows]
+    if any(faces):
+        head = f"<th></th>{head}"
+        cells = [f"<td>{face or ''}</td>{row}" for face, row in zip(faces, cells, strict=True)]
+    body = "".join(f"<tr>{row}</tr>" for row in cells)
     more = f"<p>and {total - len(rows):,} more</p>" if total > len(rows) else ""
     title = f"<caption>{html.escape(shown(caption))}</caption>"
     return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from string import digits
 from typing import TypeVar, cast
 
 import pyarrow as pa
@@ -113,7 +114,6 @@ _NOBODY = re.compile(
     r"|(img|dsc[nf]?|pxl|mvimg|vid|p|wp|sam|image|photo|scan|screenshot|whatsapp image|signal)[-_ ]?\d[-_\d ]*.*",
     re.IGNORECASE,
 )
-_NUMBER = re.compile(r"[-_ .]*\(?\d+\)?$")
 
 
 @dataclass(frozen=True)
@@ -166,8 +166,15 @@ def one_person(counts: Counter[str], what: str) -> str | None:
 
 def _differ_by_number(names: Sequence[str]) -> Sequence[str]:
     """Two names that are alike but for a number at the end, where that is so of most of them."""
-    roots = Counter(_NUMBER.sub("", name) for name in names)
+    roots = Counter(map(_root, names))
     if sum(count for root, count in roots.items() if root and count > 1) < _MOST * len(names):
         return ()
     root = next(root for root, count in roots.items() if root and count > 1)
-    return [name for name in names if _NUMBER.sub("", name) == root][:2]
+    return [name for name in names if _root(name) == root][:2]
+
+
+def _root(name: str) -> str:
+    """A name without the number at its end: `kian` of `kian_2`, `kian (2)` and `kian2`."""
+    numbered = name.removesuffix(")")
+    root = numbered.rstrip(digits)
+    return name if root == numbered else root.removesuffix("(").rstrip("-_ .")

@@ -58,9 +58,13 @@ class Factory(TwoStageIndex):
                 f"{factory} has {ivf.nlist} lists, but there are {len(vectors)} vectors; expected at least as many"
             )
         if progress:
-            progress("training", 0, len(vectors))
+            progress("training", 0, 1)
         try:
-            return cls._filled(pretransformed(centred(sample), index), sample, vectors, progress, factory=factory)
+            whole = pretransformed(centred(sample), index)
+            whole.train(sample)
+            if progress:
+                progress("training", 1, 1)
+            return cls._filled(whole, vectors, progress, factory=factory)
         except RuntimeError as error:
             raise IndexUnsupported(f"FAISS cannot build {factory} of {len(vectors)} vectors: {_reason(error)}") from error
 

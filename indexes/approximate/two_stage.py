@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from indexes.approximate.stepwise import train
 from indexes.base import BATCH, Neighbours, Progress, StoredIndex, checked, checked_store, distances_to, nearest_of
 from indexes.errors import IndexFileError, IndexUnsupported
 from indexes.files import write_index
@@ -59,8 +60,8 @@ class TwoStageIndex(StoredIndex):
         self.effort = effort
 
     @classmethod
-    def _filled(cls, index: Any, sample: np.ndarray, vectors: np.ndarray, progress: Progress | None, **more: Any) -> Self:
-        index.train(sample)
+    def _filled(cls, index: Any, vectors: np.ndarray, progress: Progress | None, **more: Any) -> Self:
+        """An index that is trained, with all of the vectors."""
         for start in range(0, len(vectors), BATCH):
             index.add(np.ascontiguousarray(vectors[start : start + BATCH]))
             if progress:
@@ -225,5 +226,7 @@ class TrainedIndex(TwoStageIndex):
         vectors = checked_store(vectors, cls.least, cls.kind)
         sample = np.asarray(vectors[sample_rows(len(vectors), cls._sample(len(vectors)))])
         if progress:
-            progress("training", 0, len(vectors))
-        return cls._filled(cls._untrained(sample, len(vectors)), sample, vectors, progress)
+            progress("training", 0, 1)
+        index = cls._untrained(sample, len(vectors))
+        train(index, sample, progress)
+        return cls._filled(index, vectors, progress)

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from inspect import Parameter
 from typing import Any, get_args
 
-# A call, which stays; or a parameter with a value: True, a text in quotes, dots where any value goes, or a word.
-_GIVEN = re.compile(r"[\w.]+\([^()\n]*\)|(?<![\w.?&-])([a-z][a-z_]*)=(?:(True)\b|'([^'\n]*)'|(\.\.\.)|(\w[\w.-]*))")
+# A call, which stays; or a parameter with a value: True, a text in quotes, dots where any value goes, or a word. Each begins
+# where no word goes on, so that a long name is not looked through from each of its letters.
+_GIVEN = re.compile(r"(?<![\w.])[\w.]+\([^()\n]*\)|(?<![\w.?&-])([a-z][a-z_]*)=(?:(True)\b|'([^'\n]*)'|(\.\.\.)|(\w[\w.-]*))")
 
 
 def in_options(message: str, options: Mapping[str, str]) -> str:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import logging
 import os
 import re
 import traceback
@@ -13,6 +12,7 @@ from typing import Any
 from engine.errors import GalleryError
 from engine.milvus.connection.address import LITE, Address
 from engine.milvus.connection.embedded import release, serve
+from engine.milvus.connection.unlogged import unlogged
 
 TOKEN = "ONEK_MILVUS_TOKEN"  # noqa: S105
 """The environment variable that holds the token, or USER:PASSWORD."""
@@ -52,13 +52,11 @@ class MilvusConnection:
             import pymilvus
         except ImportError as error:
             raise GalleryError(f"{address} needs pymilvus, which is not installed; pip install 'onek[milvus]'") from error
-        # Their errors come back as ours; their logs would say the same over fifty lines.
-        for noisy in ("pymilvus", "milvus_lite", "grpc"):
-            logging.getLogger(noisy).setLevel(logging.CRITICAL + 1)
         self._errors = pymilvus.exceptions.MilvusException
-        uri = serve(address) if address.text.startswith(LITE) else address.uri
         try:
-            self._client = pymilvus.MilvusClient(uri=uri, token=os.environ.get(TOKEN, ""), timeout=seconds)
+            with unlogged():
+                uri = serve(address) if address.text.startswith(LITE) else address.uri
+                self._client = pymilvus.MilvusClient(uri=uri, token=os.environ.get(TOKEN, ""), timeout=seconds)
         except self._errors as error:
             raise GalleryError(self._said(error)) from error
         self.version = str(self.call("get_server_version"))
@@ -80,7 +78,8 @@ class MilvusConnection:
                 "each process, and start these by multiprocessing's spawn or forkserver"
             )
         try:
-            return getattr(self._client, name)(*args, timeout=seconds or self._seconds, **values)
+            with unlogged():
+                return getattr(self._client, name)(*args, timeout=seconds or self._seconds, **values)
         except self._errors as error:
             raise GalleryError(self._said(error)) from error
 
@@ -111,9 +110,10 @@ class MilvusConnection:
 
     def close(self) -> None:
         """Let go of the server; of an embedded one, of its files as well."""
-        self._client.close()
-        if self.address.text.startswith(LITE):
-            release(Path(self.address.uri))
+        with unlogged():
+            self._client.close()
+            if self.address.text.startswith(LITE):
+                release(Path(self.address.uri))
 
     def _said(self, error: Exception) -> str:
         text = " ".join(str(getattr(error, "message", "") or error).split())

@@ -11,7 +11,8 @@ from engine.faces.images import decode
 from engine.files.atomic_files import whole_folder
 from engine.grouping.groups import Groups
 from engine.reports.markup import Markup, page, tag
-from engine.reports.pictures import NOT_AT_HAND, cut_out, image, is_inside, photograph_of
+from engine.reports.pictures import NOT_AT_HAND, image, photograph_of
+from engine.tables.thumbnails import cut_out, is_inside
 
 GROUPS_A_PAGE = 100
 # Faces of a group that are shown: those that fit it best, and those that fit it least.

@@ -136,7 +136,8 @@ sys.argv = ["onek", *sys.argv[1:]]
 try:
     main()
 finally:
-    loaded = {"pandas", "pyarrow.compute", "faiss", "psutil", "threadpoolctl", "benchmarks.cli.app", "cv2"} & set(sys.modules)
+    heavy = {"pandas", "pyarrow.compute", "faiss", "psutil", "threadpoolctl", "benchmarks.cli.app", "cv2", "scipy"}
+    loaded = heavy & set(sys.modules)
     assert sys.argv[1] == "build-index" or not loaded, loaded
     assert "pandas" not in sys.modules
     import pandas

@@ -2,10 +2,13 @@
 
 import csv
 import io
+import itertools
 import json
 import os
+import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +19,7 @@ from typer.testing import CliRunner
 
 from engine.cli import console
 from engine.cli.app import app
+from engine.cli.shell import lines
 from engine.cli.shell.lines import EVERY, Lines
 from engine.errors import OutputError
 
@@ -147,20 +151,77 @@ def test_columns_stand_below_each_other_and_nothing_is_cut() -> None:
 
 def test_in_a_pipe_progress_is_a_line_every_ten_seconds() -> None:
     now, said = [0.0], []
-    with Lines(said.append, lambda: now[0]) as lines:
-        task = lines.add_task("embedding")
-        lines.update(task, total=4000)
+    with Lines(said.append, lambda: now[0]) as moving:
+        task = moving.add_task("embedding")
+        moving.update(task, total=4000)
         for second in range(1, 41):
             now[0] = float(second)
-            lines.advance(task, 100)
-    assert len(said) == 40 / EVERY
-    assert said[0] == "embedding: 1,000 of 4,000 (25%), about 30 seconds left"
-    assert said[-1] == "embedding: 4,000 of 4,000 (100%)"
+            moving.advance(task, 100)
+    assert said == [
+        "embedding: 200 of 4,000 (5%), about 38 seconds left",
+        "embedding: 1,200 of 4,000 (30%), about 28 seconds left",
+        "embedding: 2,200 of 4,000 (55%), about 18 seconds left",
+        "embedding: 3,200 of 4,000 (80%), about 8 seconds left",
+    ]
     unknown = Lines(said.append, lambda: now[0])
     task = unknown.add_task("reading")
     now[0] += EVERY
     unknown.advance(task, 5)
     assert said[-1] == "reading: 5"
+
+
+def test_what_is_short_is_not_announced() -> None:
+    now, said = [0.0], []
+    with Lines(said.append, lambda: now[0]) as moving:
+        task = moving.add_task("embedding", total=9)
+        for second in range(1, 10):
+            now[0] = float(second)
+            moving.advance(task, 1)
+    assert said == []
+
+
+@pytest.mark.parametrize("loading", [0.0, 3.0, 60.0])
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_announced_is_what_it_takes(loading: float, seed: int) -> None:
+    """Photographs of all sizes, in batches, once the network was loaded: the clock is drawn, the arithmetic is that of a run."""
+    random, now, said = np.random.default_rng(seed), [0.0], []
+    with Lines(lambda line: said.append((now[0], line)), lambda: now[0]) as moving:
+        task = moving.add_task("embedding", total=3000)
+        now[0] += loading
+        for _ in range(300):
+            now[0] += float(random.gamma(4, 0.05))
+            moving.advance(task, 10)
+    at, first = next((at, line) for at, line in said if "left" in line)
+    minutes, seconds = re.fullmatch(r".*about (?:(\d+) minutes? and )?(\d+) seconds? left", first).groups()
+    announced = 60 * int(minutes or 0) + int(seconds)
+    assert 1 / 1.5 < announced / (now[0] - at) < 1.5, (first, now[0] - at)
+
+
+def test_in_a_pipe_a_stage_that_stands_still_is_told_of_too() -> None:
+    """What one call of another library does takes minutes, and nobody can say how far it is."""
+    now, said = [0.0], []
+    standing = Lines(said.append, lambda: now[0])
+    standing.say_if_due()
+    standing.add_task("training", total=1)
+    for second in (5.0, 12.0, 15.0, 22.0):
+        now[0] = second
+        standing.say_if_due()
+    assert said == ["training: 0 of 1 (0%)"] * 2
+
+
+def test_a_thread_asks_whether_it_is_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "_ASKED", 0.001)
+    said, spoken = [], threading.Event()
+
+    def say(line: str) -> None:
+        said.append(line)
+        spoken.set()
+
+    ticks = itertools.count(0, 100)
+    with Lines(say, lambda: float(next(ticks))) as standing:
+        standing.add_task("training", total=1)
+        assert spoken.wait(30)
+    assert said[0] == "training: 0 of 1 (0%)"
 
 
 def test_a_doctor_tells_no_paths_and_no_names(gallery: Path) -> None:

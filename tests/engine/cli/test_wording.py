@@ -33,6 +33,11 @@ def test_parameters_become_options(said: str, expected: str) -> None:
     assert in_options(said, OPTIONS) == expected
 
 
+@pytest.mark.parametrize("name", ["x" * 1_000_000, "a=" * 300_000, "x(" * 300_000, "wait='" * 300_000])
+def test_however_long_a_name_is_a_message_is_read_once(name: str) -> None:
+    assert in_options(f"{name} is nobody", OPTIONS).endswith("is nobody")
+
+
 def test_the_library_and_the_command_line_each_speak_their_own_words(tmp_path: Path) -> None:
     vectors = np.random.default_rng(0).normal(size=(4, 8))
     gallery = Gallery.build(vectors, ["a", "b", "c", "d"], tmp_path / "g")

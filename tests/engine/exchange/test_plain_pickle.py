@@ -88,6 +88,7 @@ def test_nothing_that_a_pickle_names_is_run(tmp_path: Path, protocol: int) -> No
         b"]h\x00.",
         b"]e.",
         b"\x80\x04\x8e\xff\xff\xff\xff\xff\xff\xff\x7f.",
+        b"\x80\x04B\x00\x00\x00\xf0x.",
         b"\x8d\xff\xff\xff\xff\xff\xff\xff\xff.",
         b"\x8b\xff\xff\xff\x7f.",
         b"I" + b"9" * 100_000 + b"\n.",
@@ -103,6 +104,10 @@ def test_nothing_that_a_pickle_names_is_run(tmp_path: Path, protocol: int) -> No
 def test_what_is_no_plain_value_is_refused(data: bytes) -> None:
     with pytest.raises(TemplatesError, match=r"^p\.pkl: "):
         plain_value(data, "p.pkl")
+
+
+def test_a_place_in_the_memo_takes_no_memory_however_far_it_is() -> None:
+    assert plain_value(b"\x80\x04]r\xff\xff\xff\xff.", "p.pkl") == []
 
 
 def test_arrays_claim_no_more_than_their_bytes() -> None:

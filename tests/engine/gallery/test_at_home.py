@@ -10,6 +10,7 @@ import pandas
 import polars
 import pyarrow as pa
 import pytest
+from PIL import Image
 
 import engine
 from engine import Gallery, Templates, embed_images
@@ -75,6 +76,7 @@ def test_a_gallery_that_is_gone_has_a_line_too(gallery: Gallery, tmp_path: Path)
     opened = Gallery.open(gallery.path)
     (tmp_path / "g").rename(tmp_path / "away")
     assert repr(opened) in (f"<Gallery '{tmp_path / 'g'}': it cannot be read>", repr(gallery))
+    assert "<td>kian</td><td>3</td>" in opened._repr_html_()
 
 
 GIVEN: dict[str, Callable[[], tuple[Vectors, object]]] = {
@@ -186,8 +188,12 @@ def test_progress_is_told_in_one_shape(drawn: list[np.ndarray], tmp_path: Path) 
     assert all(isinstance(stage, str) and 0 <= done <= total for stage, done, total in told)
 
 
-def test_the_process_is_left_as_it_was(gallery: Gallery, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_process_is_left_as_it_was(
+    gallery: Gallery, drawn: list[np.ndarray], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     filters, handlers, level = list(warnings.filters), list(logging.root.handlers), logging.root.level
+    Image.fromarray(drawn[0]).save(tmp_path / "one.jpg")
+    embed_images([tmp_path / "one.jpg"], "pixels", faces="none")
     gallery.identify(VECTORS, threshold=0.5)
     gallery.enroll(VECTORS + 1, [f"new{row}" for row in range(12)])
     gallery.compact()

@@ -1,5 +1,6 @@
 """What a gallery in Milvus does when something is missing, foreign, old, refused or cut off: one line, and nothing lost."""
 
+import logging
 import re
 import socket
 import subprocess
@@ -22,6 +23,7 @@ from engine.milvus.building.placement import Placement, placement
 from engine.milvus.connection import client
 from engine.milvus.connection.address import parse
 from engine.milvus.connection.client import MilvusConnection
+from engine.milvus.connection.unlogged import unlogged
 from engine.milvus.snapshot import MilvusSnapshot
 from engine.templates.parquet import TemplateWriter
 from engine.workflows.identify_files import identify_to_file
@@ -426,3 +428,17 @@ def test_an_embedded_gallery_is_for_its_owner_alone(tmp_path: Path) -> None:
 def ports() -> set[int]:
     """Those on which this process listens."""
     return {each.laddr.port for each in psutil.Process().net_connections("tcp") if each.status == psutil.CONN_LISTEN}
+
+
+def test_the_loggers_of_others_are_silent_during_calls_alone(where):
+    MilvusConnection(parse(where)).close()  # pymilvus sets levels of its own when it is imported
+    loggers = [logging.getLogger(name) for name in ("pymilvus", "milvus_lite", "grpc")]
+    before = [logger.level for logger in loggers]
+    gallery = build_gallery(people(0, 20), where)
+    with unlogged(), unlogged():
+        assert not loggers[0].isEnabledFor(logging.CRITICAL)
+        gallery.identify(probes(), threshold=0.5)
+        assert not loggers[0].isEnabledFor(logging.CRITICAL)
+    assert [logger.level for logger in loggers] == before
+    gallery.close()
+    assert [logger.level for logger in loggers] == before

@@ -16,8 +16,9 @@ from engine.embedding.embedder import Embedder
 from engine.encoders import Encoder
 from engine.errors import OnekError, OutputError
 from engine.reports.annotated import Label, annotated
-from engine.reports.pictures import cut_out, photograph_of
+from engine.reports.pictures import photograph_of
 from engine.reports.sheets.results import MOST, contact_sheet, read_results
+from engine.tables.thumbnails import cut_out
 from engine.workflows.embed_files import embed_to_file
 
 
@@ -101,11 +102,11 @@ def test_what_is_no_results_file_is_refused(tmp_path: Path) -> None:
 def test_a_cut_out_is_a_square_around_the_face() -> None:
     picture = np.zeros((100, 200, 3), np.uint8)
     picture[40:60, 90:110] = (250, 0, 0)
-    cut = cut_out(picture, (90, 40, 20, 20))
+    cut = cut_out(picture, (90, 40, 20, 20), 180)
     assert cut.shape == (180, 180, 3)
     assert cut[90, 90].tolist() == [250, 0, 0]
     assert cut[5, 5].tolist() == [0, 0, 0]
-    assert cut_out(picture, (-10, -10, 20, 20))[2, 2].tolist() == [128, 128, 128]  # beyond the picture
+    assert cut_out(picture, (-10, -10, 20, 20), 180)[2, 2].tolist() == [128, 128, 128]  # beyond the picture
 
 
 def test_annotations_of_any_size_and_script_stay_inside() -> None:

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import betaincinv
 
+from engine.statistics.beta import beta_quantiles
 from engine.statistics.score_tail import ScoreTail, expected_as_small, outliers, tail_of
 
 
@@ -170,3 +172,13 @@ def test_a_stored_tail_that_cannot_be(changed: dict[str, object]) -> None:
     assert ScoreTail.from_json(stored).to_json() == stored
     with pytest.raises(ValueError, match="its quantiles are none|its tail is none"):
         ScoreTail.from_json({**stored, **changed})
+
+
+@given(a=st.floats(0.05, 1e6), b=st.floats(0.05, 1e6))
+def test_quantiles_of_beta_distributions_are_scipys(a: float, b: float) -> None:
+    levels = np.array([0.025, 0.5, 0.975])
+    np.testing.assert_allclose(beta_quantiles(a, b, levels), betaincinv(a, b, levels), rtol=1e-4, atol=1e-12)
+
+
+def test_a_rate_of_nearly_all_has_an_interval() -> None:
+    assert tail_of(np.array([0.1, 0.2])).interval(1 - 1e-12).high == pytest.approx(1)
