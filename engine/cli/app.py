@@ -162,10 +162,9 @@ def main() -> None:
         with ended_by_its_reader():
             app()
     except OnekError as error:
-        from engine.files.escaping import shown
-        from engine.files.object_storage import as_given
+        from engine.cli.console import err
 
-        typer.echo(f"onek: {shown(as_given(str(error)))}", err=True)
+        err.print(f"onek: {error}")
         sys.exit(CHANGE_SOMETHING)
     except SystemExit as end:  # Typer turns Ctrl-C into this one, and says nothing
         if end.code == INTERRUPTED:
