@@ -2,15 +2,16 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
-import indexes.threads  # noqa: F401 - makes child processes that are forked safe
 from indexes.errors import VectorsError
 from indexes.late import faiss
+from indexes.threads import one_faiss_thread
 
 # FAISS's type hints lack some of its functions.
 _FAISS: Any = faiss
@@ -20,6 +21,9 @@ Progress = Callable[[str, int, int], None]
 
 # Vectors that are read from disk at a time.
 BATCH = 1 << 16
+# A search of fewer pairs of a probe and a vector takes one thread: on two it would save a millisecond at most, and on a busy
+# machine they wait tens of milliseconds for each other.
+_LITTLE = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,8 @@ class SearchableIndex(ABC):
         k = min(k, self.count)
         if not k or not len(probes):
             return Neighbours(np.empty((len(probes), k), np.int64), np.empty((len(probes), k), np.float32))
-        found = self._search(probes, k, stop_near)
+        with one_faiss_thread() if len(probes) * self.count < _LITTLE else nullcontext():
+            found = self._search(probes, k, stop_near)
         if not 0 <= found.rows.min() <= found.rows.max() < self.count:
             raise VectorsError("a search found rows that do not exist: the stored vectors are damaged, and no finite numbers")
         return found

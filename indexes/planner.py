@@ -135,7 +135,7 @@ def fewest(kind: str | None, factory: str | None, dim: int) -> int:
 
 def needed_memory(kind: str, count: int, dim: int) -> int:
     """The least memory, in bytes, in which such an index is built and searched; an upper estimate."""
-    return int(_BASE * max(1.0, dim / 512) + count * (KINDS[kind].bytes_at_most(dim) + _LABELS))
+    return int(_BASE * max(1.0, dim / 256) + count * (KINDS[kind].bytes_at_most(dim) + _LABELS))
 
 
 def check_disk(chosen: Plan, folder: Path) -> None:
@@ -161,6 +161,12 @@ def free_memory() -> int:
     if limit.is_file() and used.is_file() and (text := limit.read_text().strip()).isdigit():
         free = min(free, max(int(text) - int(used.read_text()), 0))
     return free
+
+
+def held_memory() -> int:
+    """Bytes of memory that this process holds, pages of files that it maps or shares left out."""
+    held = psutil.Process().memory_info()
+    return int(held.rss - getattr(held, "shared", 0))
 
 
 def _size(size: int) -> str:

@@ -53,6 +53,20 @@ def one_blas_thread_each() -> Iterator[None]:
         limit.unwanted()
 
 
+@contextmanager
+def one_faiss_thread() -> Iterator[None]:
+    """Let FAISS compute in the calling thread only; other threads are not affected.
+
+    For little work: FAISS's threads spin while they wait for each other.
+    """
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)
+
+
 def _forked() -> None:
     """A forked child has none of its parent's threads, and OpenMP would wait for them for ever: it gets one thread instead.
     Threads that the child starts are not affected.

@@ -1,6 +1,5 @@
 """What README.md and docs/quickstart.md show as the output of commands is what these print."""
 
-import re
 import runpy
 import shlex
 import subprocess
@@ -10,23 +9,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.data.drawn_people import draw_files
-from tests.support.pages import DOCS, ROOT
+from tests.support.pages import DOCS, ROOT, sessions, told
 
 ONEK = [sys.executable, "-c", "from engine.cli.app import main; main()"]
-
-
-def sessions(page: Path) -> list[tuple[str, str]]:
-    """Each command that a page shows behind `$`, and the output below it."""
-    text = page.read_text(encoding="utf-8")
-    shown = re.findall(r"^ {4}\$ (.+)\n((?: {4}(?!\$).*\n)*)", text, flags=re.MULTILINE)
-    return [
-        (command, "".join(line.removeprefix("    ") for line in output.splitlines(keepends=True))) for command, output in shown
-    ]
-
-
-def told(output: str) -> list[str]:
-    """Lines without digits behind a point, which machines do not share: whoever is drawn is drawn almost alike on another."""
-    return [re.sub(r"\d+\.\d+(e-\d+)?", "#", line).rstrip() for line in output.splitlines()]
 
 
 @pytest.mark.slow

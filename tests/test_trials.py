@@ -10,8 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from engine.cli.app import app
-from tests.support.pages import DOCS
-from tests.test_documentation_output import sessions, told
+from tests.support.pages import DOCS, sessions, told
 
 TRIALS = runpy.run_path(str(DOCS / "scripts" / "trials.py"))["TRIALS"]
 PAGES = sorted(set((DOCS / "trials").glob("*.md")) - {DOCS / "trials" / "index.md"})

@@ -25,11 +25,13 @@ from benchmarks.cli.search import (
     gallery_command,
     peers_command,
     search_command,
+    templates_command,
 )
 from benchmarks.cli.thresholds import fit_quality_command, impostors_command, quality_command, small_galleries_command
 from benchmarks.cli.training import learned_command, robustness_command, signals_command, training_command
 from benchmarks.reporting import reporting
 from benchmarks.service.commands import serve_command
+from benchmarks.style.commands import style_augment_command, styles_command
 
 if TYPE_CHECKING:
     from benchmarks.speed.encoder_throughput import Ratio
@@ -260,11 +262,14 @@ benchmark.command("learned")(learned_command)
 benchmark.command("robustness")(robustness_command)
 benchmark.command("training")(training_command)
 benchmark.command("signals")(signals_command)
+benchmark.command("styles")(styles_command)
+benchmark.command("style-augment")(style_augment_command)
 benchmark.command("milvus")(milvus_command)
 benchmark.command("ray")(ray_command)
 benchmark.command("scale")(scale_command)
 benchmark.command("report")(report_command)
 benchmark.command("fit-templates")(fit_command)
+benchmark.command("templates")(templates_command)
 benchmark.command("impostors")(impostors_command)
 benchmark.command("small-galleries")(small_galleries_command)
 benchmark.command("quality")(quality_command)

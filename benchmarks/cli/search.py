@@ -1,11 +1,18 @@
-"""The commands `onek benchmark search`, `decisions`, `announced`, `peers`, `gallery` and `fit-templates`: parse, call, print."""
+"""The commands of `onek benchmark` about search: parse, call, print."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from benchmarks.data.synthetic_templates import Shape
+
 Kinds = Annotated[list[str], typer.Option("--kind", help="A kind of index; give it several times.")]
+Like = Annotated[
+    str, typer.Option("--like", metavar="sface|dlib-resnet", help="The encoder whose templates the synthetic ones are like.")
+]
+Clusterless = Annotated[bool, typer.Option("--clusterless", help="The worst case: people fall into no groups.")]
 
 
 def search_command(
@@ -67,7 +74,8 @@ def search_command(
 def decisions_command(
     count: Annotated[int, typer.Option(min=1000, help="Templates to enrol.")] = 100_000,
     probes: Annotated[int, typer.Option(min=100, help="Probes to identify, half of them mated.")] = 20_000,
-    clusterless: Annotated[bool, typer.Option("--clusterless", help="The worst case: people fall into no groups.")] = False,
+    like: Like = "sface",
+    clusterless: Clusterless = False,
     index: Annotated[str | None, typer.Option(metavar="KIND", help="As of build-index.")] = None,
     score: Annotated[str | None, typer.Option(help="As of build-index.")] = None,
     recall: Annotated[float, typer.Option(help="As of build-index.")] = 0.998,
@@ -77,15 +85,13 @@ def decisions_command(
     ),
 ) -> None:
     """Whether identify decides through an index as an exhaustive search would, at several rates; IndexFlatL2 beside it."""
-    from benchmarks.data.synthetic_templates import Population, Shape
+    from benchmarks.data.synthetic_templates import Population
     from benchmarks.search.decisions import measure_decisions
     from engine.cli.console import err
     from engine.cli.console import out as console
 
-    shape = Shape.load().clusterless() if clusterless else Shape.load()
-    made = measure_decisions(
-        Population(shape), out, count, probes, index=index, score=score, recall=recall, rounds=rounds, told=err.print
-    )
+    people = Population(_shape(like, clusterless=clusterless))
+    made = measure_decisions(people, out, count, probes, index=index, score=score, recall=recall, rounds=rounds, told=err.print)
     for rate in made.rates:
         console.print(
             f"FPIR {rate.asked:g} asked for: {100 * rate.same:.2f} % of the identifications of an exhaustive search come out the "
@@ -116,7 +122,7 @@ def announced_command(
     ] = None,
     count: Annotated[int, typer.Option(min=1, help="Photographs, those of --photos over and over.")] = 1000,
 ) -> None:
-    """What build-index announces beside what it takes: by default 10,000, 100,000 and 1,000,000 of 64, 128 and 512 dimensions."""
+    """Seconds and memory announced by build-index and taken, by default of 10,000 to 1,000,000 of 64, 128 and 512 dimensions."""
     from benchmarks.search.announced import Announced, cases_of, measure_announced
     from engine.cli.console import out as console
 
@@ -132,44 +138,59 @@ def announced_command(
         return
 
     def told(made: Announced) -> None:
+        memory = made.announced_memory / (1 << 20), made.taken_memory / (1 << 20)
         console.print(
             f"{made.count:>9,} x {made.dim:<3} {made.kind:<10} announced {made.announced:7.1f} s after {made.looked:.1f} s, took "
-            f"{made.taken:7.1f} s: {made.announced / made.taken:.2f}"
+            f"{made.taken:7.1f} s: {made.announced / made.taken:.2f}; {memory[0]:6,.0f} MiB, took {memory[1]:6,.0f}: "
+            f"{memory[0] / memory[1]:.2f}"
         )
 
     found = measure_announced(cases_of(cases), out, told)
-    within = sum(made.factor <= 1.5 for made in found)
-    console.print(f"within a factor of 1.5: {within} of {len(found)}")
+    within = (sum(getattr(made, name) <= 1.5 for made in found) for name in ("factor", "memory_factor"))
+    console.print("within a factor of 1.5: {} of seconds, {} of memory, of {}".format(*within, len(found)))
 
 
 def peers_command(
     count: Annotated[int, typer.Option(min=5000, help="Templates to index.")] = 100_000,
     peers: Annotated[
-        list[str] | None, typer.Option("--peer", help="One by the beginning of its name; give it several times. Default: all.")
+        list[str] | None, typer.Option("--peer", help="Those whose names begin so; give it several times. Default: all.")
     ] = None,
-    clusterless: Annotated[bool, typer.Option("--clusterless", help="The worst case: people fall into no groups.")] = False,
+    peer_python: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="The Python of an environment that holds hnswlib and usearch already.")
+    ] = None,
+    like: Like = "sface",
+    clusterless: Clusterless = False,
     rounds: int = 5,
 ) -> None:
-    """FAISS's IVF-PQ fast-scan with AutoTune, RaBitQ and HNSW beside ivf and IndexFlatL2, in one run at the same decisions."""
+    """FAISS's own indexes, hnswlib, usearch and milvus-lite beside ivf and IndexFlatL2, in one run at the same decisions."""
     from rich.table import Table
 
-    from benchmarks.data.synthetic_templates import Population, Shape
-    from benchmarks.search.peers import PEERS, Peer, measure_peers
+    from benchmarks.data.synthetic_templates import Population
+    from benchmarks.search.peers import PEERS, Absent, Peer, measure_peers
     from engine.cli.console import err
     from engine.cli.console import out as console
 
-    shape = Shape.load().clusterless() if clusterless else Shape.load()
     names = [name for name in PEERS if peers is None or name.startswith(tuple(peers))]
+    people = Population(_shape(like, clusterless=clusterless))
 
-    def told(made: Peer) -> None:
-        err.print(f"{made.name}: {made.effort}")
+    def told(made: Peer | Absent) -> None:
+        err.print(f"{made.name}: {made.why if isinstance(made, Absent) else made.effort}")
 
     table = Table("index", "identified", "strangers' rank 1", "probes/s", "IndexFlatL2", "times", "built, tuned")
-    for made in measure_peers(Population(shape), count, names, rounds=rounds, told=told):
+    for made in measure_peers(people, count, names, rounds=rounds, python=peer_python, told=told):
+        if isinstance(made, Absent):
+            table.add_row(made.name, made.why)
+            continue
         shares = f"{made.identified:.4f}", f"{made.strangers:.4f}"
-        speeds = f"{made.per_second:,.0f}", f"{made.flat_per_second:,.0f}", f"{made.ratio:.1f}"
+        speeds = f"{made.per_second:,.0f}", f"{made.flat_per_second:,.0f}", f"{made.ratio:.2f}"
         table.add_row(made.name, *shares, *speeds, f"{made.build_seconds:.0f}, {made.tune_seconds:.0f} s")
     console.print(table)
+
+
+def _shape(like: str, *, clusterless: bool) -> "Shape":
+    from benchmarks.data.synthetic_templates import Shape
+
+    return Shape.of(like).clusterless() if clusterless else Shape.of(like)
 
 
 def gallery_command(
@@ -209,8 +230,39 @@ def gallery_command(
     )
 
 
+Labelled = Annotated[list[Path], typer.Argument(metavar="T.parquet...", help="Labelled templates of one encoder.")]
+
+
+def templates_command(
+    templates: Labelled,
+    counts: Annotated[
+        list[int] | None,
+        typer.Option("--people", help="How many to compare; give it several times. Default: half of all, a quarter, an eighth."),
+    ] = None,
+    splits: Annotated[int, typer.Option(min=1, help="Splits of the people in halves; either half is compared.")] = 5,
+) -> None:
+    """Whether synthetic templates are to a search what real ones are: fitted to half of the people, compared with the others."""
+    from rich.table import Table
+
+    from benchmarks.search.likeness import FIGURES, measure_likeness
+    from engine.cli.console import err
+    from engine.cli.console import out as console
+    from engine.templates.parquet import read_templates
+
+    found = measure_likeness(read_templates(*templates), counts or (), splits=splits, told=err.print)
+    for count in dict.fromkeys(each.count for each in found):
+        rows = [each for each in found if each.count == count]
+        table = Table(f"K = {count:,}", *(row.source for row in rows))
+        for at, figure in enumerate(FIGURES):
+            table.add_row(figure, *(f"{row.figures[at]:.3f} ± {row.spread[at]:.3f}" for row in rows))
+        console.print(table)
+    console.print(
+        "Shares of lists, nearest first, in which the nearest template lies; distances. ±: standard deviation of a half."
+    )
+
+
 def fit_command(
-    templates: Annotated[list[Path], typer.Argument(metavar="T.parquet...", help="Labelled templates of one encoder.")],
+    templates: Labelled,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FIT.npz", help="The table to write.")],
     within: Annotated[
         Path | None, typer.Option(metavar="ENCODER.within.npy", help="Write how templates of one identity differ, too.")
@@ -219,18 +271,14 @@ def fit_command(
     """Fit the generator of synthetic templates to real ones, and say how its distances compare."""
     import numpy as np
 
-    from benchmarks.data.template_fit import GENUINE_LEVELS, IMPOSTOR_LEVELS, fit
+    from benchmarks.data.template_fit import GENUINE_LEVELS, IMPOSTOR_LEVELS, fit, people_of
     from engine.cli.console import out as console
-    from engine.errors import TemplatesError
     from engine.files.atomic_files import check_output, whole_file
     from engine.templates.parquet import read_templates
 
     check_output(out, overwrite=False)
     read = read_templates(*templates)
-    if read.table["identity"].null_count:
-        raise TemplatesError("templates without an identity; expected labelled ones, so embed with --labels")
-    names = np.asarray(read.table["identity"].to_pylist())
-    made = fit(read.vectors, np.unique(names, return_inverse=True)[1])
+    made = fit(read.vectors, people_of(read), read.provenance.encoder or "unnamed")
     made.shape.save(out)
     if within is not None:
         with whole_file(within) as temporary, temporary.open("wb") as stream:

@@ -56,11 +56,11 @@ def robustness_command(
 
     from benchmarks.data.corrupted_chips import CORRUPTIONS, STRENGTHS
     from benchmarks.training.robustness import CLEAN, draw, measure_robustness
-    from benchmarks.training.styled_chips import read_styles
     from engine.cli.console import out as console
     from engine.cli.console import stages
     from engine.embedding.photographs import find_photographs
     from engine.encoders import load_encoder
+    from engine.style.pictures import read_styles
     from engine.style.transfer import Styling
 
     styles = {} if style is None else read_styles(style)
@@ -111,6 +111,7 @@ def training_command(rounds: Annotated[int, typer.Option(min=1)] = 5, steps: Ann
 
 def signals_command(
     splits: Annotated[int, typer.Option(min=2, help="How often those measured on are split into enrolled and strangers.")] = 10,
+    only: Annotated[str | None, typer.Option(metavar="hearts|solids", help="Default: both.")] = None,
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Recordings, scans and networks go here.")] = Path(
         "signals-benchmark"
     ),
@@ -121,8 +122,12 @@ def signals_command(
     from benchmarks.signals.measured import FIGURES, HEARTS, SOLIDS, measure_signals
     from engine.cli.console import err
     from engine.cli.console import out as console
+    from engine.errors import TrainingError
 
-    for made_up in (HEARTS, SOLIDS):
+    known = {made_up.called: made_up for made_up in (HEARTS, SOLIDS)}
+    if only not in (None, *known):
+        raise TrainingError(f"--only {only}: expected {' or '.join(known)}")
+    for made_up in known.values() if only is None else [known[only]]:
         rows = measure_signals(made_up, out, splits=splits, said=err.print)
         table = Table("", *FIGURES)
         table.title = f"{made_up.called}, {made_up.measured} not trained on, K = {made_up.enrolled}, local score"

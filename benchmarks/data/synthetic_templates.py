@@ -1,16 +1,12 @@
 """Realistic templates in any number, from a small table of numbers that was fitted to real ones.
 
-An identity's centre lies in one of a few groups of people who look alike, at a deviation whose length is drawn apart from its
-direction; a template is the centre plus noise with the within-identity covariance, its length drawn apart too; then it is
-normalised. `benchmarks.data.template_fit` measures all of that. The table that comes with onek describes `sface` on the 6,562
-templates of LFW's development split: 176 groups of ten people or more. It holds sums over people, nobody's template.
+An identity's centre lies in one of many groups of people who look alike, at a deviation whose length is drawn apart from its
+direction; a template is the centre plus noise with the within-identity covariance; then it is normalised. How long its noise is
+belongs to the identity: the photographs of some people are all alike, those of others are not. `benchmarks.data.template_fit`
+measures all of that. The tables that come with onek describe `sface` and `dlib-resnet` on the 6,562 templates of LFW's
+development split, in groups of ten people or more. They hold sums over people, nobody's template.
 
-Quantiles of distances, real and synthetic, as `onek benchmark fit-templates` gives them for 4,028 identities (impostor: one
-template each; genuine: one pair each):
-
-    impostor     1e-5   1e-4   1e-3   1e-2   0.1    0.5    0.9        genuine   0.05   0.25   0.5    0.75   0.95   0.99
-    real        1.028  1.076  1.127  1.184  1.258  1.345  1.426                 .559   .710   .790   .881   .995  1.067
-    synthetic   1.031  1.076  1.126  1.182  1.257  1.344  1.426                 .651   .734   .792   .851   .940  1.008
+How what they make compares with people whom a table has not seen: `onek benchmark templates`, and docs/benchmarks.md.
 """
 
 from collections.abc import Iterator
@@ -23,20 +19,21 @@ from engine.errors import TemplatesError
 from engine.files.atomic_files import whole_file
 
 # Identities that one stream of random numbers makes: which templates an identity has does not depend on how many are asked for.
-BLOCK = 1 << 16
+BLOCK = 1 << 14
 
-_DEFAULT = Path(__file__).with_name("synthetic_templates.npz")
+_TABLES = {encoder: Path(__file__).with_name(f"synthetic_templates.{encoder}.npz") for encoder in ("sface", "dlib-resnet")}
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What templates of one encoder look like, all float32; G groups, d dimensions.
+    """What templates of one `encoder` look like, all float32; G groups, d dimensions.
 
     `weights` (G,): the share of identities in each group. `means` (G, d): the middle of each group. `centre` (d, p): a factor F
     of the covariance F F' of identities inside their group. `centre_lengths`: quantiles, evenly spaced from 0 to 1, of the root
-    mean square of a deviation in units of `centre`. `noise` (d, q), `noise_lengths`: the same for a template about its identity.
+    mean square of a deviation in units of `centre`. `noise` (d, q), `noise_lengths`: the same for templates about their identity.
     """
 
+    encoder: str
     weights: np.ndarray
     means: np.ndarray
     centre: np.ndarray
@@ -68,19 +65,32 @@ class Shape:
 
     def save(self, path: Path) -> None:
         """Write it as an `.npz`, in half precision."""
+        arrays = {name: values.astype(np.float16) for name, values in asdict(self).items() if name != "encoder"}
         with whole_file(path) as temporary, temporary.open("wb") as stream:
-            np.savez_compressed(stream, **{name: values.astype(np.float16) for name, values in asdict(self).items()})
+            np.savez_compressed(stream, encoder=np.array(self.encoder), **arrays)
 
     @classmethod
-    def load(cls, path: Path = _DEFAULT) -> "Shape":
-        """Read what `save` wrote; by default the table that comes with onek.
+    def of(cls, encoder: str) -> "Shape":
+        """The table that comes with onek for an encoder.
+
+        Raises:
+            TemplatesError: there is none; names those that there are.
+        """
+        if encoder not in _TABLES:
+            raise TemplatesError(f"no synthetic templates are like those of {encoder}; expected {' or '.join(_TABLES)}")
+        return cls.load(_TABLES[encoder])
+
+    @classmethod
+    def load(cls, path: Path = _TABLES["sface"]) -> "Shape":
+        """Read what `save` wrote; by default the table for the default encoder.
 
         Raises:
             TemplatesError: the file is missing or holds something else.
         """
         try:
             with np.load(path, allow_pickle=False) as archive:
-                return cls(**{field.name: archive[field.name].astype(np.float32) for field in fields(cls)})
+                names = [field.name for field in fields(cls) if field.name != "encoder"]
+                return cls(str(archive["encoder"]), **{name: archive[name].astype(np.float32) for name in names})
         except (OSError, ValueError, KeyError) as error:
             raise TemplatesError(f"{path}: no table of a fit: {error}; make one with onek benchmark fit-templates") from error
 
@@ -108,15 +118,20 @@ class Population:
         edges = np.cumsum(shape.weights, dtype=np.float64)
         groups = np.searchsorted(edges / edges[-1], random.random(BLOCK))
         vectors = shape.means[np.minimum(groups, len(edges) - 1)]
-        vectors += _deviations(random, shape.centre, shape.centre_lengths)
-        vectors += _deviations(np.random.default_rng((self.seed, block, image)), shape.noise, shape.noise_lengths)
+        vectors += _deviations(random, shape.centre, _drawn(random, shape.centre_lengths))
+        uneven = _drawn(random, shape.noise_lengths)
+        vectors += _deviations(np.random.default_rng((self.seed, block, image)), shape.noise, uneven)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         return vectors
 
 
+def _drawn(random: np.random.Generator, quantiles: np.ndarray) -> np.ndarray:
+    """BLOCK lengths, float32, of a distribution that evenly spaced quantiles describe."""
+    return np.interp(random.random(BLOCK), np.linspace(0, 1, len(quantiles)), quantiles).astype(np.float32)
+
+
 def _deviations(random: np.random.Generator, factor: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """BLOCK deviations (BLOCK, d): a direction from the covariance of `factor`, and a length from the quantiles `lengths`."""
+    """BLOCK deviations (BLOCK, d): directions from the covariance of `factor`, as long as `lengths` (BLOCK,) in its units."""
     directions = random.standard_normal((BLOCK, factor.shape[1]), np.float32)
     directions /= np.sqrt(np.einsum("np,np->n", directions, directions)[:, None] / factor.shape[1])
-    drawn = np.interp(random.random(BLOCK), np.linspace(0, 1, len(lengths)), lengths)
-    return (directions * drawn[:, None].astype(np.float32)) @ factor.T
+    return (directions * lengths[:, None]) @ factor.T

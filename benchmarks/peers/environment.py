@@ -98,11 +98,10 @@ def running(python: Path, script: str, *arguments: str) -> Iterator[Peer]:
     """Start a script of this folder in a peer's environment, and stop it when the block ends."""
     command = [str(python), "-W", "ignore", str(Path(__file__).with_name(script)), *arguments]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=sys.stderr, text=True, env=environment
-    )
-    try:
-        yield Peer(process)
-    finally:
-        process.terminate()
-        process.wait()
+    ) as process:
+        try:
+            yield Peer(process)
+        finally:
+            process.terminate()

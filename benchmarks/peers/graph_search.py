@@ -27,8 +27,9 @@ def main() -> None:
         index.add(np.arange(len(vectors)), vectors, threads=threads)
     _say({"version": metadata.version(library), "seconds": time.perf_counter() - start})
     for line in sys.stdin:
-        # "EFFORT" times the batch, "all EFFORT" answers the probes behind it.
-        effort, batch = int(line.split()[-1]), probes[first:] if line.startswith("all") else probes[:first]
+        # "EFFORT" times the batch, "EFFORT START STOP" answers some of the probes behind it.
+        effort, *behind = [int(word) for word in line.split()]
+        batch = probes[first:][slice(*behind)] if behind else probes[:first]
         start = time.perf_counter()
         if library == "hnswlib":
             index.set_ef(effort)

@@ -1,6 +1,5 @@
 """What `build-index` announces before it begins beside what it then takes."""
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +8,11 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.data.synthetic_templates import Population, Shape
+from benchmarks.speed.whole_gallery import watched
 from engine.errors import TemplatesError
-from engine.gallery.gallery import Gallery
 from engine.templates.model import batch
 from engine.templates.parquet import TemplateWriter
 from engine.templates.provenance import Provenance
-from indexes.planner import Plan
 
 # Of other dimensions, people have several vectors of 128 side by side, or the first of one.
 _DIM = 128
@@ -24,7 +22,9 @@ _FURTHER = 1 << 28
 
 @dataclass(frozen=True)
 class Announced:
-    """Seconds, of `count` templates of `dim` dimensions in an index of a kind; `looked`: until the announcement."""
+    """Seconds, and bytes of memory at most, of `count` templates of `dim` dimensions in an index of a kind: as they were
+    announced, and as they were taken by a process of its own; `looked`: seconds until the announcement.
+    """
 
     count: int
     dim: int
@@ -32,11 +32,18 @@ class Announced:
     announced: float
     looked: float
     taken: float
+    announced_memory: int
+    taken_memory: int
 
     @property
     def factor(self) -> float:
-        """By how much the one is larger than the other, at least 1."""
+        """By how much the announced seconds are larger than those taken or the other way round, at least 1."""
         return max(self.announced / self.taken, self.taken / self.announced)
+
+    @property
+    def memory_factor(self) -> float:
+        """The same of memory."""
+        return max(self.announced_memory / self.taken_memory, self.taken_memory / self.announced_memory)
 
 
 def cases_of(said: list[str] | None) -> list[tuple[int, int]]:
@@ -65,11 +72,9 @@ def measure_announced(
     for count, dim in cases:
         file = out / "t.parquet"
         _write(file, count, dim)
-        said: list[tuple[float, Plan]] = []
-        start = time.perf_counter()
-        Gallery.build([file], out / "gallery", overwrite=True, planned=lambda plan: said.append((time.perf_counter(), plan)))  # noqa: B023
-        at, plan = said[0]
-        found.append(Announced(count, dim, plan.kind, plan.seconds, at - start, time.perf_counter() - at))
+        made = watched(what="build", templates=str(file), gallery=str(out / "gallery"))
+        seconds = (made["announced"], made["looked"], made["taken"])
+        found.append(Announced(count, dim, made["kind"], *seconds, made["announced_memory"], made["peak"]))
         told(found[-1])
     return found
 

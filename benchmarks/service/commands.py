@@ -8,7 +8,7 @@ import typer
 if TYPE_CHECKING:
     from benchmarks.service.speed import Beside
 
-WHAT = ("pictures", "vectors", "one", "identical", "endure", "hostile")
+WHAT = ("pictures", "vectors", "one", "identical", "endure", "hostile", "challenge")
 _PEOPLE, _ENROLLED = 60, 40
 _PROBES = 2048
 
@@ -55,21 +55,20 @@ def serve_command(
                 _identical(gallery, files)
             elif each == "endure":
                 _endure(place, seconds, kill_every)
-            else:
+            elif each == "hostile":
                 _hostile(place, gallery, files[0], requests)
+            else:
+                _challenge(place, photos, count)
 
 
 def _of_pictures(place: Path, photos: Path | None, identities: int, count: int) -> tuple[Path, list[Path]]:
     """A gallery of K people with one photograph each, and files to ask for: others of theirs, of strangers, and the same."""
-    from benchmarks.data.drawn_people import Shot, draw_files
     from engine.embedding.in_memory import embed_images
     from engine.faces.images import find_images
     from engine.gallery.gallery import Gallery
 
     if photos is None:
-        photos = place / "drawn"
-        draw_files([Shot(photos / f"person{seed}" / f"{shot}.jpg", seed, shot) for seed in range(_PEOPLE) for shot in range(3)])
-        identities = min(identities, _ENROLLED)
+        photos, identities = _drawn(place), min(identities, _ENROLLED)
     by_person: dict[str, list[Path]] = {}
     for file in find_images(photos):
         by_person.setdefault(file.parent.name, []).append(file)
@@ -80,6 +79,16 @@ def _of_pictures(place: Path, photos: Path | None, identities: int, count: int) 
     others = [file for files in by_person.values() for file in files[1:]]
     files = (others + enrolled) * (1 + count // max(1, len(others) + len(enrolled)))
     return gallery, files[:count]
+
+
+def _drawn(place: Path) -> Path:
+    """A folder of drawn people, three pictures each."""
+    from benchmarks.data.drawn_people import Shot, draw_files
+
+    folder = place / "drawn"
+    if not folder.is_dir():
+        draw_files([Shot(folder / f"person{seed}" / f"{shot}.jpg", seed, shot) for seed in range(_PEOPLE) for shot in range(3)])
+    return folder
 
 
 def _pictures(gallery: Path, files: list[Path], clients: int, rounds: int) -> None:
@@ -169,8 +178,28 @@ def _hostile(place: Path, gallery: Path, file: Path, requests: int) -> None:
         console.print(
             f"{made.requests:,} hostile requests, {'with' if token else 'without'} tokens: {counts}; "
             f"{made.tracebacks} tracebacks; {'it goes on' if made.alive else 'it does not answer any more'}; "
-            f"{made.early:,.0f} MiB after a tenth, {made.late:,.0f} at the end"
+            f"{made.early:,.0f} MiB after the largest pictures, {made.late:,.0f} at the end"
         )
+
+
+def _challenge(place: Path, photos: Path | None, count: int) -> None:
+    from benchmarks.service.challenge import ANGLES, held, photographs
+    from engine.cli.console import out as console
+    from engine.cli.console import progress
+    from engine.faces.images import find_images
+
+    files = find_images(photos or _drawn(place))
+    some = files[:: max(1, len(files) // count)][:count]
+    with progress("photographs held up", len(some)) as done:
+        for each in held(some, done):
+            how = f"bent by {each.bend} degrees" if each.bend else "flat"
+            console.print(
+                f"{each.pictures:,} photographs, {how}, turned up to {max(ANGLES)} degrees each way: {each.turned:,} look like "
+                f"heads that turn as asked, {each.passed:,} pass"
+            )
+    with progress("photographs of one person", len(files)) as done:
+        made = photographs(files, done)
+    console.print(f"{made.people:,} people with three photographs or more: those of {made.passed:,} pass, held up in order")
 
 
 def _print_beside(unit: str, made: "Beside") -> None:

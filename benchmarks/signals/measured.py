@@ -57,7 +57,9 @@ class Measured:
 
 
 def measure_signals(made_up: MadeUp, out: Path, *, splits: int = 10, said: Callable[[str], None] | None = None) -> list[Measured]:
-    """Draw, train, and measure; files and network are written below `out`, in the place of earlier ones."""
+    """Draw, train, and measure; files and network are written below `out`, in the place of earlier ones. Training that was
+    interrupted there goes on, to the same network.
+    """
     say = said or (lambda _: None)
     learnt, others = out / made_up.called / "trained-on", out / made_up.called / "others"
     say(f"{made_up.called}: drawing {made_up.trained + made_up.measured}")
@@ -69,6 +71,7 @@ def measure_signals(made_up: MadeUp, out: Path, *, splits: int = 10, said: Calla
         fresh_of_arrays(made_up.shown),
         made_up.recipe,
         file,
+        resume=True,
         overwrite=True,
         seen=lambda epoch: say(f"{made_up.called}: epoch {epoch.number}, rank-1 {epoch.rank1:.1%}, EER {epoch.eer:.2%}"),
     )

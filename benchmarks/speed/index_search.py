@@ -180,8 +180,8 @@ def of_peer(name: str, case: Case, folder: Path, rounds: int, python: Path | Non
             ask = partial(peer.ask, str(effort))
             pairs = [*_turns(lambda: answers.append(ask()), lambda: case.flat.search(case.batch, 1), rounds)]  # noqa: B023
             seconds = [answer["seconds"] for answer in answers[1:]]
-            rows = np.array(peer.ask(f"all {effort}")["rows"])
             probes = np.concatenate([case.mated, case.strangers])
+            rows = np.array(peer.ask(f"{effort} 0 {len(probes)}")["rows"])
             right = np.linalg.norm(probes - case.vectors[rows], axis=1) <= nearest + _SAME
             found.append(
                 Row(

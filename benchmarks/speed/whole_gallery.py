@@ -38,9 +38,14 @@ job = json.loads(sys.argv[1])
 from pathlib import Path
 from engine.gallery.gallery import Gallery
 if job["what"] == "build":
-    more = {name: job[name] for name in ("memory", "index", "recall")}
-    kind = Gallery.build([job["templates"]], job["gallery"], overwrite=True, **more).info().index
-    answer = {"kind": kind}
+    more = {name: job[name] for name in ("memory", "index", "recall") if name in job}
+    said = []
+    began = time.perf_counter()
+    planned = lambda plan: said.append((time.perf_counter(), plan))
+    kind = Gallery.build([job["templates"]], job["gallery"], overwrite=True, planned=planned, **more).info().index
+    at, plan = said[0]
+    answer = {"kind": kind, "announced": plan.seconds, "announced_memory": plan.memory}
+    answer |= {"looked": at - began, "taken": time.perf_counter() - at}
 elif job["what"] == "open":
     import numpy as np
     probe = np.load(job["probe"])
@@ -110,10 +115,10 @@ def measure_gallery(
     write_templates(people, probe_file, [(0, min(count, probes // 2), 1), (_STRANGERS, probes - min(count, probes // 2), 0)])
     np.save(one, people.templates(5 % count, 1, 1))
     start = time.perf_counter()
-    built = _run(what="build", templates=str(templates), gallery=str(gallery), memory=memory, index=index, recall=recall)
+    built = watched(what="build", templates=str(templates), gallery=str(gallery), memory=memory, index=index, recall=recall)
     seconds = time.perf_counter() - start
-    opened = [_run(what="open", gallery=str(gallery), probe=str(one)) for _ in range(rounds)]
-    searched = _run(what="identify", gallery=str(gallery), probes=str(probe_file), out=str(out / "r.parquet"), rounds=rounds)
+    opened = [watched(what="open", gallery=str(gallery), probe=str(one)) for _ in range(rounds)]
+    searched = watched(what="identify", gallery=str(gallery), probes=str(probe_file), out=str(out / "r.parquet"), rounds=rounds)
     ratios = [bare / file for bare, file in zip(searched["bare"], searched["files"], strict=True)]
     shutil.rmtree(gallery)
     templates.unlink()
@@ -135,7 +140,7 @@ def measure_gallery(
 
 def write_templates(people: Population, path: Path, runs: list[tuple[int, int, int]]) -> None:
     """Write templates of people in `runs`: the first one, how many, and which image of each."""
-    made = Provenance("sface", "synthetic", people.shape.dim, flip=True)
+    made = Provenance(people.shape.encoder, "synthetic", people.shape.dim, flip=True)
     with TemplateWriter(path, made) as writer:
         for first, count, image in runs:
             at = first
@@ -146,7 +151,12 @@ def write_templates(people: Population, path: Path, runs: list[tuple[int, int, i
                 at += len(vectors)
 
 
-def _run(**job: object) -> dict[str, Any]:
+def watched(**job: object) -> dict[str, Any]:
+    """What a job of `_WATCHED`, in a process of its own, answered.
+
+    Raises:
+        OnekError: it failed; with the end of what it said.
+    """
     done = subprocess.run([sys.executable, "-c", _WATCHED, json.dumps(job)], capture_output=True, text=True, check=False)
     if done.returncode:
         raise OnekError(f"{job['what']} failed: {done.stderr.strip()[-800:]}")

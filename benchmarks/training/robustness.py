@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.accuracy.open_set import calibrated, enrol, search, thresholds
 from benchmarks.data.corrupted_chips import CORRUPTIONS, STRENGTHS, corrupted
-from benchmarks.training.styled_chips import blends, styled
+from benchmarks.style.styled_chips import blends, styled
 from engine.embedding.photographs import Photograph
 from engine.encoders import Encoder
 from engine.errors import TrainingError

@@ -14,7 +14,7 @@ from indexes.base import Progress
 from indexes.exact.flat import Flat
 
 # Identities that are searched for, at most; identities of the subsamples that show how scores move with K, at most.
-MOST_SEARCHES, MOST_NESTED = 20_000, 20_000
+MOST_SEARCHES, MOST_NESTED = 20_000, 10_000
 # The share of all identities that those in no density must be, so that they speak for all.
 _MOST_OF = 0.5
 # How many strangers are searched for together.
@@ -178,8 +178,12 @@ def _left_out_scores(some: SearchableGallery) -> np.ndarray:
     if scoring.scaled:
         some = replace(some, density=densities_in(found, members, members.codes, scoring.neighbours))
     chosen, rows = left_out_templates(members)
-    searched = NearestIdentities(found.rows[rows], found.distances[rows])
-    return some.scored(vectors[rows], searched, 2, chosen, some.qualities(rows)).scores[:, 0]
+    parts = []
+    for start in range(0, len(rows), _BATCH):
+        at, left_out = rows[start : start + _BATCH], chosen[start : start + _BATCH]
+        searched = NearestIdentities(found.rows[at], found.distances[at])
+        parts.append(some.scored(vectors[at], searched, 2, left_out, some.qualities(at)).scores[:, 0])
+    return np.concatenate(parts)
 
 
 def _by_chances(scores: np.ndarray) -> float:

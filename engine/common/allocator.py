@@ -16,3 +16,11 @@ def give_large_blocks_back() -> None:
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
         if mallopt is not None:
             mallopt(_M_MMAP_THRESHOLD, _MAPPED)
+
+
+def give_free_memory_back() -> None:
+    """Give back what was freed and glibc still keeps, in the heaps of all threads; other C libraries are left as they are."""
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)

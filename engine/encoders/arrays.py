@@ -119,7 +119,7 @@ class KerasArrays(ArrayEncoder):
         tf = tensorflow()
         model = read_keras(files.network)
         spec = tf.TensorSpec((None, *card.chip.shape[1:]), tf.float32)
-        self._call = tf.function(lambda x: model(x, training=False), [spec])
+        self._call = tf.function(lambda x: model(x, training=False), [spec], autograph=False)
 
     def forward(self, chips: np.ndarray) -> np.ndarray:
         return np.asarray(self._call(chips), np.float32)

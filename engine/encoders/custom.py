@@ -188,7 +188,9 @@ class Keras(_Custom):
         tf = tensorflow()
         size = card.chip.size
         model = read_keras(path)
-        self._call = tf.function(lambda x: model(x, training=False), [tf.TensorSpec((None, size, size, 3), tf.float32)])
+        specification = [tf.TensorSpec((None, size, size, 3), tf.float32)]
+        # Without autograph, which would write a program of its own to the folder of temporary files.
+        self._call = tf.function(lambda x: model(x, training=False), specification, autograph=False)
 
     def forward(self, chips: np.ndarray) -> np.ndarray:
         return np.asarray(self._call(self._prepared(chips)), np.float32)

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypedDict
@@ -63,8 +62,7 @@ def build_folder(
         start = time.perf_counter()
         part, enrolled = enrolled.peeked()
         if part is not None:
-            seconds = foretold(chosen, part, time.perf_counter() - start, enrolled.count, asked.score)
-            chosen = replace(chosen, seconds=seconds)
+            chosen = foretold(chosen, part, time.perf_counter() - start, enrolled.count, asked.score)
         planned(chosen)
     with locked(path) if path.exists() else nullcontext(), whole_folder(path) as folder:
         segment, opened = seal(folder, "segment-000001", enrolled, chosen, progress, score=asked.score, fuse=asked.fuse)

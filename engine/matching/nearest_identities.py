@@ -116,9 +116,9 @@ def _mean_nearest(
     for size in np.unique(counts):
         at = np.flatnonzero(counts == size)
         rows = members.rows(identities[at])
-        own = distances_to(
-            np.repeat(probes[at], size, axis=0), index.vectors(rows.ravel()), np.arange(rows.size)[:, None]
-        ).reshape(rows.shape)
+        # Identities come again and again, each with its vectors read once.
+        there, back = np.unique(rows, return_inverse=True)
+        own = distances_to(probes[at], index.vectors(there), back.reshape(rows.shape))
         result[at] = np.sort(own, axis=1)[:, :nearest].mean(axis=1)
     return result
 

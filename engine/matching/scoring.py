@@ -259,14 +259,16 @@ class SearchableGallery:
             rows, back = np.unique(found.rows[unknown], return_inverse=True)
             values[unknown] = self._measure(rows)[back.ravel()]
         mean, following = np.moveaxis(values, 2, 0)
-        if without is None:
+        # Who is counted in no density leaves none.
+        at = np.empty(0, np.int64) if without is None else np.flatnonzero(self.counted[without])
+        if without is None or not len(at):
             return mean
-        left_out = np.repeat(without, found.rows.shape[1])
-        vectors = self.index.vectors(found.rows.ravel())
-        squares = nearest_of_identity(self.index, self.members, left_out, vectors).reshape(mean.shape) ** 2
+        left_out = np.repeat(without[at], mean.shape[1])
+        vectors = self.index.vectors(found.rows[at].ravel())
+        squares = nearest_of_identity(self.index, self.members, left_out, vectors).reshape(len(at), -1) ** 2
         # If the identity left out was among the R nearest, the next one takes its place.
-        counted = self.counted[without][:, None]
-        return np.where(counted & (squares < following), mean + (following - squares) / self.scoring.neighbours, mean)
+        mean[at] = np.where(squares < following[at], mean[at] + (following[at] - squares) / self.scoring.neighbours, mean[at])
+        return mean
 
 
 def _odds(qualities: np.ndarray) -> np.ndarray:

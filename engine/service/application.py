@@ -3,14 +3,16 @@
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
+from engine.common.allocator import give_free_memory_back
 from engine.errors import OnekError
 from engine.service.access.guard import Guard
 from engine.service.access.rates import Rates
@@ -26,8 +28,8 @@ from engine.service.measured import AccessLog, Numbers
 from engine.service.recognition import Recognition
 from engine.service.settings import Settings
 
-# Seconds between two deletions of what is past its time.
-_EXPIRE = 600.0
+# Seconds between two deletions of what is past its time, and between two returns of memory that pictures took.
+_EXPIRE, _TRIM = 600.0, 30.0
 _log = logging.getLogger("onek.service")
 
 _DESCRIPTION = """Who is on a picture, in galleries of ten people to tens of millions, at a rate of false alarms that you choose.
@@ -91,7 +93,8 @@ def _lifespan(service: Service, access: AccessLog | None):  # type: ignore[no-un
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:  # noqa: ARG001 - as the framework calls it
         service.galleries.watch(service.forget_those_who_left)
         ended = threading.Event()
-        threading.Thread(target=_expire, args=(service, ended), name="expire", daemon=True).start()
+        for work, seconds in ((partial(_expire, service), _EXPIRE), (give_free_memory_back, _TRIM)):
+            threading.Thread(target=_regularly, args=(work, seconds, ended), name="regularly", daemon=True).start()
         await asyncio.get_running_loop().run_in_executor(None, _warm, service)
         service.ready.set()
         try:
@@ -117,18 +120,23 @@ def _warm(service: Service) -> None:
             _log.warning("gallery %s takes no pictures: %s", served.name, error)
 
 
-def _expire(service: Service, ended: threading.Event) -> None:
-    """Delete events and pictures that are past their time: once at the start, and regularly from then on."""
+def _regularly(work: Callable[[], None], seconds: float, ended: threading.Event) -> None:
+    """Do something at the start, and every so many seconds from then on."""
     while True:
-        try:
-            for served in service.galleries:
-                _of_gallery(service, served)
-            if service.kept is not None:
-                service.kept.expire()
-        except Exception as error:  # the next look may do better
-            _log.warning("what is too old could not be taken away: %s", error)
-        if ended.wait(_EXPIRE):
+        work()
+        if ended.wait(seconds):
             return
+
+
+def _expire(service: Service) -> None:
+    """Delete events and pictures that are past their time."""
+    try:
+        for served in service.galleries:
+            _of_gallery(service, served)
+        if service.kept is not None:
+            service.kept.expire()
+    except Exception as error:  # the next look may do better
+        _log.warning("what is too old could not be taken away: %s", error)
 
 
 def _of_gallery(service: Service, served: Served) -> None:

@@ -33,8 +33,8 @@ class Batches(Generic[Item, Made]):
     """Threads that take what waits, up to `most` at once, and do it by `work`, which is given a key and the items that have it,
     and gives an answer or an exception for each, in order.
 
-    A thread that has one item waits up to `longest_wait` seconds for more. Items whose request was given up before the work
-    began are left out.
+    A thread waits up to `longest_wait` seconds for more items, unless the last batch was of one item and nothing waited behind
+    it: whoever asks alone waits for nobody. Items whose request was given up before the work began are left out.
     """
 
     def __init__(
@@ -50,6 +50,8 @@ class Batches(Generic[Item, Made]):
     ) -> None:
         self.name, self._work, self._most, self._longest_wait, self._told = name, work, most, longest_wait, told
         self._queue: queue.Queue[_Waiting[Item, Made] | None] = queue.Queue(waiting)
+        # Whether others are likely to ask within the longest wait. Threads may overwrite each other's: it is a guess.
+        self._in_company = False
         self._threads = [threading.Thread(target=self._serve, name=f"{name}-{n}", daemon=True) for n in range(threads)]
         for thread in self._threads:
             thread.start()
@@ -83,7 +85,9 @@ class Batches(Generic[Item, Made]):
                     by_key.setdefault(waiting.key, []).append(waiting)
             for key, together in by_key.items():
                 self._told(self.name, sum(waiting.size for waiting in together))
-                self._answer(together, self._tried(key, together))
+                answers = self._tried(key, together)
+                self._in_company = len(batch) > 1 or not self._queue.empty()
+                self._answer(together, answers)
 
     def _tried(self, key: Hashable, together: list[_Waiting[Item, Made]]) -> Sequence[Made | Exception]:
         """The answers. Where a batch fails, each item is tried alone, so that one bad item does not fail the others."""
@@ -110,7 +114,7 @@ class Batches(Generic[Item, Made]):
         if first is None:
             return None
         batch, size = [first], first.size
-        until = time.monotonic() + self._longest_wait
+        until = time.monotonic() + (self._longest_wait if self._in_company else 0)
         while size < self._most:
             try:
                 left = until - time.monotonic()

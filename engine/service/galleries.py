@@ -22,13 +22,17 @@ _log = logging.getLogger("onek.service")
 
 
 class Served:
-    """One gallery of the service, called `name`. `events` is the path of the file of its events."""
+    """One gallery of the service, called `name`.
+
+    `events` is the path of the file of its events: beside a folder; of a gallery that lies elsewhere, where the service runs.
+    """
 
     def __init__(self, name: str, where: str, encoder: ProbeEncoder) -> None:
         place = place_of(where)
         self.name = name
         self.gallery = Gallery(place.open().backend, encoder)
-        self.events = place.beside.with_name(f"{place.beside.name}.events.sqlite")
+        beside = place.path if isinstance(place, InFolder) else Path(name)
+        self.events = beside.with_name(f"{beside.name}.events.sqlite")
         self.trouble: str | None = None
         self._listed: tuple[Snapshot, list[tuple[str, int]]] | None = None
 

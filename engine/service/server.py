@@ -80,7 +80,7 @@ def serve(settings: Settings) -> None:
     """
     logging.basicConfig(level=logging.WARNING, format="onek: %(message)s", stream=sys.stderr)
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-    with tempfile.TemporaryDirectory(prefix="onek-serve-") as folder, _listening(settings) as listening:
+    with tempfile.TemporaryDirectory(prefix="onek-serve-") as folder, listening_at(settings) as listening:
         settings = replace(settings, secret=settings.secret or secrets.token_hex(32), state=folder)
         if settings.workers == 1:
             server = uvicorn.Server(server_config(make_application(settings), settings))
@@ -132,10 +132,11 @@ def server_config(app: "ASGIApp | str", settings: Settings) -> uvicorn.Config:
 
 
 @contextlib.contextmanager
-def _listening(settings: Settings) -> Iterator[socket.socket]:
+def listening_at(settings: Settings) -> Iterator[socket.socket]:
     """A socket at the address."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    found = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio sends small packets at once (TCP_NODELAY) only where the socket names its protocol; else answers wait 40 ms.
+    found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         found.bind((settings.host, settings.port))

@@ -272,6 +272,8 @@ def _enrolled(
 ) -> SearchableGallery:
     """Rows of `grown` that are not `gone`, of identities that are `present`."""
     sealed, index = segment.enrolled.members, grown
+    if codes is sealed.codes and not gone.any():
+        return replace(segment.enrolled, scoring=scoring)
     density = segment.enrolled.density
     if density is not None and len(gone) > len(sealed.codes):
         density = np.concatenate([density, _densities_known(before, len(gone) - len(sealed.codes))])

@@ -1,13 +1,16 @@
 """What a build will take, from its own work done on the first of the templates: machines differ by a factor of three, and data by
 as much.
 
+Memory is what the process holds once it has done that work, with all that it has loaded; and what will be more with more
+templates: a batch of them, or what codes are learnt from, in several copies, and for each template its code and names.
+
 Each kind of work is timed on a slice, and grows by what is known of it: exact distances with K for each probe, codes with what a
 search must visit of them, centres of lists with their training sample. How much must be visited is read off the slice, too.
 """
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isqrt
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,8 +23,10 @@ from engine.templates.measured.within_identity import within_identity_covariance
 from engine.templates.model import Templates
 from engine.templates.parquet import TemplateWriter
 from indexes.approximate.two_stage import Effort, TwoStageIndex
+from indexes.base import BATCH
 from indexes.exact.flat import Flat
-from indexes.planner import Plan
+from indexes.exact.lower_bounds import Bounds
+from indexes.planner import Plan, held_memory
 from indexes.registry import KINDS
 from indexes.tuning.simulated_probes import second_templates
 
@@ -38,6 +43,9 @@ _TRAINED, _MOST_TRAINED, _ITERATIONS = 1 << 16, 1 << 18, 10
 _SCORING, _HALVED = 3, 1.875
 # Rows are written, read back, and hashed.
 _ROWS = 2
+# Bytes of what is always the same. Copies of what is read together or learnt from, and of vectors that are scored together, so
+# many at a time; and of the names of a template: the most that builds of 10,000 to 400,000 took beyond the rest.
+_ALWAYS, _COPIES, _SCORED, _SCORED_COPIES, _NAMES = 40 << 20, 2.8, 4096, 26, 8
 # Seconds of starting and of fits whose size is always the same.
 _FIXED = 0.8
 
@@ -47,7 +55,7 @@ class Units:
     """Seconds that work took on the slice: `row` to read and write a template, `distance` for an exact one, `probe` for one
     that is searched for in next to nothing; for approximate kinds also `code` for each code that a search looks at, `learnt` for
     all that codes are learnt from, which FAISS limits to fewer than the slice has, `coded` for each that is encoded, and
-    `visited`, the share of lists.
+    `visited`, the share of lists. And bytes of memory for each template: `names` of its id and identity, `held` by its index.
     """
 
     row: float
@@ -57,16 +65,33 @@ class Units:
     learnt: float = 0.0
     coded: float = 0.0
     visited: float = 1.0
+    names: float = 0.0
+    held: float = 0.0
 
 
-def foretold(chosen: Plan, part: Templates, read: float, count: int, score: str | None) -> float:
-    """The seconds that a build of `count` templates as `chosen` will take, by its first `part`, which it took `read` seconds to
-    read; what the plan says where that is too small to tell, or a FAISS string was asked for.
+def foretold(chosen: Plan, part: Templates, read: float, count: int, score: str | None) -> Plan:
+    """The plan `chosen` with the seconds and the memory that a build of `count` templates will take, by its first `part`, which
+    took `read` seconds to read; as it is where that is too small to tell, or a FAISS string was asked for.
     """
     if chosen.factory or len(part) < _FEW:
-        return chosen.seconds
+        return chosen
+    units = _units(chosen, part, read)
     identities = count * len(part.table["identity"].unique()) / len(part)
-    return _FIXED + sum(_work(_units(chosen, part, read), chosen.kind, count, identities, scaled=score != PLAIN).values())
+    seconds = _FIXED + sum(_work(units, chosen.kind, count, identities, scaled=score != PLAIN).values())
+    return replace(chosen, seconds=seconds, memory=held_memory() + _more(units, chosen.kind, count, part.vectors.shape[1]))
+
+
+def _more(units: Units, kind: str, count: int, dim: int) -> int:
+    """Bytes that a build takes beyond what the process holds when it has done its work on the slice."""
+    together = min(count, BATCH) if KINDS[kind].exact else max(min(count, BATCH), _learnt_from(kind, count))
+    rows = max(_COPIES * together, _SCORED_COPIES * min(count, _SCORED))
+    return int(_ALWAYS + 4 * dim * rows + count * (units.held + _NAMES * units.names))
+
+
+def _learnt_from(kind: str, count: int) -> int:
+    """Vectors that codes, and centres of lists, are learnt from."""
+    lists = isqrt(count) if "ivf" in kind else 0
+    return min(count, _MOST_TRAINED, max(_TRAINED, 128 * lists))
 
 
 def _work(units: Units, kind: str, count: int, identities: float, *, scaled: bool) -> dict[str, float]:
@@ -77,8 +102,7 @@ def _work(units: Units, kind: str, count: int, identities: float, *, scaled: boo
     scoring = _SCORING * units.probe
     work = {"rows": _ROWS * count * units.row}
     if not exact:
-        sample = min(count, _MOST_TRAINED, max(_TRAINED, 128 * lists))
-        centres = (_ITERATIONS * sample + count) * lists * units.distance
+        centres = (_ITERATIONS * _learnt_from(kind, count) + count) * lists * units.distance
         work["index"] = units.learnt + count * units.coded + centres
         work["tuning"] = _TUNED * (count * units.distance + lists * units.distance + _TRIALS * search)
     if scaled:
@@ -107,21 +131,23 @@ def _units(chosen: Plan, part: Templates, read: float) -> Units:
     probe = _seconds(lambda: some.search(vectors, 8)) / len(vectors)
     distance = max(_seconds(lambda: whole.search(probes, 8)) / len(probes) - probe, 1e-12) / len(vectors)
     row = read / len(part) + _written(part) / len(part)
+    names = sum(part.table[name].nbytes for name in ("template_id", "identity")) / len(part)
     kind = KINDS[chosen.kind]
     if kind.exact:
-        return Units(row, distance, probe)
+        return Units(row, distance, probe, names=names, held=Bounds(vectors).nbytes / len(vectors))
     start = time.perf_counter()
     index = kind.build(vectors)
     built = time.perf_counter() - start
+    held = index.bytes_per_vector
     if not isinstance(index, TwoStageIndex):
-        return Units(row, distance, probe)
+        return Units(row, distance, probe, names=names, held=held)
     coded = _seconds(lambda: index.with_more(vectors)) / len(vectors)
     mated = second_templates(probes, vectors, within_identity_covariance(part.provenance.encoder))
     ranks = index.list_ranks(mated, np.arange(len(mated)))
     index.effort = Effort(index.most_visits, 16)
     code = max(_seconds(lambda: index.search(probes, 1)) / len(probes) - probe, 1e-12) / len(vectors)
     visited = 1.0 if ranks is None else float(np.quantile(ranks, chosen.recall)) / index.most_visits
-    return Units(row, distance, probe, code, built, coded, visited)
+    return Units(row, distance, probe, code, built, coded, visited, names, held)
 
 
 def _written(part: Templates) -> float:

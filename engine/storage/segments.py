@@ -97,8 +97,8 @@ def seal(
     index = Factory.build(store, progress, plan.factory) if plan.factory else KINDS[plan.kind].build(store, progress)
     point = None
     if isinstance(index, TwoStageIndex):
-        probes = mated_probes(store, labels.codes, templates.made.encoder)
-        point = tune(index, probes, plan.recall, progress, labels.codes)
+        probes, own = mated_probes(store, labels.codes, templates.made.encoder)
+        point = tune(index, probes, plan.recall, progress, labels.codes, own)
     index.save(index_file)
     density = densities(index, members, scoring.neighbours, progress) if scoring.scaled else None
     if density is not None:
@@ -202,7 +202,8 @@ def open_segment(folder: Path, segment: Segment, scoring: Scoring, measured: int
         raise GalleryError(f"{density_file} has the shape {density.shape}, expected ({index.count}, 2); {_MEND}")
     if measured is not None and not 0 < measured <= len(codes):
         raise GalleryError(f"{folder}: its catalogue is damaged: {measured} of {len(codes)} templates were measured")
-    among = None if measured is None else _among(codes, measured)
+    # Where all rows were measured, who counts is not looked up before somebody asks.
+    among = None if measured in (None, len(codes)) else _among(codes, measured)
     enrolled = SearchableGallery(index, Members(codes), scoring, density, among, labels.quality)
     return OpenSegment(index, enrolled, labels.identities, labels.template_ids, measured or len(codes))
 
@@ -322,8 +323,8 @@ def _labels(rows_file: Path) -> _Labels:
     return _Labels(codes, identities.dictionary, table["template_id"], quality)
 
 
-def mated_probes(store: np.ndarray, codes: np.ndarray, encoder: str | None) -> np.ndarray:
-    """Mated probes (n, d) as second templates of a sample of the enrolled would be."""
+def mated_probes(store: np.ndarray, codes: np.ndarray, encoder: str | None) -> tuple[np.ndarray, np.ndarray]:
+    """Mated probes (n, d) as second templates of a sample of the enrolled would be, and the rows (n,) of these."""
     random = np.random.default_rng(0)
     several = np.flatnonzero(np.bincount(codes) > 1)
     chosen = random.permutation(several)[:_IDENTITIES]
@@ -332,4 +333,5 @@ def mated_probes(store: np.ndarray, codes: np.ndarray, encoder: str | None) -> n
     if within is None:
         within = within_identity_covariance(encoder)
     sample = np.asarray(store[sample_rows(len(store), _SAMPLE)])
-    return second_templates(np.asarray(store[np.sort(random.integers(0, len(store), _PROBES))]), sample, within)
+    own = np.sort(random.integers(0, len(store), _PROBES))
+    return second_templates(np.asarray(store[own]), sample, within), own

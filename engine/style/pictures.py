@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from engine.errors import ImageProblem, OutputError, StyleError
-from engine.faces.images import decode
+from engine.faces.images import decode, find_images
 from engine.files.atomic_files import whole_file
 from engine.style.features import sides
 
@@ -37,6 +37,24 @@ def read_style(path: Path) -> np.ndarray:
         return decode(path)
     except ImageProblem as problem:
         raise StyleError(f"{path}: {problem}") from problem
+
+
+def read_styles(folder: Path) -> dict[str, np.ndarray]:
+    """The pictures below a folder, uint8 RGB, by their paths in it without the ending.
+
+    Raises:
+        StyleError: there is none, one cannot be read, or two have the same name.
+        PhotographsError: there is no such folder.
+    """
+    found: dict[str, np.ndarray] = {}
+    for path in find_images(folder):
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        if name in found:
+            raise StyleError(f"{path}: another picture there is called {name} too; expected a name for each style")
+        found[name] = read_style(path)
+    if not found:
+        raise StyleError(f"{folder}: no pictures in it; expected some, in whose styles to bring others")
+    return found
 
 
 def write_picture(picture: np.ndarray, path: Path) -> None:

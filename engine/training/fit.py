@@ -15,6 +15,7 @@ from engine.training.batches import Batches, Shuffled
 from engine.training.checkpoint import Checkpoint, Epoch, read_checkpoint, write_checkpoint
 from engine.training.losses import MARGIN, MINING, MININGS, arcface_loss, mine, pair_loss, squared_distances, triplet_loss
 from engine.training.networks import Network, descriptors, structure
+from engine.training.pictures.styles import StyledChips
 from engine.training.validation import Validation, figures, require_disjoint
 
 LOSSES = ("triplet", "arcface", "pairs")
@@ -87,6 +88,7 @@ def fit(
     folder: Path,
     *,
     of: str = "",
+    styled: StyledChips | None = None,
     resume: bool = False,
     told: Told | None = None,
     seen: Callable[[Epoch], None] | None = None,
@@ -102,6 +104,7 @@ def fit(
         recipe: how to.
         folder: for the checkpoint.
         of: what the chips are of; a run goes on only with the same ones.
+        styled: gives chips styles before they are changed otherwise; a run goes on only with the same ones.
         resume: whether to go on from the checkpoint in `folder`; at another rate than before, from the best weights so far.
         told: told of each step.
         seen: told of each epoch.
@@ -117,7 +120,8 @@ def fit(
     batches = _batches(labels, recipe)
     stepper = _Stepper(network, recipe, int(labels.max()) + 1)
     # A run goes on only with what it began with.
-    run = {"chips": of, "network": structure(network), "recipe": repr(replace(recipe, epochs=0, patience=0, rate=0))}
+    shown = of if styled is None else f"{of} in styles {styled.digest}"
+    run = {"chips": shown, "network": structure(network), "recipe": repr(replace(recipe, epochs=0, patience=0, rate=0))}
     rate, size = f"{recipe.rate:g}", _size(network)
     checkpoint = read_checkpoint(folder, run) if resume else None
     if checkpoint is None:
@@ -135,7 +139,7 @@ def fit(
         number = len(checkpoint.epochs)
         span = range((number - 1) * steps, number * steps)
         try:
-            epoch = _epoch(stepper, batches, chips, rows, labels, span, recipe, number, told)
+            epoch = _epoch(stepper, batches, chips, rows, labels, span, recipe, number, styled, told)
             epoch = _validated(network, chips, aside, validation, epoch)
             _refuse_blown_up(_size(network) / size, epoch, recipe)
         except TrainingError:
@@ -193,12 +197,15 @@ def _epoch(
     steps: range,
     recipe: Recipe,
     number: int,
+    styled: StyledChips | None,
     told: Told | None,
 ) -> Epoch:
     def batch(step: int) -> tuple[int, np.ndarray, np.ndarray]:
         chosen = batches.rows(step)
-        shown = np.stack([chips[row] for row in rows[chosen]])
-        return step, stepper.network.batch(shown, (recipe.seed, step), recipe.augment), labels[chosen]
+        shown, seed = np.stack([chips[row] for row in rows[chosen]]), (recipe.seed, step)
+        if styled is not None:
+            shown = styled(shown, seed)
+        return step, stepper.network.batch(shown, seed, recipe.augment), labels[chosen]
 
     losses, shares, images, start = [], [], 0, perf_counter()
     for step, pixels, whose in map_ahead(batch, steps):

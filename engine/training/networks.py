@@ -22,7 +22,7 @@ from engine.files.atomic_files import whole_file
 from engine.templates.provenance import PICTURE, SIGNAL, VOLUME
 from engine.training.arrays.augmentation import as_it_is, changed_signals, changed_volumes, turned_volumes
 from engine.training.arrays.networks import DIM, signal_network, volume_network
-from engine.training.batches import augmented
+from engine.training.pictures.augmentation import augmented
 
 SMALL, OPENFACE = "small", "openface"
 NETWORKS = (SMALL, OPENFACE)

@@ -1,12 +1,15 @@
 """A whole training run: photographs in, an encoder out."""
 
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
+import numpy as np
+
 from engine.embedding.photographs import Photograph
 from engine.errors import TrainingError
+from engine.faces.chip import Chip
 from engine.files.atomic_files import own_folder, refusing, unfinished
 from engine.files.outputs import check_outputs, require_local
 from engine.tables.sheets import sheet_file
@@ -16,6 +19,7 @@ from engine.training.checkpoint import Epoch, has_checkpoint
 from engine.training.chips import cut_chips
 from engine.training.fit import Recipe, Told, fit
 from engine.training.networks import Network, save
+from engine.training.pictures.styles import styled_chips
 from engine.training.validation import split_identities, validation_of
 
 
@@ -51,6 +55,7 @@ def train_to_file(
     faces: str = "largest",
     share: float = 0.2,
     chips: Path | None = None,
+    styles: Mapping[str, np.ndarray] | None = None,
     resume: bool = False,
     overwrite: bool = False,
     cut: Callable[[int], None] | None = None,
@@ -70,6 +75,7 @@ def train_to_file(
         faces: as in `Embedder`.
         share: of the identities, that are validated with and not trained on.
         chips: a folder of this machine where chips are kept for further runs, instead.
+        styles: pictures, uint8 RGB (height, width, 3), by their names, whose styles chips are given (`engine.training.pictures`).
         resume: whether to go on with an interrupted run to the same output.
         overwrite: whether what stands at `out` may be replaced, and an interrupted run forgotten.
         cut: told how many more photographs are cut.
@@ -78,11 +84,17 @@ def train_to_file(
 
     Raises:
         OutputError: the output exists or cannot be written.
-        TrainingError: as `fit`, or an interrupted run lies there and neither `resume` nor `overwrite` says what to do.
+        TrainingError: as `fit`, or an interrupted run lies there and neither `resume` nor `overwrite` says what to do; or styles
+            for a network that takes no pictures.
     """
     check_train_output(out, (), overwrite)
     if chips is not None:
         require_local(chips, "what --chips names")
+    styled = None
+    if styles is not None:
+        if not isinstance(network.chip, Chip):
+            raise TrainingError(f"--style-augment goes with photographs; a {network.chip.modality} has no style")
+        styled = styled_chips(styles, network.chip.size)
     folder = unfinished(out, "training")
     if folder.exists() and not (resume or overwrite):
         raise TrainingError(f"an interrupted run lies in {folder}; pass --resume to go on, or --overwrite to start anew")
@@ -106,6 +118,7 @@ def train_to_file(
             recipe,
             folder,
             of=f"{made.digest} {share:g}",
+            styled=styled,
             resume=resume,
             told=told,
             seen=seen,

@@ -14,6 +14,9 @@ from indexes.stored.parts import Layout
 
 # Vectors that the lists' centres are trained on, at most: for each list, and in all.
 _EACH, _IN_ALL = 128, 1 << 18
+# Probes that a list's codes are compared with at a time. FAISS takes 11: that many finds the same, a fifth more slowly where half
+# of all lists are visited.
+_TOGETHER = 16
 # Probes whose distances to all centres are held at a time.
 _PART = 4096
 LISTS: Layout = ["IndexIVFPQFastScan", ["IndexFlat"]]
@@ -27,6 +30,7 @@ class InvertedLists(TrainedIndex):
 
     def __init__(self, index: Any, vectors: np.ndarray, effort: Effort) -> None:
         self._lists: Any = faiss.downcast_index(faiss.extract_index_ivf(index))
+        self._lists.qbs2 = _TOGETHER
         super().__init__(index, vectors, effort)
 
     @classmethod

@@ -49,6 +49,11 @@ class Bounds:
             first, rest, squares = self._split(vectors[start : start + BATCH])
             self._columns[start : start + BATCH] = np.column_stack([first, rest, squares / -2])
 
+    @property
+    def nbytes(self) -> int:
+        """Memory that they take."""
+        return int(self._columns.nbytes)
+
     @staticmethod
     def bytes_per_vector(dim: int) -> int:
         """The most memory that bounds take for each vector."""

@@ -10,12 +10,11 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 
 from indexes.approximate.two_stage import Effort, TwoStageIndex
-from indexes.base import Progress, nearest_of
+from indexes.base import Progress, distances_to, nearest_of
 from indexes.errors import PlanError
 from indexes.exact.flat import Flat
 
@@ -24,6 +23,11 @@ _SHORTLISTS = (4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512)
 _LONG = (128, 512)
 # Vectors that are searched exactly at a time, so that their lower bounds take little memory.
 _PART = 1 << 18
+# Probes whose shortlists are looked at together.
+_SEARCHED = 1024
+# Distances that are measured to find the nearest of probes whose own vector is known, and the fewest of these that are searched
+# for.
+_MEASURED, _LEAST_SEARCHED = 1 << 30, 1024
 # Distances that differ by less count as equal: any vector as near as the nearest is a right answer.
 SAME = 1e-6
 # Of strangers, the share within whose nearest distance probes count as identified, and that within which a search may stop.
@@ -58,7 +62,7 @@ class OperatingPoint:
 
 @dataclass(frozen=True)
 class Exact:
-    """What an exhaustive search finds for n probes: `rows` (n,) the nearest one, at `distances` (n,), and `others` (n,) the
+    """What an exhaustive search finds for n probes: `rows` (n,) the nearest one, at `distances` (n,), and `others` (m,) the
     distance to the nearest that is of another group, as far as it is known: never more than it is.
     """
 
@@ -73,8 +77,21 @@ class Exact:
         return within if within.mean() >= _LEAST_COUNTED else np.ones_like(within)
 
 
-def exact_answers(vectors: np.ndarray, probes: np.ndarray, groups: np.ndarray | None = None) -> Exact:
-    """Search for probes (n, d) in vectors (m, d), which are read in parts; `groups` (m,) as in `tune`."""
+def exact_answers(
+    vectors: np.ndarray, probes: np.ndarray, groups: np.ndarray | None = None, own: np.ndarray | None = None
+) -> Exact:
+    """Search for probes (n, d) in vectors (m, d), which are read in parts; `groups` (m,) and `own` (n,) as in `tune`.
+
+    Where a probe's own vector is known, nothing that is farther can be its nearest, and what is nearer still is rare: among many
+    vectors only a part of the probes is searched for, and of the others their own counts as the nearest.
+    """
+    if own is not None and len(probes) * len(vectors) > _MEASURED and len(probes) > _LEAST_SEARCHED:
+        most = max(_LEAST_SEARCHED, _MEASURED // len(vectors))
+        some = np.linspace(0, len(probes) - 1, most).astype(np.int64)
+        searched = exact_answers(vectors, probes[some], groups)
+        rows, distances = own.copy(), distances_to(probes, vectors, own[:, None])[:, 0]
+        rows[some], distances[some] = searched.rows, searched.distances
+        return Exact(rows, distances, searched.others)
     k = min(2 if groups is None else _NEIGHBOURS, len(vectors))
     rows, distances = np.zeros((len(probes), k), np.int64), np.full((len(probes), k), np.inf, np.float32)
     for start in range(0, len(vectors), _PART):
@@ -109,6 +126,7 @@ def tune(
     recall: float,
     progress: Progress | None = None,
     groups: np.ndarray | None = None,
+    own: np.ndarray | None = None,
 ) -> OperatingPoint:
     """Set the effort of an index to the least that decides as an exhaustive search would: the fewest visits, then the shortest
     shortlist; and where probes that are plainly near may stop.
@@ -119,13 +137,14 @@ def tune(
         recall: the share of an exhaustive search's identifications that must come out the same, 0 to 1.
         progress: called at each step.
         groups: which vectors belong together, int (m,), as the templates of one identity do; by default none do.
+        own: the row of the vector that each probe was made of, int (n,), where they were made; by default nobody knows.
 
     Raises:
         PlanError: no effort reaches it; names the share that was reached.
     """
     report = progress or (lambda *_: None)
     report("measuring", 0, 3)
-    exact = exact_answers(index._vectors, probes, groups)
+    exact = exact_answers(index._vectors, probes, groups, own)
     report("measuring", 1, 3)
     sizes = [size for size in _SHORTLISTS if size < index.count] or [index.count]
     counted = exact.identified
@@ -143,22 +162,26 @@ def tune(
             "Ask for less with --recall, or take --index flat"
         )
     report("measuring", 2, 3)
-    index.effort = _stopping(index, mated, effort, float(np.quantile(exact.others, _PLAIN)), recall)
-    start = time.perf_counter()
-    found = _found(index, probes, exact.distances)
-    seconds = time.perf_counter() - start
+    longer = [replace(effort, shortlist=size) for size in sizes if size > effort.shortlist]
+    for spent in (_stopping(index, mated, effort, float(np.quantile(exact.others, _PLAIN))), effort, *longer):
+        index.effort = spent
+        start = time.perf_counter()
+        found = _found(index, probes, exact.distances)
+        seconds = time.perf_counter() - start
+        if found[counted].mean() >= recall:
+            break
     report("measuring", 3, 3)
     return OperatingPoint(
         asked=recall,
         recall=float(found.mean()),
         probes=len(probes),
-        visits=effort.visits,
+        visits=spent.visits,
         of_visits=index.most_visits,
-        shortlist=effort.shortlist,
+        shortlist=spent.shortlist,
         per_second=len(probes) / seconds,
         identified=float(found[counted].mean()),
-        first=index.effort.first,
-        near=index.effort.near,
+        first=spent.first,
+        near=spent.near,
     )
 
 
@@ -174,34 +197,57 @@ class _Mated:
 
 
 def _least_effort(index: TwoStageIndex, mated: _Mated, goal: float, sizes: Sequence[int]) -> Effort | None:
-    """The least effort that reaches a share. Where none does, None, and the index is left at its greatest effort."""
+    """The least effort that reaches a share. Where none does, None, and the index is left at its greatest effort.
 
-    def reaches(visits: int, shortlist: int) -> bool:
-        index.effort = Effort(visits, shortlist)
-        return recall_of(index, mated.probes, mated.nearest) >= goal
-
-    # Fewer visits than come to the vectors' lists are not tried.
-    least = 1 if mated.ranks is None else int(np.quantile(mated.ranks, min(goal, 1), method="inverted_cdf"))
-    grid = [visits for visits in _grid(index.most_visits) if visits > least]
+    How long a shortlist must be is seen in a long one. A search for a shorter one may find less, where an index puts it in order
+    in two steps: who calls this looks.
+    """
     for most in _LONG:
         long = min(most, sizes[-1])
-        visits = _first([least, *grid], partial(reaches, shortlist=long))
-        if visits is not None:
-            shortlist = _first([size for size in sizes if size <= long], partial(reaches, visits))
-            return Effort(visits, shortlist or long)
+        visits, places = _least_visits(index, mated, goal, long)
+        if np.mean(places <= long) >= goal:
+            return Effort(visits, next(size for size in (*sizes, long) if np.mean(places <= size) >= goal))
     return None
 
 
-def _stopping(index: TwoStageIndex, mated: _Mated, effort: Effort, near: float, recall: float) -> Effort:
-    """The same effort, stopping early where that saves most and loses nothing that was asked for."""
+def _least_visits(index: TwoStageIndex, mated: _Mated, goal: float, long: int) -> tuple[int, np.ndarray]:
+    """The fewest visits that reach a share with a long shortlist, or all where none do; and the places (n,) on it."""
+    if mated.ranks is None:
+        grid = _grid(index.most_visits)
+        visits = _first(grid, lambda visits: bool(np.mean(_places(index, mated, visits, long) <= long) >= goal)) or grid[-1]
+        return visits, _places(index, mated, visits, long)
+    visits, lost = 0, 0.0
+    while True:
+        # As many as come to the vectors' own lists, and to those of others for what the shortlist lacks of these.
+        wanted = int(np.quantile(mated.ranks, min(goal + lost, 1), method="inverted_cdf"))
+        visits = min(max(wanted, visits + 1 + visits // 10), index.most_visits)
+        places = _places(index, mated, visits, long)
+        if visits == index.most_visits or np.mean(places <= long) >= goal:
+            return visits, places
+        lost = float(np.mean((mated.ranks <= visits) & (places > long)))
+
+
+def _places(index: TwoStageIndex, mated: _Mated, visits: int, long: int) -> np.ndarray:
+    """Where on a shortlist, from 1 on, the nearest vector of each probe is (n,); infinite where it is not on it."""
+    index.effort = Effort(visits, long)
+    places = np.empty(len(mated.probes))
+    for start in range(0, len(places), _SEARCHED):
+        part = slice(start, start + _SEARCHED)
+        distances = index._distances(mated.probes[part], index.shortlist(mated.probes[part], long))
+        right = distances <= mated.nearest[part, None] + SAME
+        places[part] = np.where(right.any(axis=1), np.argmax(right, axis=1) + 1, np.inf)
+    return places
+
+
+def _stopping(index: TwoStageIndex, mated: _Mated, effort: Effort, near: float) -> Effort:
+    """The same effort, stopping early where that saves most, if anything."""
     if mated.ranks is None or not index.may_stop:
         return effort
     firsts = np.array(_grid(effort.visits)[:-1] or [effort.visits])
     stopped = np.array([np.mean((mated.ranks <= first) & (mated.nearest < near)) for first in firsts])
     first = int(firsts[np.argmin(firsts + (1 - stopped) * (effort.visits - firsts))])
-    index.effort = replace(effort, first=first, near=near)
-    worth = index.effort.stops and stopped.max() > 0 and recall_of(index, mated.probes, mated.nearest) >= recall
-    return index.effort if worth else effort
+    stopping = replace(effort, first=first, near=near)
+    return stopping if stopping.stops and stopped.max() > 0 else effort
 
 
 def _grid(most: int) -> list[int]:

@@ -7,10 +7,12 @@ import pytest
 
 from benchmarks.data.corrupted_chips import CORRUPTIONS, STRENGTHS, corrupted
 from benchmarks.data.drawn_people import Shot, draw_files
+from benchmarks.style.drawn_styles import LEARNT, draw_style
 from benchmarks.training.robustness import CLEAN, draw, measure_robustness
 from engine import load_encoder
 from engine.embedding.photographs import find_photographs
 from engine.errors import TrainingError
+from engine.style import Styling
 
 
 @pytest.mark.parametrize("kind", CORRUPTIONS)
@@ -46,3 +48,22 @@ def test_figures_and_curves(tmp_path: Path) -> None:
         measure_robustness(
             find_photographs([photos / "p00", photos / "p01"]), [load_encoder("pixels")], tmp_path / "x", faces="none"
         )
+
+
+def test_styles_stand_beside_corruptions(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    draw_files([Shot(photos / f"p{number:02d}" / f"{shot}.jpg", number, shot) for number in range(8) for shot in range(2)])
+    rows = measure_robustness(
+        find_photographs([photos]),
+        [load_encoder("pixels")],
+        tmp_path / "out",
+        faces="none",
+        score="plain",
+        people=4,
+        styles={"pencil": draw_style(LEARNT["pencil"])},
+        how=Styling(steps=3),
+    )
+    own = [row for row in rows if row.kind == "pencil"]
+    assert [row.strength for row in own] == list(STRENGTHS)
+    assert all(0 <= row.rank1 <= 1 for row in own)
+    assert own[-1].rank1 <= rows[0].rank1

@@ -11,19 +11,40 @@ from benchmarks.search.announced import Announced, cases_of, drawn, measure_anno
 from engine.errors import TemplatesError
 
 
-def test_peers_decide_as_an_exhaustive_search(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, number in (("_TUNING", 300), ("_MEASURED", 400), ("_BATCH", 200)):
         monkeypatch.setattr(peers, name, number)
-    told: list[peers.Peer] = []
-    found = peers.measure_peers(
-        Population(Shape.load()), 5000, ["IVF-PQ fast-scan, AutoTune"], recall=0.95, rounds=1, told=told.append
-    )
-    assert [each.name for each in found] == ["onek ivf", "IVF-PQ fast-scan, AutoTune"]
+
+
+def test_peers_decide_as_an_exhaustive_search(tmp_path: Path) -> None:
+    told: list[peers.Peer | peers.Absent] = []
+    names = ["FAISS IVF-PQ fast-scan", "FAISS SVS, LeanVec", "hnswlib"]
+    nowhere = tmp_path / "python"
+    nowhere.write_text("#!/bin/sh\nexit 1\n")
+    nowhere.chmod(0o700)
+    found = peers.measure_peers(Population(Shape.load()), 5000, names, recall=0.95, rounds=1, python=nowhere, told=told.append)
+    assert [each.name for each in found] == ["onek ivf", *names]
     assert told == found
-    for each in found:
+    measured = [each for each in found if isinstance(each, peers.Peer)]
+    assert [each.name for each in measured][:2] == ["onek ivf", names[0]]
+    for each in measured:
         assert 0.9 <= each.identified <= 1
         assert each.ratio == pytest.approx(each.per_second / each.flat_per_second, rel=0.01)
-    assert "nprobe=" in found[1].effort
+    assert "nprobe=" in measured[1].effort
+    absent = {each.name: each.why for each in found if isinstance(each, peers.Absent)}
+    assert "the peer stopped with exit status 1" in absent["hnswlib"]
+    if "FAISS SVS, LeanVec" in absent:
+        assert "as it is installed has none" in absent["FAISS SVS, LeanVec"]
+
+
+def test_milvus_lite_stands_beside() -> None:
+    pytest.importorskip("milvus_lite")
+    found = peers.measure_peers(Population(Shape.load()), 5000, ["milvus-lite"], recall=0.95, rounds=1)
+    made = found[1]
+    assert isinstance(made, peers.Peer), made
+    assert made.identified >= 0.9
+    assert made.effort.startswith("IVF_FLAT nprobe=")
 
 
 def test_announced_and_taken(tmp_path: Path) -> None:
@@ -39,4 +60,7 @@ def test_announced_and_taken(tmp_path: Path) -> None:
     made = measure_announced([(4500, 32)], tmp_path)
     assert (made[0].count, made[0].dim, made[0].kind) == (4500, 32, "flat")
     assert min(made[0].announced, made[0].looked, made[0].taken) > 0
-    assert Announced(1, 1, "flat", 2.0, 0.1, 1.0).factor == Announced(1, 1, "flat", 1.0, 0.1, 2.0).factor == 2
+    assert made[0].memory_factor < 2
+    one, other = Announced(1, 1, "flat", 2.0, 0.1, 1.0, 3, 1), Announced(1, 1, "flat", 1.0, 0.1, 2.0, 1, 3)
+    assert one.factor == other.factor == 2
+    assert one.memory_factor == other.memory_factor == 3

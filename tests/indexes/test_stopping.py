@@ -118,6 +118,25 @@ def test_tuning_counts_whom_an_exhaustive_search_identifies() -> None:
     assert (exact.others < point.near).mean() <= 0.002
 
 
+def test_probes_whose_own_vector_is_known_are_searched_for_in_part(index: Ivf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("indexes.tuning.operating_point._MEASURED", 1)
+    monkeypatch.setattr("indexes.tuning.operating_point._LEAST_SEARCHED", 100)
+    own = np.arange(0, COUNT, 3)[:1000]
+    probes = second_shots(own)
+    whole, part = exact_answers(VECTORS, probes), exact_answers(VECTORS, probes, own=own)
+    searched = np.isin(np.arange(1000), np.linspace(0, 999, 100).astype(int))
+    assert len(part.others) == searched.sum() == 100
+    np.testing.assert_array_equal(part.others, whole.others[searched])
+    np.testing.assert_array_equal(part.rows, np.where(searched, whole.rows, own))
+    np.testing.assert_allclose(part.distances[searched], whole.distances[searched], atol=1e-6)
+    assert (part.distances >= whole.distances - 1e-6).all()
+    # What it is tuned to holds by exhaustive searches for all.
+    point = tune(index, probes, 0.99, own=own)
+    assert point.visits < point.of_visits
+    found = index.search(probes, 1, stop_near=True).distances[:, 0] <= whole.distances + 1e-6
+    assert found[whole.identified].mean() >= 0.99
+
+
 def test_others_are_of_another_group() -> None:
     """An identity's other templates are near, and say nothing of strangers."""
     twins = np.concatenate([VECTORS[:1000], second_shots(np.arange(1000), 0.01)])

@@ -35,15 +35,15 @@ def film(picture: np.ndarray, path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def browser(camera: Path | str | None) -> Iterator[Any]:
-    """A browser with a film before its camera; `deny` refuses the camera, None has none."""
+def browser(camera: Path | str | None, *more: str) -> Iterator[Any]:
+    """A browser with a film before its camera; `deny` refuses the camera, None has none. `more` are flags for the browser."""
     flags = ["--use-fake-ui-for-media-stream", f"{_CAMERA}=device-count=0"]
     if camera == "deny":
         flags = ["--use-fake-ui-for-media-stream=deny", _CAMERA]
     elif camera is not None:
         flags = ["--use-fake-ui-for-media-stream", _CAMERA, f"--use-file-for-fake-video-capture={camera}"]
     with _playwright() as started:
-        opened = started.chromium.launch(executable_path=executable(), args=flags)
+        opened = started.chromium.launch(executable_path=executable(), args=[*flags, *more])
         try:
             yield opened
         finally:

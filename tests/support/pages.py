@@ -82,3 +82,17 @@ def mentioned_commands(page: Path) -> list[list[str]]:
     """What stands as `onek ...` in the prose, in words, without `onek`; such mentions leave out what matters not."""
     spans = re.findall(r"`onek ([^`]+)`", prose(page))
     return [shlex.split(" ".join(span.replace("\\|", "|").split()), comments=True) for span in spans]
+
+
+def sessions(page: Path) -> list[tuple[str, str]]:
+    """Each command that a page shows behind `$`, and the output below it."""
+    text = page.read_text(encoding="utf-8")
+    shown = re.findall(r"^ {4}\$ (.+)\n((?: {4}(?!\$).*\n)*)", text, flags=re.MULTILINE)
+    return [
+        (command, "".join(line.removeprefix("    ") for line in output.splitlines(keepends=True))) for command, output in shown
+    ]
+
+
+def told(output: str) -> list[str]:
+    """Lines without digits behind a point, which machines do not share: whoever is drawn is drawn almost alike on another."""
+    return [re.sub(r"\d+\.\d+(e-\d+)?", "#", line).rstrip() for line in output.splitlines()]

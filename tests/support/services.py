@@ -28,7 +28,7 @@ def soon(true: Callable[[], bool], seconds: float = 20) -> bool:
 @contextlib.contextmanager
 def running(settings: Settings) -> Iterator[str]:
     """Its address. What `settings` leaves open is what `onek serve` would have there."""
-    with socket.socket() as listening, contextlib.ExitStack() as stack:
+    with socket.socket(proto=socket.IPPROTO_TCP) as listening, contextlib.ExitStack() as stack:
         listening.bind(("127.0.0.1", 0))
         listening.listen(128)
         port = listening.getsockname()[1]

@@ -16,7 +16,7 @@ def stylise_command(
     content: Annotated[Path, typer.Argument(metavar="CONTENT", help="The picture whose content is kept.")],
     style: Annotated[Path, typer.Argument(metavar="STYLE", help="The picture whose style it takes.")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="P.png", help="The picture to write.")],
-    steps: Annotated[int, typer.Option(min=1, help="Of Adam.")] = 150,
+    steps: Annotated[int, typer.Option(min=1, help="Of the optimizer.")] = 150,
     every: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Also write what it is after every N steps: P.0050.png, ...")
     ] = None,
@@ -24,6 +24,7 @@ def stylise_command(
     style_weight: Annotated[float, typer.Option("--style", metavar="WEIGHT", help="Of the style's cost.")] = 400.0,
     variation: Annotated[float, typer.Option(metavar="WEIGHT", help="Of total variation: how smooth it is.")] = 1e-5,
     noise: Annotated[float, typer.Option(metavar="GREYS", help="How far each pixel is moved at the beginning.")] = 20.0,
+    optimizer: Annotated[str, typer.Option(metavar="adam|lbfgs", help="lbfgs: fewer steps, each of a look or two.")] = "adam",
     side: Annotated[int, typer.Option(min=150, max=1110, metavar="PIXELS", help="Of the longer side, about.")] = 342,
     seed: Annotated[int, typer.Option(min=0, help="The same seed, the same picture.")] = 0,
     overwrite: Overwrite = False,
@@ -37,7 +38,7 @@ def stylise_command(
     from engine.style.pictures import check_picture, read_content, read_style, step_path, write_picture
     from engine.style.transfer import Styling, stylised
 
-    how = Styling(steps, content_weight, style_weight, variation, noise, seed)
+    how = Styling(steps, content_weight, style_weight, variation, noise, seed, optimizer)
     how.check()
     check_picture(out)
     between = range(every, steps, every) if every else range(0)

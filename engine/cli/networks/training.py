@@ -49,6 +49,10 @@ def train_command(
         bool,
         typer.Option(help="Change chips: mirror, shift, light, blur, JPEG; or arrays."),
     ] = True,
+    style_augment: Annotated[
+        Path | None,
+        typer.Option("--style-augment", metavar="FOLDER", help="Give half of the chips something of the styles of its pictures."),
+    ] = None,
     faces: Annotated[str, typer.Option(metavar="largest|none", help="none: the photographs are face crops.")] = "largest",
     labels: Annotated[str | None, typer.Option(metavar="folder|stem|FILE", help="As for embed.")] = None,
     chips: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Keep the aligned chips there, for further runs.")] = None,
@@ -65,6 +69,7 @@ def train_command(
     from engine.embedding.photographs import find_photographs
     from engine.encoders import modality_of
     from engine.errors import TrainingError
+    from engine.style.pictures import read_styles
     from engine.templates.problems import write_problems
     from engine.templates.provenance import PICTURE
     from engine.training.arrays.shown import shown_by
@@ -73,7 +78,7 @@ def train_command(
     from engine.training.networks import OF_ARRAYS, SMALL, begun, fresh, fresh_of_arrays, has_gpu
     from engine.workflows.train_encoder import check_train_output, train_to_file
 
-    check_train_output(out, [*photos, *(Path(each) for each in (labels, begin) if each)], overwrite)
+    check_train_output(out, [*photos, *(Path(each) for each in (labels, begin, style_augment) if each)], overwrite)
     if network is not None and begin is not None:
         raise TrainingError(f"--network {network} and --from {begin} were both given; expected one of them")
     if network not in OF_ARRAYS and (window or sampling or no_up):
@@ -94,6 +99,7 @@ def train_command(
         seed=seed,
     )
     recipe.check()
+    styles = None if style_augment is None else read_styles(style_augment)
     with told_what_is_left_out() as left_out:
         photographs = find_photographs(photos, labels, left_out, KINDS[modality])
     if begin is not None:
@@ -122,6 +128,7 @@ def train_command(
             faces=faces,
             share=validation,
             chips=chips,
+            styles=styles,
             resume=resume,
             overwrite=overwrite,
             cut=cut,

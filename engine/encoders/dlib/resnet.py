@@ -89,7 +89,9 @@ def _compiled(model: Any, network: FaceResnet) -> Any:
     mean = tf.constant(network.mean)
 
     specification = tf.TensorSpec((None, network.size, network.size, 3), tf.uint8)
-    return tf.function(lambda chips: model((tf.cast(chips, tf.float32) - mean) / 256, training=False), [specification])
+    return tf.function(
+        lambda chips: model((tf.cast(chips, tf.float32) - mean) / 256, training=False), [specification], autograph=False
+    )
 
 
 def _build(network: FaceResnet) -> Any:

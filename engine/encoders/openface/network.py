@@ -76,7 +76,9 @@ class OpenFace(Encoder):
         set_weights(self.model, tensors)
         tf = tensorflow()
         specification = tf.TensorSpec((None, card.chip.size, card.chip.size, 3), tf.uint8)
-        self._call = tf.function(lambda chips: self.model(tf.cast(chips, tf.float32) / 255, training=False), [specification])
+        self._call = tf.function(
+            lambda chips: self.model(tf.cast(chips, tf.float32) / 255, training=False), [specification], autograph=False
+        )
 
     def forward(self, chips: np.ndarray) -> np.ndarray:
         return self._call(chips).numpy()

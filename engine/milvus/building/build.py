@@ -179,7 +179,7 @@ def _indexed(
     if kind.effort is None:
         return None, 1.0
     store = open_vectors(_files(local)[1])
-    probes = mated_probes(store, local.enrolled.members.codes, local.provenance.encoder)
+    probes, _ = mated_probes(store, local.enrolled.members.codes, local.provenance.encoder)
     nearest = nearest_distances(store, probes)
     steps, found = efforts(kind), 0.0
     for number, effort in enumerate(steps):

@@ -88,7 +88,8 @@ class Service:
             _log.warning("gallery %s: events of who left are still there: %s", served.name, error)
 
 
-def service_of(request: Request) -> Service:
+# Dependencies are coroutines even where they wait for nothing: the framework would call functions on another thread.
+async def service_of(request: Request) -> Service:
     """The service that this request was sent to."""
     return cast(Service, request.app.state.service)
 
@@ -135,7 +136,7 @@ AtDesk = Annotated[Token, Depends(_asker(DESK))]
 AsAdmin = Annotated[Token, Depends(_asker(ADMIN))]
 
 
-def served_of(gallery: Annotated[str, Path(description="What the gallery is called.")], service: TheService) -> Served:
+async def served_of(gallery: Annotated[str, Path(description="What the gallery is called.")], service: TheService) -> Served:
     """The gallery that the path names."""
     if (served := service.galleries.get(gallery)) is None:
         raise Refused(404, "gallery_not_found", "this service has no gallery of that name; GET /v1/galleries lists them")

@@ -78,7 +78,7 @@ async def identify(
         elif service.pad is not None and not look:
             refuse(rows, PAD, await run_in_threadpool(refused_by_pad, service.pad, settings.megapixels, pictures, rows))
         if not look:
-            await run_in_threadpool(keep, service, request, pictures, rows)
+            await keep(service, request, pictures, rows)
     if not look:
         await count(service, served, token, request, found, rows)
     return answer(served, found, rows)
@@ -167,7 +167,7 @@ def refuse(rows: list[dict[str, Any]], by: str, which: Any) -> None:
             rows[at].update(decision=REFUSED, identity=None, refused_by=by)
 
 
-def keep(service: Service, request: Request, pictures: list[bytes], rows: list[dict[str, Any]]) -> None:
+async def keep(service: Service, request: Request, pictures: list[bytes], rows: list[dict[str, Any]]) -> None:
     """Store pictures, if the service keeps any, each under the first identity that was recognised in it."""
     if service.kept is None:
         return
@@ -175,7 +175,7 @@ def keep(service: Service, request: Request, pictures: list[bytes], rows: list[d
     for row in rows:
         whose[row["probe"]] = whose.get(row["probe"]) or row["identity"]
     named = [(data, whose.get(f"picture:{number}")) for number, data in enumerate(pictures)]
-    service.kept.keep(request.state.request_id, named)
+    await run_in_threadpool(service.kept.keep, request.state.request_id, named)
 
 
 async def count(

@@ -3,7 +3,7 @@
 
 const $ = (id) => document.getElementById(id);
 const TOKEN = "onek-token", WARNED = "onek-warned", CHOSEN = "onek-gallery";
-const WIDTH = 640, PAUSE = 120, AGAIN = 1500, SHOTS = 12, POOR = 0.1;
+const WIDTH = 640, PAUSE = 120, AGAIN = 1500, SHOTS = 12, POOR = 0.1, LEAST = 0.0001;
 const ROLES = ["door", "desk", "admin"];
 const page = { texts: {}, settings: null, gallery: null, view: "door", stream: null, running: false, shots: [], asked: null };
 
@@ -21,6 +21,10 @@ function number(value) {
   return value === null || value === undefined ? "–" : String(Number(value.toPrecision(3)));
 }
 
+function expected(value) {
+  return value !== null && value !== undefined && value < LEAST ? say("less_than", { number: LEAST }) : number(value);
+}
+
 function listed(names) {
   return names.length < 2 ? names.join("") : names.slice(0, -1).join(", ") + say("and") + names.at(-1);
 }
@@ -33,12 +37,20 @@ function made(tag, text, attributes = {}) {
 }
 
 function row(cells) {
-  const line = made("tr");
+  // The roles are said, since a small screen shows rows as blocks, which browsers no longer take for a table's.
+  const line = made("tr", undefined, { role: "row" });
   cells.forEach((cell, at) => {
-    const box = line.appendChild(at ? made("td") : made("th", undefined, { scope: "row" }));
+    const box = line.appendChild(at ? made("td", undefined, { role: "cell" }) : made("th", undefined, { scope: "row", role: "rowheader" }));
     box.append(...[cell].flat());
   });
   return line;
+}
+
+function fill(id, lines, { more = false } = {}) {
+  const columns = [...$(id).closest("table").tHead.rows[0].cells].map((cell) => cell.textContent);
+  for (const line of lines) [...line.cells].forEach((cell, at) => at && (cell.dataset.column = columns[at]));
+  if (more) $(id).append(...lines);
+  else $(id).replaceChildren(...lines);
 }
 
 // The service.
@@ -81,7 +93,7 @@ async function trying(work) {
     trouble(null);
     return await work();
   } catch (error) {
-    trouble(error);
+    if (error.status !== 401) trouble(error);  // the dialog asks for a token then
     return undefined;
   }
 }
@@ -108,7 +120,10 @@ function stateOf(results) {
   const names = results.filter((each) => each.decision === "identified").map((each) => each.identity);
   const unknown = results.filter((each) => each.decision === "unknown").length;
   const refused = results.find((each) => each.decision === "refused");
-  if (refused) return state("refused", say("state_refused"), refused.reasons ?? say(`state_refused_${refused.refused_by}_more`));
+  if (refused) {
+    const more = refused.reasons ? say("state_refused_again", { why: refused.reasons }) : say(`state_refused_${refused.refused_by}_more`);
+    return state("refused", say("state_refused"), more);
+  }
   if (names.length && unknown) return state("identified", say("state_mixed", { names: listed(names), unknown }), say("state_mixed_more"));
   if (names.length) return state("identified", say("state_identified", { names: listed(names) }), say("state_identified_more"));
   if (unknown) return state("unknown", say("state_unknown"), say("state_unknown_more"));
@@ -142,14 +157,25 @@ function draw(results, width, height) {
 
 function explain(answer) {
   $("threshold").textContent = say("threshold_says", { says: answer.threshold.says });
-  $("thoughts").replaceChildren(...answer.results.map((each, at) => row([
+  $("words").replaceChildren(...answer.results.map((each, at) => made("li", inWords(each, at + 1))));
+  fill("thoughts", answer.results.map((each, at) => row([
     String(at + 1),
     say(`decision_${each.decision}`) + (each.identity ? `: ${each.identity}` : ""),
     number(each.score),
     number(each.threshold),
-    number(each.expected_false_alarms),
+    expected(each.expected_false_alarms),
     each.candidates.map((one) => `${one.identity} ${number(one.score)}`).join(", ") || (each.reasons ?? "–"),
   ])));
+}
+
+function inWords(each, face) {
+  const nearest = each.candidates[0];
+  const why = each.reasons ?? say(`words_${each.refused_by}`);
+  if (!nearest) return say("words_failed", { why });
+  return say(`words_${each.decision}`, {
+    face, name: each.identity, nearest: nearest.identity, score: number(each.score), threshold: number(each.threshold),
+    expected: expected(each.expected_false_alarms), why,
+  });
 }
 
 function shown(answer, width, height) {
@@ -254,7 +280,7 @@ async function showPicture(file) {
   state("wait", say("state_looking"), "");
   image.hidden = false;
   image.src = url;
-  await image.decode().catch(() => undefined);
+  await image.decode().catch(() => { image.hidden = true; });
   URL.revokeObjectURL(url);
   try {
     shown(await identify(file), image.naturalWidth || 1, image.naturalHeight || 1);
@@ -320,7 +346,7 @@ function judged(results) {
   const verdict = share === null || share >= POOR ? say("shot_good") : say("shot_poor", { reasons: face.reasons ?? say("shot_sharper") });
   const known = face.decision === "identified"
     ? say("shot_already", { name: face.identity, score: number(face.score), threshold: number(face.threshold) }) : say("shot_new");
-  return { good: true, text: `${quality}, ${verdict}; ${known}` };
+  return { good: true, text: `${quality}, ${verdict}; ${known}`, like: face.decision === "identified" ? face.identity : null };
 }
 
 function showShots() {
@@ -348,6 +374,8 @@ async function enrol(event) {
   const name = $("enrol-name").value.trim();
   const good = page.shots.filter((shot) => shot.said?.good && !shot.done);
   if (!name || !good.length) return;
+  const others = [...new Set(good.map((shot) => shot.said.like).filter((like) => like !== null && like !== name))];
+  if (others.length && !await sure("enrol_sure", name, say("enrol_sure_text", { name, others: listed(others) }))) return;
   $("enrol-now").disabled = true;
   let count = 0;
   await trying(async () => {
@@ -387,9 +415,7 @@ async function showPeople(more = false) {
     const query = { limit: 50, ...(search ? { search } : {}), ...(more && page.next ? { cursor: page.next } : {}) };
     const found = await ask("GET", inGallery("identities"), { query });
     if (page.asked !== asked) return;
-    const lines = found.identities.map((each) => row([each.identity, String(each.templates), buttons(each.identity)]));
-    if (more) $("people").append(...lines);
-    else $("people").replaceChildren(...lines);
+    fill("people", found.identities.map((each) => row([each.identity, String(each.templates), buttons(each.identity)])), { more });
     page.next = found.next;
     $("people-more").hidden = !found.next;
     const count = $("people").children.length + (found.next ? "+" : "");
@@ -454,9 +480,9 @@ async function showEvents() {
   try {
     const found = await ask("GET", inGallery("events"), { query: { limit: 50 } });
     $("events-said").textContent = `${say("events_kept", { days: found.kept_days })} ${found.events.length ? "" : say("events_empty")}`;
-    $("events").replaceChildren(...found.events.map((each) => row([
+    fill("events", found.events.map((each) => row([
       new Date(each.at).toLocaleString(), say(`event_${each.kind}`), each.identity ?? say("nobody"),
-      each.decision ? say(`decision_${each.decision}`) : "–", number(each.score), number(each.expected_false_alarms),
+      each.decision ? say(`decision_${each.decision}`) : "–", number(each.score), expected(each.expected_false_alarms),
     ])));
   } catch (error) {
     $("events").replaceChildren();
@@ -480,8 +506,8 @@ async function showGallery() {
       fact.append(made("dt", say(key)), made("dd", String(value)));
       return fact;
     }));
-    $("rates").replaceChildren(...thresholds.rates.map((each) => row([
-      percent(each.fpir), number(each.threshold?.score ?? null), each.threshold?.says.replace(/^[^:]*: /, "") ?? each.problem,
+    fill("rates", thresholds.rates.map((each) => row([
+      percent(each.fpir), number(each.threshold?.score ?? null), each.threshold?.says.replace(/^.*?, (?=by )/, "") ?? each.problem,
     ])));
     showCurve(thresholds.curve);
   });
@@ -496,7 +522,7 @@ function showCurve(points) {
   };
   const usable = points.filter((point) => point.expected_false_alarms > 0);
   if (usable.length < 2) {
-    svg.replaceChildren();
+    svg.replaceChildren(make("text", { x: 320, y: 60, "text-anchor": "middle" }, say("curve_none")));
     svg.setAttribute("aria-label", say("curve_none"));
     return;
   }

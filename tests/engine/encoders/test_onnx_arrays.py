@@ -37,9 +37,7 @@ def saved(folder: Path, model: onnx.ModelProto, **fields: Any) -> str:
         (3, 2, {"input": "volume", "size": 10, "channels": 2}),
     ],
 )
-def test_templates_are_those_of_the_over_arrays(
-    tmp_path: Path, axes: int, channels: int, fields: dict[str, Any], last: bool
-) -> None:
+def test_templates_are_those_of_the_network(tmp_path: Path, axes: int, channels: int, fields: dict[str, Any], last: bool) -> None:
     size = fields.get("size", 32)
     encoder = load_encoder(saved(tmp_path, over_arrays(axes, size, channels, last), **fields))
     assert encoder.card.chip == (Window(32, channels) if axes == 1 else Cube(10, channels))

@@ -55,6 +55,29 @@ def test_a_lone_item_is_done_when_nobody_joins_it() -> None:
     assert asyncio.run(ask()) == 5
 
 
+def test_who_asks_alone_waits_for_nobody_and_who_does_not_is_waited_for() -> None:
+    batches: list[int] = []
+
+    def work(key: str, items: Sequence[int]) -> list[int]:
+        batches.append(len(items))
+        return list(items)
+
+    async def ask() -> None:
+        forever = 3600
+        made: Batches[int, int] = Batches("test", work, threads=1, most=3, longest_wait=forever, waiting=9)
+        for number in range(3):
+            assert await asyncio.wait_for(made.submit("", number), 60) == number
+        made._in_company = True
+        assert await asyncio.gather(*[made.submit("", number) for number in range(3)]) == [0, 1, 2]
+        first = made.submit("", 0)
+        await asyncio.sleep(0.05)
+        assert not first.done(), "the batch before was shared, so that others are waited for"
+        assert await asyncio.gather(first, made.submit("", 1), made.submit("", 2)) == [0, 1, 2]
+
+    asyncio.run(ask())
+    assert batches == [1, 1, 1, 3, 3]
+
+
 def test_too_much_is_refused_and_who_gave_up_is_left_out() -> None:
     gate, done = threading.Event(), list[int]()
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine import Client
+from engine import Client, Gallery
 from engine.service.access.tokens import add_token
 from engine.service.settings import Settings
 from tests.engine.service.conftest import coded
@@ -59,6 +59,16 @@ def test_without_a_camera_it_says_what_to_do(url: str, camera: str | None, said:
         assert "person1" in state(page, "identified")
 
 
+def test_over_plain_http_on_another_name_it_says_what_to_do(house: Path, serve: Callable[[Settings], str]) -> None:
+    port = serve(Settings(str(house), allowed_hosts="door.test", rate=0, runtime="opencv")).rpartition(":")[2]
+    with browser(None, "--host-resolver-rules=MAP door.test 127.0.0.1") as found:
+        page = visit(found, f"http://door.test:{port}")
+        page.click("#camera")
+        said = state(page, "lost")
+        assert "plain http" in said
+        assert "--tls-cert" in said
+
+
 def test_no_face_several_faces_and_a_broken_file(opened: Any, url: str, drawn: list[np.ndarray]) -> None:
     page = visit(opened, url)
 
@@ -73,6 +83,7 @@ def test_no_face_several_faces_and_a_broken_file(opened: Any, url: str, drawn: l
     assert "person2" in both
     choose(b"no picture at all")
     page.wait_for_selector('#state-text:has-text("No picture")', timeout=_SOON)
+    assert not page.is_visible("#dropped"), "no sign of a broken picture"
 
 
 def test_a_lost_connection_is_said_and_mended(opened: Any, url: str) -> None:
@@ -92,6 +103,18 @@ def test_what_it_thinks_is_told_on_demand(opened: Any, url: str) -> None:
     page.click("#thinks summary")
     assert "strangers 1 % at K=10" in page.inner_text("#threshold")
     assert "person3" in page.inner_text("#thoughts")
+    assert "Face 1 is taken for person3: its score of" in page.inner_text("#words")
+
+
+def test_at_the_door_everything_that_is_pressed_is_on_the_first_screen(opened: Any, url: str) -> None:
+    for width, height in ((360, 740), (1280, 720), (3840, 2160)):
+        page = visit(opened, url, viewport={"width": width, "height": height})
+        page.click("#camera")
+        state(page, "identified")
+        assert page.evaluate("scrollY") == 0
+        box = page.locator("#door-file").bounding_box()
+        assert box["y"] + box["height"] <= height
+        page.context.close()
 
 
 def test_a_name_is_text_and_nothing_else(opened: Any, url: str, pictures: list[bytes]) -> None:
@@ -185,6 +208,23 @@ def test_a_keyboard_alone_enrols_and_removes(opened: Any, url: str, pictures: li
     page.focus("#sure-yes")
     page.keyboard.press("Enter")
     page.wait_for_selector('#people-said:has-text("ada is removed")', timeout=_SOON)
+
+
+def test_a_picture_of_somebody_enrolled_is_enrolled_under_another_name_only_when_asked_again(
+    opened: Any, house: Path, serve: Callable[[Settings], str], pictures: list[bytes]
+) -> None:
+    page = visit(opened, serve(Settings(str(house), rate=0, runtime="opencv")) + "/#desk")
+    page.set_input_files("#enrol-files", {"name": "p.png", "mimeType": "image/png", "buffer": pictures[4]})
+    page.wait_for_selector("#enrol-now:enabled", timeout=_SOON)
+    page.fill("#enrol-name", "ada")
+    for choice, templates in (("no", 10), ("yes", 11)):
+        page.click("#enrol-now")
+        page.wait_for_selector("#sure[open]")
+        assert "look like person4" in page.inner_text("#sure-text")
+        page.click(f'#sure button[value="{choice}"]')
+        if choice == "yes":
+            page.wait_for_selector('#people button[aria-label="Show ada"]', timeout=_SOON)
+        assert len(Gallery.open(house)) == templates
 
 
 def test_a_token_is_asked_for_and_says_what_may_be_done(

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from engine.gallery.gallery import Gallery
-from engine.storage.foretelling import _FIXED, Units, _units, _work, foretold
+from engine.storage.foretelling import _FIXED, Units, _more, _units, _work, foretold
 from engine.templates.enrolment import enrolment
 from engine.templates.model import Templates
 from engine.templates.parquet import TemplateWriter
-from indexes.planner import Plan, plan
+from indexes.planner import Plan, held_memory, plan
 from tests.indexes.vectors import unit
 
 
@@ -48,15 +48,27 @@ def test_every_unit_is_measured(kind: str) -> None:
     assert (min(units.code, units.learnt, units.coded) > 0) == (kind != "flat")
     assert 0 < units.visited <= 1
     assert (units.visited < 1) == ("ivf" in kind)
-    seconds = foretold(plan(50_000, 16, kind=kind), part, 0.1, 50_000, None)
-    assert _FIXED < foretold(plan(5000, 16, kind=kind), part, 0.1, 5000, "plain") < seconds
+    assert units.names >= 8
+    assert (units.held >= 1) == (kind != "flat")  # bounds would exclude nothing of these
+    more = foretold(plan(50_000, 16, kind=kind), part, 0.1, 50_000, None)
+    less = foretold(plan(5000, 16, kind=kind), part, 0.1, 5000, "plain")
+    assert _FIXED < less.seconds < more.seconds
+    assert held_memory() < less.memory < more.memory
+
+
+def test_memory_by_hand() -> None:
+    """What is scored together 26 times; what is read or learnt from together 2.8 times, where that is more; codes and names."""
+    fixed = _more(Units(0, 0, 0), "flat", 0, 16)
+    assert _more(Units(0, 0, 0, names=10, held=100), "flat", 10_000, 16) - fixed == 4096 * 26 * 64 + 10_000 * 180
+    assert _more(Units(0, 0, 0), "flat", 200_000, 16) - fixed == pytest.approx(65_536 * 2.8 * 64, abs=1)
+    assert _more(Units(0, 0, 0), "ivf", 1_000_000, 16) - fixed == pytest.approx(128_000 * 2.8 * 64, abs=1)
 
 
 def test_too_few_to_tell_go_by_the_plan() -> None:
     chosen = plan(100, 16)
-    assert foretold(chosen, people(100), 0.1, 100, None) == chosen.seconds
+    assert foretold(chosen, people(100), 0.1, 100, None) == chosen
     by_faiss = plan(5000, 16, factory="IVF16,Flat")
-    assert foretold(by_faiss, people(5000), 0.1, 5000, None) == by_faiss.seconds
+    assert foretold(by_faiss, people(5000), 0.1, 5000, None) == by_faiss
 
 
 def test_what_was_looked_at_is_enrolled_too(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Style: costs against hand-computed arrays, and that pictures follow them."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -8,11 +10,12 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from benchmarks.training.styled_chips import blends, styled
+from benchmarks.style.styled_chips import blends, styled
 from engine.cli.app import app
 from engine.common.tensorflow import tensorflow
 from engine.errors import OnekError, StyleError
 from engine.style import Styling, content_cost, gram, style_cost, stylised, total_variation
+from engine.style.descent import by_adam, by_lbfgs
 from engine.style.features import Features, sides
 
 RANDOM = np.random.default_rng(0)
@@ -75,6 +78,46 @@ def test_a_picture_takes_the_style_and_keeps_the_content() -> None:
     assert float(content_cost(layers[0][0], layers[2][0])[0]) < float(content_cost(layers[0][0], layers[1][0])[0])
 
 
+@pytest.mark.parametrize("descend", [by_adam, by_lbfgs])
+def test_both_ways_down_come_to_a_minimum_that_is_known(descend: Callable[..., np.ndarray]) -> None:
+    """Of the squared distance to a picture, which black and white bound; by L-BFGS in a few steps."""
+    wanted = RANDOM.uniform(-60, 300, (1, 4, 5, 3)).astype(np.float32)
+    start, found = np.full((1, 4, 5, 3), 100, np.float32), list[float]()
+    steps = 10 if descend is by_lbfgs else 150
+
+    def costs(pictures: Any) -> Any:
+        return tensorflow().reduce_sum((pictures - wanted) ** 2, axis=(1, 2, 3))
+
+    made = descend(costs, start, steps, lambda _, cost, so_far: found.append(float(cost[0])))
+    np.testing.assert_allclose(made, np.clip(wanted, 0, 255), atol=0.5)
+    assert len(found) <= steps
+    assert found[-1] < found[0]
+
+
+def test_lbfgs_needs_fewer_steps_and_gives_the_same_picture_again() -> None:
+    contents, style = np.stack([soft(1), soft(2)]), stripes()
+    told: dict[str, list[tuple[int, float]]] = {"adam": [], "lbfgs": []}
+    made = {
+        name: stylised(
+            contents[:1],
+            style,
+            Styling(steps=7, optimizer=name),
+            lambda number, cost, _, name=name: told[name].append((number, float(cost[0]))),  # type: ignore[misc]
+        )
+        for name in told
+    }
+    costs = [cost for _, cost in told["lbfgs"]]
+    assert [number for number, _ in told["lbfgs"]] == list(range(1, 8))
+    assert costs == sorted(costs, reverse=True)
+    assert costs[-1] < 0.9 * told["adam"][-1][1]
+    assert (made["adam"] != made["lbfgs"]).any()
+    # Of two pictures each is as alone, to the last bit.
+    both = stylised(contents, style, Styling(steps=7, optimizer="lbfgs"))
+    assert (both[:1] == made["lbfgs"]).all()
+    assert (both[1] != both[0]).any()
+    assert stylised(contents[:0], style, Styling(optimizer="lbfgs")).shape == (0, 150, 150, 3)
+
+
 def test_the_same_seed_the_same_picture_and_no_picture_changes_another() -> None:
     contents, style = np.stack([soft(1), soft(2)]), stripes(97)
     how = Styling(steps=3)
@@ -98,9 +141,14 @@ def test_sides_keep_proportions_as_far_as_the_network_goes() -> None:
 
 @pytest.mark.parametrize(
     ("wrong", "words"),
-    [({"style": -1}, "--style -1"), ({"content": np.nan}, "--content nan"), ({"steps": 0}, "--steps 0")],
+    [
+        ({"style": -1}, "--style -1"),
+        ({"content": np.nan}, "--content nan"),
+        ({"steps": 0}, "--steps 0"),
+        ({"optimizer": "sgd"}, "--optimizer sgd: expected adam or lbfgs"),
+    ],
 )
-def test_weights_are_refused(wrong: dict[str, float], words: str) -> None:
+def test_weights_are_refused(wrong: dict[str, Any], words: str) -> None:
     with pytest.raises(StyleError, match=words):
         Styling(**wrong).check()
 
@@ -118,10 +166,14 @@ def test_the_command(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["c.png", "p.0002.png", "p.png", "s.jpg"]
     assert np.asarray(Image.open(tmp_path / "p.png")).shape == (150, 150, 3)
     assert "exists already" in say(*given, "-o", tmp_path / "p.png")
+    assert "150 x 150 pixels, cost" in say(*given, "-o", tmp_path / "l.png", "--every", 2, "--optimizer", "lbfgs")
+    assert (tmp_path / "l.0002.png").is_file()
     assert "ends in .png" in say(*given, "-o", tmp_path / "p.jpg")
     (tmp_path / "s.jpg").write_bytes(b"")
     assert "the file is empty" in say(*given, "-o", tmp_path / "q.png")
-    assert "is also read" in say(*given, "-o", tmp_path / "c.png", "--overwrite") or (tmp_path / "c.png").stat().st_size
+    before = (tmp_path / "c.png").read_bytes()
+    assert "c.png" in say(*given, "-o", tmp_path / "c.png", "--overwrite")
+    assert (tmp_path / "c.png").read_bytes() == before
 
 
 def test_chips_by_strength() -> None:

@@ -226,3 +226,32 @@ def test_the_whole_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "--annotate" in say("identify", "new.npy", *asked, "--encoder", "h.keras", "--annotate", "a", "-o", "s.csv")[1]
     assert say("train", "hearts", "--from", "h.keras", "-o", "j.keras", *quick)[0] == 3
     assert json.loads(Path("j.json").read_text())["input"] == "signal"
+
+
+def test_the_whole_way_of_volumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of scans as NumPy, NumPy with spacing, and NIfTI, one of them broken."""
+    nibabel = pytest.importorskip("nibabel")
+    monkeypatch.chdir(tmp_path)
+    for seed in range(8):
+        own = Path("solids", f"solid{seed}")
+        own.mkdir(parents=True)
+        np.save(own / "0.npy", draw_solid(seed, 0, 20))
+        np.savez(own / "1.npz", draw_solid(seed, 1, 20)[::2], spacing=[2, 1, 1])
+        nibabel.save(nibabel.Nifti1Image(draw_solid(seed, 2, 20), np.diag([-3.0, 3, 3, 1])), own / "2.nii.gz")
+    whole = Path("solids/solid0/2.nii.gz").read_bytes()
+    Path("solids/solid0/cut.nii.gz").write_bytes(whole[:-9])
+
+    def say(*words: object) -> tuple[int, str]:
+        result = CliRunner().invoke(app, [str(word) for word in words])
+        return (2, str(result.exception)) if isinstance(result.exception, OnekError) else (result.exit_code, result.output)
+
+    quick = ("--epochs", 1, "--steps", 1, "--identities", 4, "--each", 2, "--validation", 0.5)
+    status, said = say("train", "solids", "--network", "volume", "--window", 16, "--no-up", "-o", "s.keras", *quick)
+    assert (status, "1 volume gave nothing to see" in said) == (3, True), said
+    status, said = say("embed", "solids", "--encoder", "s.keras", "-o", "t.parquet")
+    assert (status, "25 volumes: 24 templates" in said) == (3, True), said
+    assert "damaged or cut short" in Path("t.problems.csv").read_text()
+    assert say("build-index", "t.parquet", "-o", "g")[0] == 0
+    status, said = say("identify", "solids/solid3", "-g", "g", "--threshold", 1e-3, "--encoder", "s.keras", "-o", "r.csv")
+    assert status == 0, said
+    assert Path("r.csv").read_text().count(",identified,solid3,") == 3

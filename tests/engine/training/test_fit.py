@@ -16,10 +16,11 @@ from engine.cli.app import app
 from engine.embedding.photographs import find_photographs
 from engine.errors import OnekError, TrainingError
 from engine.training import networks
-from engine.training.batches import Batches, Shuffled, augmented
+from engine.training.batches import Batches, Shuffled
 from engine.training.checkpoint import Epoch
 from engine.training.fit import Recipe, Trained, fit
 from engine.training.networks import fresh
+from engine.training.pictures.augmentation import augmented
 from engine.training.validation import figures, split_identities, validation_of
 from engine.workflows.train_encoder import train_to_file
 

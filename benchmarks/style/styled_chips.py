@@ -1,23 +1,16 @@
 """Chips in the style of other pictures: paintings, sketches, infra-red, another camera."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import cv2
 import numpy as np
 
 from benchmarks.data.corrupted_chips import STRENGTHS
 from engine.common.concurrency import batched
-from engine.faces.images import decode, find_images
 from engine.style.features import SIDE
 from engine.style.transfer import Styling, stylised
 
 _BATCH = 16
-
-
-def read_styles(folder: Path) -> dict[str, np.ndarray]:
-    """The pictures of a folder, RGB, by their names without the ending. Raises `ImageProblem`, or as `find_images`."""
-    return {path.stem: decode(path) for path in find_images(folder)}
 
 
 def styled(chips: np.ndarray, style: np.ndarray, how: Styling) -> np.ndarray:

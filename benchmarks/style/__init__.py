@@ -1,0 +1,1 @@
+"""Styles: drawn pictures of some, chips in them, and whether training with some helps against others."""

@@ -1,0 +1,1 @@
+"""Training on photographs: how their chips are changed."""
