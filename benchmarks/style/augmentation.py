@@ -5,6 +5,7 @@ and without, from the same weights, on the same batches. Probes are brought into
 style transfer proper; who is enrolled is enrolled as photographed.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -52,7 +53,7 @@ def measure_style_augmentation(
     """Train and measure. Chips, styled probes and networks are kept below `out`, and those that are there are taken.
 
     Args:
-        photographs: each with an identity, such as LFW's.
+        photographs: each with an identity, such as LFW's. People with one are left out: nothing is learnt of them.
         out: a folder.
         people: how many mated probes, and strangers', are brought into styles.
         seeds: how often two networks are trained.
@@ -61,7 +62,9 @@ def measure_style_augmentation(
         said: told what is done.
     """
     out.mkdir(parents=True, exist_ok=True)
-    chips = cut_chips(photographs, fresh("small").chip, "largest", out)
+    counts = Counter(each.identity for each in photographs)
+    several = [each for each in photographs if counts[each.identity] > 1]
+    chips = cut_chips(several, fresh("small").chip, "largest", out)
     rows, measured = split_identities(chips.names, _MEASURED, 0)
     probes = _fewer(validation_of(chips.names, measured, 0), people)
     conditions = {(CLEAN, 0): (_taken(chips, probes.mated), _taken(chips, probes.strangers))}
