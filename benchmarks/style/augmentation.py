@@ -15,6 +15,7 @@ import numpy as np
 from benchmarks.style.drawn_styles import ASIDE, LEARNT, draw_style
 from benchmarks.style.styled_chips import blends, styled
 from engine.embedding.photographs import Photograph
+from engine.metrics import Comparisons, measure
 from engine.style.transfer import Styling
 from engine.training import Recipe
 from engine.training.chips import Chips, cut_chips
@@ -127,11 +128,18 @@ def _kept_network(out: Path, chips: Chips, rows: np.ndarray, how: str, seed: int
 
 
 def _figures(network: Network, probes: Validation, *shown: np.ndarray) -> Figures:
-    """Of chips of those who are enrolled, of mated probes, and of strangers."""
+    """Of chips of those who are enrolled, of mated probes, and of strangers; the equal error rate is that of probes against all
+    who are enrolled.
+    """
     counts = [len(some) for some in shown]
     parts = np.split(np.arange(sum(counts)), np.cumsum(counts)[:2])
     whose = np.concatenate([probes.labels[rows] for rows in (probes.enrolled, probes.mated, probes.strangers)])
-    return figures(descriptors(network, np.concatenate(shown)), Validation(whose, *parts), np.arange(sum(counts)))
+    made = descriptors(network, np.concatenate(shown))
+    enrolled, asked = np.split(np.arange(len(made)), counts[:1])
+    apart = np.linalg.norm(made[asked, None] - made[None, enrolled], axis=2)
+    same = whose[asked, None] == whose[None, enrolled]
+    error = measure("eer", Comparisons(apart[same], apart[~same]))
+    return replace(figures(made, Validation(whose, *parts), np.arange(len(made))), eer=error)
 
 
 def compared(made: Sequence[Learnt], of: Callable[[Figures], float]) -> Iterator[tuple[str, int, float, float, list[float]]]:
