@@ -52,7 +52,9 @@ def draw(rows: Sequence[Row], path: Path) -> list[Path]:
             _line(fixed, own, "fixed", f"{encoder}, obtained", "o-")
             _line(fixed, own, "law", f"{encoder}, 1 - (1 - FMR)^K", "--")
     accuracy.set(ylabel="share of mated searches", title="found at FPIR 1 %")
-    alarms.set(yscale="log", ylabel="share of strangers who get a name", title="own thresholds")
+    # Where no stranger got a name, there is nothing to see on a logarithmic scale.
+    seen = any(np.max(line.get_ydata(), initial=0) > 0 for line in alarms.lines)
+    alarms.set(yscale="log" if seen else "linear", ylabel="share of strangers who get a name", title="own thresholds")
     fixed.set(ylabel="share of strangers who get a name", title="a fixed 1:1 threshold")
     for axes in (accuracy, fixed):
         axes.set_ylim(top=1)  # no share is more

@@ -4,19 +4,19 @@ from functools import cache
 
 import numpy as np
 
-from benchmarks.data.synthetic_templates import BLOCK, Population, Shape
+from benchmarks.data.synthetic_templates import Population, Shape
 from engine.faces.chip import ALIGNMENT
 from engine.templates.model import Templates
 from engine.templates.provenance import Provenance
 
 SFACE = Provenance("sface", "5f" * 32, 128, False, ALIGNMENT, None, 1.146)
 # Numbers of people from which on nobody is ever enrolled: those that tables are made of, and strangers.
-TABLE, STRANGERS = 30_000, 34_000
+TABLE, STRANGERS, ALL = 30_000, 34_000, 65_536
 
 
 @cache
 def _block(image: int) -> np.ndarray:
-    return Population(Shape.load()).templates(0, BLOCK, image)
+    return Population(Shape.load()).templates(0, ALL, image)
 
 
 def people(first: int, count: int, image: int = 0) -> np.ndarray:

@@ -8,6 +8,6 @@ from benchmarks.data.synthetic_templates import Shape
 def crowded() -> Shape:
     """Of people who lie close together, as templates of `dlib-resnet` do: strangers meet them often, and local scores help.
 
-    The table was fitted as `benchmarks/synthetic_templates.npz` is, and like that holds sums over people alone.
+    The table was fitted as those of `benchmarks/data` are, and like them holds sums over people alone.
     """
     return Shape.load(Path(__file__).parents[1] / "fixtures" / "crowded_people.npz")

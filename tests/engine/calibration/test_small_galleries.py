@@ -81,12 +81,12 @@ def test_of_an_unknown_encoder_too_few_have_no_default(tmp_path: Path) -> None:
 
 def test_what_was_learnt_from_strangers_outlives_growth(tmp_path: Path) -> None:
     """And the score that it is for. Nor is all sealed anew with each person who joins after that."""
-    gallery = Gallery.build(Templates.from_vectors(people(0, 40), [f"id{at}" for at in range(40)]), tmp_path / "g")
+    gallery = Gallery.build(Templates.from_vectors(people(200, 40), [f"id{at}" for at in range(40)]), tmp_path / "g")
     gallery.calibrate(Templates.from_vectors(strangers(1), None))
     assert alarms(gallery, fpir=0.1) == pytest.approx(0.1, rel=0.3)
     segments = set()
     for at in range(40, 64):
-        gallery.enroll(Templates.from_vectors(people(at, 1), [f"id{at}"], [f"id{at}:0"]))
+        gallery.enroll(Templates.from_vectors(people(200 + at, 1), [f"id{at}"], [f"id{at}:0"]))
         segments.add(gallery.segment_names)
     assert len(segments) <= 4
     assert gallery.scoring.score == PLAIN
