@@ -50,6 +50,7 @@ $(READY): requirements.lock requirements.build.lock pyproject.toml
 lock:
 	printf 'setuptools>=77\nwheel\n' | uv pip compile - --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --output-file requirements.build.lock --quiet
 	uv pip compile pyproject.toml --extra dev --extra docs --extra milvus --extra openvino --extra ray --extra serve --extra volumes --universal --python-version 3.11 --generate-hashes --no-annotate --output-file requirements.lock --quiet
+	uv pip compile pyproject.toml --extra openvino --extra serve --constraints requirements.lock --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --output-file requirements.serve.lock --quiet
 	printf 'cosmic-ray>=8.7,<9\ncoverage>=7.6\n' | uv pip compile - --constraints requirements.lock --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --output-file requirements.mutants.lock --quiet
 
 clean:

@@ -47,6 +47,7 @@ def robustness_command(
         typer.Option("--style", metavar="FOLDER", help="Probes in the style of its pictures too: seconds a chip."),
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Of the style's.")] = 60,
+    corruptions: Annotated[bool, typer.Option(help="Not in styles alone.")] = True,
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Chips are kept, and curves drawn, here.")] = Path(
         "robustness-benchmark"
     ),
@@ -64,6 +65,7 @@ def robustness_command(
     from engine.style.transfer import Styling
 
     styles = {} if style is None else read_styles(style)
+    kinds = tuple(CORRUPTIONS) if corruptions else ()
     with stages() as told:
         rows = measure_robustness(
             find_photographs([photos], "folder"),
@@ -74,6 +76,7 @@ def robustness_command(
             people=people,
             styles=styles,
             how=Styling(steps=steps),
+            corruptions=kinds,
             progress=told,
         )
     for encoder in encoders:
@@ -84,7 +87,7 @@ def robustness_command(
             f"{encoder}, {score}: TPIR at FPIR 1 % (rank-1; FPIR obtained / asked at 1 %, by the gallery's own threshold); "
             f"clean {_cell(clean)}"
         )
-        for kind in (*CORRUPTIONS, *styles):
+        for kind in (*kinds, *styles):
             table.add_row(kind, *(_cell(own[kind, strength]) for strength in STRENGTHS))
         console.print(table)
     draw(rows, out / "robustness.png")

@@ -18,15 +18,15 @@ from engine.service.liveness.turn import LEFT, RIGHT, TURNED, failed, turn_of
 # Sides of a photograph in pixels, and the share of the picture's that is printed: its middle, so that the face fills it.
 _SIDE, _MIDDLE = 320, 0.6
 # Degrees by which a photograph is turned before the camera, to either side.
-ANGLES = (15, 30, 45, 60)
-BENDS = (0, 60, 90, 120, 150)
+ANGLES = (25, 45, 60)
+BENDS = (0, 60, 90, 120, 180)
 """Degrees of a circle that the width of a photograph goes round; 0 is flat."""
 
 
 @dataclass(frozen=True)
 class Held:
-    """Of `pictures` that are bent so far, each turned by all `ANGLES`: how many look turned, both ways as asked, at some angle, and
-    how many pass, since the templates are those of one person too.
+    """Of `pictures` that are bent so far, each turned by all `ANGLES`: how many look `turned` both ways as asked, and how many
+    `passed`, since their templates are one person's too.
     """
 
     bend: int

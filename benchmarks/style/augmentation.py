@@ -5,6 +5,7 @@ and without, from the same weights, on the same batches. Probes are brought into
 style transfer proper; who is enrolled is enrolled as photographed.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 from benchmarks.style.drawn_styles import ASIDE, LEARNT, draw_style
 from benchmarks.style.styled_chips import blends, styled
 from engine.embedding.photographs import Photograph
+from engine.metrics import Comparisons, measure
 from engine.style.transfer import Styling
 from engine.training import Recipe
 from engine.training.chips import Chips, cut_chips
@@ -52,7 +54,7 @@ def measure_style_augmentation(
     """Train and measure. Chips, styled probes and networks are kept below `out`, and those that are there are taken.
 
     Args:
-        photographs: each with an identity, such as LFW's.
+        photographs: each with an identity, such as LFW's. People with one are left out: nothing is learnt of them.
         out: a folder.
         people: how many mated probes, and strangers', are brought into styles.
         seeds: how often two networks are trained.
@@ -61,7 +63,9 @@ def measure_style_augmentation(
         said: told what is done.
     """
     out.mkdir(parents=True, exist_ok=True)
-    chips = cut_chips(photographs, fresh("small").chip, "largest", out)
+    counts = Counter(each.identity for each in photographs)
+    several = [each for each in photographs if counts[each.identity] > 1]
+    chips = cut_chips(several, fresh("small").chip, "largest", out)
     rows, measured = split_identities(chips.names, _MEASURED, 0)
     probes = _fewer(validation_of(chips.names, measured, 0), people)
     conditions = {(CLEAN, 0): (_taken(chips, probes.mated), _taken(chips, probes.strangers))}
@@ -124,11 +128,18 @@ def _kept_network(out: Path, chips: Chips, rows: np.ndarray, how: str, seed: int
 
 
 def _figures(network: Network, probes: Validation, *shown: np.ndarray) -> Figures:
-    """Of chips of those who are enrolled, of mated probes, and of strangers."""
+    """Of chips of those who are enrolled, of mated probes, and of strangers; the equal error rate is that of probes against all
+    who are enrolled.
+    """
     counts = [len(some) for some in shown]
     parts = np.split(np.arange(sum(counts)), np.cumsum(counts)[:2])
     whose = np.concatenate([probes.labels[rows] for rows in (probes.enrolled, probes.mated, probes.strangers)])
-    return figures(descriptors(network, np.concatenate(shown)), Validation(whose, *parts), np.arange(sum(counts)))
+    made = descriptors(network, np.concatenate(shown))
+    enrolled, asked = np.split(np.arange(len(made)), counts[:1])
+    apart = np.linalg.norm(made[asked, None] - made[None, enrolled], axis=2)
+    same = whose[asked, None] == whose[None, enrolled]
+    error = measure("eer", Comparisons(apart[same], apart[~same]))
+    return replace(figures(made, Validation(whose, *parts), np.arange(len(made))), eer=error)
 
 
 def compared(made: Sequence[Learnt], of: Callable[[Figures], float]) -> Iterator[tuple[str, int, float, float, list[float]]]:

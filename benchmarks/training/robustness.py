@@ -61,10 +61,12 @@ def measure_robustness(
     people: int = 500,
     styles: Mapping[str, np.ndarray] | None = None,
     how: Styling = Styling(steps=60),  # noqa: B008 - it never changes
+    corruptions: Sequence[str] = tuple(CORRUPTIONS),
     progress: Progress | None = None,
 ) -> list[Robustness]:
     """Enrol up to `people` identities that have two pictures, with one each; search for their second ones, and for as many
-    strangers. Chips are kept below `out`. `styles`: pictures in whose style, made by `how`, probes are too, by name.
+    strangers. Chips are kept below `out`. `styles`: pictures in whose style, made by `how`, probes are too, by name; beside these
+    `corruptions`.
 
     Raises:
         TrainingError: too few people.
@@ -78,9 +80,9 @@ def measure_robustness(
         enrolled, worth = _encoded(encoder, chips.pixels[chosen.enrolled], faces)
         gallery = enrol(enrolled, np.arange(len(enrolled)), Scoring.of(score), worth)
         limit = thresholds(calibrated(gallery), len(enrolled)).get(_RATE)
-        total = 1 + (len(CORRUPTIONS) + len(styles or {})) * len(STRENGTHS)
+        total = 1 + (len(corruptions) + len(styles or {})) * len(STRENGTHS)
         pixels = [np.asarray(chips.pixels[some]) for some in (chosen.mated, chosen.strangers)]
-        for done, (kind, strength, changed) in enumerate(_conditions(pixels, styles or {}, how), start=1):
+        for done, (kind, strength, changed) in enumerate(_conditions(pixels, corruptions, styles or {}, how), start=1):
             seen = [_encoded(encoder, each, faces) for each in changed]
             truth, ((mated, first), (strangers, second)) = np.arange(len(chosen.mated)), seen
             table = search(gallery, mated, truth, strangers, (truth.tolist(), chosen.strangers.tolist()), (first, second))
@@ -95,11 +97,11 @@ def measure_robustness(
 
 
 def _conditions(
-    pixels: Sequence[np.ndarray], styles: Mapping[str, np.ndarray], how: Styling
+    pixels: Sequence[np.ndarray], corruptions: Sequence[str], styles: Mapping[str, np.ndarray], how: Styling
 ) -> Iterator[tuple[str, int, list[np.ndarray]]]:
     """Each kind and strength, and the chips of mated probes and of strangers in it."""
     yield CLEAN, 0, list(pixels)
-    for kind in CORRUPTIONS:
+    for kind in corruptions:
         for strength in STRENGTHS:
             yield kind, strength, [corrupted(some, kind, strength) for some in pixels]
     for name, style in styles.items():

@@ -27,6 +27,10 @@ class Verification:
     probability: float | None = None
 
 
+# Names that are compared with one that nobody has: with a million it would take a minute.
+_FEW = 5_000
+
+
 def code_if_enrolled(identities: pa.Array, identity: str) -> int | None:
     """The number of an identity in a gallery, None where nobody is called that."""
     codes = (int(identities.index(pa.scalar(name, pa.string())).as_py()) for name in (identity, *spellings(identity)))
@@ -37,7 +41,7 @@ def code_of(identities: pa.Array, identity: str, where: str | Path) -> int:
     """The number of an identity in a gallery. Raises `NotEnrolled` where nobody is called that; says who is meant, perhaps."""
     code = code_if_enrolled(identities, identity)
     if code is None:
-        near = difflib.get_close_matches(identity, identities.to_pylist(), n=1)
-        meant = f" Did you mean {near[0]}?" if near else ""
-        raise NotEnrolled(f"nobody called {identity} is enrolled in {where}.{meant}")
+        near = difflib.get_close_matches(identity, identities.to_pylist(), n=1) if len(identities) <= _FEW else []
+        meant = f". Did you mean {near[0]}?" if near else ""
+        raise NotEnrolled(f"nobody called {identity} is enrolled in {where}{meant}")
     return code

@@ -32,7 +32,7 @@ from engine.cli.serving.serve import serve_command
 from engine.cli.serving.tokens import token
 from engine.cli.shell.doctor import doctor_command
 from engine.cli.shell.examples import below
-from engine.cli.shell.help import help_command
+from engine.cli.shell.help import help_command, unbroken
 from engine.cli.shell.pipes import ended_by_its_reader
 from engine.cli.shell.spoken import spoken
 from engine.common.allocator import give_large_blocks_back
@@ -104,13 +104,14 @@ UNSPOKEN = (help_command, serve_command)
 BROUGHT = "Measuring"
 for _group, _commands in COMMANDS.items():
     for _name, _command in _commands.items():
-        app.command(_name, rich_help_panel=_group, epilog=below(_name))(_command if _command in UNSPOKEN else spoken(_command))
+        _told = _command if _command in UNSPOKEN else spoken(_command)
+        app.command(_name, help=unbroken(_command), rich_help_panel=_group, epilog=below(_name))(_told)
 app.add_typer(token, name="token", rich_help_panel="Serving")
 
 
 @app.callback(invoke_without_command=True)
 def _root(
-    ctx: typer.Context, show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
+    ctx: typer.Context, show_version: Annotated[bool, typer.Option("--version", "-V", help="Print the version.")] = False
 ) -> None:
     if show_version:
         typer.echo(f"onek {version('onek')}")
@@ -161,10 +162,9 @@ def main() -> None:
         with ended_by_its_reader():
             app()
     except OnekError as error:
-        from engine.files.escaping import shown
-        from engine.files.object_storage import as_given
+        from engine.cli.console import err
 
-        typer.echo(f"onek: {shown(as_given(str(error)))}", err=True)
+        err.print(f"onek: {error}")
         sys.exit(CHANGE_SOMETHING)
     except SystemExit as end:  # Typer turns Ctrl-C into this one, and says nothing
         if end.code == INTERRUPTED:

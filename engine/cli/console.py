@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import humanfriendly
 import typer
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
 
 class _Plain(Console):
     """A console that prints texts literally, so that nothing in a name is taken for markup. What it prints is also put into
-    `kept`, where that is a list. Where there is no terminal, a table is as wide as it needs to be, so that no name is cut.
+    `kept`, where that is a list. On a terminal lines end between words; where there is none they are whole, and a table is as
+    wide as it needs to be, so that no name is cut.
     """
 
     kept: list[Any] | None = None
@@ -32,7 +35,7 @@ class _Plain(Console):
     def print(self, *objects: Any, **options: Any) -> None:
         if self.kept is not None:
             self.kept.extend(objects)
-        texts = [shown(as_given(each)) if isinstance(each, str) else each for each in objects]
+        texts = [self._fitted(shown(as_given(each))) if isinstance(each, str) else each for each in objects]
         if self.is_terminal or not any(isinstance(each, Table) for each in objects):
             super().print(*texts, **options)
             return
@@ -41,6 +44,13 @@ class _Plain(Console):
             super().print(*texts, **options)
         finally:
             self._width = own
+
+    def _fitted(self, text: str) -> str:
+        """A text in lines of the terminal's width; a word that is longer, such as a path, stays whole."""
+        if not self.is_terminal or cell_len(text) <= self.width:
+            return text
+        indent = " " * (len(text) - len(text.lstrip()) + 2)
+        return fill(text, self.width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 # Letters of a line that are room enough for any table.
@@ -108,8 +118,6 @@ def for_programs() -> bool:
 
 def columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """Rows as lines whose cells begin below each other; no line is broken, and no cell is cut."""
-    from rich.cells import cell_len
-
     cells = [[shown(as_given(each)) for each in row] for row in rows]
     widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
     for row in cells:

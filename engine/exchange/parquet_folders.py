@@ -185,7 +185,7 @@ def export_folder(table: Path, out: Path, by: str, *, overwrite: bool = False) -
 
 def _values(table: Path, file: pq.ParquetFile, by: str) -> list[str | None]:
     if by not in file.schema_arrow.names:
-        raise ListError(f"{table}: found the columns {', '.join(file.schema_arrow.names)}; expected {by} among them")
+        raise ListError(f"{table}: found the columns {', '.join(file.schema_arrow.names)}; expected {by!r} among them")
     kind = file.schema_arrow.field(by).type
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind)):
         raise ListError(f"{table}: the column {by} holds {kind}; expected text or whole numbers")

@@ -1,6 +1,7 @@
 """The tools whose templates are known by name: in which files they lie, and under which names what is in them."""
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from engine.errors import TemplatesError
 from engine.tables.lists import IDENTITY, Column
@@ -107,5 +108,7 @@ TOOLS = {
 def tool_of(name: str) -> Tool:
     """The tool of a name. Raises `TemplatesError` where none is known by it."""
     if name not in TOOLS:
-        raise TemplatesError(f"nothing is known of {name}'s templates; expected {', '.join(TOOLS)}")
+        near = get_close_matches(name, TOOLS, n=1)
+        meant = f". Did you mean {near[0]}?" if near else ""
+        raise TemplatesError(f"nothing is known of {name}'s templates; expected {', '.join(TOOLS)}{meant}")
     return TOOLS[name]

@@ -20,7 +20,7 @@ NEIGHBOURS = 5
 _BATCH = 4096
 # Up to so many templates, D is measured among all of them. In larger galleries, among a sample of so many templates, but of at
 # least so many identities.
-_MOST_SEARCHED, _REFERENCE, _LEAST = 200_000, 50_000, 1000
+_MOST_SEARCHED, _REFERENCE, _LEAST = 100_000, 50_000, 1000
 # Up to so many of a sample are searched exactly; templates that the effort of a search among more is found with.
 _EXACT, _MEASURED = 20_000, 1024
 

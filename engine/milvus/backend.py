@@ -72,7 +72,7 @@ class MilvusBackend:
     def calibrate(self, strangers: Templates | None, progress: Progress | None) -> Calibration:
         """Milvus is searched for a sample of the enrolled, each left out exactly, or for strangers.
 
-        Densities of a gallery of up to 200,000 templates are measured anew first, among all who are enrolled now.
+        Densities of a gallery of up to 200,000 templates are measured anew first, among those who are enrolled now.
         """
         with self.changing(0, 0, progress) as change:
             return change.calibrate(strangers)

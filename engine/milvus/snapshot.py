@@ -129,7 +129,7 @@ class MilvusSnapshot(Snapshot):
         with self.unreplaced():
             rows = list(self.client.rows_in(self.collection, "person", keys, ("template_id", "vector")))
         if not rows:
-            raise NotEnrolled(f"nobody called {identity} is enrolled in {self.called}.")
+            raise NotEnrolled(f"nobody called {identity} is enrolled in {self.called}")
         return [row["template_id"] for row in rows], vectors_in(rows, self.provenance.dim)
 
     def templates_by_identity(self) -> Iterator[tuple[str, int]]:

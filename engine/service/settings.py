@@ -11,8 +11,9 @@ STILL_PICTURES = (
     "whether they live."
 )
 CHALLENGE_LIMITS = (
-    "The challenge (look left, look right, in an order that the service chooses) stops a still picture; it does not stop a film "
-    "of the person who does the same, of which half have the order right, a face that a computer moves, or a mask."
+    "The challenge (look left, look right, in an order that the service chooses) stops a flat still picture; it does not stop "
+    "one that is bent round a tube, several photographs of the person who looks both ways, a film of it (of which half have the "
+    "order right), a face that a computer moves, or a mask."
 )
 
 

@@ -28,14 +28,15 @@ from indexes.exact.flat import Flat
 from indexes.exact.lower_bounds import Bounds
 from indexes.planner import Plan, held_memory
 from indexes.registry import KINDS
+from indexes.tuning.operating_point import searched_of
 from indexes.tuning.simulated_probes import second_templates
 
 # Templates that the slice has, and with fewer there is no need to measure: a build takes a second or two.
 SLICE, _FEW = 8192, 4096
 # Probes that are searched for on it, and those that a build tunes with; how often it searches for these at its effort.
-_PROBES, _TUNED, _TRIALS = 512, 4096, 5
+_PROBES, _TUNED, _TRIALS = 512, 4096, 3
 # The sample of a large gallery that densities are measured among, from how many templates on, and its lists and those visited.
-_SAMPLED, _SAMPLE, _LISTS, _VISITED = 200_000, 50_000, 220, 24
+_SAMPLED, _SAMPLE, _LISTS, _VISITED = 100_000, 50_000, 220, 8
 # Vectors that quantisers are trained on, and iterations of k-means over them.
 _TRAINED, _MOST_TRAINED, _ITERATIONS = 1 << 16, 1 << 18, 10
 # Scoring and its arrays, in units of what a search of next to nothing takes; identities whose halves show the drift are searched
@@ -104,7 +105,8 @@ def _work(units: Units, kind: str, count: int, identities: float, *, scaled: boo
     if not exact:
         centres = (_ITERATIONS * _learnt_from(kind, count) + count) * lists * units.distance
         work["index"] = units.learnt + count * units.coded + centres
-        work["tuning"] = _TUNED * (count * units.distance + lists * units.distance + _TRIALS * search)
+        exhaustive = searched_of(_TUNED, count) * count * units.distance
+        work["tuning"] = exhaustive + _TUNED * (lists * units.distance + _TRIALS * search)
     if scaled:
         work["densities"] = count * _density(units, kind, count, lists, scoring)
     searches, nested = min(identities, MOST_SEARCHES), min(identities, MOST_NESTED)

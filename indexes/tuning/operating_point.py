@@ -85,8 +85,7 @@ def exact_answers(
     Where a probe's own vector is known, nothing that is farther can be its nearest, and what is nearer still is rare: among many
     vectors only a part of the probes is searched for, and of the others their own counts as the nearest.
     """
-    if own is not None and len(probes) * len(vectors) > _MEASURED and len(probes) > _LEAST_SEARCHED:
-        most = max(_LEAST_SEARCHED, _MEASURED // len(vectors))
+    if own is not None and (most := searched_of(len(probes), len(vectors))) < len(probes):
         some = np.linspace(0, len(probes) - 1, most).astype(np.int64)
         searched = exact_answers(vectors, probes[some], groups)
         rows, distances = own.copy(), distances_to(probes, vectors, own[:, None])[:, 0]
@@ -104,6 +103,11 @@ def exact_answers(
         apart = groups[rows] != groups[rows[:, :1]]
         other = np.where(apart.any(axis=1), np.argmax(apart, axis=1), k - 1)
     return Exact(rows[:, 0], distances[:, 0], distances[np.arange(len(probes)), other])
+
+
+def searched_of(probes: int, count: int) -> int:
+    """How many of some probes, whose own vectors are known, `exact_answers` searches for in `count` vectors."""
+    return min(probes, max(_LEAST_SEARCHED, _MEASURED // count))
 
 
 def nearest_distances(vectors: np.ndarray, probes: np.ndarray) -> np.ndarray:

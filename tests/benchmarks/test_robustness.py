@@ -62,7 +62,9 @@ def test_styles_stand_beside_corruptions(tmp_path: Path) -> None:
         people=4,
         styles={"pencil": draw_style(LEARNT["pencil"])},
         how=Styling(steps=3),
+        corruptions=("grey",),
     )
+    assert {row.kind for row in rows} == {CLEAN, "grey", "pencil"}
     own = [row for row in rows if row.kind == "pencil"]
     assert [row.strength for row in own] == list(STRENGTHS)
     assert all(0 <= row.rank1 <= 1 for row in own)

@@ -130,7 +130,8 @@ def erase_command(
         except OnekError as failure:
             failures.append(failure)
             done.append({"place": place, "kind": _kind(place), "erased": None, "verified": None, "failed": str(failure)})
-            err.print(f"{place}: not erased: {failure}")
+            if len(places) > 1:
+                err.print(f"{place}: not erased: {failure}")
     told = {"identity": person, "erased_at": datetime.now(UTC).isoformat(timespec="seconds"), "places": done}
     if receipt is not None:
         with whole_file(receipt) as temporary:

@@ -28,7 +28,7 @@ def serve_command(
     ] = None,
     challenge: Annotated[
         str | None,
-        typer.Option(metavar="turn", help="Let nobody in who does not turn their head as asked: stops a still picture, no film."),
+        typer.Option(metavar="turn", help="Let nobody in who does not turn their head as asked: stops a flat picture, no film."),
     ] = None,
     pad: Annotated[
         str | None,

@@ -21,7 +21,7 @@ from indexes.exact.flat import Flat
 
 @dataclass(frozen=True)
 class Held:
-    """All `rows` (n,) of a gallery, searched exactly and with densities that were measured among all of them: `enrolled`."""
+    """All `rows` (n,) of a gallery, searched exactly and with densities that were measured anew: `enrolled`."""
 
     rows: Sequence[Row]
     enrolled: SearchableGallery
@@ -39,8 +39,9 @@ class Held:
         """The rows whose densities have changed, as they are now."""
         if self.enrolled.density is None:
             return
-        for row, (near, following) in zip(self.rows, self.enrolled.density.tolist(), strict=True):
-            now = {**row, "density": near, "following": following, "counted": True}
+        counted = self.enrolled.counted[self.enrolled.members.codes]
+        for row, (near, following), among in zip(self.rows, self.enrolled.density.tolist(), counted.tolist(), strict=True):
+            now = {**row, "density": near, "following": following, "counted": among}
             if now != row:
                 yield now
 
@@ -59,7 +60,7 @@ def hold(client: MilvusConnection, catalogue: MilvusCatalogue, count: int, progr
     enrolled = SearchableGallery(index, Members(codes), catalogue.scoring, quality=qualities_in(rows))
     if catalogue.scoring.scaled:
         measured = densities(enrolled.index, enrolled.members, catalogue.scoring.neighbours, progress)
-        enrolled = replace(enrolled, density=measured, among=np.ones(len(first), bool))
+        enrolled = replace(enrolled, density=measured)
     return Held(rows, by_name(enrolled, names, template_ids), template_ids)
 
 

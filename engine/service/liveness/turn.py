@@ -1,7 +1,8 @@
-"""The challenge: look left, look right, in an order that the service chooses. A still picture, however it is held, does neither.
+"""The challenge: look left, look right, in an order that the service chooses. A flat picture, however it is turned, does neither.
 
 How far a head is turned shows in where the nose lies between the eyes. Of a flat picture that is turned before the camera, all of
-this is narrowed alike, and the nose stays where it was between them.
+this is narrowed alike, and the nose stays where it was between them. Of one that is bent round a tube it moves, though less far
+than a head's: `TURNED` asks for as much as few of these reach.
 """
 
 import secrets
@@ -12,8 +13,10 @@ import numpy as np
 LEFT, RIGHT = "left", "right"
 SECONDS = 15.0
 """How long a challenge is good for."""
-TURNED = 0.16
-"""A head is turned from this on, in distances of the eyes that the nose lies off where it lay before."""
+TURNED = 0.3
+"""A head is turned from this on, in distances of the eyes that the nose lies off where it lay before: about 30 degrees."""
+FRONT = 0.25
+"""As far as a head may be turned on the first picture."""
 LEAST = 3
 """Pictures that an answer has at least: before, looking one way, looking the other way."""
 
@@ -39,7 +42,7 @@ def failed(turns: Sequence[float], asked: Sequence[str]) -> str | None:
     if len(turns) < LEAST:
         return f"{len(turns)} pictures; expected {LEAST} at least: before, and at each turn"
     straight = turns[0]
-    if abs(straight) > 2 * TURNED:
+    if abs(straight) > FRONT:
         return "the first picture must show the face from the front"
     seen: list[str] = []
     for turn in turns[1:]:

@@ -1,6 +1,12 @@
 // Shows /v1/openapi.json: every path, what it takes, and what it answers.
 "use strict";
 
+let texts = {};
+
+function say(key, values = {}) {
+  return (texts[key] ?? key).replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
+}
+
 function made(tag, text, attributes = {}) {
   const element = document.createElement(tag);
   if (text !== undefined) element.textContent = text;
@@ -33,10 +39,13 @@ function table(headings, rows, label) {
 
 function fields(schema, label) {
   const rows = Object.entries(schema.properties ?? {}).map(([name, each]) => [name, kind(each), each.description ?? ""]);
-  return table(["field", "type", "what"], rows, label);
+  return table(["api_field", "api_type", "api_what"].map((key) => say(key)), rows, label);
 }
 
 async function show() {
+  texts = await (await fetch("texts.json")).json();
+  for (const element of document.querySelectorAll("[data-text]")) element.textContent = say(element.dataset.text);
+  for (const element of document.querySelectorAll("[data-label]")) element.setAttribute("aria-label", say(element.dataset.label));
   const described = await (await fetch("v1/openapi.json")).json();
   const about = document.getElementById("about");
   about.append(made("h2", `${described.info.title} ${described.info.version}`));
@@ -52,18 +61,24 @@ async function show() {
       const taken = (operation.parameters ?? []).map((each) => [
         each.name, kind(each.schema), [each.in, each.required ? "required" : "", each.description ?? ""].filter(Boolean).join("; "),
       ]);
-      if (taken.length) card.append(made("h3", "Parameters"), table(["name", "type", "what"], taken, `Parameters of ${title}`));
-      if (operation.requestBody) card.append(made("h3", "Body"), made("p", Object.keys(operation.requestBody.content).join(", ")));
+      if (taken.length) {
+        const columns = ["api_name", "api_type", "api_what"].map((key) => say(key));
+        card.append(made("h3", say("api_parameters")), table(columns, taken, say("api_parameters_of", { title })));
+      }
+      if (operation.requestBody) card.append(made("h3", say("api_body")), made("p", Object.keys(operation.requestBody.content).join(", ")));
       const success = Object.entries(operation.responses).find(([status]) => status.startsWith("2"));
       const schema = success?.[1].content?.["application/json"]?.schema;
       const name = schema?.$ref?.split("/").pop();
-      if (name) card.append(made("h3", `Answer ${success[0]}: ${name}`), fields(described.components.schemas[name], `Fields of ${name}, ${title}`));
+      if (name) {
+        const answer = say("api_answer", { status: success[0], name });
+        card.append(made("h3", answer), fields(described.components.schemas[name], say("api_fields_of", { name, title })));
+      }
     }
   }
-  where.append(made("h2", "Shapes"));
+  where.append(made("h2", say("api_shapes")));
   for (const [name, schema] of Object.entries(described.components.schemas)) {
     const card = where.appendChild(made("div", undefined, { class: "card" }));
-    card.append(made("h3", name), made("p", schema.description ?? ""), fields(schema, `Fields of the shape ${name}`));
+    card.append(made("h3", name), made("p", schema.description ?? ""), fields(schema, say("api_fields_of", { name, title: say("api_shapes") })));
   }
 }
 

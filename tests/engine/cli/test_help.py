@@ -67,7 +67,7 @@ def test_help_fits_and_breaks_no_word(name: str, width: int) -> None:
 def test_unknown_commands_are_answered() -> None:
     refusal = RUNNER.invoke(app, ["help", "verfy"]).exception
     assert isinstance(refusal, OnekError)
-    assert str(refusal) == "no command is called verfy; did you mean verify?; onek help lists them"
+    assert str(refusal) == "no command is called verfy; did you mean verify? onek help lists them"
 
 
 def test_the_reference_has_the_examples() -> None:

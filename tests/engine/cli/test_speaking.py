@@ -132,6 +132,22 @@ def test_an_error_leaves_no_object(gallery: Path) -> None:
     assert (done.returncode, done.stdout) == (2, "")
 
 
+def test_on_a_terminal_lines_end_between_words() -> None:
+    path, told = "/srv/" + "x" * 60, io.StringIO()
+    terminal = console._Plain(file=told, force_terminal=True, width=40, soft_wrap=True, markup=False, highlight=False)
+    terminal.print(f"  threshold 0.36 (quality): strangers 1 % at K=60, by well-known people, in {path}")
+    lines = told.getvalue().splitlines()
+    assert lines == [
+        "  threshold 0.36 (quality): strangers 1",
+        "    % at K=60, by well-known people, in",
+        f"    {path}",
+    ]
+    told = io.StringIO()
+    pipe = console._Plain(file=told, width=40, soft_wrap=True, markup=False, highlight=False)
+    pipe.print("word " * 30)
+    assert len(told.getvalue().splitlines()) == 1
+
+
 def test_counts_of_one_are_singular() -> None:
     assert [console.count(n, "identity", "identities") for n in (0, 1, 2000)] == [
         "0 identities",

@@ -85,3 +85,11 @@ def test_the_container_file_copies_what_is_there_and_starts_what_the_program_tak
     options = {word for word in start[1] if word.startswith("--")}
     reference = (DOCS / "reference" / "commands.md").read_text(encoding="utf-8")
     assert all(option in reference.partition("## onek serve")[2].partition("\n## ")[0] for option in options)
+
+
+def test_the_containers_packages_are_those_that_are_tested() -> None:
+    def pinned(name: str) -> set[str]:
+        return {line.split()[0] for line in (ROOT / name).read_text(encoding="utf-8").splitlines() if "==" in line}
+
+    assert len(pinned("requirements.serve.lock")) > 40
+    assert pinned("requirements.serve.lock") <= pinned("requirements.lock")

@@ -3,7 +3,7 @@
 import inspect
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -71,6 +71,11 @@ def test_what_takes_too_long_is_given_up_and_the_service_goes_on(
     house: Path, serve: Callable[[Settings], str], pictures: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = serve(Settings(str(house), seconds=1, rate=0, runtime="opencv"))
+
+    def late_embedding(_: object, photographs: Sequence[object]) -> list[Exception]:
+        time.sleep(3)
+        return [ValueError() for _ in photographs]
+
     with monkeypatch.context() as slow, httpx.Client(base_url=url, trust_env=False, timeout=30) as http:
         slow.setattr(
             "engine.embedding.embedder.Embedder.embed_batch",
