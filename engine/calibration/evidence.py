@@ -22,8 +22,10 @@ from engine.statistics.rates import at_least, check_rate
 from engine.templates.measured.impostors import Chances, impostors_of
 from engine.templates.provenance import Provenance
 
-# Rates at which the threshold of both together is computed, for its inverse.
-_RATES = np.concatenate([np.geomspace(1e-9, 0.5, 56), 1 - np.geomspace(0.4, 1e-3, 8)])
+# Rates at which the threshold of both together is computed; between them it is interpolated, so that it rises with the rate.
+_RATES = np.concatenate([np.geomspace(1e-9, 0.5, 210), 1 - np.geomspace(0.49, 1e-3, 24)])
+# Of these, so many make a decade.
+_DECADE = 24
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,9 @@ class Evidence:
             raise GalleryError(f"fpir {fpir:g}: {self.unsupported()}")
         if self.calibration is not None and fpir >= self.calibration.least_rate:
             self.calibration.threshold(fpir, self.identities)  # which refuses a rate that no threshold gives
-        return self._score_at(fpir)
+        if self.calibration is None or self.chances is None:
+            return self._score_at(fpir)
+        return float(np.exp(np.interp(np.log(fpir), np.log(_RATES), _log_thresholds(self))))
 
     def unsupported(self) -> str:
         """Why a rate is not supported, and what would do."""
@@ -88,7 +92,7 @@ class Evidence:
         levels = np.log(np.maximum(np.asarray(scores, np.float64), 1e-6))
         thresholds, rates = _log_thresholds(self), np.log(_RATES)
         # Below the smallest, the last decade is continued, so that a smaller score still means a smaller rate.
-        slope = (rates[6] - rates[0]) / max(thresholds[6] - thresholds[0], 1e-3)
+        slope = (rates[_DECADE] - rates[0]) / max(thresholds[_DECADE] - thresholds[0], 1e-3)
         below = rates[0] + slope * (levels - thresholds[0])
         return np.exp(np.where(levels < thresholds[0], below, np.interp(levels, thresholds, rates)))
 
@@ -152,6 +156,8 @@ def _least(known: Calibration | Chances | None) -> float:
 
 @lru_cache(maxsize=16)
 def _log_thresholds(evidence: Evidence) -> np.ndarray:
-    """The logarithms of the thresholds of `_RATES`, rising."""
+    """The logarithms of the thresholds of `_RATES`, none above that of a larger rate: what speaks for a rate may be stricter than
+    what speaks for a smaller one, and whoever asks for fewer false alarms never gets more.
+    """
     thresholds = np.array([evidence._score_at(float(rate)) for rate in _RATES])
     return np.log(np.minimum.accumulate(np.maximum(thresholds, 1e-6)[::-1])[::-1])
