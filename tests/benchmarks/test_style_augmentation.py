@@ -29,6 +29,7 @@ def test_means_and_differences_by_seed() -> None:
     np.testing.assert_allclose(found[1][4], (0.2, 0.2))
 
 
+@pytest.mark.slow
 def test_who_is_measured_on_is_nobody_who_is_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     draw_files(
         [Shot(tmp_path / "photos" / f"p{number:02}" / f"{shot}.jpg", number, shot) for number in range(33) for shot in range(2)]

@@ -174,6 +174,7 @@ def test_what_is_replaced_while_it_is_copied_is_copied_again(store, bucket, tmp_
         open_gallery(where)
 
 
+@pytest.mark.slow
 def test_an_encoder_is_trained_into_object_storage(onek, store, bucket, tmp_path):
     for person in range(10):
         for number in range(4):

@@ -163,7 +163,10 @@ def test_where_no_events_are_kept_the_desk_asks_for_none(opened: Any, without_ev
     assert said == []
 
 
-@pytest.mark.parametrize(("scheme", "width", "height"), [("light", 360, 740), ("dark", 1280, 800), ("light", 3840, 2160)])
+@pytest.mark.parametrize(
+    ("scheme", "width", "height"),
+    [("light", 360, 740), ("dark", 1280, 800), pytest.param("light", 3840, 2160, marks=pytest.mark.slow)],
+)
 def test_axe_finds_nothing(opened: Any, url: str, scheme: str, width: int, height: int) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     page = opened.new_context(bypass_csp=True, color_scheme=scheme, viewport={"width": width, "height": height}).new_page()

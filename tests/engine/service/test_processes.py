@@ -141,7 +141,7 @@ def test_a_minute_of_kills(tmp_path: Path) -> None:
     assert (made.lost, made.wrong, made.faults) == (0, 0, 0)
 
 
-@pytest.mark.parametrize("tokens", [False, True])
+@pytest.mark.parametrize("tokens", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_hostile_requests_are_borne(house: Path, tmp_path: Path, pictures: list[bytes], tokens: bool) -> None:
     file = tmp_path / "tokens.toml"
     token = add_token(file, "admin") if tokens else None
