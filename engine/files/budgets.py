@@ -1,6 +1,8 @@
 """How much files may unpack to, checked before anything is unpacked: a file of a few kilobytes could ask for gigabytes."""
 
+import lzma
 import zipfile
+import zlib
 from collections.abc import Iterator
 from functools import lru_cache
 from math import prod
@@ -50,7 +52,7 @@ def _refuse_bomb(path: Path, size: int, _: tuple[int, int, int]) -> None:
             unpacked = _unpacked(path, most)
         else:
             return
-    except (*UNREADABLE, zipfile.BadZipFile, NotImplementedError) as error:
+    except (*UNREADABLE, zipfile.BadZipFile, NotImplementedError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise TemplatesError(f"{path}: damaged: {' '.join(str(error).split())}") from error
     if unpacked > most:
         raise TemplatesError(

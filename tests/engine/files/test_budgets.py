@@ -1,6 +1,7 @@
 """A few kilobytes that would become gigabytes: refused before they are unpacked. Files as people have them are read."""
 
 import contextlib
+import io
 import json
 import os
 import resource
@@ -233,3 +234,20 @@ def test_arrays_that_claim_more_than_is_there(tmp_path: Path, kind: str) -> None
     for read in (read_templates, read_projection):
         with pytest.raises(OnekError, match="unpack to [0-9,]{15,} or more"):
             read(path)
+
+
+@pytest.mark.parametrize("way", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_arrays_whose_packing_is_damaged_are_one_line(tmp_path: Path, way: int) -> None:
+    whole = io.BytesIO()
+    np.save(whole, np.random.default_rng(0).normal(size=(20, 8)))
+    with zipfile.ZipFile(tmp_path / "t.npz", "w", way) as archive:
+        archive.writestr("vector.npy", whole.getvalue())
+    data = (tmp_path / "t.npz").read_bytes()
+    refused = 0
+    for at in range(40, 200, 3):
+        (tmp_path / "t.npz").write_bytes(data[:at] + b"\xff\xff\xff\xff" + data[at + 4 :])
+        try:
+            read_templates(tmp_path / "t.npz")
+        except TemplatesError:
+            refused += 1
+    assert refused > 40
