@@ -14,6 +14,7 @@ import unicodedata
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
@@ -95,13 +96,17 @@ def read_names(path: Path) -> list[str]:
     """
     if path.suffix.lower() == ".parquet":
         return _identities(_parquet(path, [IDENTITY]))
-    first = next((line for _, line in _lines(path) if line.strip()), "")
+    lines = _lines(path)
+    # Read once: a list may come out of a pipe.
+    begun = next(([each] for each in lines if each[1].strip()), [])
+    first = begun[0][1] if begun else ""
+    lines = chain(begun, lines)
     _, headings = _headings(first, [IDENTITY])
     if places_of(IDENTITY, headings):
         if len(headings) == 1:
             _say(path, [f"its first line, {first.strip()}, is taken for a heading"])
-        return _identities(_table(path, _lines(path), [IDENTITY]))
-    names = (_name(path, number, line.strip()) for number, line in _lines(path))
+        return _identities(_table(path, lines, [IDENTITY]))
+    names = (_name(path, number, line.strip()) for number, line in lines)
     return [name for name in names if name]
 
 

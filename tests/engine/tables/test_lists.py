@@ -3,9 +3,11 @@
 import codecs
 import csv
 import io
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -297,3 +299,14 @@ def test_the_command_line_prints_guesses(tmp_path: Path) -> None:
             (line,) = answer.output.splitlines()
             assert line.startswith(f"{path}: ")
             assert guess in line
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes of POSIX")
+@pytest.mark.parametrize("text", ["\nkian\nyou, nes\n", 'identity,age\nkian,3\n"you, nes",4\n'])
+def test_a_list_comes_out_of_a_pipe(tmp_path: Path, text: str) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = Thread(target=pipe.write_text, args=(text,), daemon=True)
+    writer.start()
+    assert read_names(pipe) == ["kian", "you, nes"]
+    writer.join()
