@@ -11,7 +11,7 @@ import numpy as np
 
 from indexes.errors import VectorsError
 from indexes.late import faiss
-from indexes.threads import one_faiss_thread
+from indexes.threads import faiss_threads
 
 # FAISS's type hints lack some of its functions.
 _FAISS: Any = faiss
@@ -84,7 +84,7 @@ class SearchableIndex(ABC):
         k = min(k, self.count)
         if not k or not len(probes):
             return Neighbours(np.empty((len(probes), k), np.int64), np.empty((len(probes), k), np.float32))
-        with one_faiss_thread() if len(probes) * self.count < _LITTLE else nullcontext():
+        with faiss_threads(1) if len(probes) * self.count < _LITTLE else nullcontext():
             found = self._search(probes, k, stop_near)
         if not 0 <= found.rows.min() <= found.rows.max() < self.count:
             raise VectorsError("a search found rows that do not exist: the stored vectors are damaged, and no finite numbers")

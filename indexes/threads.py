@@ -54,13 +54,13 @@ def one_blas_thread_each() -> Iterator[None]:
 
 
 @contextmanager
-def one_faiss_thread() -> Iterator[None]:
-    """Let FAISS compute in the calling thread only; other threads are not affected.
+def faiss_threads(most: int) -> Iterator[None]:
+    """Let what the calling thread asks of FAISS take so many threads at most; what other threads ask is not affected.
 
-    For little work: FAISS's threads spin while they wait for each other.
+    For little work, and beside other work: FAISS's threads spin while they wait for each other.
     """
     before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
+    faiss.omp_set_num_threads(min(most, before))
     try:
         yield
     finally:

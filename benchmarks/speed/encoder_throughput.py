@@ -144,7 +144,7 @@ def files_against_face_recognition(
 def stages(files: Sequence[Path], embedder: Embedder) -> Stages:
     """What of the work on photographs each stage takes, one after the other."""
     chip, align = embedder.encoder.chip, aligner(embedder.faces)
-    with one_thread_each():
+    with one_thread_each:
         clock = [time.process_time()]
         pictures = [decode(path) for path in files]
         clock.append(time.process_time())

@@ -1,6 +1,7 @@
-"""Locks among the threads of one process."""
+"""Locks among the threads of one process, and settings of the process that threads change together."""
 
 import os
+from collections.abc import Callable
 from threading import Lock
 from types import TracebackType
 from weakref import WeakSet
@@ -22,6 +23,31 @@ class ThreadLock:
     def forked(self) -> None:
         """In the child."""
         self._lock = Lock()
+
+
+class ProcessSetting:
+    """A block with a setting of the whole process changed. Blocks of several threads may overlap: the first one changes the
+    setting, and the last one to end puts back what was there before.
+
+    `change` changes it, and gives what puts it back.
+    """
+
+    def __init__(self, change: Callable[[], Callable[[], object]]) -> None:
+        self._change, self._lock = change, ThreadLock()
+        self._blocks = 0
+        self._put_back: Callable[[], object] = lambda: None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._blocks:
+                self._put_back = self._change()
+            self._blocks += 1
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        with self._lock:
+            self._blocks -= 1
+            if not self._blocks:
+                self._put_back()
 
 
 _all: "WeakSet[ThreadLock]" = WeakSet()

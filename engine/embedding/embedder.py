@@ -48,7 +48,7 @@ class Embedder:
 
         Each core works on a batch of its own.
         """
-        with one_thread_each():
+        with one_thread_each:
             for outcomes in map_ahead(self.embed_batch, batched(photographs, BATCH)):
                 yield from outcomes
                 if progress:

@@ -186,7 +186,7 @@ def _openvino() -> Any:
 
 
 def _opencv(model: np.ndarray) -> Any:
-    with quiet_opencv():
+    with quiet_opencv:
         try:
             net = cv2.dnn.readNetFromONNX(model)
         except cv2.error as error:

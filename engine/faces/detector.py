@@ -77,7 +77,7 @@ def _weights() -> bytes:
 
 def _made() -> Any:
     weights = np.frombuffer(_weights(), np.uint8)
-    with quiet_opencv():
+    with quiet_opencv:
         return cv2.FaceDetectorYN.create("onnx", weights, np.empty(0, np.uint8), (320, 320), _LEAST, _OVERLAP, _MOST)
 
 

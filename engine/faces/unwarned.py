@@ -2,39 +2,32 @@
 
 import re
 import warnings
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
-from engine.common.locks import ThreadLock
-
-_lock = ThreadLock()
-_blocks: Counter[str] = Counter()
-_places: dict[str, list[Any]] = {}
+from engine.common.locks import ProcessSetting
 
 
-@contextmanager
-def unwarned(module: str) -> Iterator[None]:
-    """Ignore what modules warn of, those whose names begin with the pattern `module`, until the block ends.
+@cache
+def unwarned(module: str) -> ProcessSetting:
+    """A block that ignores what modules warn of, those whose names begin with the pattern `module`.
 
-    Threads may have such blocks at once: one filter comes with the first of them and goes with the last. The others stay as they
-    are, which `warnings.catch_warnings`, that puts all aside and back, cannot promise where several threads read.
+    One filter comes with the first of several such blocks and goes with the last. The others stay as they are, which
+    `warnings.catch_warnings`, that puts all aside and back, cannot promise where several threads read.
     """
-    ours = ("ignore", None, Warning, re.compile(module), 0)
-    with _lock:
-        if not _blocks[module]:
-            filters: Any = warnings.filters
-            filters.insert(0, ours)
-            _places[module] = filters
-        _blocks[module] += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _blocks[module] -= 1
-            if not _blocks[module]:
-                # Where a thread of the caller's has put filters aside meanwhile, the present ones are a copy.
-                for filters in (_places.pop(module), warnings.filters):
-                    if ours in filters:
-                        filters.remove(ours)
+    return ProcessSetting(partial(_ignore, ("ignore", None, Warning, re.compile(module), 0)))
+
+
+def _ignore(ours: tuple[Any, ...]) -> Callable[[], object]:
+    before: Any = warnings.filters
+    before.insert(0, ours)
+
+    def put_back() -> None:
+        # Where a thread of the caller's has put filters aside meanwhile, the present ones are a copy.
+        present: Any = warnings.filters
+        for filters in (before, present):
+            if ours in filters:
+                filters.remove(ours)
+
+    return put_back

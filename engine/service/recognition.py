@@ -25,11 +25,13 @@ from engine.service.measured import Numbers
 from engine.service.settings import Settings
 from engine.templates.model import Templates
 from engine.templates.provenance import Provenance
+from indexes.threads import faiss_threads
 
 # Pictures that a thread takes at a time: as `Embedder.stream` does.
 PICTURES = 8
 # Probes that are searched for together.
 PROBES = 1024
+_CORES = os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
@@ -59,20 +61,16 @@ class _Key:
 
 
 class _UnderWay:
-    """Counts how many threads are inside the block."""
+    """Counts how many threads are inside the block; entered, it says how many."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._count = 0
 
-    @property
-    def several(self) -> bool:
-        """Whether there is more than one."""
-        return self._count > 1
-
-    def __enter__(self) -> None:
+    def __enter__(self) -> int:
         with self._lock:
             self._count += 1
+            return self._count
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         with self._lock:
@@ -84,13 +82,12 @@ class Recognition:
 
     def __init__(self, settings: Settings, numbers: Numbers) -> None:
         self._settings = settings
-        self._under_way = _UnderWay()
+        self._embedding, self._searching = _UnderWay(), _UnderWay()
         self._embedders: dict[tuple[Provenance, str | None], Embedder] = {}
         shared: dict[str, Any] = {"waiting": settings.waiting, "longest_wait": settings.longest_wait, "told": numbers.told_batch}
-        self._pictures: Batches[Photograph, Outcome] = Batches(
-            "pictures", self._embed, threads=os.cpu_count() or 1, most=PICTURES, **shared
-        )
-        self._searches: Batches[Any, Found] = Batches("search", self._search, threads=1, most=PROBES, **shared)
+        shared["threads"] = _CORES
+        self._pictures: Batches[Photograph, Outcome] = Batches("pictures", self._embed, most=PICTURES, **shared)
+        self._searches: Batches[Any, Found] = Batches("search", self._search, most=PROBES, **shared)
 
     def embedder(self, served: Served, faces: str | None) -> Embedder:
         """What makes templates as the gallery's were made; loaded once.
@@ -156,11 +153,13 @@ class Recognition:
 
     def _embed(self, embedder: Embedder, photographs: Sequence[Photograph]) -> list[Outcome]:
         """Embed photographs. A request that is alone may use every core; otherwise each thread uses one."""
-        with self._under_way, one_thread_each() if self._under_way.several else nullcontext():
+        with self._embedding as threads, one_thread_each if threads > 1 else nullcontext():
             return embedder.embed_batch(photographs)
 
-    @staticmethod
-    def _search(key: _Key, items: Sequence[Any]) -> list[Found | Exception]:
+    def _search(self, key: _Key, items: Sequence[Any]) -> list[Found | Exception]:
+        """Search for what several requests ask. A search that is alone may use every core; others share them, since the threads
+        of a search wait for each other while another search has their core.
+        """
         question = key.question
         gallery = question.served.gallery
 
@@ -180,4 +179,5 @@ class Recognition:
                 at += size
             return made
 
-        return gallery.answered(ask, question.threshold)
+        with self._searching as searches, faiss_threads(max(1, _CORES // searches)):
+            return gallery.answered(ask, question.threshold)

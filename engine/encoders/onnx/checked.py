@@ -72,7 +72,7 @@ def checked(model: OnnxModel, inputs: np.ndarray, runtimes: Sequence[str]) -> Ne
         raise EncoderError(f"{HALF} is for sface alone: how far it leads away was measured for no other network; take {OPENVINO}")
     trial = _trial(model, inputs)
     failures: dict[str, str] = {}
-    with quiet_opencv():
+    with quiet_opencv:
         for name in runtimes:
             try:
                 found = _steady(trial, name)

@@ -54,7 +54,7 @@ class MilvusConnection:
             raise GalleryError(f"{address} needs pymilvus, which is not installed; pip install 'onek[milvus]'") from error
         self._errors = pymilvus.exceptions.MilvusException
         try:
-            with unlogged():
+            with unlogged:
                 uri = serve(address) if address.text.startswith(LITE) else address.uri
                 self._client = pymilvus.MilvusClient(uri=uri, token=os.environ.get(TOKEN, ""), timeout=seconds)
         except self._errors as error:
@@ -78,7 +78,7 @@ class MilvusConnection:
                 "each process, and start these by multiprocessing's spawn or forkserver"
             )
         try:
-            with unlogged():
+            with unlogged:
                 return getattr(self._client, name)(*args, timeout=seconds or self._seconds, **values)
         except self._errors as error:
             raise GalleryError(self._said(error)) from error
@@ -110,7 +110,7 @@ class MilvusConnection:
 
     def close(self) -> None:
         """Let go of the server; of an embedded one, of its files as well."""
-        with unlogged():
+        with unlogged:
             self._client.close()
             if self.address.text.startswith(LITE):
                 release(Path(self.address.uri))

@@ -1,15 +1,16 @@
 """The body of a request: pictures, as the whole body or in a form, or vectors as JSON. It is kept in memory only."""
 
+from codecs import BOM_UTF8
 from collections.abc import AsyncGenerator
 from typing import Any
 
 import numpy as np
 from fastapi import Request
+from pydantic_core import from_json
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from engine.common.dataclass_json import from_json
 from engine.service.api.errors import Refused
 from engine.templates.provenance import MOST_DIMENSIONS
 
@@ -93,7 +94,7 @@ async def vectors_of(request: Request, most: int) -> np.ndarray:
 
 def _vectors(body: bytes, most: int) -> np.ndarray:
     try:
-        said = from_json(body)
+        said = from_json(body.removeprefix(BOM_UTF8))
     except ValueError as error:
         raise Refused(422, "json", f"the body is no JSON: {str(error)[:200]}") from error
     rows = said.get("vectors") if isinstance(said, dict) else None

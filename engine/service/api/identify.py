@@ -4,7 +4,8 @@ import math
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import Response
+from pydantic_core import to_json
 from starlette.concurrency import run_in_threadpool
 
 from engine.answers.snapshot import Snapshot
@@ -56,7 +57,7 @@ async def identify(
     top: Top = 5,
     faces: FacesAsked = None,
     look: Look = False,
-) -> JSONResponse:
+) -> Response:
     """Say of each face who it is, or that it is nobody enrolled."""
     if look and not token.may(DESK):
         raise Refused(403, "role", f"the token has the role {token.role}; look takes {DESK}")
@@ -196,9 +197,10 @@ async def count(
         await run_in_threadpool(service.note, served, events)
 
 
-def answer(served: Served, found: Found, rows: list[dict[str, Any]]) -> JSONResponse:
+def answer(served: Served, found: Found, rows: list[dict[str, Any]]) -> Response:
     """`models.Identified`."""
-    return JSONResponse({"gallery": served.name, "threshold": threshold_said(found.used), "results": rows})
+    said = {"gallery": served.name, "threshold": threshold_said(found.used), "results": rows}
+    return Response(to_json(said), media_type="application/json")
 
 
 def threshold_said(used: ThresholdUsed) -> dict[str, Any]:

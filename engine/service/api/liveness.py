@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import numpy as np
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
 from engine.calibration.thresholds import accepts
@@ -58,7 +58,7 @@ async def answered(
     challenge: str = Query(max_length=1000),
     fpir: Fpir = None,
     top: Top = 5,
-) -> JSONResponse:
+) -> Response:
     """Pictures in the order taken, the first from the front: who that is; `refused` unless all show one who turned as asked."""
     _require(service)
     turns = _asked(service, served, challenge)

@@ -9,20 +9,17 @@ import cv2
 import numpy as np
 import onnx
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 from PIL import Image
 
 from benchmarks.data.drawn_people import picture_of
-from engine.common import concurrency as streams
 from engine.common.tensorflow import tensorflow
-from engine.embedding import embedder as embed
 from engine.embedding.embedder import Embedder
 from engine.embedding.outcome import Outcome
 from engine.embedding.photographs import Photograph, find_photographs
 from engine.encoders import Encoder, load_encoder
 from engine.workflows.ray_workers import SpreadEmbedder, workers_on
+from tests.support.streams import stream_in_any_way
 
 # Width and height: upright, lying, square, thin, tiny, and larger than the smaller copies that faces are looked for on.
 SHAPES = [
@@ -158,7 +155,6 @@ def encoders(tmp_path_factory: pytest.TempPathFactory, sface: Encoder, dlib_resn
 def test_what_lies_beside_a_photograph_changes_nothing(
     photographs: list[Photograph],
     encoders: Callable[[str], Encoder],
-    monkeypatch: pytest.MonkeyPatch,
     name: str,
     faces: str,
     examples: int,
@@ -167,19 +163,7 @@ def test_what_lies_beside_a_photograph_changes_nothing(
     alone = {each.source: kept(outcome) for each in photographs for outcome in embedder.embed_batch([each])}
     found = [before for before in alone.values() if len(before.boxes)]
     assert faces == "none" or len(SHAPES) // 2 < len(found) < len(SHAPES)
-
-    @settings(max_examples=examples, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-    @given(order=st.permutations(photographs), batch=st.integers(1, 50), chips=st.integers(1, 80), threads=st.integers(1, 4))
-    def holds(order: list[Photograph], batch: int, chips: int, threads: int) -> None:
-        with monkeypatch.context() as patched:
-            patched.setattr(embed, "BATCH", batch)
-            patched.setattr(embed, "CHIPS", chips)
-            patched.setattr(streams.os, "cpu_count", lambda: threads)
-            outcomes = list(embedder.stream(order))
-        assert [outcome.photograph.source for outcome in outcomes] == [each.source for each in order]
-        same(outcomes, alone)
-
-    holds()
+    stream_in_any_way(embedder, photographs, partial(same, alone=alone), examples)
 
 
 @pytest.mark.xdist_group("ray")

@@ -7,15 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from scipy.io import wavfile
 
 from benchmarks.signals.hearts import RATE, draw_heart
 from benchmarks.signals.solids import draw_solid
 from engine.arrays import Cube, Window
-from engine.common import concurrency as streams
-from engine.embedding import embedder as embed
 from engine.embedding.embedder import Embedder
 from engine.embedding.intake import KINDS
 from engine.embedding.outcome import Outcome
@@ -24,6 +20,7 @@ from engine.encoders import load_encoder
 from engine.training.networks import fresh_of_arrays, save
 from engine.workflows.ray_workers import SpreadEmbedder, workers_on
 from tests.engine.encoders.onnx_networks import DIM, over_arrays
+from tests.support.streams import stream_in_any_way
 
 SIGNAL, VOLUME = Window(64, rate=RATE, windows=3), Cube(12)
 
@@ -85,7 +82,6 @@ def same(found: list[Outcome], alone: dict[str, Outcome]) -> None:
 @pytest.mark.parametrize(("chip", "write", "broken"), [(SIGNAL, write_recordings, 4), (VOLUME, write_volumes, 2)])
 def test_what_lies_beside_an_array_changes_nothing(
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     chip: Window | Cube,
     write: Callable[[Path], list[Photograph]],
     broken: int,
@@ -96,19 +92,7 @@ def test_what_lies_beside_an_array_changes_nothing(
     embedder = Embedder(load_encoder(own_network(tmp_path, chip, kind)))
     alone = {outcome.photograph.source: outcome for each in files for outcome in embedder.embed_batch([each])}
     assert sum(outcome.problem is not None for outcome in alone.values()) == broken
-
-    @settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-    @given(order=st.permutations(files), batch=st.integers(1, 30), chips=st.integers(1, 40), threads=st.integers(1, 4))
-    def holds(order: list[Photograph], batch: int, chips: int, threads: int) -> None:
-        with monkeypatch.context() as patched:
-            patched.setattr(embed, "BATCH", batch)
-            patched.setattr(embed, "CHIPS", chips)
-            patched.setattr(streams.os, "cpu_count", lambda: threads)
-            outcomes = list(embedder.stream(order))
-        assert [outcome.photograph.source for outcome in outcomes] == [each.source for each in order]
-        same(outcomes, alone)
-
-    holds()
+    stream_in_any_way(embedder, files, partial(same, alone=alone), examples=10)
 
 
 @pytest.mark.slow

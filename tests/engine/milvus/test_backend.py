@@ -435,7 +435,7 @@ def test_the_loggers_of_others_are_silent_during_calls_alone(where):
     loggers = [logging.getLogger(name) for name in ("pymilvus", "milvus_lite", "grpc")]
     before = [logger.level for logger in loggers]
     gallery = build_gallery(people(0, 20), where)
-    with unlogged(), unlogged():
+    with unlogged, unlogged:
         assert not loggers[0].isEnabledFor(logging.CRITICAL)
         gallery.identify(probes(), threshold=0.5)
         assert not loggers[0].isEnabledFor(logging.CRITICAL)

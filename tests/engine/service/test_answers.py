@@ -1,5 +1,7 @@
 """What is asked of a service is answered as the library answers it."""
 
+import json
+from codecs import BOM_UTF8
 from itertools import pairwise
 from pathlib import Path
 
@@ -71,6 +73,22 @@ def test_vectors_are_taken(asked: Client, people: Templates) -> None:
         asked.identify(np.zeros((1, 128)))
     with pytest.raises(EncoderMismatch):
         asked.identify(np.ones((1, 12)))
+
+
+def test_json_of_any_kind_is_read_or_refused(http: httpx.Client, people: Templates) -> None:
+    whole = json.dumps({"vectors": people.vectors[:1].tolist()}).encode()
+    for body, status in (
+        (whole, 200),
+        (BOM_UTF8 + whole, 200),
+        (b"[" * 100_000, 422),
+        (b'{"vectors": [[' + b"9" * 5000 + b"]]}", 422),
+        (b'{"vectors": [["1"]]}', 422),
+        (b'{"vectors": [[true]]}', 422),
+        (whole.replace(b"[[", b"[[NaN, ").rsplit(b",", 1)[0] + b"]]}", 422),
+        (whole.decode().encode("utf-16"), 422),
+    ):
+        answer = http.post("/v1/galleries/house/identify", content=body, headers={"content-type": "application/json"})
+        assert answer.status_code == status, answer.text
 
 
 def test_verify_says_the_same_or_not(asked: Client, pictures_again: list[bytes]) -> None:
