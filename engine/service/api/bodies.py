@@ -44,7 +44,7 @@ PICTURES_OR_VECTORS: dict[str, Any] = {
     "requestBody": {"required": True, "content": {**PICTURES["requestBody"]["content"], **VECTORS}}  # type: ignore[dict-item]
 }
 # JSON of more bytes is parsed on a thread, since parsing it here would delay other requests.
-_MUCH = 1 << 17
+_MUCH = 1 << 19
 
 
 class _InMemory(MultiPartParser):
