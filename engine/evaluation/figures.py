@@ -92,12 +92,25 @@ class AtSize:
 
     def refusal(self, rate: float) -> str:
         """Why its galleries give no threshold for a rate."""
-        return next((trial.refused[f"{rate:g}"] for trial in self.trials if f"{rate:g}" in trial.refused), "not measured")
+        why = {float(each): reason for trial in self.trials for each, reason in trial.refused.items()}
+        return next((why[each] for each in sorted(why, reverse=True) if each <= rate), "not measured")
+
+    def supports(self, rate: float) -> bool:
+        """Whether a gallery gives a threshold for a rate: it was kept, or one of a smaller rate was."""
+        return any(float(each) <= rate for trial in self.trials for each in trial.thresholds)
 
     def named_at(self, rate: float) -> tuple[np.ndarray, np.ndarray]:
-        """Whether each search gives a name at a rate's threshold, bool (n,), and whether its gallery has one, bool (n,)."""
+        """Whether each search gives a name at a rate's threshold, bool (n,), and whether its gallery has one, bool (n,).
+
+        Of a rate whose thresholds were not kept, each search's `told` says it: so many expected false alarms or fewer.
+        """
         limits = self.limits(rate)
-        return self.scores <= limits, np.isfinite(limits)
+        if np.isfinite(limits).any() or not self.supports(rate):
+            return self.scores <= limits, np.isfinite(limits)
+        least = {trial.split: min(map(float, trial.thresholds), default=np.inf) for trial in self.trials}
+        known = np.array([least.get(int(split), np.inf) for split in self.splits]) <= rate
+        known &= np.isfinite(self.told) | self.failed
+        return known & (self.told <= np.float32(-np.log1p(-rate))), known
 
 
 def at_sizes(searched: Searched, resampling: Resampling) -> Iterator[AtSize]:

@@ -178,11 +178,13 @@ def expected_as_small(scores: np.ndarray) -> np.ndarray:
     return np.where(beyond > 0, fitted * _share(beyond, shape, scale), counted)
 
 
-def outliers(scores: np.ndarray, false_share: float = 0.1) -> np.ndarray:
+def outliers(scores: np.ndarray, false_share: float = 0.01) -> np.ndarray:
     """Which of the best scores (n,) are too small for non-mated searches: bool (n,).
 
     The r smallest are taken, for the largest r such that at most `false_share * r` are expected to be as small (Benjamini and
-    Hochberg 1995).
+    Hochberg 1995). Where all searches are non-mated, some are taken in that share of samples, and by default that is rare: what
+    a calibration leaves out wrongly are the very searches that say how near strangers come, and its threshold is the laxer for
+    it; what it keeps wrongly makes it stricter.
     """
     order = np.argsort(scores, kind="stable")
     expected = expected_as_small(scores)[order]

@@ -117,9 +117,9 @@ def evaluate(
 
 
 def _rate_in_force(part: AtSize, asked: float) -> float:
-    """The rate whose threshold groups are compared at: the one asked for, as far as galleries give thresholds for it."""
+    """The rate whose threshold groups are compared at: the one asked for, or the nearest that galleries give thresholds for."""
     known = {float(rate) for trial in part.trials for rate in trial.thresholds}
-    return asked if asked in known or not known else min(known, key=lambda rate: abs(np.log(rate / asked)))
+    return asked if part.supports(asked) or not known else min(known, key=lambda rate: abs(np.log(rate / asked)))
 
 
 def _pairs(searched: Searched, comparisons: pa.Table, resampling: Resampling, curves: list[CurveWithInterval]) -> list[Figure]:

@@ -94,6 +94,29 @@ def test_splits_of_a_labelled_set(tmp_path: Path) -> None:
     assert {trial.split for trial in about.trials} == {0, 1}
 
 
+def test_a_rate_of_ones_own_is_obtained_as_the_usual_ones_are(tmp_path: Path) -> None:
+    """Of 3 % the thresholds are kept; where they were not, what each search was told gives the same figures."""
+    search_labelled(labelled(images=3), tmp_path, scores=("plain", "local"), splits=3, about=ABOUT)
+    found = read_searches(tmp_path / SEARCHES)
+    pairs = read_comparisons(tmp_path / COMPARISONS)
+    kept = evaluate(found, pairs, asked=0.03)
+    for trial in found.about.trials:
+        trial.thresholds.pop("0.03", None)
+        trial.refused.pop("0.03", None)
+    again = evaluate(found, pairs, asked=0.03)
+    for system in ("drawn, plain", "drawn, local"):
+        for name in ("fpir@asked=0.03", "fnir@asked=0.03"):
+            before, now = kept.figure(name, system), again.figure(name, system)
+            assert before is not None
+            assert now is not None
+            assert before.value is not None
+            assert (now.value, now.low, now.high) == (before.value, before.low, before.high)
+    few = evaluate(found, pairs, asked=0.0015).figure("fpir@asked=0.0015")
+    assert few is not None
+    assert few.value is None
+    assert few.reason.startswith("fpir 0.001: 150 searches of strangers support 0.0034 at the least")
+
+
 def test_too_few_people_are_refused_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(MetricsError, match="here: 20 identities; accuracy is measured from 40 on"):
         search_labelled(labelled(identities=20), tmp_path, scores=("plain",), splits=1, about=ABOUT)
