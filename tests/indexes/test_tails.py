@@ -170,8 +170,6 @@ def test_a_damaged_file_is_refused(seed: int, tmp_path: Path) -> None:
 
 def test_settings_that_are_too_many(tmp_path: Path) -> None:
     """Such as what else a header might say; its hash is right."""
-    from indexes.files import write_index
-
     index = extended(Ivf)
     write_index(tmp_path / "tail", "tail of ivf", {"first": BASE, "more": 1}, index.encoded(EVERYBODY[BASE:]))
     with pytest.raises(IndexFileError, match="expected one of kind tail of ivf behind 1500 vectors"):
