@@ -56,7 +56,7 @@ class TwoStageIndex(StoredIndex):
         super().__init__(vectors)
         # The vectors whose codes the index has, and behind them those that `with_more` added, whose codes are in a FAISS index
         # with the same centres and codebooks.
-        self._kept = (vectors,)
+        self._kept: tuple[np.ndarray, ...] = (vectors,)
         self._added = np.empty((0, self.dim), np.float32)
         self._recent: Any = None
         self._index = index

@@ -38,7 +38,7 @@ def entered(index: Any, lists: np.ndarray, codes: np.ndarray) -> None:
 
 
 def _in_blocks(codes: np.ndarray) -> np.ndarray:
-    """Codes (BLOCK m, bytes) as FAISS's blocks have them, flat: of each of their bytes first the low halves, then the high ones."""
+    """Codes (BLOCK m, bytes) as FAISS's blocks have them, flat: of each byte first all low halves, then all high ones."""
     by_byte = codes.reshape(-1, BLOCK, codes.shape[1]).transpose(0, 2, 1)
     halves = np.stack([by_byte & 15, by_byte >> 4], axis=2)
     return (halves[..., _PLACES] | halves[..., _PLACES + BLOCK // 2] << 4).reshape(-1)

@@ -395,7 +395,7 @@ def test_a_gallery_of_a_former_format_opens_and_becomes_one_of_the_present(tmp_p
     old.close()
     new = Gallery.open(path)
     assert names(new, 0, 2) + names(new, 59, 62) == [None, "id1", "id59", "id60", None]
-    assert (new.info().format, new.info().score, new.info().index) == (6, "local", "factory" if number == 4 else "flat")
+    assert (new.info().format, new.info().score, new.info().index) == (7, "local", "factory" if number == 4 else "flat")
     kept = pa.concat_tables([part.table for part in stored(new.snapshot(), path)])
     assert kept["quality"].null_count == len(new)
     assert kept["detection"].drop_null().to_pylist() == [pytest.approx(0.9)] * (118 if number == 5 else 0)
@@ -413,7 +413,7 @@ def test_a_gallery_of_a_former_format_is_compacted(tmp_path: Path, number: int) 
     gallery = Gallery.open(path)
     gallery.compact()
     assert {file.name.split(".")[0] for file in path.iterdir() if "segment" in file.name} == {"segment-000002"}
-    assert (gallery.info().format, names(gallery, 0, 3)) == (6, ["id0", "id1", "id2"])
+    assert (gallery.info().format, names(gallery, 0, 3)) == (7, ["id0", "id1", "id2"])
     gallery.close()
     assert check(path) == []
 

@@ -127,7 +127,7 @@ def test_vectors_that_are_not_those_of_the_rows(copy: Path, monkeypatch: pytest.
     def swap(held: np.ndarray) -> None:
         held[row] = people(5000, 5001, each=1).vectors[0]
 
-    monkeypatch.setattr("engine.storage.segments._PROBES", 100)
+    monkeypatch.setattr("engine.storage.segments.making._PROBES", 100)
     vectors(copy, swap)
     assert said(copy)["segment-000001.vectors.npy"] == ["1 vectors are not those of segment-000001.parquet"]
     repair(copy)

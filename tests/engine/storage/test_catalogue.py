@@ -45,7 +45,7 @@ def segment(name: str, templates: int = 20) -> Segment:
 
 def test_what_a_new_catalogue_says(folder: Path) -> None:
     catalogue = read_catalogue(folder)
-    assert catalogue.format == 6
+    assert catalogue.format == 7
     assert len(catalogue.id) == 32
     assert catalogue.measured is None
     assert catalogue.changes is not None
@@ -71,7 +71,7 @@ def test_segments_take_the_place_of_others(folder: Path) -> None:
     before = read_catalogue(folder)
     (old,) = before.segments
     # With the same rows: changes go with it.
-    put_by(folder, lambda database: put_segment(database, old, segment("segment-000002")))
+    put_by(folder, lambda database: put_segment(database, (old,), segment("segment-000002")))
     after = read_catalogue(folder)
     assert after.segments == (segment("segment-000002"),)
     assert after.changes is not None
@@ -83,7 +83,7 @@ def test_segments_take_the_place_of_others(folder: Path) -> None:
     assert after.segments == (segment("segment-000003", 25),)
     assert after.changes is not None
     assert (after.changes.renamed, after.changes.removed.tolist(), after.measured) == ({}, [6], 20)
-    put_by(folder, lambda database: put_segment(database, after.segments[0], segment("segment-000004", 25)))
+    put_by(folder, lambda database: put_segment(database, after.segments, segment("segment-000004", 25)))
     assert read_catalogue(folder).measured is None
     # Anew: nothing is left of what was measured before.
     both = (segment("segment-000005"), segment("segment-000006"))
@@ -136,8 +136,8 @@ def test_what_hinders_a_read_is_said(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("format", "0", "is a gallery of format 0; this onek reads formats 1 to 6, so take a newer onek"),
-        ("format", "7", "is a gallery of format 7; this onek reads formats 1 to 6, so take a newer onek"),
+        ("format", "0", "is a gallery of format 0; this onek reads formats 1 to 7, so take a newer onek"),
+        ("format", "8", "is a gallery of format 8; this onek reads formats 1 to 7, so take a newer onek"),
         ("format", "five", "its catalogue is damaged"),
         ("scoring", '{"score": "best", "neighbours": 5, "fuse": 1}', "expected plain, local or quality"),
         ("scoring", '{"score": "plain", "neighbours": 5, "fuse": -1}', "expected at least 1"),
@@ -166,7 +166,7 @@ def test_values_that_cannot_be(folder: Path, key: str, value: str, said: str) ->
 )
 def test_segments_at_their_limits(folder: Path, name: str, templates: int, wrong: bool) -> None:
     (old,) = read_catalogue(folder).segments
-    put_by(folder, lambda database: put_segment(database, old, replace(old, name=name, templates=templates)))
+    put_by(folder, lambda database: put_segment(database, (old,), replace(old, name=name, templates=templates)))
     if wrong:
         with pytest.raises(GalleryError, match=f"it names a segment {name!r} of {templates} templates"):
             read_catalogue(folder)
