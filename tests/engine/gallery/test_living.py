@@ -375,10 +375,10 @@ def test_a_photograph_enrols_somebody(
     assert "nobody.png" in (tmp_path / "g.problems.csv").read_text()
 
 
-@pytest.mark.parametrize("number", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 5, 6])
 def test_a_gallery_of_a_former_format_opens_and_becomes_one_of_the_present(tmp_path: Path, number: int) -> None:
     """Of `people(0, 60)`, written by the onek of that time; the index of format 4 is FAISS's, of IVF4,SQ8. Of format 5 the last
-    five joined lately, and `quality` is 0.9 throughout, which was the detector's confidence.
+    five joined lately, and `quality` is 0.9 throughout, which was the detector's confidence. Of format 6 one has another name.
     """
     path = tmp_path / "g"
     shutil.copytree(Path(__file__).parents[2] / "fixtures" / "galleries" / f"format-{number}", path)
@@ -387,6 +387,7 @@ def test_a_gallery_of_a_former_format_opens_and_becomes_one_of_the_present(tmp_p
     assert (old.info().format, old.info().templates, old.info().score) == (number, 120, "plain" if number < 3 else "local")
     assert (old.info().index, old.info().exact, old.info().operating) == ("flat", True, None)
     assert names(old, 0, 3) == ["id0", "id1", "id2"]
+    assert names(old, 30, 31) == ["thirty" if number == 6 else "id30"]
     old.backup(tmp_path / "copy")
     assert check(tmp_path / "copy") == []
     assert names(Gallery.open(tmp_path / "copy"), 0, 3) == ["id0", "id1", "id2"]
@@ -402,11 +403,11 @@ def test_a_gallery_of_a_former_format_opens_and_becomes_one_of_the_present(tmp_p
     assert check(path) == []
     new.compact()
     assert {file.name for file in path.iterdir() if "segment" in file.name} == {
-        f"segment-{2 if number == 5 else 3:06}.{ending}" for ending in ("parquet", "vectors.npy", "index", "density.npy")
+        f"segment-{2 if number >= 5 else 3:06}.{ending}" for ending in ("parquet", "vectors.npy", "index", "density.npy")
     }
 
 
-@pytest.mark.parametrize("number", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 5, 6])
 def test_a_gallery_of_a_former_format_is_compacted(tmp_path: Path, number: int) -> None:
     path = tmp_path / "g"
     shutil.copytree(Path(__file__).parents[2] / "fixtures" / "galleries" / f"format-{number}", path)
