@@ -42,7 +42,7 @@ def vector_of(key: str, version: int) -> np.ndarray:
 class Living(RuleBasedStateMachine):
     """`held`: template id to (identity, version of its vector, source), of everybody who is enrolled."""
 
-    founders, seal_at, large, index = (8, 20), SEAL_AT, SMALL, "flat"
+    founders, joining, seal_at, large, index = (8, 20), range(0), SEAL_AT, SMALL, "flat"
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,7 +74,10 @@ class Living(RuleBasedStateMachine):
         self.gallery = Gallery.build(self._templates(chosen), self._folder / "g", score=score, fuse=fuse, index=self.index)
         # The second object stands for another process: it looks again only before it writes or is asked.
         self.other = Gallery.open(self.gallery.path)
-        self.held = chosen
+        joining = {f"t{number}": (f"id{number // 2}", 0, None) for number in self.joining}
+        if joining:
+            self.gallery.enroll(self._templates(joining))
+        self.held = chosen | joining
 
     @rule(chosen=PEOPLE, on_duplicate=st.sampled_from(["replace", "skip", "error"]), second=st.booleans(), sources=st.booleans())
     def enroll(self, chosen: list[int], on_duplicate: str, second: bool, sources: bool) -> None:
@@ -229,9 +232,9 @@ class Living(RuleBasedStateMachine):
 
 
 class LivingInTails(Living):
-    """Of lists, which tails stand behind."""
+    """Of lists, behind which a tail stands from the beginning."""
 
-    founders, seal_at, large, index = (LISTED, 30), 2, 12, "ivf"
+    founders, joining, seal_at, large, index = (LISTED, 30), range(46, 50), 2, 12, "ivf"
 
 
 _COMMON = {"deadline": None, "suppress_health_check": list(HealthCheck), "derandomize": bool(os.environ.get("CI"))}
