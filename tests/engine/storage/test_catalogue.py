@@ -16,6 +16,7 @@ from engine.storage.catalogue import (
     Segment,
     connect,
     put,
+    put_behind,
     put_extended,
     put_measured,
     put_segment,
@@ -97,6 +98,41 @@ def test_segments_take_the_place_of_others(folder: Path) -> None:
     assert before.calibration is not None
     assert after.calibration is not None
     assert after.calibration.to_json() == before.calibration.to_json()
+
+
+def test_a_tail_takes_the_place_of_another(folder: Path) -> None:
+    """What the base's identities are called goes with it, however often; rows of the tail that were removed do not."""
+    (base,) = read_catalogue(folder).segments
+    say = lambda *rows: put_by(folder, lambda it: it.executemany("INSERT OR REPLACE INTO renamed VALUES (?, ?, ?)", rows))  # noqa: E731
+    put_by(folder, lambda database: put_behind(database, (base,), segment("segment-000002", 5), 20))
+    catalogue = read_catalogue(folder)
+    assert catalogue.segments == (base, segment("segment-000002", 5))
+    assert catalogue.changes is not None
+    assert (catalogue.changes.renamed, catalogue.changes.renamed_before) == ({}, {"id1": "one"})
+    assert (catalogue.changes.removed.tolist(), catalogue.measured) == ([6], 20)
+    # One that was called otherwise before, one that was not, and one of the tail who has the first name of another.
+    say(("segment-000002", "one", "1"), ("segment-000002", "id2", "two"), ("segment-000002", "id1", "another"))
+    put_by(
+        folder, lambda it: it.executemany("INSERT INTO removed VALUES (?, ?)", [(base.name, 2), (base.name, 20), (base.name, 24)])
+    )
+    changes = read_catalogue(folder).changes
+    assert changes is not None
+    assert changes.renamed == {"one": "1", "id2": "two", "id1": "another"}
+    assert changes.removed.tolist() == [2, 6, 20, 24]
+    before = read_catalogue(folder).segments
+    put_by(folder, lambda database: put_behind(database, before, segment("segment-000003", 9), 20))
+    catalogue = read_catalogue(folder)
+    assert catalogue.segments == (base, segment("segment-000003", 9))
+    assert catalogue.changes is not None
+    assert (catalogue.changes.renamed, catalogue.changes.renamed_before) == ({}, {"id1": "1", "id2": "two", "one": "1"})
+    assert catalogue.changes.removed.tolist() == [2, 6]
+    # In one segment again: the names that rows have are those of the tail.
+    say(("segment-000003", "two", "2"))
+    put_by(folder, lambda database: put_segment(database, catalogue.segments, segment("segment-000004", 29)))
+    catalogue = read_catalogue(folder)
+    assert catalogue.changes is not None
+    assert (catalogue.changes.renamed, catalogue.changes.renamed_before) == ({"two": "2"}, {})
+    assert (catalogue.changes.removed.tolist(), catalogue.measured) == ([2, 6], None)
 
 
 def test_a_catalogue_that_holds_more_than_onek_writes_is_not_written_to(folder: Path) -> None:
