@@ -9,6 +9,8 @@ from indexes.stored.codes import BLOCK
 
 # Where FAISS keeps the codes of a block's vectors: the j-th byte has those of vector `_PLACES[j]` and of the sixteenth after it.
 _PLACES = np.array([0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15])
+# Codes that are laid out at a time: what that takes beside them is a few megabytes.
+_TOGETHER = BLOCK << 10
 
 
 def entered(index: Any, lists: np.ndarray, codes: np.ndarray) -> None:
@@ -22,18 +24,23 @@ def entered(index: Any, lists: np.ndarray, codes: np.ndarray) -> None:
     inverted = faiss.downcast_InvertedLists(index.invlists)
     order = np.argsort(lists, kind="stable")
     counts = np.bincount(lists, minlength=index.nlist)
-    first = np.cumsum(counts) - counts
+    had = np.array([inverted.list_size(which) for which in range(index.nlist)], np.int64)
+    # The blocks that get entries, those of one list behind those of another; the first of a list may have some already.
+    whole = had // BLOCK
+    blocks = np.where(counts, -(-(had + counts) // BLOCK) - whole, 0)
+    start, first = np.cumsum(blocks) - blocks, np.cumsum(counts) - counts
+    of = lists[order]
+    place = BLOCK * (start - whole)[of] + had[of] + np.arange(len(of)) - first[of]
+    laid = np.zeros((BLOCK * int(blocks.sum()), codes.shape[1]), np.uint8)
+    laid[place] = codes[order]
+    parts = [_in_blocks(laid[at : at + _TOGETHER]) for at in range(0, len(laid), _TOGETHER)]
+    packed, size, rows = np.concatenate(parts), inverted.block_size, index.ntotal + order
     for which in np.flatnonzero(counts).tolist():
-        rows = order[first[which] : first[which] + counts[which]]
-        had = int(inverted.list_size(which))
-        now = had + len(rows)
-        whole, blocks = had // BLOCK, -(-now // BLOCK)
-        laid = np.zeros((BLOCK * (blocks - whole), codes.shape[1]), np.uint8)
-        laid[had - BLOCK * whole : now - BLOCK * whole] = codes[rows]
+        now = int(had[which] + counts[which])
         inverted.resize(which, now)  # new blocks are all zeros
-        faiss.rev_swig_ptr(inverted.get_ids(which), now)[had:] = index.ntotal + rows
-        held = faiss.rev_swig_ptr(inverted.get_codes(which), blocks * inverted.block_size)
-        held[whole * inverted.block_size :] |= _in_blocks(laid)
+        faiss.rev_swig_ptr(inverted.get_ids(which), now)[had[which] :] = rows[first[which] : first[which] + counts[which]]
+        held = faiss.rev_swig_ptr(inverted.get_codes(which), int(whole[which] + blocks[which]) * size)
+        held[size * whole[which] :] |= packed[size * start[which] : size * (start[which] + blocks[which])]
     index.ntotal += len(lists)
 
 

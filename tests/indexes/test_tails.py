@@ -82,8 +82,9 @@ def test_a_tail_answers_as_an_index_that_was_extended(kind: type[InvertedLists],
     same(again, other)
 
 
-def test_many_that_go_into_one_list() -> None:
+def test_many_that_go_into_one_list(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half of them the same vector: whole blocks of one list, which more than one block's bytes of vectors are in already."""
+    monkeypatch.setattr("indexes.stored.behind._TOGETHER", 320)
     crowd = np.repeat(EVERYBODY[:1], 3000, axis=0)
     whole = np.concatenate([EVERYBODY[:BASE], crowd, EVERYBODY[:700]])
     one, other = Ivf.build(whole[:BASE]), Ivf.build(whole[:BASE])
