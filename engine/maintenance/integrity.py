@@ -202,16 +202,16 @@ def _change_faults(file: Path, catalogue: Catalogue, ids: list[pa.ChunkedArray])
     if changes is None:
         return
     rows = changes.removed
-    live = np.ones(sum(segment.templates for segment in catalogue.segments), bool)
-    outside = (rows < 0) | (rows >= len(live))
+    outside = (rows < 0) | (rows >= sum(segment.templates for segment in catalogue.segments))
     if outside.any():
         yield Fault(file, f"{outside.sum()} removed rows do not exist")
         return
+    if [len(sealed) for sealed in ids] != [segment.templates for segment in catalogue.segments]:
+        return  # which is said of the rows
+    live = np.ones(sum(map(len, ids)), bool)
     live[rows] = False
     before, start = pa.chunked_array([], pa.string()), 0
-    for segment, sealed in zip(catalogue.segments, ids, strict=True):
-        if len(sealed) != segment.templates:
-            return
+    for sealed in ids:
         if count := _again(sealed, before):
             yield Fault(file, f"{count} template ids of the tail are those of sealed ones before it")
         staying = sealed.filter(pa.array(live[start : start + len(sealed)]))
