@@ -14,6 +14,7 @@ from benchmarks.cli.durability import (
     kills_command,
     living_command,
     readers_command,
+    tails_command,
     threads_command,
 )
 from benchmarks.cli.grouping import group_command
@@ -251,6 +252,7 @@ benchmark.command("announced")(announced_command)
 benchmark.command("peers")(peers_command)
 benchmark.command("gallery")(gallery_command)
 benchmark.command("living")(living_command)
+benchmark.command("tails")(tails_command)
 benchmark.command("kills")(kills_command)
 benchmark.command("readers")(readers_command)
 benchmark.command("concurrent")(concurrent_command)

@@ -1,4 +1,4 @@
-"""The commands `onek benchmark living`, `kills`, `readers`, `concurrent`, `threads`, `growth` and `fuzz`: parse, call, print."""
+"""The commands of `onek benchmark` about galleries that live, from `living` to `fuzz`: parse, call, print."""
 
 from pathlib import Path
 from typing import Annotated
@@ -32,9 +32,32 @@ def living_command(
     console.print(f"opened with these, and the first probe answered, in {made.reopen_seconds:.2f} s")
 
 
+def tails_command(
+    count: Annotated[int, typer.Option(min=2000, help="Templates of the gallery that a twentieth joins.")] = 1_000_000,
+    rounds: int = 3,
+    out: Out = Path("tails-benchmark"),
+) -> None:
+    """A twentieth that joined is sealed: in a tail, and with all of the gallery written again, in turns."""
+    from benchmarks.durability.tails import measure_tails
+    from engine.cli.console import out as console
+    from engine.cli.console import stages
+
+    with stages() as told:
+        joined, tail, whole = measure_tails(out, count, rounds, told)
+    console.print(f"{joined:,} templates joined {count:,}; in a tail, and with all written again:")
+    console.print(f"  {tail.written:,} bytes and {whole.written:,}: {whole.written / tail.written:.1f} times as many")
+    for what, ours, theirs in (
+        ("sealed", tail.seconds, whole.seconds),
+        ("opened, and the first probe answered", tail.opening, whole.opening),
+        ("1,024 probes identified", tail.identifying, whole.identifying),
+    ):
+        console.print(f"  {what}: {ours:.2f} s and {theirs:.2f}: {theirs / ours:.2f} times as long")
+
+
 def kills_command(
     count: Annotated[int, typer.Option(min=1, help="Writers to kill.")] = 2000,
     seed: int = 0,
+    lists: Annotated[bool, typer.Option("--lists", help="Of a gallery that seals who joins in tails.")] = False,
 ) -> None:
     """Kill writers at random moments: nothing acknowledged may be lost, and the gallery must be whole."""
     import tempfile
@@ -44,7 +67,7 @@ def kills_command(
     from engine.cli.console import stages
 
     with tempfile.TemporaryDirectory() as folder, stages() as told:
-        made = survive(Path(folder), count, seed, told)
+        made = survive(Path(folder), count, seed, told, lists=lists)
     console.print(
         f"{made.kills:,} kills, {made.acknowledged:,} acknowledged changes: {made.lost} lost; {made.unopened} galleries that did "
         f"not open, {made.damaged} that were not whole; cut off: "

@@ -18,9 +18,12 @@ from engine.templates.model import Templates
 from indexes.base import Progress
 
 _DIM, _FOUNDERS = 16, 12
-# Of so many people one is followed by a compaction.
-_COMPACT = 5
+# People whom lists are made of, and templates above which a gallery with lists is sealed in tails.
+_LISTED, _LARGE = 1040, 200
+# Of so many people one is followed by a compaction; or, where there are lists, sealed in a tail with those who joined before.
+_EACH = 5
 _KINDS = ("enroll", "remove", "compact")
+_KINDS_OF_LISTS = ("enroll", "remove", "seal")
 # Longest that a writer lives after its first acknowledgement, in seconds; of so many writers one is killed soon after it began a
 # change of a given kind, each kind in turn and the first time at once: some kinds a machine would seldom cut off by chance.
 _LONGEST, _AIMED = 0.25, 3
@@ -40,27 +43,30 @@ class Survival:
     cut_off: dict[str, int]
 
 
-def survive(folder: Path, kills: int, seed: int = 0, progress: Progress | None = None) -> Survival:
-    """Let processes change a gallery below `folder`, and kill each after a moment (SIGKILL)."""
-    path = folder / "gallery"
-    Gallery.build(people(range(_FOUNDERS)), path, score="plain").close()
+def survive(folder: Path, kills: int, seed: int = 0, progress: Progress | None = None, *, lists: bool = False) -> Survival:
+    """Let processes change a gallery below `folder`, and kill each after a moment (SIGKILL). With `lists` it seals who joins in
+    tails, else it is compacted.
+    """
+    path, kinds = folder / "gallery", _KINDS_OF_LISTS if lists else _KINDS
+    founders = _LISTED if lists else _FOUNDERS
+    Gallery.build(people(range(founders)), path, score="plain", index="ivf" if lists else None).close()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     random = np.random.default_rng(seed)
-    expected, following = set(range(_FOUNDERS)), 1000
+    expected, following = set(range(founders)), 10_000
     acknowledged = lost = unopened = damaged = 0
-    cut_off = dict.fromkeys(_KINDS, 0)
+    cut_off = dict.fromkeys(kinds, 0)
     for number in range(kills):
         aim, seconds = None, _LONGEST * float(random.random())
         if number % _AIMED == 0:
             turn = number // _AIMED
-            aim, seconds = _KINDS[turn % len(_KINDS)], _LONGEST * float(random.random()) ** 8 * (turn >= len(_KINDS))
-            following += -following % _COMPACT
+            aim, seconds = kinds[turn % len(kinds)], _LONGEST * float(random.random()) ** 8 * (turn >= len(kinds))
+            following += -following % _EACH
         said = _run_and_kill(context, path, following, aim, seconds)
         under_way = said.pop()
         for what, who in said:
             acknowledged += 1
-            if what == "enroll":
+            if what in ("enroll", "seal"):
                 expected.add(who)
             elif what == "remove":
                 expected.discard(who)
@@ -102,16 +108,19 @@ def _run_and_kill(context: ForkServerContext, path: Path, start: int, aim: str |
 
 
 def _write(path: Path, start: int, said: Connection) -> None:
-    """Enrol, remove, seal and compact without end; say of each change that it begins: the one before is done then."""
-    sealing.SEAL_AT = 20
+    """Enrol, remove, seal or compact without end; say of each change that it begins: the one before is done then."""
     gallery = Gallery.open(path)
+    lists = gallery.info().index == "ivf"
+    sealing.SMALL, sealing._LARGE_PART = _LARGE, 0.0
     for number in range(start, start + 100_000):
-        said.send(("enroll", number))
+        last = number % _EACH == 0
+        sealing.SEAL_AT = 1 if lists and last else 1000
+        said.send(("seal" if lists and last else "enroll", number))
         gallery.enroll(people(range(number, number + 1)))
         if number % 3:
             said.send(("remove", number))
             gallery.remove([str(number)])
-        if number % _COMPACT == 0:
+        if last and not lists:
             said.send(("compact", number))
             gallery.compact()
 

@@ -8,7 +8,9 @@ import pyarrow as pa
 
 
 class Lookup:
-    """Of strings (n,), each once; nothing is done before the first question, which takes some tenths of a second a million."""
+    """Of strings (n,), where the last counts of one that comes twice; nothing is done before the first question, which takes some
+    tenths of a second a million.
+    """
 
     def __init__(self, strings: pa.Array | pa.ChunkedArray) -> None:
         self._strings = strings
@@ -33,6 +35,5 @@ class Lookup:
             while at < len(hashes) and hashes[at] == wanted:
                 if self._strings[int(order[at])].as_py() == string:
                     result[number] = order[at]
-                    break
                 at += 1
         return result

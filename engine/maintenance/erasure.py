@@ -37,8 +37,7 @@ def erase(writer: Writer, removed: np.ndarray) -> None:
 
 
 def _verify(folder: Path, pages: bytes, removed: np.ndarray) -> None:
-    (segment,) = read_catalogue(folder).segments
-    ours = {file.name for file in segment_files(folder, segment.name)}
+    ours = {file.name for segment in read_catalogue(folder).segments for file in segment_files(folder, segment.name)}
     for file in sorted(folder.iterdir()):
         if file.name not in {*ours, NAME, f"{NAME}-wal", f"{NAME}-shm", DIGEST, LOCK, HOLDER}:
             raise GalleryError(f"{file} is no file of the gallery's and may hold what was removed; take it away")

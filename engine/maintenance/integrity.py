@@ -16,15 +16,15 @@ from engine.files.atomic_files import UNREADABLE, sha256_file
 from engine.files.budgets import refuse_bomb
 from engine.storage.catalogue import NAME, Catalogue, Segment, read_catalogue, read_only, read_version
 from engine.storage.catalogue.digest import DIGEST, matches_digest
-from engine.storage.folder_snapshot import open_snapshot
-from engine.storage.segments import recorded_files, segment_files
+from engine.storage.folder_snapshot import MOST_SEGMENTS, open_snapshot
+from engine.storage.segments import open_index, recorded_files, segment_files
 from engine.storage.summary import describe
 from engine.storage.writer_lock import HOLDER, LOCK
 from engine.templates.model import vectors_of
 from engine.templates.parquet import ROW_GROUP, has_template_columns
+from engine.templates.provenance import Provenance
 from indexes.base import Progress
 from indexes.files import open_vectors
-from indexes.registry import load_index
 
 # How far a unit vector's length may be from 1; rows that the index is asked for, and the share of them that it must find.
 NORM, _PROBES, _FOUND = 1e-3, 512, 0.98
@@ -75,24 +75,27 @@ def _faults(folder: Path, progress: Progress | None) -> Iterator[Fault]:
         yield Fault(folder / NAME, str(error))
         return
     yield from _catalogue_faults(folder)
-    if len(catalogue.segments) != 1:
-        yield Fault(folder / NAME, f"it names {len(catalogue.segments)} segments, expected 1")
+    segments = catalogue.segments
+    if not 1 <= len(segments) <= MOST_SEGMENTS:
+        yield Fault(folder / NAME, f"it names {len(segments)} segments, expected 1 or {MOST_SEGMENTS}")
         return
-    (segment,) = catalogue.segments
-    yield from _strays(folder, segment)
-    yield from _byte_faults(folder, segment)
-    ids = pa.chunked_array([], pa.string())
-    try:
-        rows = _Rows(segment_files(folder, segment.name)[ROWS], catalogue, progress)
-        yield from rows.faults(segment_files(folder, segment.name)[VECTORS])
-        ids = rows.template_ids
-    except (*UNREADABLE, IndexFileError, TemplatesError) as error:
-        yield Fault(segment_files(folder, segment.name)[ROWS], f"cannot be read: {error}")
+    yield from _strays(folder, segments)
+    ids = []
+    for segment in segments:
+        yield from _byte_faults(folder, segment)
+        rows = _Rows(segment_files(folder, segment.name)[ROWS], catalogue.provenance, segment, progress)
+        try:
+            yield from rows.faults(segment_files(folder, segment.name)[VECTORS])
+        except (*UNREADABLE, IndexFileError, TemplatesError) as error:
+            yield Fault(segment_files(folder, segment.name)[ROWS], f"cannot be read: {error}")
+        ids.append(rows.template_ids)
     yield from _guarded(folder / NAME, lambda: _change_faults(folder / NAME, catalogue, ids))
-    if segment.indexed:
-        yield from _guarded(segment_files(folder, segment.name)[INDEX], lambda: _index_faults(folder, segment, progress))
-    if segment.density_sha256 is not None:
-        yield from _guarded(segment_files(folder, segment.name)[DENSITY], lambda: _density_faults(folder, segment))
+    if segments[0].indexed:
+        yield from _guarded(segment_files(folder, segments[0].name)[INDEX], lambda: _index_faults(folder, segments, progress))
+    for segment in segments:
+        if segment.density_sha256 is not None:
+            file = segment_files(folder, segment.name)[DENSITY]
+            yield from _guarded(file, lambda file=file, segment=segment: _density_faults(file, segment))  # type: ignore[misc]
 
 
 def _opens(folder: Path) -> Iterator[Fault]:
@@ -120,14 +123,14 @@ def _catalogue_faults(folder: Path) -> Iterator[Fault]:
             yield Fault(folder / NAME, f"its bytes are not those that {DIGEST} was made of")
 
 
-def _strays(folder: Path, segment: Segment) -> Iterator[Fault]:
+def _strays(folder: Path, segments: tuple[Segment, ...]) -> Iterator[Fault]:
     """Files that do not belong in the gallery. Parts of other segments are no fault: an interrupted change leaves them, and the
     next change removes them.
     """
     known = {NAME, f"{NAME}-wal", f"{NAME}-shm", DIGEST, LOCK, HOLDER}
-    known |= {file.name for file in segment_files(folder, segment.name)}
+    known |= {file.name for segment in segments for file in segment_files(folder, segment.name)}
     for file in sorted(folder.iterdir()):
-        if segment.rows_only and file.name == f"{segment.name}.faiss":
+        if segments[0].rows_only and file.name == f"{segments[0].name}.faiss":
             continue
         if file.name not in known and not file.name.startswith(("segment-", f".{DIGEST}.")):
             yield Fault(file, "it is no file of the gallery's")
@@ -146,9 +149,9 @@ def _byte_faults(folder: Path, segment: Segment) -> Iterator[Fault]:
 class _Rows:
     """A segment's rows, read once from beginning to end."""
 
-    def __init__(self, file: Path, catalogue: Catalogue, progress: Progress | None) -> None:
+    def __init__(self, file: Path, made: Provenance, segment: Segment, progress: Progress | None) -> None:
         self._file, self._progress = file, progress
-        self._made, self._segment = catalogue.provenance, catalogue.segments[0]
+        self._made, self._segment = made, segment
         self.template_ids = pa.chunked_array([], pa.string())
 
     def faults(self, vectors_file: Path) -> Iterator[Fault]:
@@ -193,42 +196,50 @@ def _not_unit(vectors: np.ndarray) -> int:
     return int((~(np.abs(np.linalg.norm(vectors, axis=1) - 1) < NORM)).sum())
 
 
-def _change_faults(file: Path, catalogue: Catalogue, sealed_ids: pa.ChunkedArray) -> Iterator[Fault]:
+def _change_faults(file: Path, catalogue: Catalogue, ids: list[pa.ChunkedArray]) -> Iterator[Fault]:
+    """`ids`: the template ids of each segment. Whoever has the id of somebody before must have taken his place."""
     changes = catalogue.changes
     if changes is None:
         return
-    rows, recent = changes.removed, changes.recent.table
-    outside = (rows < 0) | (rows >= catalogue.segments[0].templates)
+    rows = changes.removed
+    outside = (rows < 0) | (rows >= sum(segment.templates for segment in catalogue.segments))
     if outside.any():
         yield Fault(file, f"{outside.sum()} removed rows do not exist")
-    elif len(sealed_ids):
-        live = np.ones(len(sealed_ids), bool)
-        live[rows] = False
-        again = pc.is_in(recent["template_id"], value_set=sealed_ids.filter(pa.array(live)))
-        if count := pc.sum(again).as_py() or 0:
-            yield Fault(file, f"{count} template ids of recent templates are those of sealed ones")
+        return
+    if [len(sealed) for sealed in ids] != [segment.templates for segment in catalogue.segments]:
+        return  # which is said of the rows
+    live = np.ones(sum(map(len, ids)), bool)
+    live[rows] = False
+    before, start = pa.chunked_array([], pa.string()), 0
+    for sealed in ids:
+        if count := _again(sealed, before):
+            yield Fault(file, f"{count} template ids of the tail are those of sealed ones before it")
+        staying = sealed.filter(pa.array(live[start : start + len(sealed)]))
+        before, start = pa.chunked_array([*before.chunks, *staying.chunks], pa.string()), start + len(sealed)
+    if count := _again(changes.recent.table["template_id"], before):
+        yield Fault(file, f"{count} template ids of recent templates are those of sealed ones")
 
 
-def _index_faults(folder: Path, segment: Segment, progress: Progress | None) -> Iterator[Fault]:
+def _again(ids: pa.ChunkedArray, before: pa.ChunkedArray) -> int:
+    return pc.sum(pc.is_in(ids, value_set=before)).as_py() or 0
+
+
+def _index_faults(folder: Path, segments: tuple[Segment, ...], progress: Progress | None) -> Iterator[Fault]:
     """Search the index for some of its own rows: each must be found at distance 0, perhaps as another row of the same vector."""
-    _, vectors_file, index_file, _ = segment_files(folder, segment.name)
-    vectors = open_vectors(vectors_file)
-    index = load_index(index_file, vectors)
-    if (index.kind, index.count) != (segment.kind, segment.templates):
-        yield Fault(
-            index_file, f"it is {index.kind} of {index.count}, recorded were {segment.kind} and {segment.templates} templates"
-        )
+    index, index_file = open_index(folder, segments), segment_files(folder, segments[0].name)[INDEX]
+    kind, templates = segments[0].kind, sum(segment.templates for segment in segments)
+    if (index.kind, index.count) != (kind, templates):
+        yield Fault(index_file, f"it is {index.kind} of {index.count}, recorded were {kind} and {templates} templates")
         return
     rows = np.unique(np.random.default_rng(0).integers(0, index.count, _PROBES))
-    found = index.search(np.asarray(vectors[rows]), 1).distances[:, 0] < NORM
+    found = index.search(index.vectors(rows), 1).distances[:, 0] < NORM
     if progress:
         progress("searching", len(rows), len(rows))
     if found.mean() < (1 if index.exact else _FOUND):
         yield Fault(index_file, f"it finds {found.sum()} of {len(rows)} templates that were searched for themselves")
 
 
-def _density_faults(folder: Path, segment: Segment) -> Iterator[Fault]:
-    file = segment_files(folder, segment.name)[DENSITY]
+def _density_faults(file: Path, segment: Segment) -> Iterator[Fault]:
     density = open_vectors(file)
     if density.shape != (segment.templates, 2):
         yield Fault(file, f"it has the shape {density.shape}, expected ({segment.templates}, 2)")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -78,10 +79,12 @@ def _told(row: dict[str, Any], name: str, vector: np.ndarray, identity: str) -> 
 
 def _rows(seen: FolderSnapshot) -> pa.Table:
     """What is stored beside the vectors, of the sealed rows and then of recent ones, those that left included."""
-    (segment,) = seen.catalogue.segments
-    file = segment_files(seen.path, segment.name)[0]
+    sealed = [_sealed(segment_files(seen.path, segment.name)[0]) for segment in seen.catalogue.segments]
+    return pa.concat_tables(table.replace_schema_metadata() for table in (*sealed, seen.recent.table.select(_COLUMNS)))
+
+
+def _sealed(file: Path) -> pa.Table:
     try:
-        sealed = pq.ParquetFile(file).read(columns=_COLUMNS)
+        return pq.ParquetFile(file).read(columns=_COLUMNS)
     except UNREADABLE as error:
         raise GalleryError(f"{file} cannot be read: {error}; onek check says what is wrong") from error
-    return pa.concat_tables([sealed.replace_schema_metadata(), seen.recent.table.select(_COLUMNS).replace_schema_metadata()])

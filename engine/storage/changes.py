@@ -47,7 +47,7 @@ class EnrolmentResult:
 
 
 def enroll(view: FolderSnapshot, ids: Lookup, writer: Writer, templates: Templates, on_duplicate: str) -> EnrolmentResult:
-    """Enrol templates in a gallery whose segment is that of `view` and has the template `ids`; more of the view is not looked at.
+    """Enrol templates in a gallery that has the segments of `view`, with the template `ids`; more of the view is not looked at.
 
     They have passed `engine.templates.enrolment.require_joinable`.
 
@@ -62,7 +62,7 @@ def enroll(view: FolderSnapshot, ids: Lookup, writer: Writer, templates: Templat
         rows, recent = ids.rows(named), owners_of(database, named)
         rows = np.array([-1 if row >= 0 and _is_removed(database, segment, row) else row for row in rows.tolist()])
         known = (rows >= 0) | np.array([owner is not None for owner in recent])
-        renamed = dict(database.execute(_RENAMED, (segment,))) if known.any() else {}
+        renamed = dict(database.execute(_RENAMED, (view.catalogue.segments[-1].name,))) if known.any() else {}
         owners = {}
         for at in np.flatnonzero(known).tolist():
             owner = recent[at]
@@ -147,7 +147,7 @@ def somebody_called(new: str, where: object) -> GalleryError:
 
 
 def _name_in(view: FolderSnapshot, row: int, renamed: dict[str, str]) -> str:
-    """The identity that a row of the segment has now."""
+    """The identity that a sealed row has now."""
     name = view.segment.identities[int(view.segment.enrolled.members.codes[row])].as_py()
     return renamed.get(name, name)
 
@@ -201,7 +201,7 @@ def rename(view: FolderSnapshot, writer: Writer, old: str, new: str, merge: bool
     sealed = view.segment.enrolled.members.codes
     own = view.segment.identities.take(pa.array(np.unique(sealed[mine[: len(sealed)]]))).to_pylist()
     with writer.changing() as database:
-        segment = view.catalogue.segments[0].name
+        segment = view.catalogue.segments[-1].name
         database.executemany("INSERT OR REPLACE INTO renamed VALUES (?, ?, ?)", [(segment, name, new) for name in own])
         numbers = view.recent.numbers[mine[len(sealed) :]].tolist()
         relabel(database, numbers, new)
@@ -224,7 +224,7 @@ def _live_names(view: FolderSnapshot) -> pa.Array:
 
 
 def _rows_of(view: FolderSnapshot, ids: Lookup, template_ids: list[str]) -> np.ndarray:
-    """The row of each template id, among the segment's rows and the recent ones behind them; -1 where it is not enrolled."""
+    """The row of each template id, among the sealed rows and the recent ones behind them; -1 where it is not enrolled."""
     sealed = len(view.segment.enrolled.members.codes)
     rows = ids.rows(template_ids)
     rows[(rows >= 0) & view.gone[np.maximum(rows, 0)]] = -1

@@ -1,4 +1,4 @@
-"""What a reader of a gallery sees: the sealed segment, the templates enrolled since, without those removed, searched as one."""
+"""What a reader of a gallery sees: what is sealed, the templates enrolled since, without those removed, searched as one."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ from engine.matching.pair_verifier import SHORTLIST, PairVerifier, reordered
 from engine.matching.scoring import Scoring, SearchableGallery
 from engine.storage.catalogue import Catalogue, read_catalogue, read_version
 from engine.storage.recent_rows import Recent
-from engine.storage.segments import OpenSegment, open_segment, read_sources
+from engine.storage.segments import OpenSegment, open_segments, read_sources
 from engine.templates.model import qualities_of, vectors_of
 from engine.templates.provenance import Provenance
 from indexes.approximate.two_stage import TwoStageIndex
@@ -31,6 +31,8 @@ from indexes.exact.flat import Flat
 
 # A writer may put a new segment in the place of an old one between a reader's two looks.
 _LOOKS = 5
+# A base and its tail.
+MOST_SEGMENTS = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +40,9 @@ class FolderSnapshot(Snapshot):
     """A gallery in the folder `path` as it was at one moment, called `address`. `enrolled` numbers the `identities`;
     `template_ids` (n,) are of its rows.
 
-    `gone` bool (m,): of the segment's rows and then the `recent` ones, which are no rows of `enrolled`; `segment`
-    holds all its own, and `grown` finds all m rows. `names` and `ids` look up the segment's identities and template ids.
+    `gone` bool (m,): of the sealed rows and then the `recent` ones, which are no rows of `enrolled`; `segment` holds
+    all that are sealed, and `grown` finds all m rows. `names` and `ids` look up the sealed identities and template ids; of an id
+    that comes twice the last row, which took the other's place.
     """
 
     path: Path
@@ -139,14 +142,13 @@ class FolderSnapshot(Snapshot):
         Raises:
             GalleryReplaced: the segment is not there any more.
         """
-        (segment,) = self.catalogue.segments
         try:
-            sealed = read_sources(self.path, segment)
+            sealed = [chunk for segment in self.catalogue.segments for chunk in read_sources(self.path, segment).chunks]
         except GalleryError:
             self._require_there()
             raise
         self._require_there()
-        sources = pa.chunked_array([*sealed.chunks, *self.recent.table["source"].chunks], pa.string())
+        sources = pa.chunked_array([*sealed, *self.recent.table["source"].chunks], pa.string())
         return sources.filter(pa.array(~self.gone)) if self.gone.any() else sources
 
     def _require_there(self) -> None:
@@ -185,10 +187,13 @@ def _last(before: FolderSnapshot | None) -> int:
 
 def _view(path: Path, address: str, catalogue: Catalogue, before: FolderSnapshot | None) -> FolderSnapshot:
     changes = catalogue.changes
-    if changes is None or len(catalogue.segments) != 1:
-        raise GalleryError(f"{path}: its catalogue names {len(catalogue.segments)} segments, expected 1; build it anew")
-    (sealed_as,) = catalogue.segments
-    segment = before.segment if before is not None else open_segment(path, sealed_as, catalogue.scoring, catalogue.measured)
+    segments = catalogue.segments
+    if changes is None or not 1 <= len(segments) <= MOST_SEGMENTS:
+        raise GalleryError(f"{path}: its catalogue names {len(segments)} segments, expected 1 or {MOST_SEGMENTS}; build it anew")
+    if before is not None:
+        segment = before.segment
+    else:
+        segment = open_segments(path, segments, catalogue.scoring, catalogue.measured, changes.renamed_before)
     if segment.index.dim != catalogue.provenance.dim:
         raise GalleryError(
             f"{path}: the index holds {segment.index.dim} dimensions, the catalogue says {catalogue.provenance.dim}"

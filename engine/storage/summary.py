@@ -15,12 +15,13 @@ from indexes.tuning.operating_point import OperatingPoint
 class GalleryInfo:
     """What a gallery holds, for people and scripts.
 
-    `bytes` counts all its files, `index_bytes_per_template` the memory of the index; `operating` is what an approximate index
-    spends on a search and the recall that it was measured to have, None where the index is exact. `calibration` says what is
-    known of strangers, None where the gallery is too small. `recent` templates joined since the last sealing; `awaiting_erasure`
-    were removed, and `onek compact` takes their bytes out of the files. `runtime` ran the encoder when the gallery was built;
-    others may have run it for templates that joined. `threshold` is the encoder's, a distance of 1:1; `decides` the default
-    threshold of an identification and from what it comes, None where too little is known of strangers.
+    `segments`: 2 where a tail stands behind what was sealed first, else 1. `bytes` counts all its files,
+    `index_bytes_per_template` the memory of the index; `operating` is what an approximate index spends on a search and the recall
+    that it was measured to have, None where the index is exact. `calibration` says what is known of strangers, None where the
+    gallery is too small. `recent` templates joined since the last sealing; `awaiting_erasure` were removed, and `onek compact`
+    takes their bytes out of the files. `runtime` ran the encoder when the gallery was built; others may have run it for templates
+    that joined. `threshold` is the encoder's, a distance of 1:1; `decides` the default threshold of an identification and from
+    what it comes, None where too little is known of strangers.
     """
 
     path: str

@@ -8,9 +8,11 @@ import numpy as np
 from indexes.approximate.pq_codes import code_bytes, code_parts, pretransformed, trainable
 from indexes.approximate.stepwise import turned
 from indexes.approximate.two_stage import Effort, TrainedIndex
-from indexes.base import Neighbours, nearest_of
+from indexes.base import BATCH, Neighbours, checked, nearest_of
+from indexes.errors import IndexFileError
 from indexes.late import faiss
-from indexes.stored.parts import Layout
+from indexes.stored.behind import entered
+from indexes.stored.parts import Layout, Part
 
 # Vectors that the lists' centres are trained on, at most: for each list, and in all.
 _EACH, _IN_ALL = 128, 1 << 18
@@ -58,6 +60,45 @@ class InvertedLists(TrainedIndex):
     def bytes_per_vector(self) -> float:
         """Codes and row numbers."""
         return self._lists.code_size + 8.0
+
+    def encoded(self, vectors: np.ndarray) -> dict[str, np.ndarray]:
+        """What the index keeps of vectors (n, d) that join it: the list of each, `lists` int32 (n,), and its `codes`, uint8
+        (n, bytes); `append` takes them.
+
+        Raises:
+            VectorsError: another dimension, type or shape, or not finite.
+        """
+        vectors = checked(vectors, self.dim, "vectors")
+        parts = [self._encoded(turned(self._index, vectors[start : start + BATCH])) for start in range(0, len(vectors), BATCH)]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def _encoded(self, placed: np.ndarray) -> dict[str, np.ndarray]:
+        """As `encoded`, of vectors as the lists have them."""
+        lists = self._lists.quantizer.search(placed, 1)[1][:, 0]
+        return {"lists": lists.astype(np.int32), "codes": self._lists.pq.compute_codes(placed)}
+
+    def append(self, vectors: np.ndarray, arrays: dict[str, np.ndarray]) -> None:
+        """Hold vectors (n, d) behind its own from now on, by what `encoded` made of them. Nobody may search meanwhile.
+
+        Args:
+            vectors: memory-mapped or not; they stay where they are.
+            arrays: may have been forged: all of them are checked.
+
+        Raises:
+            IndexFileError: they are not those of such an index and of so many vectors.
+        """
+        if vectors.ndim != 2 or vectors.shape[1] != self.dim or len(self._added):
+            raise IndexFileError(f"vectors of the shape {vectors.shape} to go behind {self.count} of {self.dim} dimensions")
+        self._append(Part(f"a tail of {self.kind}", arrays), len(vectors))
+        self._index.ntotal = self._lists.ntotal
+        self._kept = (*self._kept, vectors)
+
+    def _append(self, part: Part, count: int) -> None:
+        """As `append`, to the lists."""
+        lists, codes = part.array("lists", "<i4", count), part.array("codes", "|u1", count, self._lists.code_size)
+        if lists.min() < 0 or lists.max() >= self._lists.nlist:
+            raise IndexFileError(f"{part.name} has rows in lists {lists.min()} to {lists.max()}, of {self._lists.nlist}")
+        entered(self._lists, lists, codes)
 
 
 class Ivf(InvertedLists):

@@ -14,6 +14,7 @@ from indexes.approximate.pq_codes import code_parts, pretransformed
 from indexes.approximate.two_stage import Effort
 from indexes.late import faiss
 from indexes.principal_axes import principal_axes
+from indexes.stored.parts import Part
 
 
 @dataclass(frozen=True)
@@ -79,3 +80,13 @@ class IvfSq8(InvertedLists):
     def bytes_per_vector(self) -> float:
         """Codes, row numbers and finer codes."""
         return super().bytes_per_vector + self._refined.refine_index.sa_code_size()
+
+    def _encoded(self, placed: np.ndarray) -> dict[str, np.ndarray]:
+        return super()._encoded(placed) | {"finer": self._refined.refine_index.sa_encode(placed)}
+
+    def _append(self, part: Part, count: int) -> None:
+        order = faiss.downcast_index(self._refined.refine_index)
+        finer = part.array("finer", "|u1", count, order.sa_code_size())
+        super()._append(part, count)
+        order.add_sa_codes(finer)
+        self._refined.ntotal = self._lists.ntotal

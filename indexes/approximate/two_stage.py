@@ -9,9 +9,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from indexes.approximate.stepwise import train
-from indexes.base import BATCH, Neighbours, Progress, StoredIndex, checked, checked_store, distances_to, nearest_of
+from indexes.base import BATCH, Neighbours, Progress, StoredIndex, checked, checked_store, nearest_of
 from indexes.errors import IndexFileError, IndexUnsupported
 from indexes.files import write_index
+from indexes.joined_vectors import JoinedVectors
 from indexes.late import faiss
 from indexes.principal_axes import sample_rows
 from indexes.stored.parts import Layout
@@ -53,9 +54,11 @@ class TwoStageIndex(StoredIndex):
 
     def __init__(self, index: Any, vectors: np.ndarray, effort: Effort) -> None:
         super().__init__(vectors)
+        # The vectors whose codes the index has, and behind them those that `with_more` added, whose codes are in a FAISS index
+        # with the same centres and codebooks.
+        self._kept: tuple[np.ndarray, ...] = (vectors,)
         self._added = np.empty((0, self.dim), np.float32)
-        # A FAISS index with the same centres and codebooks, of the vectors that `with_more` added.
-        self._tail: Any = None
+        self._recent: Any = None
         self._index = index
         self.effort = effort
 
@@ -97,14 +100,18 @@ class TwoStageIndex(StoredIndex):
 
     def _behind(self, rows: np.ndarray, probes: np.ndarray, size: int) -> np.ndarray:
         """The same rows (n, m), and up to `size` of those that `with_more` added."""
-        if self._tail is None:
+        if self._recent is None:
             return rows
-        tail = self._tail.search(probes, min(size, self._tail.ntotal))[1]
-        return np.hstack([rows, np.where(tail < 0, -1, tail + self._index.ntotal)])
+        added = self._recent.search(probes, min(size, self._recent.ntotal))[1]
+        return np.hstack([rows, np.where(added < 0, -1, added + self._index.ntotal)])
+
+    @property
+    def _held(self) -> JoinedVectors:
+        return JoinedVectors((*self._kept, self._added))
 
     @property
     def count(self) -> int:
-        return len(self._vectors) + len(self._added)
+        return sum(map(len, self._kept)) + len(self._added)
 
     def with_more(self, vectors: np.ndarray) -> Self:
         """A copy of this index with vectors (n, d) added behind its own, encoded with the centres and codebooks that it has. This
@@ -116,37 +123,24 @@ class TwoStageIndex(StoredIndex):
         vectors = checked(vectors, self.dim, "vectors")
         more = copy.copy(self)
         more._added = np.concatenate([self._added, vectors])
-        more._tail = faiss.clone_index(self._index if self._tail is None else self._tail)
-        if self._tail is None:
-            more._tail.reset()
-        more._tail.add(vectors)
+        more._recent = faiss.clone_index(self._index if self._recent is None else self._recent)
+        if self._recent is None:
+            more._recent.reset()
+        more._recent.add(vectors)
         return more
 
     def extend(self, vectors: np.ndarray) -> None:
         """As for every kind. An index that shares codes with another one in use, by `with_more`, must not be extended."""
         self._extension(vectors)
         self._index.add(np.ascontiguousarray(vectors[self._index.ntotal :]))
-        self._vectors, self._added, self._tail = vectors, self._added[:0], None
+        self._vectors, self._kept, self._added, self._recent = vectors, (vectors,), self._added[:0], None
 
     def vectors(self, rows: np.ndarray) -> np.ndarray:
-        rows = self._existing(rows)
-        built = len(self._vectors)
-        if not len(self._added) or not len(rows) or rows.max() < built:
-            return np.asarray(self._vectors[rows])
-        result = np.empty((len(rows), self.dim), np.float32)
-        result[rows < built] = self._vectors[rows[rows < built]]
-        result[rows >= built] = self._added[rows[rows >= built] - built]
-        return result
+        return self._held.of(self._existing(rows))
 
     def _distances(self, probes: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """As `distances_to`, whether the rows were there when it was built or were added."""
-        if not len(self._added):
-            return distances_to(probes, self._vectors, rows)
-        built = len(self._vectors)
-        return np.minimum(
-            distances_to(probes, self._vectors, np.where(rows < built, rows, -1)),
-            distances_to(probes, self._added, np.where(rows >= built, rows - built, -1)),
-        )
+        """As `indexes.base.distances_to`, of whatever it holds."""
+        return self._held.distances(probes, rows)
 
     def list_ranks(self, probes: np.ndarray, rows: np.ndarray) -> np.ndarray | None:  # noqa: ARG002
         """How many lists a search visits for each probe (n, d) until it comes to that with its row, (n,), as int (n,); None for a
@@ -167,8 +161,7 @@ class TwoStageIndex(StoredIndex):
         short = np.flatnonzero(np.isinf(found.distances[:, -1]))
         if len(short):
             # The lists that were visited hold fewer than k vectors: these probes are compared with all.
-            parts = [(start, each) for start, each in ((0, self._vectors), (len(self._vectors), self._added)) if len(each)]
-            rows = np.hstack([start + faiss.knn(probes[short], each, min(k, len(each)))[1] for start, each in parts])
+            rows = self._held.nearest(probes[short], k)
             whole = nearest_of(rows, self._distances(probes[short], rows), k)
             found.rows[short], found.distances[short] = whole.rows, whole.distances
         return found

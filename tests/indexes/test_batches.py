@@ -43,10 +43,7 @@ def test_every_batch_is_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:
         ("indexes.tuning.operating_point", "_PART"),
         ("engine.matching.densities", "_BATCH"),
     }
-    known |= {
-        (f"engine.{module}", "ROW_GROUP")
-        for module in ("templates.parquet", "storage.sealing", "maintenance.repair", "maintenance.integrity")
-    }
+    known |= {(f"engine.{module}", "ROW_GROUP") for module in ("templates.parquet", "storage.sealing", "maintenance.integrity")}
     assert known <= sizes_in_the_code()
     shrink(monkeypatch, 5)
     assert {getattr(import_module(module), name) for module, name in sizes_in_the_code()} == {5}

@@ -12,7 +12,15 @@ if TYPE_CHECKING:
     from engine.storage.catalogue.reader import read_catalogue, read_version, version_of
     from engine.storage.catalogue.records import BuildRequest, Catalogue, Changes, Segment
     from engine.storage.catalogue.schema import FORMAT
-    from engine.storage.catalogue.writer import put, put_extended, put_measured, put_segment, upgrade, write_catalogue
+    from engine.storage.catalogue.writer import (
+        put,
+        put_behind,
+        put_extended,
+        put_measured,
+        put_segment,
+        upgrade,
+        write_catalogue,
+    )
 
 __all__ = [
     "DIGEST",
@@ -26,6 +34,7 @@ __all__ = [
     "drop_digest",
     "matches_digest",
     "put",
+    "put_behind",
     "put_extended",
     "put_measured",
     "put_segment",
@@ -48,6 +57,14 @@ __getattr__ = late_names(
         "engine.storage.catalogue.reader": ("read_catalogue", "read_version", "version_of"),
         "engine.storage.catalogue.records": ("BuildRequest", "Catalogue", "Changes", "Segment"),
         "engine.storage.catalogue.schema": ("FORMAT",),
-        "engine.storage.catalogue.writer": ("put", "put_extended", "put_measured", "put_segment", "upgrade", "write_catalogue"),
+        "engine.storage.catalogue.writer": (
+            "put",
+            "put_behind",
+            "put_extended",
+            "put_measured",
+            "put_segment",
+            "upgrade",
+            "write_catalogue",
+        ),
     },
 )

@@ -44,15 +44,16 @@ def read_catalogue(folder: Path, after: int = 0) -> Catalogue:
                 f"{folder} is a gallery of format {found}; this onek reads formats 1 to {FORMAT}, so take a newer onek"
             )
         made = Provenance.from_json(values["provenance"])
+        segments = tuple(_segments(database, found))
         return Catalogue(
             made,
             values["created"],
-            tuple(_segments(database, found)),
+            segments,
             _scoring(values["scoring"]) if found not in ROWS_ONLY else Scoring(PLAIN),
             Calibration.from_json(values["calibration"]) if "calibration" in values else None,
             values.get("id", ""),
             from_plain(BuildRequest, from_json(values.get("asked", "{}"))),
-            _changes(database, values, made, after),
+            _changes(database, values, made, after, segments),
             found,
             int(values["measured"]) if "measured" in values else None,
         )
@@ -67,7 +68,7 @@ def segments_of(database: sqlite3.Connection) -> tuple[Segment, ...]:
 def _segments(database: sqlite3.Connection, found: int) -> Iterator[Segment]:
     if found not in ROWS_ONLY:
         names = [field.name for field in fields(Segment)]
-        for row in rows(database, f"SELECT {', '.join(names)} FROM segments ORDER BY name"):  # noqa: S608
+        for row in rows(database, f"SELECT {', '.join(names)} FROM segments ORDER BY length(name), name"):  # noqa: S608
             segment = _checked(from_plain(Segment, dict(zip(names, row, strict=True))))
             yield replace(segment, index_bytes=0, index_sha256="") if found in UNINDEXED else segment
         return
@@ -89,17 +90,25 @@ def _scoring(text: str) -> Scoring:
     return scoring
 
 
-def _changes(database: sqlite3.Connection, values: dict[str, str], made: Provenance, after: int) -> Changes:
+def _changes(
+    database: sqlite3.Connection, values: dict[str, str], made: Provenance, after: int, segments: tuple[Segment, ...]
+) -> Changes:
     if int(values["format"]) in UNCHANGEABLE:
         nothing = np.empty(0, np.int64)
         return Changes(0, nothing, recent.Recent(nothing, schema(made).empty_table()), nothing, {}, 0)
+    renamed: dict[str, str] = {}
+    before: dict[str, str] = {}
+    for segment, identity, name in rows(database, "SELECT segment, identity, name FROM renamed"):
+        earlier = len(segments) > 1 and segment == segments[0].name
+        (before if earlier else renamed)[identity] = name
     return Changes(
         int(values["version"]),
         recent.numbers(database),
         recent.read(database, made, after),
         np.array([row for (row,) in rows(database, "SELECT row FROM removed ORDER BY row")], np.int64),
-        dict(rows(database, "SELECT identity, name FROM renamed")),
+        renamed,
         int(values.get("erasable", "0")),
+        before,
     )
 
 

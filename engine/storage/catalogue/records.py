@@ -1,6 +1,6 @@
 """What a catalogue says of its gallery."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -14,12 +14,13 @@ from indexes.planner import RECALL
 
 @dataclass(frozen=True)
 class Segment:
-    """A sealed part of a gallery, whose files never change.
+    """A sealed part of a gallery, whose files never change: its base, or the tail behind it.
 
     `NAME.parquet` has the rows, `NAME.vectors.npy` the vectors once more, to be memory-mapped, `NAME.index` the index of `kind`.
     `operating` is the index's operating point as JSON, None where it is exact. `NAME.density.npy` has what the local score
     needs of each template; there is none where scores are plain. Of a gallery of a former format the index is not read, and the
-    rows are all that is where it is `rows_only`.
+    rows are all that is where it is `rows_only`. Of a tail `NAME.index` has what the base's lists lack, and there is no
+    `operating`: it is searched with the base, at the base's effort.
     """
 
     name: str
@@ -62,8 +63,9 @@ class Changes:
     """What happened since the last sealing.
 
     `version` grows with every change. `numbers` int64 (m,): of all recent templates; `recent`: those of them that were asked for.
-    `removed` int64, ascending: rows of the segment that are gone. `renamed`: what identities of the segment are called now.
-    `erasable`: recent templates that were removed, whose bytes may still be in the catalogue's files.
+    `removed` int64, ascending: sealed rows that are gone, those of the base first. `renamed`: what identities in the last segment
+    are called now. `erasable`: recent templates that were removed, whose bytes may still be in the catalogue's files.
+    `renamed_before`: what identities of the base are called in its tail; a name that one of them lost may be another's there.
     """
 
     version: int
@@ -72,13 +74,14 @@ class Changes:
     removed: np.ndarray
     renamed: dict[str, str]
     erasable: int
+    renamed_before: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Catalogue:
     """What the catalogue holds. `created` is a UTC time in ISO 8601; `calibration` is None in galleries that are too small; `id`
-    tells a gallery from one that took its place. `measured`: the first rows of the segment, which its index was learnt from and
-    densities were measured among; None: all.
+    tells a gallery from one that took its place. `segments`: the base, and its tail if it has one. `measured`: the first rows,
+    which the index was learnt from and densities were measured among; None: all.
     """
 
     provenance: Provenance

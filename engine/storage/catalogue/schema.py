@@ -2,11 +2,11 @@
 
 from engine.storage import recent_rows as recent
 
-FORMAT = 6
+FORMAT = 7
 # Formats 1 and 2 knew no scores: only their rows are read. Formats 1 to 3 lack the tables of changes, which the first change
 # adds. Up to format 4 an index was a file of FAISS's, which may name any other file, and FAISS opens that for writing: none is
 # read, and every vector is searched. The first change of such a gallery seals it anew before. Up to format 5 templates did not
-# say what they are worth; rows that were sealed then stay as they are.
+# say what they are worth; rows that were sealed then stay as they are. Up to format 6 there was one segment.
 ROWS_ONLY, UNCHANGEABLE, UNINDEXED = (1, 2), (1, 2, 3), (1, 2, 3, 4)
 TABLES = """
 CREATE TABLE gallery (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -35,7 +35,8 @@ CREATE TABLE segments (
 );
 """,
 )
-# Beside `recent.TABLE`: rows of segments that no search returns, and what identities of segments are called now.
+# Beside `recent.TABLE`: rows that no search returns, numbered on from the base's to the tail's, under the name of the base; and
+# what identities have been called since a segment was sealed, until the one behind it was, or until now.
 CHANGES = """
 CREATE TABLE IF NOT EXISTS removed (segment TEXT, row INTEGER, PRIMARY KEY (segment, row)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS renamed (

@@ -42,34 +42,65 @@ def put_measured(
     database: sqlite3.Connection, segments: tuple[Segment, ...], scoring: Scoring, calibration: Calibration | None
 ) -> None:
     """Replace all segments by these, and record how they are scored and calibrated."""
-    places = ", ".join("?" for _ in fields(Segment))
     database.execute("DELETE FROM segments")
     database.execute("DELETE FROM removed")
     database.execute("DELETE FROM renamed")
-    database.executemany(f"INSERT INTO segments VALUES ({places})", map(astuple, segments))  # noqa: S608
+    for segment in segments:
+        _add(database, segment)
     put(database, "scoring", json.dumps(asdict(scoring)))
     database.execute("DELETE FROM gallery WHERE key IN ('calibration', 'measured')")
     if calibration is not None:
         put(database, "calibration", calibration.to_json())
 
 
-def put_segment(database: sqlite3.Connection, old: Segment, new: Segment) -> None:
-    """Replace a segment by one with the same rows."""
-    places = ", ".join("?" for _ in fields(Segment))
-    database.execute("DELETE FROM segments WHERE name = ?", (old.name,))
-    database.execute(f"INSERT INTO segments VALUES ({places})", astuple(new))  # noqa: S608
+def put_segment(database: sqlite3.Connection, old: tuple[Segment, ...], new: Segment) -> None:
+    """Replace all segments by one with the same rows, under the names that the last of them has."""
+    for earlier in old[:-1]:
+        database.execute("DELETE FROM renamed WHERE segment = ?", (earlier.name,))
+    for each in old:
+        database.execute("DELETE FROM segments WHERE name = ?", (each.name,))
+        for table in ("removed", "renamed"):
+            database.execute(f"UPDATE {table} SET segment = ? WHERE segment = ?", (new.name, each.name))  # noqa: S608
+    _add(database, new)
     database.execute("DELETE FROM gallery WHERE key = 'measured'")
-    for table in ("removed", "renamed"):
-        database.execute(f"UPDATE {table} SET segment = ? WHERE segment = ?", (new.name, old.name))  # noqa: S608
 
 
 def put_extended(database: sqlite3.Connection, old: Segment, new: Segment, measured: int) -> None:
     """Let a segment take the place of one whose rows it begins with, under the names that they have now; densities and the index
     are those of the first `measured` rows.
     """
-    put_segment(database, old, new)
+    put_segment(database, (old,), new)
     database.execute("DELETE FROM renamed")
     put(database, "measured", str(measured))
+
+
+def put_behind(database: sqlite3.Connection, segments: tuple[Segment, ...], new: Segment, measured: int) -> None:
+    """Let a tail stand behind the base of `segments`, in the place of the tail that there is, if any, under the names that they
+    have now and without its removed rows; densities and the index are those of the first `measured` rows.
+    """
+    base, *former = segments
+    for old in former:
+        database.execute("DELETE FROM segments WHERE name = ?", (old.name,))
+        database.execute("DELETE FROM removed WHERE row >= ?", (base.templates,))
+        # What the base's identities were called since the old tail was sealed, they are called in the new one: those that had
+        # another name before, and those that had their own, which `INSERT OR IGNORE` tells apart.
+        database.execute(
+            "UPDATE renamed SET name = "
+            "(SELECT now.name FROM renamed AS now WHERE now.segment = ? AND now.identity = renamed.name) "
+            "WHERE segment = ? AND name IN (SELECT identity FROM renamed WHERE segment = ?)",
+            (old.name, base.name, old.name),
+        )
+        database.execute(
+            "INSERT OR IGNORE INTO renamed SELECT ?, identity, name FROM renamed WHERE segment = ?", (base.name, old.name)
+        )
+        database.execute("DELETE FROM renamed WHERE segment = ?", (old.name,))
+    _add(database, new)
+    put(database, "measured", str(measured))
+
+
+def _add(database: sqlite3.Connection, segment: Segment) -> None:
+    places = ", ".join("?" for _ in fields(Segment))
+    database.execute(f"INSERT INTO segments VALUES ({places})", astuple(segment))  # noqa: S608
 
 
 def upgrade(database: sqlite3.Connection) -> None:

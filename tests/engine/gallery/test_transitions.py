@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 @pytest.fixture(autouse=True)
 def _few_probes(monkeypatch: pytest.MonkeyPatch) -> None:
     """What finds an index's effort takes most of the time, and is tested elsewhere."""
-    monkeypatch.setattr("engine.storage.segments._PROBES", 100)
+    monkeypatch.setattr("engine.storage.segments.making._PROBES", 100)
 
 
 MADE = Provenance("ours", "ab" * 32, 16, True, "some alignment", "w.bin", 0.6, "p.npz", "onnxruntime 1.20 float32")

@@ -16,6 +16,7 @@ from engine.storage.catalogue import (
     Segment,
     connect,
     put,
+    put_behind,
     put_extended,
     put_measured,
     put_segment,
@@ -45,7 +46,7 @@ def segment(name: str, templates: int = 20) -> Segment:
 
 def test_what_a_new_catalogue_says(folder: Path) -> None:
     catalogue = read_catalogue(folder)
-    assert catalogue.format == 6
+    assert catalogue.format == 7
     assert len(catalogue.id) == 32
     assert catalogue.measured is None
     assert catalogue.changes is not None
@@ -71,7 +72,7 @@ def test_segments_take_the_place_of_others(folder: Path) -> None:
     before = read_catalogue(folder)
     (old,) = before.segments
     # With the same rows: changes go with it.
-    put_by(folder, lambda database: put_segment(database, old, segment("segment-000002")))
+    put_by(folder, lambda database: put_segment(database, (old,), segment("segment-000002")))
     after = read_catalogue(folder)
     assert after.segments == (segment("segment-000002"),)
     assert after.changes is not None
@@ -83,7 +84,7 @@ def test_segments_take_the_place_of_others(folder: Path) -> None:
     assert after.segments == (segment("segment-000003", 25),)
     assert after.changes is not None
     assert (after.changes.renamed, after.changes.removed.tolist(), after.measured) == ({}, [6], 20)
-    put_by(folder, lambda database: put_segment(database, after.segments[0], segment("segment-000004", 25)))
+    put_by(folder, lambda database: put_segment(database, after.segments, segment("segment-000004", 25)))
     assert read_catalogue(folder).measured is None
     # Anew: nothing is left of what was measured before.
     both = (segment("segment-000005"), segment("segment-000006"))
@@ -97,6 +98,41 @@ def test_segments_take_the_place_of_others(folder: Path) -> None:
     assert before.calibration is not None
     assert after.calibration is not None
     assert after.calibration.to_json() == before.calibration.to_json()
+
+
+def test_a_tail_takes_the_place_of_another(folder: Path) -> None:
+    """What the base's identities are called goes with it, however often; rows of the tail that were removed do not."""
+    (base,) = read_catalogue(folder).segments
+    say = lambda *rows: put_by(folder, lambda it: it.executemany("INSERT OR REPLACE INTO renamed VALUES (?, ?, ?)", rows))  # noqa: E731
+    put_by(folder, lambda database: put_behind(database, (base,), segment("segment-000002", 5), 20))
+    catalogue = read_catalogue(folder)
+    assert catalogue.segments == (base, segment("segment-000002", 5))
+    assert catalogue.changes is not None
+    assert (catalogue.changes.renamed, catalogue.changes.renamed_before) == ({}, {"id1": "one"})
+    assert (catalogue.changes.removed.tolist(), catalogue.measured) == ([6], 20)
+    # One that was called otherwise before, one that was not, and one of the tail who has the first name of another.
+    say(("segment-000002", "one", "1"), ("segment-000002", "id2", "two"), ("segment-000002", "id1", "another"))
+    put_by(
+        folder, lambda it: it.executemany("INSERT INTO removed VALUES (?, ?)", [(base.name, 2), (base.name, 20), (base.name, 24)])
+    )
+    changes = read_catalogue(folder).changes
+    assert changes is not None
+    assert changes.renamed == {"one": "1", "id2": "two", "id1": "another"}
+    assert changes.removed.tolist() == [2, 6, 20, 24]
+    before = read_catalogue(folder).segments
+    put_by(folder, lambda database: put_behind(database, before, segment("segment-000003", 9), 20))
+    catalogue = read_catalogue(folder)
+    assert catalogue.segments == (base, segment("segment-000003", 9))
+    assert catalogue.changes is not None
+    assert (catalogue.changes.renamed, catalogue.changes.renamed_before) == ({}, {"id1": "1", "id2": "two", "one": "1"})
+    assert catalogue.changes.removed.tolist() == [2, 6]
+    # In one segment again: the names that rows have are those of the tail.
+    say(("segment-000003", "two", "2"))
+    put_by(folder, lambda database: put_segment(database, catalogue.segments, segment("segment-000004", 29)))
+    catalogue = read_catalogue(folder)
+    assert catalogue.changes is not None
+    assert (catalogue.changes.renamed, catalogue.changes.renamed_before) == ({"two": "2"}, {})
+    assert (catalogue.changes.removed.tolist(), catalogue.measured) == ([2, 6], None)
 
 
 def test_a_catalogue_that_holds_more_than_onek_writes_is_not_written_to(folder: Path) -> None:
@@ -136,8 +172,8 @@ def test_what_hinders_a_read_is_said(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("format", "0", "is a gallery of format 0; this onek reads formats 1 to 6, so take a newer onek"),
-        ("format", "7", "is a gallery of format 7; this onek reads formats 1 to 6, so take a newer onek"),
+        ("format", "0", "is a gallery of format 0; this onek reads formats 1 to 7, so take a newer onek"),
+        ("format", "8", "is a gallery of format 8; this onek reads formats 1 to 7, so take a newer onek"),
         ("format", "five", "its catalogue is damaged"),
         ("scoring", '{"score": "best", "neighbours": 5, "fuse": 1}', "expected plain, local or quality"),
         ("scoring", '{"score": "plain", "neighbours": 5, "fuse": -1}', "expected at least 1"),
@@ -166,7 +202,7 @@ def test_values_that_cannot_be(folder: Path, key: str, value: str, said: str) ->
 )
 def test_segments_at_their_limits(folder: Path, name: str, templates: int, wrong: bool) -> None:
     (old,) = read_catalogue(folder).segments
-    put_by(folder, lambda database: put_segment(database, old, replace(old, name=name, templates=templates)))
+    put_by(folder, lambda database: put_segment(database, (old,), replace(old, name=name, templates=templates)))
     if wrong:
         with pytest.raises(GalleryError, match=f"it names a segment {name!r} of {templates} templates"):
             read_catalogue(folder)

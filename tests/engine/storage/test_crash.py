@@ -14,9 +14,11 @@ from benchmarks.durability.kills import survive
 _FIXTURES = Path(__file__).parents[2] / "fixtures"
 
 
+@pytest.mark.parametrize("lists", [False, True])
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2, 3))])
-def test_no_acknowledged_change_is_lost_to_a_kill(tmp_path: Path, seed: int) -> None:
-    made = survive(tmp_path, kills=50, seed=seed)
+def test_no_acknowledged_change_is_lost_to_a_kill(tmp_path: Path, seed: int, lists: bool) -> None:
+    """Of a small gallery, which is compacted again and again, and of one with lists, behind which tails are sealed."""
+    made = survive(tmp_path, kills=20 if lists else 50, seed=seed, lists=lists)
     assert (made.lost, made.unopened, made.damaged) == (0, 0, 0)
     assert made.acknowledged > made.kills
     assert min(made.cut_off.values()) > 0
@@ -34,7 +36,7 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("ways", ["one", pytest.param("both", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("change", ["enroll", "remove", "rename", "compact", "backup", "build"])
+@pytest.mark.parametrize("change", ["enroll", "seal", "remove", "rename", "compact", "backup", "build"])
 def test_a_full_disk_and_a_failing_one(shim: Path, tmp_path: Path, change: str, ways: str) -> None:
     """Every write, fsync, truncation, rename, link and removal of a change fails in turn: alone, or with all that follow."""
     one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}

@@ -1,0 +1,168 @@
+"""Making segments: a new one with its index, one that goes on behind an old one, and a tail behind a base."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from engine.calibration.calibration import default_score
+from engine.files.atomic_files import sha256_file
+from engine.matching.densities import densities
+from engine.matching.nearest_identities import Members
+from engine.matching.scoring import Scoring, SearchableGallery
+from engine.storage.catalogue import Segment
+from engine.storage.segments.files import or_damaged, segment_files
+from engine.storage.segments.labels import read_labels
+from engine.storage.segments.opening import OpenSegment
+from engine.templates.enrolment import TemplateStream
+from engine.templates.measured.within_identity import within_identity_covariance
+from engine.templates.model import Templates
+from engine.templates.parquet import TemplateWriter
+from engine.templates.provenance import Provenance
+from indexes.approximate.faiss_factory import Factory
+from indexes.approximate.tail_file import save_tail
+from indexes.approximate.two_stage import TwoStageIndex
+from indexes.base import BATCH, Progress
+from indexes.files import VectorWriter, open_vectors
+from indexes.planner import Plan
+from indexes.principal_axes import sample_rows
+from indexes.registry import KINDS, load_index
+from indexes.tuning.operating_point import tune
+from indexes.tuning.simulated_probes import second_templates, within_covariance
+
+# Probes that an index's effort is found with, templates that the spread of all is taken from, and identities that of one.
+_PROBES, _SAMPLE, _IDENTITIES = 4096, 50_000, 10_000
+
+
+def seal(
+    folder: Path,
+    name: str,
+    templates: TemplateStream,
+    plan: Plan,
+    progress: Progress | None = None,
+    *,
+    score: str | None = None,
+    fuse: int | None = None,
+) -> tuple[Segment, OpenSegment]:
+    """Write a segment of templates, build the index that was planned, find the effort that its recall takes, and measure how
+    densely the templates lie if the `score` (None: the default for so many identities) needs it; `fuse` is as in `Scoring.of`.
+    The segment is open already.
+
+    Raises:
+        TemplatesError: as `TemplateStream`.
+        GalleryError: as `Scoring.check`.
+        OnekError: as `StoredIndex.build` and `indexes.tuning.operating_point.tune`.
+    """
+    rows_file, vectors_file, index_file, density_file = segment_files(folder, name)
+    said = progress or (lambda *_: None)
+    with TemplateWriter(rows_file, templates.made) as rows, VectorWriter(vectors_file, templates.made.dim) as vectors:
+        for part in templates:
+            vectors.write(part.vectors)
+            for batch in part.table.to_batches():
+                rows.write(batch)
+            said("reading", vectors.count, templates.count)
+    labels = read_labels([rows_file])
+    templates.require_each_once(labels.template_ids)
+    members = Members(labels.codes)
+    known = not np.isnan(labels.quality).any()
+    scoring = Scoring.of(score or default_score(members.identities, qualities=known), fuse)
+    scoring.check(members.identities)
+    store = open_vectors(vectors_file)
+    index = Factory.build(store, progress, plan.factory) if plan.factory else KINDS[plan.kind].build(store, progress)
+    point = None
+    if isinstance(index, TwoStageIndex):
+        probes, own = mated_probes(store, labels.codes, templates.made.encoder)
+        point = tune(index, probes, plan.recall, progress, labels.codes, own)
+    index.save(index_file)
+    density = densities(index, members, scoring.neighbours, progress) if scoring.scaled else None
+    if density is not None:
+        np.save(density_file, density, allow_pickle=False)
+    sealed = _recorded(folder, name, index.kind, index.count, json.dumps(asdict(point)) if point else None)
+    enrolled = SearchableGallery(index, members, scoring, density, quality=labels.quality)
+    return sealed, OpenSegment(index, enrolled, labels.identities, labels.template_ids, index.count)
+
+
+def extend(
+    folder: Path, old: Segment, name: str, rows: Iterator[pa.Table], recent: Templates, density: np.ndarray | None
+) -> Segment:
+    """Write a segment of the `rows` of an old one, and the `recent` templates with their `density` (m, 2) behind them.
+
+    Raises:
+        GalleryError: the old one is damaged.
+    """
+    old_files, (rows_file, vectors_file, index_file, density_file) = segment_files(folder, old.name), segment_files(folder, name)
+    old_vectors = or_damaged(lambda: open_vectors(old_files[1]))
+    with TemplateWriter(rows_file, recent.provenance) as writer, VectorWriter(vectors_file, recent.provenance.dim) as vectors:
+        for table in (*rows, recent.table):
+            for batch in table.to_batches():
+                writer.write(batch)
+        for start in range(0, len(old_vectors), BATCH):
+            vectors.write(np.asarray(old_vectors[start : start + BATCH]))
+        vectors.write(recent.vectors)
+    store = open_vectors(vectors_file)
+    index = or_damaged(lambda: load_index(old_files[2], old_vectors))
+    index.extend(store)
+    index.save(index_file)
+    if density is not None:
+        old_density = or_damaged(lambda: open_vectors(old_files[3]))
+        np.save(density_file, np.concatenate([old_density, density]), allow_pickle=False)
+    return _recorded(folder, name, old.kind, len(store), old.operating)
+
+
+def seal_behind(
+    folder: Path,
+    name: str,
+    base: Segment,
+    made: Provenance,
+    templates: Iterable[Templates],
+    entries: dict[str, np.ndarray],
+    density: np.ndarray | None,
+) -> Segment:
+    """Write a tail of `templates` (t in all) behind a base with lists, which is not read: `entries` are what
+    `InvertedLists.encoded` made of their vectors, and `density` (t, 2) theirs, None where scores are plain.
+    """
+    rows_file, vectors_file, index_file, density_file = segment_files(folder, name)
+    with TemplateWriter(rows_file, made) as rows, VectorWriter(vectors_file, made.dim) as vectors:
+        for part in templates:
+            vectors.write(part.vectors)
+            for batch in part.table.to_batches():
+                rows.write(batch)
+    save_tail(index_file, base.kind, base.templates, entries)
+    if density is not None:
+        np.save(density_file, density, allow_pickle=False)
+    return _recorded(folder, name, base.kind, vectors.count, None)
+
+
+def _recorded(folder: Path, name: str, kind: str, templates: int, operating: str | None) -> Segment:
+    rows_file, vectors_file, index_file, density_file = segment_files(folder, name)
+    return Segment(
+        name=name,
+        kind=kind,
+        templates=templates,
+        rows_bytes=rows_file.stat().st_size,
+        rows_sha256=sha256_file(rows_file),
+        vectors_bytes=vectors_file.stat().st_size,
+        vectors_sha256=sha256_file(vectors_file),
+        index_bytes=index_file.stat().st_size,
+        index_sha256=sha256_file(index_file),
+        operating=operating,
+        density_bytes=density_file.stat().st_size if density_file.exists() else None,
+        density_sha256=sha256_file(density_file) if density_file.exists() else None,
+    )
+
+
+def mated_probes(store: np.ndarray, codes: np.ndarray, encoder: str | None) -> tuple[np.ndarray, np.ndarray]:
+    """Mated probes (n, d) as second templates of a sample of the enrolled would be, and the rows (n,) of these."""
+    random = np.random.default_rng(0)
+    several = np.flatnonzero(np.bincount(codes) > 1)
+    chosen = random.permutation(several)[:_IDENTITIES]
+    rows = np.flatnonzero(np.isin(codes, chosen))
+    within = within_covariance(np.asarray(store[rows], np.float64), codes[rows]) if len(rows) else None
+    if within is None:
+        within = within_identity_covariance(encoder)
+    sample = np.asarray(store[sample_rows(len(store), _SAMPLE)])
+    own = np.sort(random.integers(0, len(store), _PROBES))
+    return second_templates(np.asarray(store[own]), sample, within), own
