@@ -6,6 +6,7 @@ import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +25,7 @@ from engine.exchange.importing import foreign_templates
 from engine.faces.images import decode
 from engine.gallery.gallery import Gallery
 from engine.maintenance.integrity import check
+from engine.storage import sealing
 from engine.tables.lists import read_names
 from engine.templates.model import Templates
 from engine.templates.parquet import read_templates
@@ -184,6 +186,24 @@ def _gallery(folder: Path) -> Path:
     return folder / "g"
 
 
+def _tailed(folder: Path) -> list[Path]:
+    """The files of a gallery with a tail, as large ones have."""
+    vectors = np.random.default_rng(1).normal(size=(60, _DIM))
+    names = [f"new{number}" for number in range(60)]
+    large = patch.multiple(sealing, SMALL=_WIDE // 2, SEAL_AT=50)
+    with large, Gallery.build(_wide(), folder / "g", index="ivf", recall=0.9) as gallery:
+        gallery.enroll(Templates.from_vectors(vectors, names, names))
+        gallery.remove(["new5"])
+        gallery.rename("new6", "six")
+    return sorted((folder / "g").glob("segment-*"))
+
+
+def _ask_anew(folder: Path, file: Path) -> None:
+    if file.suffix == ".index":
+        _hash_anew(file)
+    _ask(folder / "g")
+
+
 def _ask(folder: Path) -> None:
     """Everything that a reader of a gallery does; each answer or error stands for itself."""
     errors = []
@@ -224,7 +244,8 @@ def _indexes(folder: Path) -> list[Path]:
 
 def _wide() -> Templates:
     """As many as lists and codes are learnt from."""
-    return Templates.from_vectors(np.random.default_rng(0).normal(size=(_WIDE, _DIM)))
+    names = [f"id{number}" for number in range(_WIDE)]
+    return Templates.from_vectors(np.random.default_rng(0).normal(size=(_WIDE, _DIM)), names, names)
 
 
 def _read_index(folder: Path, file: Path) -> None:
@@ -262,6 +283,7 @@ READERS = {
     "encoder": Reader(_card, lambda folder, _: read_card(network_files(str(folder / "net.onnx")))),
     "index": Reader(_indexes, _read_index),
     "segment": Reader(lambda folder: sorted(_gallery(folder).glob("segment-*")), lambda folder, _: _ask(folder / "g")),
+    "tail": Reader(_tailed, _ask_anew),
     "catalogue": Reader(lambda folder: [_gallery(folder) / "catalogue.sqlite"], lambda folder, _: _ask(folder / "g")),
     "changes": Reader(lambda folder: sorted(_gallery(folder).glob("*.*")), lambda folder, _: _change(folder / "g")),
 }
