@@ -8,7 +8,7 @@ import typer
 if TYPE_CHECKING:
     from benchmarks.service.speed import Beside
 
-WHAT = ("pictures", "vectors", "one", "identical", "endure", "hostile", "challenge")
+WHAT = ("pictures", "vectors", "one", "door", "identical", "endure", "hostile", "challenge")
 _PEOPLE, _ENROLLED = 60, 40
 _PROBES = 2048
 
@@ -41,7 +41,7 @@ def serve_command(
         raise MetricsError(f"{min(unknown)}: expected {', '.join(WHAT)}")
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        if set(chosen) & {"pictures", "one", "identical", "hostile"}:
+        if set(chosen) & {"pictures", "one", "door", "identical", "hostile"}:
             err.print("making a gallery of pictures")
             gallery, files = _of_pictures(place, photos, identities, count)
         for each in chosen:
@@ -51,6 +51,8 @@ def serve_command(
                 _vectors(place, templates, rounds)
             elif each == "one":
                 _one(gallery, files[0])
+            elif each == "door":
+                _door(place, gallery, files[0])
             elif each == "identical":
                 _identical(gallery, files)
             elif each == "endure":
@@ -130,6 +132,20 @@ def _one(gallery: Path, file: Path) -> None:
             f"one client, one picture of 640x480, faces={faces}, K={Gallery.open(gallery).identity_count:,}: "
             f"p50 {made.p50:.0f} ms, p99 {made.p99:.0f} ms of {made.requests:,} requests"
         )
+
+
+def _door(place: Path, gallery: Path, file: Path) -> None:
+    from benchmarks.service.door import at_the_door
+    from engine.cli.console import out as console
+    from engine.cli.console import progress
+    from engine.faces.images import decode
+
+    with progress("frames at the door", None) as done:
+        made = at_the_door(gallery, decode(file), place, progress=done)
+    console.print(
+        f"the page of the door, from a frame of 640x480 to the name on the screen: p50 {made.p50:.0f} ms, p99 {made.p99:.0f} ms "
+        f"of {made.requests:,} frames"
+    )
 
 
 def _identical(gallery: Path, files: list[Path]) -> None:

@@ -9,12 +9,13 @@ import cv2
 import numpy as np
 import pytest
 
+from benchmarks.service.door import at_the_door, film
 from engine import Gallery, embed_images
 from engine.faces.images import decode
 from engine.service.settings import Settings
 from engine.templates.model import Templates
 from tests.engine.service.conftest import coded
-from tests.support.browser import browser, film, visit
+from tests.support.browser import browser, executable, visit
 
 _SOON = 90_000
 
@@ -128,3 +129,10 @@ def test_the_happy_house(scene: House, serve: Callable[[Settings], str], tmp_pat
     assert np.ascontiguousarray(vectors, "<f4").tobytes() not in left
     assert name.encode() not in left
     assert cv2.imencode(".png", scene.own[..., ::-1])[1].tobytes() not in left
+
+
+def test_how_long_the_door_takes_is_measured_on_its_page(house: Path, drawn_again: list[np.ndarray], tmp_path: Path) -> None:
+    executable()
+    waited = at_the_door(house, drawn_again[3], tmp_path, frames=2)
+    assert waited.requests == 2
+    assert 0 < waited.p50 <= waited.p99

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.service.door import film
 from engine import Client, Gallery
 from engine.service.access.tokens import add_token
 from engine.service.settings import Settings
 from tests.engine.service.conftest import coded
-from tests.support.browser import browser, film, visit
+from tests.support.browser import browser, visit
 from tests.support.services import running
 
 _SOON = 20_000
