@@ -36,6 +36,11 @@ class Served:
         self.trouble: str | None = None
         self._listed: tuple[Snapshot, list[tuple[str, int]]] | None = None
 
+    @property
+    def is_there(self) -> bool:
+        """Whether it still lies where it was opened; of one elsewhere, that is not looked at."""
+        return not self.gallery.capabilities.files or (Path(self.gallery.path) / CATALOGUE).is_file()
+
     def refresh(self) -> bool:
         """See what others changed; whether there was anything. A gallery that cannot be read is asked as it was before."""
         try:

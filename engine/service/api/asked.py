@@ -5,7 +5,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, cast, get_args, get_origin
 
 from fastapi import Depends, Path, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -122,9 +122,26 @@ def _asker(role: str) -> Callable[..., Token]:
             raise _too_many(wait)
         if not token.may(role):
             raise Refused(403, "role", f"the token has the role {token.role}; this takes {role}")
+        _refuse_unknown(request)
         return token
 
     return cast(Callable[..., Token], asker)
+
+
+def _refuse_unknown(request: Request) -> None:
+    """Refuse a parameter that the route does not have, or that is given twice and means one thing: it would be ignored."""
+    said, fields = request.query_params, request.scope["route"].dependant.query_params
+    several = {each.alias: _takes_several(each.field_info.annotation) for each in fields}
+    for name in said:
+        if name not in several:
+            expected = f"expected {', '.join(several)}" if several else "none is expected here"
+            raise Refused(422, "invalid", f"query.{name[:100]}: there is no such parameter; {expected}")
+        if len(said.getlist(name)) > 1 and not several[name]:
+            raise Refused(422, "invalid", f"query.{name}: given {len(said.getlist(name))} times; expected once")
+
+
+def _takes_several(kind: Any) -> bool:
+    return list in (get_origin(kind), *(get_origin(each) for each in get_args(kind)))
 
 
 def _too_many(wait: float) -> Refused:

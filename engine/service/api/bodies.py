@@ -69,8 +69,8 @@ async def pictures_of(request: Request, most: int) -> list[bytes]:
         raise Refused(
             415,
             "media_type",
-            "expected a picture (image/*), a recording (audio/*), bytes (application/octet-stream), multipart/form-data, or JSON "
-            "where vectors are taken",
+            f"found the Content-Type {kind[:100]}; expected a picture (image/*), a recording (audio/*), bytes "
+            "(application/octet-stream), multipart/form-data, or application/json where vectors are taken",
         )
     if not pictures or not all(pictures):
         raise Refused(422, "no_picture", "the request has no picture; send it as the body, or in a form as `picture`")
@@ -98,8 +98,13 @@ def _vectors(body: bytes, most: int) -> np.ndarray:
     except ValueError as error:
         raise Refused(422, "json", f"the body is no JSON: {str(error)[:200]}") from error
     rows = said.get("vectors") if isinstance(said, dict) else None
-    if not isinstance(rows, list) or not rows or len(said) != 1:
-        raise Refused(422, "vectors", 'expected {"vectors": [[...], ...]}, and nothing else')
+    if not isinstance(rows, list) or not rows:
+        raise Refused(422, "vectors", 'the body has no vectors; expected {"vectors": [[...], ...]}, and nothing else')
+    if len(said) != 1:
+        more = ", ".join(name[:100] for name in said if name != "vectors")[:300]
+        raise Refused(
+            422, "vectors", f'body.{more}: there is no such field; expected {{"vectors": [[...], ...]}}, and nothing else'
+        )
     if len(rows) > most:
         raise Refused(413, "too_many", f"{len(rows)} vectors; at most {most} are taken in one request")
     lengths = {len(row) if isinstance(row, list) else -1 for row in rows}

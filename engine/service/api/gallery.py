@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 from fastapi import APIRouter, Query
 from fastapi.encoders import jsonable_encoder
+from pydantic import Field
 
 from engine.calibration.evidence import Evidence
 from engine.calibration.thresholds import default_threshold, identify_threshold
@@ -19,6 +20,7 @@ from engine.service.api.identify import threshold_said
 
 router = APIRouter(prefix="/v1", responses=ERRORS, tags=["galleries"])
 RATES = (0.001, 0.003, 0.01, 0.03, 0.1)
+Rate = Annotated[float, Field(gt=0, lt=1)]
 # Points of the curve, from a tenth of a false alarm in a thousand searches to one in each.
 _CURVE = np.geomspace(1e-4, 0.6, 40)
 
@@ -66,7 +68,7 @@ def thresholds(
     service: TheService,  # noqa: ARG001
     token: AtDoor,  # noqa: ARG001
     served: TheGallery,
-    fpir: Annotated[list[float] | None, Query(max_length=20, description="Rates; by default 0.1 % to 10 %.")] = None,
+    fpir: Annotated[list[Rate] | None, Query(max_length=20, description="Rates; by default 0.1 % to 10 %.")] = None,
 ) -> dict[str, Any]:
     """The threshold of each rate, with its evidence, and the false alarms to expect at each score."""
     evidence = served.gallery.evidence

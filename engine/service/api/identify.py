@@ -34,7 +34,9 @@ Fpir = Annotated[
     float | None,
     Query(gt=0, lt=1, description="The share of strangers' searches that may get a name. By default 0.01."),
 ]
-Score = Annotated[float | None, Query(description="The largest score that is accepted, instead of a rate.")]
+Score = Annotated[
+    float | None, Query(ge=0, allow_inf_nan=False, description="The largest score that is accepted, instead of a rate.")
+]
 Top = Annotated[int, Query(ge=1, le=50, description="How many candidates to list.")]
 FacesAsked = Annotated[
     Literal["all", "largest", "none"] | None,
@@ -61,7 +63,8 @@ async def identify(
     """Say of each face who it is, or that it is nobody enrolled."""
     if look and not token.may(DESK):
         raise Refused(403, "role", f"the token has the role {token.role}; look takes {DESK}")
-    question = Question(served, fpir, _finite(threshold), top)
+    _one_of(fpir=fpir, threshold=threshold)
+    question = Question(served, fpir, threshold, top)
     settings = service.settings
     if has_vectors(request):
         if settings.tests_liveness and not look:
@@ -96,6 +99,7 @@ async def verify(
     threshold: Annotated[float | None, Query(ge=0, le=2, description="The largest distance that is the same.")] = None,
 ) -> Verified:
     """Compare the largest face of one picture with an enrolled identity."""
+    _one_of(fmr=fmr, threshold=threshold)
     name = enrolled(served, identity)
     (picture, *_) = await pictures_of(request, 1)
     embedder = service.recognition.embedder(served, None)
@@ -130,6 +134,13 @@ async def verify(
         says=str(limit),
         refused_by=refused,  # type: ignore[arg-type]
     )
+
+
+def _one_of(**given: float | None) -> None:
+    """Refuse a rate and a threshold that are both given."""
+    if None not in given.values():
+        both = " and ".join(f"{name}={value:g}" for name, value in given.items())
+        raise Refused(422, "invalid", f"query: {both} were both given; expected one of them")
 
 
 async def _looked_for(

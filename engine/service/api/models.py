@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Box(BaseModel):
@@ -116,6 +116,7 @@ class Identities(BaseModel):
 class Rename(BaseModel):
     """The new name. `merge` makes one identity of two."""
 
+    model_config = ConfigDict(extra="forbid")
     identity: str = Field(max_length=500)
     merge: bool = False
 
