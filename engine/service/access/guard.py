@@ -11,11 +11,14 @@ from uuid import uuid4
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from engine.service.access.paths import told_apart
 from engine.service.api.errors import DEFECT, Refused, envelope
 from engine.service.measured import AccessLog, Numbers
 from engine.service.settings import Settings
 
 LOOPBACK = {"127.0.0.1", "localhost", "[::1]"}
+# Whoever looks after a service asks these by whatever address it has, and they say nothing of anybody.
+_HEALTH, _METRICS = ("/healthz", "/readyz"), "/metrics"
 # Routes whose work grows with the gallery, and how many times the usual limit they may take.
 _LONG, _LONGER = re.compile(r"/(erase|check|compact)$"), 40
 _ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
@@ -77,11 +80,8 @@ class Guard:
         """Refuse what comes from another page, by another name, or is too large."""
         headers = passing.headers
         host = headers.get("host", "").lower()
-        bare = re.sub(r":\d+$", "", host)
-        if self._hosts and bare not in self._hosts:
-            raise Refused(421, "host", "this service is not called so; --allow-host says what it is called")
-        if not self._hosts and self._settings.tokens is None and bare not in LOOPBACK:
-            raise Refused(421, "host", "expected 127.0.0.1 or localhost, since nobody is asked for a token")
+        if passing.scope["path"] not in _HEALTH:
+            self._check_host(re.sub(r":\d+$", "", host), passing.scope["path"] == _METRICS)
         origin = headers.get("origin")
         if origin is not None and _netloc(origin) != host:
             raise Refused(403, "origin", "another page asked; this service answers its own page, and programs")
@@ -90,6 +90,18 @@ class Guard:
         length = headers.get("content-length", "0")
         if length.isdigit() and int(length) > self._settings.body:
             raise self.too_large()
+
+    def _check_host(self, host: str, metrics: bool) -> None:
+        """Refuse a name that this service does not have: another page may have made it point here. Metrics are asked by this
+        machine's address also where the service has a name, and by any where they take a token, which no page has.
+        """
+        needs_no_token = self._settings.tokens is None
+        if metrics and (host in LOOPBACK or not needs_no_token):
+            return
+        if self._hosts and host not in self._hosts:
+            raise Refused(421, "host", f"this service is not called {host[:100]}; --allow-host says what it is called")
+        if not self._hosts and needs_no_token and host not in LOOPBACK:
+            raise Refused(421, "host", f"found {host[:100]}; expected 127.0.0.1 or localhost, since nobody is asked for a token")
 
     def too_large(self) -> Refused:
         """The error for a body that is too large."""
@@ -136,6 +148,7 @@ class _Passing:
         self.request_id = said if _ID.fullmatch(said) else uuid4().hex
         self.scope = scope
         scope.setdefault("state", {})["request_id"] = self.request_id
+        scope["path"] = told_apart(scope["raw_path"])
         self._guard, self._receive, self._send = guard, receive, send
         self.read, self.status = 0, 0
         # Whether the request arrived to its end.

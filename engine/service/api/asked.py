@@ -9,8 +9,10 @@ from typing import Annotated, Any, cast, get_args, get_origin
 
 from fastapi import Depends, Path, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import AfterValidator
 
 from engine.errors import NameRefused, OutputError
+from engine.service.access.paths import name_in
 from engine.service.access.rates import Rates
 from engine.service.access.tokens import ADMIN, ANYBODY, DESK, DOOR, Token, Tokens
 from engine.service.api.errors import ErrorEnvelope, Refused
@@ -153,7 +155,11 @@ AtDesk = Annotated[Token, Depends(_asker(DESK))]
 AsAdmin = Annotated[Token, Depends(_asker(ADMIN))]
 
 
-async def served_of(gallery: Annotated[str, Path(description="What the gallery is called.")], service: TheService) -> Served:
+GalleryPath = Annotated[str, AfterValidator(name_in), Path(description="What the gallery is called.")]
+IdentityPath = Annotated[str, AfterValidator(name_in), Path(description="As enrolled; a / is sent as %2F.", max_length=500)]
+
+
+async def served_of(gallery: GalleryPath, service: TheService) -> Served:
     """The gallery that the path names."""
     if (served := service.galleries.get(gallery)) is None:
         raise Refused(404, "gallery_not_found", "this service has no gallery of that name; GET /v1/galleries lists them")
@@ -161,7 +167,6 @@ async def served_of(gallery: Annotated[str, Path(description="What the gallery i
 
 
 TheGallery = Annotated[Served, Depends(served_of)]
-IdentityPath = Annotated[str, Path(description="As enrolled.", max_length=500)]
 
 
 def enrolled(served: Served, identity: str) -> str:

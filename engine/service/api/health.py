@@ -6,10 +6,10 @@ from importlib.resources import files
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
-from fastapi.responses import Response
+from fastapi.responses import PlainTextResponse, Response
 
-from engine.service.api.asked import AtDoor, TheService
-from engine.service.api.errors import Refused
+from engine.service.api.asked import ERRORS, AtDoor, TheService
+from engine.service.api.errors import ErrorEnvelope, Refused
 
 router = APIRouter()
 _PAGE = files("engine.service.page")
@@ -38,16 +38,24 @@ async def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/readyz", summary="Can it answer?", tags=["health"])
+@router.get(
+    "/readyz",
+    summary="Can it answer?",
+    tags=["health"],
+    responses={503: {"model": ErrorEnvelope, "description": "It starts, or a gallery cannot be looked at."}},
+)
 async def readyz(service: TheService) -> dict[str, Any]:
     """Networks and galleries are loaded, and each gallery could be looked at a moment ago."""
-    trouble = [served.name for served in service.galleries if served.trouble is not None]
-    if not service.ready.is_set() or trouble:
-        raise Refused(503, "not_ready", f"galleries that cannot be read: {', '.join(trouble)}" if trouble else "starting")
-    return {"status": "ready", "galleries": len(service.galleries)}
+    trouble, count = sum(served.trouble is not None for served in service.galleries), len(service.galleries)
+    if trouble:
+        why = f"galleries that cannot be looked at: {trouble} of {count}; GET /v1/galleries says which, and the log why"
+        raise Refused(503, "not_ready", why)
+    if not service.ready.is_set():
+        raise Refused(503, "not_ready", "the service is starting; ask again in a moment", {"Retry-After": "1"})
+    return {"status": "ready", "galleries": count}
 
 
-@router.get("/metrics", summary="Numbers for Prometheus", tags=["health"])
+@router.get("/metrics", summary="Numbers for Prometheus", tags=["health"], responses=ERRORS, response_class=PlainTextResponse)
 def metrics(service: TheService, token: AtDoor) -> Response:  # noqa: ARG001
     """Requests, times, batch sizes, decisions by kind, false alarms to expect. Takes a token where tokens are asked for."""
     for served in service.galleries:

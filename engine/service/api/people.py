@@ -6,10 +6,12 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import pyarrow as pa
 from fastapi import APIRouter, Path, Query, Request
+from pydantic import AfterValidator
 from starlette.concurrency import run_in_threadpool
 
 from engine.embedding.outcome import of_one_face, of_quality
 from engine.errors import GalleryBusy, GalleryError, OnekError, TemplatesError
+from engine.service.access.paths import name_in
 from engine.service.access.signing import read_signed, signed
 from engine.service.api.asked import ERRORS, AsAdmin, AtDesk, IdentityPath, Service, TheGallery, TheService, enrolled
 from engine.service.api.bodies import PICTURES_OR_VECTORS, has_vectors, pictures_of, vectors_of
@@ -127,7 +129,7 @@ def remove_template(
     token: AtDesk,  # noqa: ARG001
     served: TheGallery,
     identity: IdentityPath,
-    template_id: Annotated[str, Path(max_length=200)],
+    template_id: Annotated[str, AfterValidator(name_in), Path(max_length=200)],
 ) -> Removed:
     """No search returns it from then on."""
     name = enrolled(served, identity)
