@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect
 from engine import errors
 from engine.errors import OnekError
 from engine.service.batching import Full
+from engine.service.liveness.pad import DetectorFailed
 
 # By class; a class that is not listed has the status of its parent.
 STATUS: dict[type[Exception], int] = {
@@ -96,6 +97,11 @@ def as_requests_say_it(message: str) -> str:
 
 
 DEFECT = Refused(500, "internal", "a defect of onek's; the log says more under this request id")
+DETECTOR = Refused(
+    500,
+    "pad_failed",
+    "the detector of presentation attacks failed, so that nobody is let in; the log says why under this request id",
+)
 BUSY = Refused(503, "busy", "more is being asked than this service can answer just now; ask again", {"Retry-After": "1"})
 
 
@@ -107,7 +113,17 @@ def envelope(refused: Refused, request_id: str) -> JSONResponse:
 
 def add_handlers(app: FastAPI) -> None:
     """Answer every error that reaches the framework in that form."""
-    for kind in (Refused, OnekError, MemoryError, Full, RequestValidationError, HTTPException, ClientDisconnect, Exception):
+    for kind in (
+        Refused,
+        OnekError,
+        MemoryError,
+        Full,
+        DetectorFailed,
+        RequestValidationError,
+        HTTPException,
+        ClientDisconnect,
+        Exception,
+    ):
         app.add_exception_handler(kind, _answered)
 
 
@@ -132,6 +148,9 @@ def _refused(request: Request, error: Exception) -> Refused:
             return error
         case Full():
             return BUSY
+        case DetectorFailed():
+            _log.error("request %s: the detector of --pad: %s", request.state.request_id, error, exc_info=error.__cause__)
+            return DETECTOR
         case RequestValidationError():
             return Refused(422, "invalid", _invalid(request, error.errors()[0]))
         case HTTPException(status_code=404):

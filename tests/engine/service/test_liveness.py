@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from engine import Client
-from engine.errors import GalleryError, MetricsError
+from engine.errors import GalleryError, MetricsError, ServiceError
 from engine.metrics import apcer, bpcer
 from engine.service.liveness.pad import load_detector
 from engine.service.liveness.turn import LEFT, RIGHT, TURNED, failed, turn_of
@@ -157,12 +157,39 @@ def test_a_detector_of_the_users_own_may_refuse(
 
 
 def test_a_detector_that_fails_lets_nobody_in(
-    house: Path, serve: Callable[[Settings], str], pictures: list[bytes], detector: ModuleType
+    house: Path,
+    serve: Callable[[Settings], str],
+    pictures: list[bytes],
+    detector: ModuleType,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    detector.lives = lambda picture, box: 1 / 0  # type: ignore[attr-defined]
+    said: list[Any] = [1, None, "yes"]
+    detector.lives = lambda picture, box: 1 / 0 if said[-1] == "yes" else said[-1]  # type: ignore[attr-defined]
     url = serve(Settings(str(house), pad="somebodys_detector:lives", rate=0, runtime="opencv"))
-    with Client(url) as client, pytest.raises(GalleryError, match="ZeroDivisionError"):
-        client.identify(pictures[0], faces="largest")
+    with Client(url) as client:
+        for logged in (
+            "ZeroDivisionError: division by zero",
+            "it said None (NoneType); expected True or False",
+            "it said 1 (int)",
+        ):
+            with pytest.raises(ServiceError, match="nobody is let in; the log says why") as refused:
+                client.identify(pictures[0], faces="largest")
+            assert (refused.value.status, refused.value.code) == (500, "pad_failed")
+            assert logged in caplog.text
+            assert refused.value.request_id in caplog.text
+            said.pop()
+
+
+@pytest.mark.parametrize("text", ["def lives(:", "1 / 0", "raise SystemExit(0)", "import nowhere.at_all"])
+def test_a_module_that_cannot_be_loaded_is_one_line(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "somebodys_module.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(GalleryError, match="^--pad somebodys_module:lives: .+") as refused:
+        load_detector("somebodys_module:lives")
+    assert "\n" not in str(refused.value)
+
+
+def test_what_is_no_detector_is_refused() -> None:
     for named in ("nothing", "no.such:thing", "math:pi", "math:no", "a:b:c"):
         with pytest.raises(GalleryError, match="--pad"):
             load_detector(named)
