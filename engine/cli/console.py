@@ -203,14 +203,14 @@ def announce(plan: "Plan", local: bool) -> None:
         err.print("each template is searched for once in that time, for how densely they lie (--score plain does without)")
 
 
-def bytes_of(size: str | None) -> int | None:
-    """6GiB, 500MB or 1.5G as a number of bytes (G is GiB). Raises `PlanError` where it is none."""
+def bytes_of(size: str | None, option: str = "--memory") -> int | None:
+    """6GiB, 500MB or 1.5G as a number of bytes (G is GiB), as an option says it. Raises `PlanError` where it is none."""
     if size is None:
         return None
     try:
         return int(humanfriendly.parse_size(size, binary=True))
     except humanfriendly.InvalidSize as error:
-        raise PlanError(f"--memory {size}: found no size, expected one such as 6GiB") from error
+        raise PlanError(f"{option} {size}: found no size, expected one such as 6GiB") from error
 
 
 def thousands(number: int) -> str:

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from engine.common.allocator import give_free_memory_back
-from engine.errors import OnekError
+from engine.errors import EncoderMismatch, OnekError
 from engine.service.access.guard import Guard
 from engine.service.access.rates import Rates
 from engine.service.access.tokens import Tokens
@@ -61,8 +61,13 @@ def make_service(settings: Settings) -> Service:
 
 
 def make_application(settings: Settings, *, log: bool = True) -> ASGIApp:
-    """The application, as ASGI; `log`: whether it writes a line of each request."""
-    service = make_service(settings)
+    """The application, as ASGI; `log`: whether it writes a line of each request. Raises as `make_service`."""
+    return application_of(make_service(settings), log=log)
+
+
+def application_of(service: Service, *, log: bool = True) -> ASGIApp:
+    """The same, of what is open already, and closed when the application ends."""
+    settings = service.settings
     access = AccessLog(settings.log_names) if log else None
     app = described_application(settings)
     app.router.lifespan_context = _lifespan(service, access)
@@ -95,8 +100,9 @@ def _lifespan(service: Service, access: AccessLog | None):  # type: ignore[no-un
         ended = threading.Event()
         for work, seconds in ((partial(_expire, service), _EXPIRE), (give_free_memory_back, _TRIM)):
             threading.Thread(target=_regularly, args=(work, seconds, ended), name="regularly", daemon=True).start()
-        await asyncio.get_running_loop().run_in_executor(None, _warm, service)
-        service.ready.set()
+        if not service.ready.is_set():
+            for line in await asyncio.get_running_loop().run_in_executor(None, warmed, service):
+                _log.warning("%s", line)
         try:
             yield
         finally:
@@ -112,12 +118,34 @@ def _lifespan(service: Service, access: AccessLog | None):  # type: ignore[no-un
     return lifespan
 
 
-def _warm(service: Service) -> None:
+def warmed(service: Service) -> list[str]:
+    """Load what the first request would otherwise have to wait for; a line of each gallery that takes no pictures.
+
+    Raises:
+        OnekError: no gallery takes any by what was named for them: an encoder, its weights, a projection, a runtime.
+    """
+    settings, said, refused = service.settings, [], list[OnekError]()
     for served in service.galleries:
         try:
             service.recognition.warm(served)
-        except OnekError as error:
-            _log.warning("gallery %s takes no pictures: %s", served.name, error)
+        except OnekError as error:  # such as of vectors from elsewhere: the gallery answers these
+            said.append(f"gallery {served.name} takes no pictures: {error}")
+            refused.append(error)
+    if len(refused) == len(service.galleries):
+        broken = [error for error in refused if not isinstance(error, EncoderMismatch)]
+        named = settings.encoder or settings.weights or settings.projection
+        if named or (settings.runtime and broken):
+            raise (broken or refused)[0]
+    service.ready.set()
+    return said
+
+
+def closed(service: Service) -> None:
+    """Let go of everything, of a service that nobody asked."""
+    service.recognition.close()
+    service.galleries.close()
+    for events in service.events.values():
+        events.close()
 
 
 def _regularly(work: Callable[[], None], seconds: float, ended: threading.Event) -> None:

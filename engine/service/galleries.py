@@ -82,7 +82,10 @@ class Galleries:
         for name, where in found_galleries(named):
             if name in self._served:
                 raise GalleryError(f"two galleries are called {name}; name folders that are called differently")
-            self._served[name] = Served(name, where, encoder)
+            try:
+                self._served[name] = Served(name, where, encoder)
+            except OSError as error:
+                raise GalleryError(f"{error.filename or where}: {error.strerror or error}; the gallery cannot be read") from error
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -121,18 +124,26 @@ def found_galleries(named: list[str]) -> list[tuple[str, str]]:
     """What galleries are called and where they lie: those named, and those that lie in a folder that is none itself.
 
     Raises:
-        GalleryError: a folder is no gallery and has none in it.
+        GalleryError: a folder is no gallery and has none in it, or may not be read.
     """
     found = []
     for where in named:
-        place = place_of(where)
-        folder = Path(where)
-        if isinstance(place, InFolder) and folder.is_dir() and not (folder / CATALOGUE).is_file():
-            inside = sorted(each for each in folder.iterdir() if (each / CATALOGUE).is_file())
-            if not inside:
-                raise GalleryError(f"{folder} is no gallery, and there is none in it; onek build-index makes one")
-            found += [(each.name, str(each)) for each in inside]
-        else:
-            name = place.beside.absolute().name if isinstance(place, InFolder) else place.beside.name
-            found.append((name, where))
+        try:
+            found += _found(where)
+        except OSError as error:
+            of = error.filename or where
+            raise GalleryError(
+                f"{of}: {error.strerror or error}; expected galleries that this user may enter and read"
+            ) from error
     return found
+
+
+def _found(where: str) -> list[tuple[str, str]]:
+    place = place_of(where)
+    folder = Path(where)
+    if isinstance(place, InFolder) and folder.is_dir() and not (folder / CATALOGUE).is_file():
+        inside = sorted(each for each in folder.iterdir() if (each / CATALOGUE).is_file())
+        if not inside:
+            raise GalleryError(f"{folder} is no gallery, and there is none in it; onek build-index makes one")
+        return [(each.name, str(each)) for each in inside]
+    return [(place.beside.absolute().name if isinstance(place, InFolder) else place.beside.name, where)]

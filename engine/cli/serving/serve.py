@@ -61,7 +61,7 @@ def serve_command(
     from engine.errors import GalleryError
 
     try:
-        from engine.service.server import checked, serve
+        from engine.service.server import serve
         from engine.service.settings import Settings
     except ModuleNotFoundError as missing:
         raise GalleryError(f"onek serve needs {missing.name}: pip install 'onek[serve]'") from missing
@@ -85,15 +85,13 @@ def serve_command(
         challenge=challenge,
         pad=pad,
         log_names=log_names,
-        body=bytes_of(max_body) or 0,
+        body=bytes_of(max_body, "--max-body") or 0,
         megapixels=max_megapixels,
         faces=max_faces,
         rate=rate,
         seconds=timeout,
     )
-    for line in checked(settings):
-        err.print(line)
-    serve(settings)
+    serve(settings, err.print)
 
 
 def _kept(keep: str | None) -> tuple[str | None, int]:

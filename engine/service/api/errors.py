@@ -31,7 +31,7 @@ STATUS: dict[type[Exception], int] = {
     errors.GalleryReplaced: 503,
     errors.IndexFileError: 503,
     errors.StorageError: 503,
-    errors.EncoderError: 503,
+    errors.EncoderError: 409,
     errors.PlanError: 507,
     errors.OutputError: 507,
     OnekError: 409,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -85,6 +86,15 @@ def test_the_container_file_copies_what_is_there_and_starts_what_the_program_tak
     options = {word for word in start[1] if word.startswith("--")}
     reference = (DOCS / "reference" / "commands.md").read_text(encoding="utf-8")
     assert all(option in reference.partition("## onek serve")[2].partition("\n## ")[0] for option in options)
+
+
+def test_files_of_the_container_are_its_users() -> None:
+    container, guide = ((DOCS / "Containerfile").read_text(encoding="utf-8"), GUIDE.read_text(encoding="utf-8"))
+    (user,) = re.findall(r"useradd .*--uid (\d+)", container)
+    assert f"chown -R {user}:{user} /srv/onek" in container
+    assert f"chown -R {user}:{user} /srv/onek" in guide
+    (unit,) = re.findall(r"^User=(\w+)$", guide, re.MULTILINE)
+    assert f"-o {unit} -g {unit} -m 600 tokens.toml" in guide
 
 
 def test_the_containers_packages_are_those_that_are_tested() -> None:

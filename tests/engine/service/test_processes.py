@@ -20,7 +20,7 @@ from benchmarks.service.running import Running, free_port
 from engine import Client, Gallery
 from engine.errors import OnekError
 from engine.service import add_token
-from engine.service.server import listening_at
+from engine.service.access.listening import listening_at
 from engine.service.settings import Settings
 from tests.support.services import soon
 
