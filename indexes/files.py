@@ -25,6 +25,8 @@ FORMAT = 3
 # Those that are read: up to format 2 an index never stopped early, and said nothing of it.
 _READ = (2, 3)
 _LONGEST_HEADER = 1 << 20
+# Arrays begin at a multiple of so many bytes, so that they can be used where they lie in a mapped file.
+_ALIGNED = 64
 # The types that an array in an index file may have, and how many dimensions at most.
 _TYPES, _MOST_DIMENSIONS = ("<f4", "<i4", "<i8", "|u1"), 3
 # The header that NumPy writes for our arrays. It is matched here, because NumPy would parse it as Python, damaged or not.
@@ -95,7 +97,8 @@ def write_index(path: Path, kind: str, settings: Mapping[str, Any], arrays: Mapp
     }
     line = json.dumps({**header, "sha256": _digest(header, arrays)})
     with path.open("wb") as stream:
-        stream.write(_MAGIC + f"{FORMAT}\n".encode() + line.encode() + b"\n")
+        head = _MAGIC + f"{FORMAT}\n".encode() + line.encode()
+        stream.write(head + b" " * (-(len(head) + 1) % _ALIGNED) + b"\n")
         for array in arrays.values():
             stream.write(_bytes(array).data)
 
@@ -108,6 +111,38 @@ def read_index(path: Path) -> tuple[str, dict[str, Any], dict[str, np.ndarray]]:
     Raises:
         IndexFileError: it is no index file, has another format (names both), or is cut off or damaged.
     """
+    header, described, start = _header(path)
+    digest = str(header.pop("sha256"))
+    try:
+        with path.open("rb") as stream:
+            stream.seek(start)
+            arrays = {name: np.fromfile(stream, each, prod(shape)).reshape(shape) for name, each, shape in described}
+    except (OSError, ValueError) as error:
+        raise IndexFileError(f"{path}: cannot be read: {error}") from error
+    if (now := _digest(header, arrays)) != digest:
+        raise IndexFileError(f"{path}: its bytes have the SHA-256 {now[:12]}, {digest[:12]} was written: they have changed")
+    return str(header["kind"]), _settings(header), arrays
+
+
+def map_index(path: Path) -> tuple[str, dict[str, Any], dict[str, np.ndarray]]:
+    """The same with the arrays memory-mapped, which takes no longer for a large file than for a small one: their bytes are not
+    compared with the hash. Raises as `read_index` of all else.
+    """
+    header, described, at = _header(path)
+    try:
+        whole = np.memmap(path, np.uint8, "r")
+    except (OSError, ValueError) as error:
+        raise IndexFileError(f"{path}: cannot be read: {error}") from error
+    arrays = {}
+    for name, each, shape in described:
+        end = at + np.dtype(each).itemsize * prod(shape)
+        arrays[name] = np.asarray(whole[at:end]).view(each).reshape(shape)
+        at = end
+    return str(header["kind"]), _settings(header), arrays
+
+
+def _header(path: Path) -> tuple[dict[str, Any], list[tuple[str, str, list[int]]], int]:
+    """The header of an index file, what it says of its arrays, and where they begin; the file is as long as they are."""
     try:
         with path.open("rb") as stream:
             first = stream.readline(64)
@@ -119,19 +154,23 @@ def read_index(path: Path) -> tuple[str, dict[str, Any], dict[str, np.ndarray]]:
                     f"{path}: an index file of format {int(version)}; this onek reads formats {_READ[0]} and {FORMAT}, so {todo}"
                 )
             header = json.loads(stream.readline(_LONGEST_HEADER))
-            digest, kind, described = str(header.pop("sha256")), str(header["kind"]), list(_described(header["arrays"]))
+            for key in ("sha256", "kind"):
+                header[key] = str(header[key])
+            described = list(_described(header["arrays"]))
             expected = sum(np.dtype(each).itemsize * prod(shape) for _, each, shape in described)
-            found = os.fstat(stream.fileno()).st_size - stream.tell()
+            start = stream.tell()
+            found = os.fstat(stream.fileno()).st_size - start
             if found != expected:
                 raise IndexFileError(f"{path}: {found} bytes behind the header, which speaks of {expected}; the file is cut off")
-            arrays = {name: np.fromfile(stream, each, prod(shape)).reshape(shape) for name, each, shape in described}
     except OSError as error:
         raise IndexFileError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise IndexFileError(f"{path}: its header is damaged: {error}") from error
-    if (now := _digest(header, arrays)) != digest:
-        raise IndexFileError(f"{path}: its bytes have the SHA-256 {now[:12]}, {digest[:12]} was written: they have changed")
-    return kind, {name: value for name, value in header.items() if name not in ("kind", "arrays")}, arrays
+    return header, described, start
+
+
+def _settings(header: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in header.items() if name not in ("kind", "arrays", "sha256")}
 
 
 def _described(arrays: Any) -> Iterator[tuple[str, str, list[int]]]:

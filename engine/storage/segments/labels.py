@@ -26,27 +26,8 @@ class Labels:
     quality: np.ndarray
 
 
-def read_labels(rows_files: Sequence[Path], renamed: Mapping[str, str] | None = None) -> Labels:
-    """The labels of rows that lie in several files, one behind the other; who has one name is one identity. `renamed`: what
-    identities of the first file are called in those behind it.
-    """
-    tables = [_read(file) for file in rows_files]
-    named = [table["identity"] for table in tables]
-    if renamed:
-        named[0] = _called(named[0], renamed)
-    identities = pa.chunked_array([chunk for each in named for chunk in each.chunks], named[0].type)
-    identities = identities.unify_dictionaries().combine_chunks()
-    if isinstance(identities, pa.ChunkedArray):  # of no rows at all
-        identities = identities.chunk(0)
-    # The numbers as they lie in memory: `to_numpy` would load pandas.
-    indices = identities.indices
-    codes = np.frombuffer(indices.buffers()[1], np.int32, len(indices), 4 * indices.offset)
-    found = [table["template_id"] for table in tables]
-    ids = pa.chunked_array([chunk for each in found for chunk in each.chunks], found[0].type)
-    return Labels(codes, identities.dictionary, ids, np.concatenate([_quality(table) for table in tables]))
-
-
-def _read(rows_file: Path) -> pa.Table:
+def read_labels(rows_file: Path) -> Labels:
+    """The labels of the rows in a file of templates; who has one name is one identity."""
     refuse_bomb(rows_file)
     # Not pq.read_table, which loads pyarrow.dataset and pandas, where that is installed: a third of what `onek list` takes.
     rows = pq.ParquetFile(rows_file, read_dictionary=["identity"])
@@ -55,22 +36,34 @@ def _read(rows_file: Path) -> pa.Table:
     table = rows.read(columns=["identity", "template_id", *known])
     # Of a damaged file Arrow takes numbers that stand for no name, and reads what lies behind the names.
     table["identity"].validate(full=True)
-    return table
+    codes, names = _unified(table["identity"])
+    quality = qualities_of(table) if "quality" in table.column_names else np.full(len(table), np.nan, np.float32)
+    return Labels(codes, names, table["template_id"], quality)
 
 
-def _quality(table: pa.Table) -> np.ndarray:
-    return qualities_of(table) if "quality" in table.column_names else np.full(len(table), np.nan, np.float32)
+def joined_labels(parts: Sequence[Labels], renamed: Mapping[str, str]) -> Labels:
+    """The labels of rows that lie one behind the other. `renamed`: what identities of the first part are called in those behind
+    it.
+    """
+    names = [part.identities for part in parts]
+    if renamed:
+        names[0] = pa.array([renamed.get(name, name) for name in names[0].to_pylist()], pa.string())
+    chunks = [pa.DictionaryArray.from_arrays(pa.array(part.codes), called) for part, called in zip(parts, names, strict=True)]
+    codes, identities = _unified(pa.chunked_array(chunks))
+    ids = pa.chunked_array([chunk for part in parts for chunk in part.template_ids.chunks], pa.string())
+    return Labels(codes, identities, ids, np.concatenate([part.quality for part in parts]))
 
 
-def _called(identities: pa.ChunkedArray, renamed: Mapping[str, str]) -> pa.ChunkedArray:
-    """The same identities under other names, of which some may be one name now."""
-    chunks = []
-    for chunk in identities.chunks:
-        names = pa.array([renamed.get(name, name) for name in chunk.dictionary.to_pylist()], pa.string())
-        chunks.append(pa.DictionaryArray.from_arrays(chunk.indices, names))
-    return pa.chunked_array(chunks, identities.type)
+def _unified(named: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
+    """The number of each row's name, int32 (n,), and the names, each of them once."""
+    whole = named.unify_dictionaries().combine_chunks()
+    if isinstance(whole, pa.ChunkedArray):  # of no rows at all
+        whole = whole.chunk(0)
+    # The numbers as they lie in memory: `to_numpy` would load pandas.
+    indices = whole.indices
+    return np.frombuffer(indices.buffers()[1], np.int32, len(indices), 4 * indices.offset), whole.dictionary
 
 
 def read_sources(folder: Path, segment: Segment) -> pa.ChunkedArray:
     """Where each template of a segment came from, (n,); nulls where nobody said."""
-    return or_damaged(lambda: pq.ParquetFile(segment_files(folder, segment.name)[0]).read(columns=["source"])["source"])
+    return or_damaged(lambda: pq.ParquetFile(segment_files(folder, segment.name).rows).read(columns=["source"])["source"])

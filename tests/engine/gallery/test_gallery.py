@@ -163,7 +163,7 @@ def test_galleries_that_are_none_or_damaged(gallery: Gallery, tmp_path: Path) ->
     catalogue = gallery.path / "catalogue.sqlite"
     with sqlite3.connect(catalogue) as database:
         database.execute("UPDATE gallery SET value = '9' WHERE key = 'format'")
-    with pytest.raises(GalleryError, match="format 9; this onek reads formats 1 to 7, so take a newer"):
+    with pytest.raises(GalleryError, match="format 9; this onek reads formats 1 to 8, so take a newer"):
         Gallery.open(gallery.path)
     catalogue.write_bytes(b"no database at all" * 100)
     with pytest.raises(GalleryError, match="catalogue is damaged"):

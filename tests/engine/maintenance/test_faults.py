@@ -27,7 +27,7 @@ from tests.support.galleries import people
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 COUNT = 1040
-_COLUMNS = {".parquet": "rows", ".vectors.npy": "vectors", ".index": "index", ".density.npy": "density"}
+_COLUMNS = {".parquet": "rows", ".vectors.npy": "vectors", ".index": "index", ".density.npy": "density", ".labels": "labels"}
 
 
 @pytest.fixture(scope="module")
@@ -274,7 +274,8 @@ def change_recent(folder: Path, **values: object) -> None:
         ("INSERT INTO renamed VALUES ('segment-000001', 'nobody', 'somebody')", "it renames who is not there"),
         (
             "INSERT INTO segments SELECT 'segment-00000' || n, kind, templates, rows_bytes, rows_sha256, vectors_bytes, "
-            "vectors_sha256, index_bytes, index_sha256, operating, density_bytes, density_sha256 FROM segments, "
+            "vectors_sha256, index_bytes, index_sha256, operating, density_bytes, density_sha256, labels_bytes, labels_sha256 "
+            "FROM segments, "
             "(SELECT 2 AS n UNION SELECT 3)",
             "it names 3 segments, expected 1 or 2",
         ),
