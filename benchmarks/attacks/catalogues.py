@@ -93,6 +93,7 @@ _FACTORIES = (
     "SQ8",
     "NSG64",
 )
+_FILES = ("rows", "vectors", "index", "density", "labels")
 _MODULES = ("rtree(id, a, b)", "fts5(a)", "fts4(a)", "fts5vocab(main, x, row)", "dbstat", "sqlite_dbpage")
 
 
@@ -136,7 +137,7 @@ def _values(place: Place, chance: random.Random) -> dict[str, object]:
         "pages": chance.choice([512, 1024, 65536]),
         "path": chance.choice([f"../../{place.canary.name}/precious", str(place.canary / "precious"), "s3://bucket/net.onnx"]),
         "column": chance.choice(["key", "name", "segment", "identity", "template_id", "source", "vector"]),
-        "sizes": chance.choice(["rows_bytes", "vectors_bytes", "index_bytes", "density_bytes", "labels_bytes", "rows_sha256", "index_sha256"]),
+        "sizes": chance.choice([f"{file}_{what}" for file in _FILES for what in ("bytes", "sha256")]),
         "recent": chance.choice(
             ["number", "template_id", "identity", "source", "face", "box", "quality", "detection", "reasons", "checksum"]
         ),

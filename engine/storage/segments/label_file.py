@@ -32,12 +32,14 @@ def map_labels(path: Path, count: int) -> Labels:
 
     Raises:
         IndexFileError: it is no such file, or cut off.
-        GalleryError: it does not say of `count` rows whose they are.
-        pyarrow.ArrowInvalid: a text is none.
+        GalleryError: it does not say of `count` rows whose they are, or a text is none.
     """
     kind, _, arrays = map_index(path)
     codes, quality = (_numbers(arrays, name, type_) for name, type_ in (("codes", "<i4"), ("quality", "<f4")))
-    names, ids = _texts(arrays, "names"), _texts(arrays, "ids")
+    try:
+        names, ids = _texts(arrays, "names"), _texts(arrays, "ids")
+    except pa.ArrowInvalid as error:
+        raise GalleryError(f"{path}: its names or ids are damaged: {' '.join(str(error).split())}") from error
     if kind != _KIND or not len(codes) == len(quality) == len(ids) == count or len(names.chunks) != 1:
         raise GalleryError(
             f"{path}: {kind[:60]} of {len(codes)} rows, {len(ids)} ids and {len(names)} names; expected labels of {count} rows"
@@ -76,6 +78,7 @@ def _numbers(arrays: dict[str, np.ndarray], name: str, type_: str) -> np.ndarray
 
 
 def _texts(arrays: dict[str, np.ndarray], name: str) -> pa.ChunkedArray:
+    """The texts of a column (n,). Raises `pyarrow.ArrowInvalid` where they are none."""
     chunks: list[pa.StringArray] = []
     while f"{name}.{len(chunks)}" in arrays:
         at = f"{name}.{len(chunks)}"

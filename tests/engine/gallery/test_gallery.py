@@ -89,7 +89,7 @@ def test_a_gallery_opens_as_it_was_built(gallery: Gallery, random_templates: Mak
     probes = random_templates(seed=0).vectors
     assert again.identify(probes, threshold=0.4).table.equals(gallery.identify(probes, threshold=0.4).table)
     info = again.info()
-    assert (info.identities, info.templates, info.dim, info.index, info.exact, info.format) == (20, 40, 16, "flat", True, 7)
+    assert (info.identities, info.templates, info.dim, info.index, info.exact, info.format) == (20, 40, 16, "flat", True, 8)
     assert info.bytes == sum(file.stat().st_size for file in gallery.path.iterdir())
     assert again.identities == sorted(f"id{i}" for i in range(20))
     assert len(again) == 40
@@ -101,6 +101,7 @@ def test_the_layout_of_the_design(gallery: Gallery) -> None:
         "catalogue.sha256",
         "catalogue.sqlite",
         "segment-000001.index",
+        "segment-000001.labels",
         "segment-000001.parquet",
         "segment-000001.vectors.npy",
     ]

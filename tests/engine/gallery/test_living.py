@@ -23,6 +23,7 @@ from engine.errors import EncoderMismatch, GalleryBusy, GalleryError, TemplatesE
 from engine.gallery.gallery import Gallery
 from engine.maintenance.integrity import check
 from engine.storage.sealing import due, stored
+from engine.storage.segments import segment_files
 from engine.storage.writer_lock import locked
 from engine.templates.model import Templates
 from tests.support.galleries import names, people, same_answers
@@ -378,7 +379,7 @@ def test_a_photograph_enrols_somebody(
 @pytest.mark.parametrize("number", [1, 2, 3, 4, 5, 6, 7])
 def test_a_gallery_of_a_former_format_opens_and_becomes_one_of_the_present(tmp_path: Path, number: int) -> None:
     """Of `people(0, 60)`, written by the onek of that time; the index of format 4 is FAISS's, of IVF4,SQ8. Of format 5 the last
-    five joined lately, and `quality` is 0.9 throughout, which was the detector's confidence. Of formats 6 and 7 one has another name.
+    five joined lately, and `quality` is 0.9 throughout, which was the detector's confidence. Of formats 6 and 7 one is renamed.
     """
     path = tmp_path / "g"
     shutil.copytree(Path(__file__).parents[2] / "fixtures" / "galleries" / f"format-{number}", path)
@@ -403,7 +404,7 @@ def test_a_gallery_of_a_former_format_opens_and_becomes_one_of_the_present(tmp_p
     assert check(path) == []
     new.compact()
     assert {file.name for file in path.iterdir() if "segment" in file.name} == {
-        f"segment-{2 if number >= 5 else 3:06}.{ending}" for ending in ("parquet", "vectors.npy", "index", "density.npy", "labels")
+        file.name for file in segment_files(path, f"segment-{2 if number >= 5 else 3:06}")
     }
 
 

@@ -98,7 +98,10 @@ def test_ids_that_come_twice(copy: Path, monkeypatch: pytest.MonkeyPatch, size: 
     """In one batch, and far from each other."""
     monkeypatch.setattr("engine.maintenance.integrity.ROW_GROUP", size)
     rows(copy, lambda values: [values[row].update(template_id=values[0]["template_id"]) for row in (1, 700)])
-    assert said(copy) == {"segment-000001.parquet": ["2 template ids come twice"]}
+    assert said(copy) == {
+        "segment-000001.parquet": ["2 template ids come twice"],
+        "segment-000001.labels": ["2 labels are not those of segment-000001.parquet"],
+    }
 
 
 @pytest.mark.parametrize(("length", "wrong"), [(0.9, True), (0.9985, True), (0.9995, False), (1.0005, False), (1.0015, True)])
