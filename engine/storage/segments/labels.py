@@ -1,6 +1,6 @@
 """What a segment's rows say beside the vectors, read without a Python string for each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from engine.common.late import pc
 from engine.files.budgets import refuse_bomb
 from engine.storage.catalogue import Segment
 from engine.storage.segments.files import or_damaged, segment_files
@@ -41,17 +42,33 @@ def read_labels(rows_file: Path) -> Labels:
     return Labels(codes, names, table["template_id"], quality)
 
 
-def joined_labels(parts: Sequence[Labels], renamed: Mapping[str, str]) -> Labels:
-    """The labels of rows that lie one behind the other. `renamed`: what identities of the first part are called in those behind
-    it.
+def joined_labels(base: Labels, tail: Labels, renamed: Mapping[str, str]) -> Labels:
+    """The labels of a base and of the rows behind it; who has one name is one identity. `renamed`: what identities of the base
+    are called in the tail.
     """
-    names = [part.identities for part in parts]
+    codes, names = base.codes, base.identities
     if renamed:
-        names[0] = pa.array([renamed.get(name, name) for name in names[0].to_pylist()], pa.string())
-    chunks = [pa.DictionaryArray.from_arrays(pa.array(part.codes), called) for part, called in zip(parts, names, strict=True)]
-    codes, identities = _unified(pa.chunked_array(chunks))
-    ids = pa.chunked_array([chunk for part in parts for chunk in part.template_ids.chunks], pa.string())
-    return Labels(codes, identities, ids, np.concatenate([part.quality for part in parts]))
+        codes, names = _called(codes, names, renamed)
+    # Of the two only the few names of the tail are made a table of.
+    at = pc.index_in(names, value_set=tail.identities)
+    here = np.flatnonzero(at.is_valid().to_numpy(zero_copy_only=False))
+    number = np.full(len(tail.identities), -1, np.int32)
+    number[at.drop_null().to_numpy()] = here
+    fresh = number < 0
+    number[fresh] = len(names) + np.arange(fresh.sum())
+    return Labels(
+        np.concatenate([codes, number[tail.codes]]),
+        pa.concat_arrays([names, tail.identities.filter(pa.array(fresh))]),
+        pa.chunked_array([*base.template_ids.chunks, *tail.template_ids.chunks], pa.string()),
+        np.concatenate([base.quality, tail.quality]),
+    )
+
+
+def _called(codes: np.ndarray, names: pa.Array, renamed: Mapping[str, str]) -> tuple[np.ndarray, pa.Array]:
+    """The number of each row's name and the names, where some are called otherwise now, and some of these have one name."""
+    at = pc.index_in(names, value_set=pa.array(renamed, pa.string()))
+    now = pc.coalesce(pa.array(renamed.values(), pa.string()).take(at), names).dictionary_encode()
+    return np.asarray(now.indices)[codes], now.dictionary
 
 
 def _unified(named: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:

@@ -122,12 +122,13 @@ def open_index(folder: Path, segments: Sequence[Segment]) -> StoredIndex:
 
 
 def _labels(folder: Path, segments: Sequence[Segment], renamed: Mapping[str, str]) -> Labels:
-    parts = [labels_of(folder, segment) for segment in segments]
-    return parts[0] if len(parts) == 1 else joined_labels(parts, renamed)
+    base, *tails = [_labels_of(folder, segment) for segment in segments]
+    for tail in tails:
+        base = joined_labels(base, tail, renamed)
+    return base
 
 
-def labels_of(folder: Path, segment: Segment) -> Labels:
-    """Whose the rows of a segment are. Errors are not told as the gallery's."""
+def _labels_of(folder: Path, segment: Segment) -> Labels:
     files = segment_files(folder, segment.name)
     return map_labels(files.labels, segment.templates) if segment.labels_sha256 else read_labels(files.rows)
 
