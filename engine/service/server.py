@@ -10,10 +10,11 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -165,7 +166,8 @@ def _try(settings: Settings, told: Connection) -> None:
         closed(service)
     except OnekError as error:
         said = error
-    told.send(said)
+    with contextlib.suppress(BrokenPipeError):  # whoever asked is gone
+        told.send(said)
 
 
 @contextlib.contextmanager
@@ -217,6 +219,7 @@ def application() -> ASGIApp:
     settings = Settings.from_json(os.environ[_TOLD])
     PatientProtocol.most_connections = settings.connections
     _hold(Path(settings.state))
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         service = make_service(settings)
         warmed(service)  # what it says was told already
@@ -226,6 +229,14 @@ def application() -> ASGIApp:
     except Exception:
         _log.exception("a process cannot start")
     sys.exit(_CANNOT_START)
+
+
+def _end_with_parent() -> None:
+    """End politely where the process that started this one was killed: nobody would look after it, and the port stays taken."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def server_config(app: "ASGIApp | str", settings: Settings) -> uvicorn.Config:

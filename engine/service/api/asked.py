@@ -131,8 +131,14 @@ def _asker(role: str) -> Callable[..., Token]:
 
 
 def _refuse_unknown(request: Request) -> None:
-    """Refuse a parameter that the route does not have, or that is given twice and means one thing: it would be ignored."""
-    said, fields = request.query_params, request.scope["route"].dependant.query_params
+    """Refuse what would be ignored: a parameter that the route does not have, one that is given twice and means one thing, a body
+    where none is taken.
+    """
+    route, size = request.scope["route"], request.headers.get("content-length", "0")
+    takes = route.body_field is not None or "requestBody" in (route.openapi_extra or {})
+    if not takes and (size != "0" or "transfer-encoding" in request.headers):
+        raise Refused(422, "invalid", f"body: found one (Content-Length {size[:20]}); none is expected here")
+    said, fields = request.query_params, route.dependant.query_params
     several = {each.alias: _takes_several(each.field_info.annotation) for each in fields}
     for name in said:
         if name not in several:

@@ -47,6 +47,7 @@ _ADVICE = (
         "choose another id, or remove it",
     ),
     (re.compile("say onek compact again"), "POST compact once more"),
+    (re.compile(r"if you trust these files, pass (--.*) \(in Python: .*\)"), r"whoever trusts these files starts it with \1"),
     (re.compile("pass threshold=\\.\\.\\."), "say threshold=NUMBER"),
 )
 _SHOWN = 60

@@ -68,6 +68,13 @@ def test_a_field_that_nobody_knows_is_refused_with_those_that_are_known(plain: h
     assert plain.get(path).json()["templates"] == 1
 
 
+def test_a_body_where_none_is_taken_is_refused(http: httpx.Client) -> None:
+    for method, path in (("POST", f"{BASE}/identities/person0/erase"), ("DELETE", f"{BASE}/identities/person0")):
+        assert "none is expected here" in said(http.request(method, path, json={"dry_run": True}))
+        assert "none is expected here" in said(http.request(method, path, content=iter([b"{}"])))
+    assert http.get(f"{BASE}/identities/person0").json()["templates"] == 1
+
+
 def test_a_rate_and_a_threshold_together_are_refused(plain: httpx.Client, people: Templates) -> None:
     asked = {"threshold": 0.5, "fpir": 0.01}
     message = said(plain.post(f"{BASE}/identify", json={"vectors": people.vectors[:1].tolist()}, params=asked))
@@ -106,6 +113,9 @@ def test_advice_of_a_busy_gallery_and_of_a_full_disk(house: Path) -> None:
     message = as_requests_say_it(refused.message)
     assert message.endswith("; ask again in a moment")
     assert "wait" not in message
+    mine = "it was made with my.onnx. Nothing that a gallery names is loaded unasked: "
+    advice = "if you trust these files, pass --encoder my.onnx (in Python: encoder='my.onnx')"
+    assert as_requests_say_it(mine + advice) == f"{mine}whoever trusts these files starts it with --encoder my.onnx"
     assert "make room" in as_refused(OutputError("cannot write house/catalogue.sqlite: disk I/O error")).message
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from benchmarks.service.running import Running, free_port
@@ -20,6 +21,7 @@ from engine.service.galleries import found_galleries
 from engine.service.server import checked
 from engine.service.settings import Settings
 from engine.templates.model import Templates
+from tests.support.services import soon
 
 _START = [sys.executable, "-c", "from engine.cli.app import main; main()", "serve"]
 
@@ -154,8 +156,6 @@ def test_processes_that_cannot_start_end_the_service(house: Path, tmp_path: Path
     Gallery.build(Templates.from_vectors([[1.0, 0.0], [0.0, 1.0]], ["a", "b"]), vectors)
     with Running(house, vectors, "--workers", 2, "--runtime", "opencv", log=log) as service:
         assert service.process is not None
-        import psutil
-
         workers = [each for each in psutil.Process(service.process.pid).children() if "spawn_main" in " ".join(each.cmdline())]
         house.rename(tmp_path / "away")
         workers[0].kill()
@@ -166,6 +166,17 @@ def test_processes_that_cannot_start_end_the_service(house: Path, tmp_path: Path
     lines = [line for line in said if not line.startswith("{")]
     assert any(line.startswith("onek: ") and str(house) in line for line in lines)
     assert "Traceback" not in log.read_text()
+
+
+def test_processes_do_not_outlive_the_one_that_started_them(house: Path) -> None:
+    with Running(house, "--workers", 2, "--runtime", "opencv") as service:
+        assert service.process is not None
+        family = psutil.Process(service.process.pid).children(recursive=True)
+        service.process.kill()
+        service.process.wait()
+        assert soon(lambda: not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in family))
+        with listening_at(Settings("", port=service.port)):
+            pass
 
 
 def test_what_a_killed_service_left_is_taken_away_by_the_next(
