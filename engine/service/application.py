@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from engine.common.allocator import give_free_memory_back
-from engine.errors import EncoderMismatch, OnekError
+from engine.errors import EncoderMismatch, OnekError, OutputError
 from engine.service.access.guard import Guard
 from engine.service.access.rates import Rates
 from engine.service.access.tokens import Tokens
@@ -54,10 +54,17 @@ def make_service(settings: Settings) -> Service:
         numbers=numbers,
         tokens=None if settings.tokens is None else Tokens(Path(settings.tokens)),
         events={served.name: Events(served.events, settings.events_days) for served in galleries if settings.events_days},
-        kept=None if settings.keep is None else KeptPictures(Path(settings.keep), settings.keep_days),
+        kept=None if settings.keep is None else _kept(settings.keep, settings.keep_days),
         pad=None if settings.pad is None else load_detector(settings.pad),
         rates=Rates(settings.rate / settings.workers),
     )
+
+
+def _kept(folder: str, days: int) -> KeptPictures:
+    try:
+        return KeptPictures(Path(folder), days)
+    except OutputError as error:
+        raise OutputError(f"--keep {folder}: {error}") from error
 
 
 def make_application(settings: Settings, *, log: bool = True) -> ASGIApp:
@@ -135,9 +142,20 @@ def warmed(service: Service) -> list[str]:
         broken = [error for error in refused if not isinstance(error, EncoderMismatch)]
         named = settings.encoder or settings.weights or settings.projection
         if named or (settings.runtime and broken):
-            raise (broken or refused)[0]
+            raise _naming(settings, (broken or refused)[0])
     service.ready.set()
     return said
+
+
+def _naming(settings: Settings, error: OnekError) -> OnekError:
+    """The same error, of the option that named what it is about, if one did."""
+    said = str(error)
+    for option in ("encoder", "weights", "projection"):
+        value = getattr(settings, option)
+        if value and value in said:
+            why = said.removeprefix(f"{option}={value!r}: ").removeprefix(f"{value}: ")
+            return type(error)(f"--{option} {value}: {why}")
+    return error
 
 
 def closed(service: Service) -> None:

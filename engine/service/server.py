@@ -81,7 +81,7 @@ def _check_numbers(settings: Settings) -> None:
     numbers = (("--max-megapixels", settings.megapixels), ("--rate", settings.rate), ("--timeout", settings.seconds))
     for option, number in numbers:
         if not math.isfinite(number):
-            raise GalleryError(f"{option} {number}: expected a number")
+            raise GalleryError(f"{option} {number}: expected a finite number")
     if settings.body < _LEAST_BODY:
         raise GalleryError(f"--max-body: found {settings.body:,} bytes, which hold no picture; expected a size such as 20MiB")
     for option, days in (("--keep", settings.keep_days), ("--events", settings.events_days)):

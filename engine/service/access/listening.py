@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
-from engine.errors import GalleryError, OutputError
+from engine.errors import GalleryError, ListError, OutputError
 from engine.service.access.tokens import is_open_to_others, read_tokens
 from engine.service.settings import Settings
 
@@ -28,7 +28,11 @@ def check_listening(settings: Settings) -> None:
             raise GalleryError(f"--allow-host {name}: expected a name alone, such as door.example, without http:// and port")
     if settings.tokens is not None:
         path = Path(settings.tokens)
-        if not read_tokens(path):
+        try:
+            tokens = read_tokens(path)
+        except ListError as error:
+            raise ListError(f"--tokens {error}") from error
+        if not tokens:
             raise GalleryError(f"--tokens {path}: there is no token in it; onek token add makes one")
         if is_open_to_others(path):
             raise GalleryError(f"--tokens {path}: others than its owner may write to it; chmod 600 {path}")

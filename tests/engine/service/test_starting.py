@@ -88,6 +88,7 @@ def test_certificates_and_keys_that_are_none_are_named(
         ({"events_days": 10**9}, "--events: found 1,000,000,000 days"),
         ({"keep": "x", "keep_days": 10**9}, "--keep: found"),
         ({"allowed_hosts": "https://door.example:8443"}, "--allow-host https://door.example:8443: expected a name alone"),
+        ({"tokens": "nowhere.toml"}, "--tokens nowhere.toml: there is no such file; onek token add makes one"),
         ({"runtime": "foo"}, "--runtime 'foo': expected opencv, openvino or openvino-half"),
     ],
 )
@@ -123,10 +124,12 @@ def test_an_encoder_that_cannot_be_loaded_is_refused_where_pictures_need_it(hous
         finally:
             closed(service)
 
-    with pytest.raises(OnekError, match="nope.onnx"):
-        warned(house, encoder="nope.onnx")
-    with pytest.raises(OnekError, match="nope.onnx"):
-        warned(house, vectors, encoder="nope.onnx")
+    for galleries in ((house,), (house, vectors)):
+        with pytest.raises(OnekError, match=r"^--encoder nope.onnx: there is no file nope.onnx"):
+            warned(*galleries, encoder="nope.onnx")
+    for option in ("weights", "projection"):
+        with pytest.raises(OnekError, match=f"^--{option} nowhere: "):
+            warned(house, **{option: "nowhere"})
     with pytest.raises(EncoderMismatch):
         warned(vectors, encoder="nope.onnx")
     assert warned(house, runtime="opencv") == []
@@ -137,7 +140,7 @@ def test_an_encoder_that_cannot_be_loaded_is_refused_where_pictures_need_it(hous
 
 def test_what_cannot_be_opened_is_one_line_with_several_processes_too(house: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert "file" in one_line(started(house, "--workers", 2, "--keep", f"{tmp_path / 'file'}:3"))
+    assert f"--keep {tmp_path / 'file'}: " in one_line(started(house, "--workers", 2, "--keep", f"{tmp_path / 'file'}:3"))
     assert "--max-body lots: found no size" in one_line(started(house, "--max-body", "lots"))
 
 
