@@ -20,16 +20,17 @@ from engine.service.access.tokens import Tokens
 from engine.service.api import gallery, health, identify, liveness, people
 from engine.service.api.asked import Service
 from engine.service.api.errors import add_handlers
-from engine.service.events import Events
-from engine.service.galleries import Galleries, Served
-from engine.service.kept import KeptPictures
+from engine.service.galleries import Galleries
 from engine.service.liveness.pad import load_detector
 from engine.service.measured import AccessLog, Numbers
 from engine.service.recognition import Recognition
+from engine.service.records.events import Events
+from engine.service.records.kept import KeptPictures
 from engine.service.settings import Settings
 
-# Seconds between two deletions of what is past its time, and between two returns of memory that pictures took.
-_EXPIRE, _TRIM = 600.0, 30.0
+# Seconds between two deletions of what is past its time, two writings of events that wait, and two returns of memory that
+# pictures took.
+_EXPIRE, _LATE, _TRIM = 600.0, 1.0, 30.0
 _log = logging.getLogger("onek.service")
 
 _DESCRIPTION = """Who is on a picture, in galleries of ten people to tens of millions, at a rate of false alarms that you choose.
@@ -91,9 +92,10 @@ def described_application(settings: Settings) -> FastAPI:
 def _lifespan(service: Service, access: AccessLog | None):  # type: ignore[no-untyped-def]
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:  # noqa: ARG001 - as the framework calls it
-        service.galleries.watch(service.forget_those_who_left)
+        service.galleries.watch(service.follow_or_warn)
         ended = threading.Event()
-        for work, seconds in ((partial(_expire, service), _EXPIRE), (give_free_memory_back, _TRIM)):
+        late = partial(_write_late, service)
+        for work, seconds in ((partial(_expire, service), _EXPIRE), (late, _LATE), (give_free_memory_back, _TRIM)):
             threading.Thread(target=_regularly, args=(work, seconds, ended), name="regularly", daemon=True).start()
         await asyncio.get_running_loop().run_in_executor(None, _warm, service)
         service.ready.set()
@@ -104,8 +106,8 @@ def _lifespan(service: Service, access: AccessLog | None):  # type: ignore[no-un
             ended.set()
             service.recognition.close()
             service.galleries.close()
-            for events in service.events.values():
-                events.close()
+            for name, events in service.events.items():
+                service.numbers.events_lost.labels(name).inc(events.close())
             if access is not None:
                 access.close()
 
@@ -128,18 +130,18 @@ def _regularly(work: Callable[[], None], seconds: float, ended: threading.Event)
             return
 
 
+def _write_late(service: Service) -> None:
+    for events in service.events.values():
+        events.write_late()
+
+
 def _expire(service: Service) -> None:
-    """Delete events and pictures that are past their time."""
-    try:
-        for served in service.galleries:
-            _of_gallery(service, served)
-        if service.kept is not None:
-            service.kept.expire()
-    except Exception as error:  # the next look may do better
-        _log.warning("what is too old could not be taken away: %s", error)
-
-
-def _of_gallery(service: Service, served: Served) -> None:
-    if served.name in service.events:
-        service.events[served.name].expire()
-        service.forget_those_who_left(served)
+    """Delete events and pictures that are past their time, or of nobody enrolled."""
+    works: list[Callable[[], object]] = [events.expire for events in service.events.values()]
+    works += [partial(service.follow_or_warn, served) for served in service.galleries]
+    works += [service.kept.expire] if service.kept is not None else []
+    for work in works:
+        try:
+            work()
+        except Exception as error:  # the next look may do better
+            _log.warning("what is too old could not be taken away: %s", error)

@@ -2,12 +2,14 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from engine.answers.snapshot import Snapshot
+from engine.common.late import pc
 from engine.embedding.probe_encoder import ProbeEncoder
 from engine.errors import GalleryError, OnekError
 from engine.gallery.gallery import Gallery
@@ -25,6 +27,7 @@ class Served:
     """One gallery of the service, called `name`.
 
     `events` is the path of the file of its events: beside a folder; of a gallery that lies elsewhere, where the service runs.
+    `seen` is how it was at the last `refresh`.
     """
 
     def __init__(self, name: str, where: str, encoder: ProbeEncoder) -> None:
@@ -34,19 +37,25 @@ class Served:
         beside = place.path if isinstance(place, InFolder) else Path(name)
         self.events = beside.with_name(f"{beside.name}.events.sqlite")
         self.trouble: str | None = None
+        self.seen = self.gallery.snapshot()
         self._listed: tuple[Snapshot, list[tuple[str, int]]] | None = None
 
-    def refresh(self) -> bool:
-        """See what others changed; whether there was anything. A gallery that cannot be read is asked as it was before."""
+    def refresh(self) -> Snapshot | None:
+        """See what others changed; what was seen the last time, if that is no longer so, whoever changed it. A gallery that
+        cannot be read is asked as it was before.
+        """
         try:
             changed = self.gallery.refresh()
+            before, self.seen = self.seen, self.gallery.snapshot()
         except (OnekError, OSError) as error:
             if self.trouble is None:
                 _log.warning("gallery %s: %s", self.name, error)
             self.trouble = str(error)
-            return False
+            return None
         self.trouble = None
-        return changed
+        # This process may have seen a change since, when it made one of its own.
+        changed = changed or (isinstance(before, FolderSnapshot) and before is not self.seen)
+        return before if changed else None
 
     def listed(self) -> list[tuple[str, int]]:
         """Every identity, in the order of their names, and how many templates it has."""
@@ -61,6 +70,35 @@ class Served:
         if isinstance(seen, FolderSnapshot):
             return set(seen.enrolled_among(pa.array(names, pa.string())))
         return set(names) & {name for name, _ in seen.templates_by_identity()}
+
+    def left_among(self, names: Collection[str]) -> set[str]:
+        """Which of some names nobody enrolled has."""
+        return set(names) - self.enrolled_among(list(names)) if names else set()
+
+    def moved(self, names: Collection[str], before: Snapshot) -> dict[str, str]:
+        """What identities are called now that had some names in `before`: of whom templates are enrolled, the very same under the
+        same ids, as one other identity's.
+        """
+        seen = self.gallery.snapshot()
+        if not names or not isinstance(before, FolderSnapshot) or not isinstance(seen, FolderSnapshot):
+            return {}
+        named = pc.is_in(before.identities, value_set=pa.array(names, pa.string())).to_numpy(zero_copy_only=False)
+        then = np.flatnonzero(named[before.enrolled.members.codes])
+        ids = before.template_ids.take(pa.array(then)).combine_chunks()
+        at = pc.index_in(seen.template_ids, value_set=ids).combine_chunks()
+        rows = np.flatnonzero(at.is_valid().to_numpy(zero_copy_only=False))
+        then = then[at.drop_null().to_numpy()]
+        same = (before.enrolled.index.vectors(then) == seen.enrolled.index.vectors(rows)).all(axis=1)
+        called: dict[str, set[str]] = {}
+        for old, new in zip(_names(before, then[same]), _names(seen, rows[same]), strict=True):
+            called.setdefault(old, set()).add(new)
+        return {old: new.pop() for old, new in called.items() if len(new) == 1}
+
+
+def _names(seen: FolderSnapshot, rows: np.ndarray) -> list[str]:
+    """Whose some rows are."""
+    names: list[str] = seen.identities.take(pa.array(seen.enrolled.members.codes[rows])).to_pylist()
+    return names
 
 
 class Galleries:
@@ -91,14 +129,14 @@ class Galleries:
         """The one of this name."""
         return self._served.get(name)
 
-    def watch(self, changed: Callable[[Served], None]) -> None:
-        """Look again, and again, on a thread."""
+    def watch(self, changed: Callable[[Served, Snapshot], None]) -> None:
+        """Look again, and again, on a thread; `changed` is told what was seen before."""
 
         def look() -> None:
             while not self._ended.wait(LOOK):
                 for served in self:
-                    if served.refresh():
-                        changed(served)
+                    if (before := served.refresh()) is not None:
+                        changed(served, before)
 
         self._thread = threading.Thread(target=look, name="galleries", daemon=True)
         self._thread.start()

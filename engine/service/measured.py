@@ -30,6 +30,7 @@ class Numbers:
             "onek_expected_false_alarms", "False alarms to expect if every search had been a stranger's", ["gallery"], **more
         )
         self.events_lost = Counter("onek_events_lost", "Events that could not be written", ["gallery"], **more)
+        self.pictures_lost = Counter("onek_pictures_lost", "Pictures that could not be kept", ["gallery"], **more)
         self.identities = Gauge("onek_identities", "Identities enrolled", ["gallery"], multiprocess_mode="mostrecent", **more)
 
     def told_batch(self, stage: str, size: int) -> None:
