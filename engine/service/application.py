@@ -55,7 +55,7 @@ def make_service(settings: Settings) -> Service:
         numbers=numbers,
         tokens=None if settings.tokens is None else Tokens(Path(settings.tokens)),
         events={served.name: Events(served.events, settings.events_days) for served in galleries if settings.events_days},
-        kept=None if settings.keep is None else KeptPictures(Path(settings.keep), settings.keep_days),
+        kept=None if settings.keep is None else KeptPictures(Path(settings.keep), settings.keep_days, numbers.told_picture_lost),
         pad=None if settings.pad is None else load_detector(settings.pad),
         rates=Rates(settings.rate / settings.workers),
     )
@@ -108,6 +108,8 @@ def _lifespan(service: Service, access: AccessLog | None):  # type: ignore[no-un
             service.galleries.close()
             for name, events in service.events.items():
                 service.numbers.events_lost.labels(name).inc(events.close())
+            if service.kept is not None:
+                service.kept.close()
             if access is not None:
                 access.close()
 
@@ -131,8 +133,11 @@ def _regularly(work: Callable[[], None], seconds: float, ended: threading.Event)
 
 
 def _write_late(service: Service) -> None:
-    for events in service.events.values():
-        events.write_late()
+    written = [name for name, events in service.events.items() if events.write_late()]
+    written += service.kept.write_late() if service.kept is not None else []
+    for served in service.galleries:
+        if served.name in written:
+            service.follow_or_warn(served)  # somebody may have left meanwhile
 
 
 def _expire(service: Service) -> None:

@@ -1,7 +1,9 @@
 """The galleries of a service, by name: opened once, and refreshed so often that every change is seen within a second."""
 
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
@@ -27,7 +29,7 @@ class Served:
     """One gallery of the service, called `name`.
 
     `events` is the path of the file of its events: beside a folder; of a gallery that lies elsewhere, where the service runs.
-    `seen` is how it was at the last `refresh`.
+    `seen` is how it was at the last `refresh`, and `changed` when one last found a change, by the clock of `time.monotonic`.
     """
 
     def __init__(self, name: str, where: str, encoder: ProbeEncoder) -> None:
@@ -38,12 +40,12 @@ class Served:
         self.events = beside.with_name(f"{beside.name}.events.sqlite")
         self.trouble: str | None = None
         self.seen = self.gallery.snapshot()
+        self.changed = -math.inf
+        self._before: Snapshot | None = None
         self._listed: tuple[Snapshot, list[tuple[str, int]]] | None = None
 
-    def refresh(self) -> Snapshot | None:
-        """See what others changed; what was seen the last time, if that is no longer so, whoever changed it. A gallery that
-        cannot be read is asked as it was before.
-        """
+    def refresh(self) -> None:
+        """See what was changed, by this process or others. A gallery that cannot be read is asked as it was before."""
         try:
             changed = self.gallery.refresh()
             before, self.seen = self.seen, self.gallery.snapshot()
@@ -51,11 +53,19 @@ class Served:
             if self.trouble is None:
                 _log.warning("gallery %s: %s", self.name, error)
             self.trouble = str(error)
-            return None
+            return
         self.trouble = None
         # This process may have seen a change since, when it made one of its own.
-        changed = changed or (isinstance(before, FolderSnapshot) and before is not self.seen)
-        return before if changed else None
+        if changed or (isinstance(before, FolderSnapshot) and before is not self.seen):
+            self.changed = time.monotonic()
+            if self._before is None:
+                self._before = before
+
+    def before(self) -> Snapshot | None:
+        """What was seen before the changes that nobody has asked after yet; None where there are none."""
+        if (before := self._before) is not None:
+            self._before = None
+        return before
 
     def listed(self) -> list[tuple[str, int]]:
         """Every identity, in the order of their names, and how many templates it has."""
@@ -117,7 +127,7 @@ class Galleries:
                 raise GalleryError(f"two galleries are called {name}; name folders that are called differently")
             self._served[name] = Served(name, where, encoder)
         self._ended = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
 
     def __iter__(self) -> Iterator[Served]:
         return iter(self._served.values())
@@ -130,22 +140,31 @@ class Galleries:
         return self._served.get(name)
 
     def watch(self, changed: Callable[[Served, Snapshot], None]) -> None:
-        """Look again, and again, on a thread; `changed` is told what was seen before."""
+        """Look again, and again, on a thread; on another, which may take its time, `changed` is told what was seen before."""
 
-        def look() -> None:
-            while not self._ended.wait(LOOK):
-                for served in self:
-                    if (before := served.refresh()) is not None:
-                        changed(served, before)
+        def look(served: Served) -> None:
+            served.refresh()
 
-        self._thread = threading.Thread(target=look, name="galleries", daemon=True)
-        self._thread.start()
+        def tell(served: Served) -> None:
+            if (before := served.before()) is not None:
+                changed(served, before)
+
+        self._threads = [
+            threading.Thread(target=self._again, args=(each,), name="galleries", daemon=True) for each in (look, tell)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _again(self, work: Callable[[Served], None]) -> None:
+        while not self._ended.wait(LOOK):
+            for served in self:
+                work(served)
 
     def close(self) -> None:
         """End the looking, and let go of what is open."""
         self._ended.set()
-        if self._thread is not None:
-            self._thread.join()
+        for thread in self._threads:
+            thread.join()
         for served in self:
             served.gallery.close()
 

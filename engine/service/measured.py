@@ -37,6 +37,10 @@ class Numbers:
         """A batch was done."""
         self.batch.labels(stage).observe(size)
 
+    def told_picture_lost(self, gallery: str) -> None:
+        """A picture could not be kept."""
+        self.pictures_lost.labels(gallery).inc()
+
     def text(self) -> bytes:
         """All of them, of every process, in Prometheus's text format."""
         if os.environ.get(SHARED):

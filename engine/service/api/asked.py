@@ -3,6 +3,7 @@
 import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, cast
@@ -54,18 +55,31 @@ class Service:
         """Record events, if the service keeps any. The request is answered all the same where one cannot be written; the log and
         a counter tell of what is lost.
         """
-        if (kept := self.events.get(served.name)) is not None and (lost := kept.add(events)):
+        if (kept := self.events.get(served.name)) is None:
+            return
+        events = list(events)
+        if lost := kept.add(events):
             self.numbers.events_lost.labels(served.name).inc(lost)
+        self._forget_if_left(served, {event.identity for event in events if event.identity is not None})
 
     def keep(self, served: Served, request_id: str, pictures: Sequence[tuple[bytes, Collection[str]]]) -> None:
         """Keep pictures, each under everybody who was recognised in it, if the service keeps any; otherwise as `note`."""
         if self.kept is None:
             return
-        try:
-            self.kept.keep(served.name, request_id, pictures)
-        except OutputError as error:
-            self.numbers.pictures_lost.labels(served.name).inc(len(pictures))
-            _log.warning("gallery %s: %s", served.name, error)
+        self.kept.keep(served.name, request_id, pictures)
+        self._forget_if_left(served, {name for _, names in pictures for name in names})
+
+    def _forget_if_left(self, served: Served, names: Iterable[str]) -> None:
+        """Somebody may have been removed, and forgotten, while an answer with their name was under way."""
+        if time.monotonic() - served.changed > 2 * self.settings.seconds:
+            return
+        seen = served.gallery.snapshot()
+        for name in names:
+            if not seen.enrols(name):
+                try:
+                    self.forget(served, name)
+                except OutputError as error:
+                    _log.warning("gallery %s: %s", served.name, error)
 
     def forget(self, served: Served, identity: str) -> tuple[int, int]:
         """Take away the events and the pictures of somebody; how many those were.

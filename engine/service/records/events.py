@@ -89,12 +89,14 @@ class Events:
             self._late += new[:room]
             return len(new) - min(len(new), room)
 
-    def write_late(self) -> None:
-        """Write what waits, if that is possible now."""
+    def write_late(self) -> int:
+        """Write what waits, if that is possible now; how many events that were."""
         with self._lock:
-            if self._late and self._written(self._late, _MOMENT):
-                _log.warning("%s: %d events that waited are written", self.path, len(self._late))
-                self._late = []
+            if not self._late or not self._written(self._late, _MOMENT):
+                return 0
+            written, self._late = len(self._late), []
+        _log.warning("%s: %d events that waited are written", self.path, written)
+        return written
 
     def _is_new(self, event: Event) -> bool:
         """Whether this process did not give the same answer to the same token within the last `AGAIN` seconds."""
