@@ -20,16 +20,17 @@ from engine.service.access.tokens import Tokens
 from engine.service.api import gallery, health, identify, liveness, people
 from engine.service.api.asked import Service
 from engine.service.api.errors import add_handlers
-from engine.service.events import Events
-from engine.service.galleries import Galleries, Served
-from engine.service.kept import KeptPictures
+from engine.service.galleries import Galleries
 from engine.service.liveness.pad import load_detector
 from engine.service.measured import AccessLog, Numbers
 from engine.service.recognition import Recognition
+from engine.service.records.events import Events
+from engine.service.records.kept import KeptPictures
 from engine.service.settings import Settings
 
-# Seconds between two deletions of what is past its time, and between two returns of memory that pictures took.
-_EXPIRE, _TRIM = 600.0, 30.0
+# Seconds between two deletions of what is past its time, two writings of events that wait, and two returns of memory that
+# pictures took.
+_EXPIRE, _LATE, _TRIM = 600.0, 1.0, 30.0
 _log = logging.getLogger("onek.service")
 
 _DESCRIPTION = """Who is on a picture, in galleries of ten people to tens of millions, at a rate of false alarms that you choose.
@@ -54,17 +55,18 @@ def make_service(settings: Settings) -> Service:
         numbers=numbers,
         tokens=None if settings.tokens is None else Tokens(Path(settings.tokens)),
         events={served.name: Events(served.events, settings.events_days) for served in galleries if settings.events_days},
-        kept=None if settings.keep is None else _kept(settings.keep, settings.keep_days),
+        kept=None if settings.keep is None else _kept(settings.keep, settings.keep_days, numbers),
         pad=None if settings.pad is None else load_detector(settings.pad),
         rates=Rates(settings.rate / settings.workers),
     )
 
 
-def _kept(folder: str, days: int) -> KeptPictures:
+def _kept(folder: str, days: int, numbers: Numbers) -> KeptPictures:
     try:
-        return KeptPictures(Path(folder), days)
+        return KeptPictures(Path(folder), days, numbers.told_picture_lost)
     except OutputError as error:
-        raise OutputError(f"--keep {folder}: {error}") from error
+        why = str(error).removeprefix(f"--keep {folder}: ")
+        raise OutputError(f"--keep {folder}: {why}") from error
 
 
 def make_application(settings: Settings, *, log: bool = True) -> ASGIApp:
@@ -103,9 +105,10 @@ def described_application(settings: Settings) -> FastAPI:
 def _lifespan(service: Service, access: AccessLog | None):  # type: ignore[no-untyped-def]
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:  # noqa: ARG001 - as the framework calls it
-        service.galleries.watch(service.forget_those_who_left)
+        service.galleries.watch(service.follow_or_warn)
         ended = threading.Event()
-        for work, seconds in ((partial(_expire, service), _EXPIRE), (give_free_memory_back, _TRIM)):
+        late = partial(_write_late, service)
+        for work, seconds in ((partial(_expire, service), _EXPIRE), (late, _LATE), (give_free_memory_back, _TRIM)):
             threading.Thread(target=_regularly, args=(work, seconds, ended), name="regularly", daemon=True).start()
         if not service.ready.is_set():
             for line in await asyncio.get_running_loop().run_in_executor(None, warmed, service):
@@ -115,10 +118,7 @@ def _lifespan(service: Service, access: AccessLog | None):  # type: ignore[no-un
         finally:
             service.ready.clear()
             ended.set()
-            service.recognition.close()
-            service.galleries.close()
-            for events in service.events.values():
-                events.close()
+            closed(service)
             if access is not None:
                 access.close()
 
@@ -159,11 +159,13 @@ def _naming(settings: Settings, error: OnekError) -> OnekError:
 
 
 def closed(service: Service) -> None:
-    """Let go of everything, of a service that nobody asked."""
+    """Finish what waits, and let go of everything."""
     service.recognition.close()
     service.galleries.close()
-    for events in service.events.values():
-        events.close()
+    for name, events in service.events.items():
+        service.numbers.events_lost.labels(name).inc(events.close())
+    if service.kept is not None:
+        service.kept.close()
 
 
 def _regularly(work: Callable[[], None], seconds: float, ended: threading.Event) -> None:
@@ -174,18 +176,21 @@ def _regularly(work: Callable[[], None], seconds: float, ended: threading.Event)
             return
 
 
+def _write_late(service: Service) -> None:
+    written = [name for name, events in service.events.items() if events.write_late()]
+    written += service.kept.write_late() if service.kept is not None else []
+    for served in service.galleries:
+        if served.name in written:
+            service.follow_or_warn(served)  # somebody may have left meanwhile
+
+
 def _expire(service: Service) -> None:
-    """Delete events and pictures that are past their time."""
-    try:
-        for served in service.galleries:
-            _of_gallery(service, served)
-        if service.kept is not None:
-            service.kept.expire()
-    except Exception as error:  # the next look may do better
-        _log.warning("what is too old could not be taken away: %s", error)
-
-
-def _of_gallery(service: Service, served: Served) -> None:
-    if served.name in service.events:
-        service.events[served.name].expire()
-        service.forget_those_who_left(served)
+    """Delete events and pictures that are past their time, or of nobody enrolled."""
+    works: list[Callable[[], object]] = [events.expire for events in service.events.values()]
+    works += [partial(service.follow_or_warn, served) for served in service.galleries]
+    works += [service.kept.expire] if service.kept is not None else []
+    for work in works:
+        try:
+            work()
+        except Exception as error:  # the next look may do better
+            _log.warning("what is too old could not be taken away: %s", error)

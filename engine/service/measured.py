@@ -30,11 +30,16 @@ class Numbers:
             "onek_expected_false_alarms", "False alarms to expect if every search had been a stranger's", ["gallery"], **more
         )
         self.events_lost = Counter("onek_events_lost", "Events that could not be written", ["gallery"], **more)
+        self.pictures_lost = Counter("onek_pictures_lost", "Pictures that could not be kept", ["gallery"], **more)
         self.identities = Gauge("onek_identities", "Identities enrolled", ["gallery"], multiprocess_mode="mostrecent", **more)
 
     def told_batch(self, stage: str, size: int) -> None:
         """A batch was done."""
         self.batch.labels(stage).observe(size)
+
+    def told_picture_lost(self, gallery: str) -> None:
+        """A picture could not be kept."""
+        self.pictures_lost.labels(gallery).inc()
 
     def text(self) -> bytes:
         """All of them, of every process, in Prometheus's text format."""

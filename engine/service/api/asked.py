@@ -3,7 +3,8 @@
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, cast, get_args, get_origin
 
@@ -11,16 +12,17 @@ from fastapi import Depends, Path, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import AfterValidator
 
-from engine.errors import NameRefused, OutputError
+from engine.answers.snapshot import Snapshot
+from engine.errors import NameRefused, OnekError, OutputError
 from engine.service.access.paths import name_in
 from engine.service.access.rates import Rates
 from engine.service.access.tokens import ADMIN, ANYBODY, DESK, DOOR, Token, Tokens
 from engine.service.api.errors import ErrorEnvelope, Refused
-from engine.service.events import Event, Events
 from engine.service.galleries import Galleries, Served
-from engine.service.kept import KeptPictures
 from engine.service.measured import Numbers
 from engine.service.recognition import Recognition
+from engine.service.records.events import Event, Events
+from engine.service.records.kept import KeptPictures
 from engine.service.settings import Settings
 from engine.templates.names import name_of, spellings
 
@@ -52,42 +54,105 @@ class Service:
         return message
 
     def note(self, served: Served, events: Iterable[Event]) -> None:
-        """Record events, if the service keeps any. If one cannot be written, the request is answered all the same; the log and a
-        counter tell of it.
+        """Record events, if the service keeps any. The request is answered all the same where one cannot be written; the log and
+        a counter tell of what is lost.
         """
         if (kept := self.events.get(served.name)) is None:
             return
-        try:
-            kept.add(events)
-        except sqlite3.Error as error:
-            self.numbers.events_lost.labels(served.name).inc()
-            _log.warning("gallery %s: an event could not be written: %s", served.name, error)
+        events = list(events)
+        if lost := kept.add(events):
+            self.numbers.events_lost.labels(served.name).inc(lost)
+        self._forget_if_left(served, {event.identity for event in events if event.identity is not None})
+
+    def keep(self, served: Served, request_id: str, pictures: Sequence[tuple[bytes, Collection[str]]]) -> None:
+        """Keep pictures, each under everybody who was recognised in it, if the service keeps any; otherwise as `note`."""
+        if self.kept is None:
+            return
+        self.kept.keep(served.name, request_id, pictures)
+        self._forget_if_left(served, {name for _, names in pictures for name in names})
+
+    def _forget_if_left(self, served: Served, names: Iterable[str]) -> None:
+        """Somebody may have been removed, and forgotten, while an answer with their name was under way."""
+        if time.monotonic() - served.changed > 2 * self.settings.seconds:
+            return
+        seen = served.gallery.snapshot()
+        for name in names:
+            if not seen.enrols(name):
+                try:
+                    self.forget(served, name)
+                except OutputError as error:
+                    _log.warning("gallery %s: %s", served.name, error)
 
     def forget(self, served: Served, identity: str) -> tuple[int, int]:
         """Take away the events and the pictures of somebody; how many those were.
 
         Raises:
-            OutputError: they could not be taken away.
+            OutputError: they could not be taken away, or not all of them; says which.
         """
+        names, still = spellings(identity), []
+        events = pictures = 0
         try:
-            events = self.events[served.name].erase(spellings(identity)) if served.name in self.events else 0
-            pictures = self.kept.erase(identity) if self.kept is not None else 0
-        except (OSError, sqlite3.Error) as error:
-            raise OutputError(f"events or pictures of {identity} are still there: {error}") from error
+            events = self.events[served.name].erase(names) if served.name in self.events else 0
+        except (OutputError, OSError, sqlite3.Error) as error:
+            still.append(f"events of {identity} are still there: {_why(error)}")
+        try:
+            pictures = self.kept.erase(served.name, names) if self.kept is not None else 0
+        except (OutputError, OSError, sqlite3.Error) as error:
+            still.append(f"pictures of {identity} are still there: {_why(error)}")
+        if still:
+            raise OutputError(", and ".join(still))
         return events, pictures
 
-    def forget_those_who_left(self, served: Served) -> None:
-        """Take away the events of whoever is enrolled no more, whichever process removed them."""
-        if (kept := self.events.get(served.name)) is None:
-            return
+    def call(self, served: Served, old: str, new: str) -> None:
+        """Give the events and pictures of somebody a new name.
+
+        Raises:
+            OutputError: that could not be.
+        """
         try:
-            names = kept.names()
-            if left := set(names) - served.enrolled_among(names):
-                kept.erase(left)
-                for name in left if self.kept is not None else ():
-                    cast(KeptPictures, self.kept).erase(name)
+            if served.name in self.events:
+                self.events[served.name].rename(old, new)
+            if self.kept is not None:
+                self.kept.rename(served.name, old, new)
         except (OSError, sqlite3.Error) as error:
-            _log.warning("gallery %s: events of who left are still there: %s", served.name, error)
+            raise OutputError(_why(error)) from error
+
+    def follow(self, served: Served, before: Snapshot | None = None) -> None:
+        """Take away the events and pictures of whoever is enrolled no more, whichever process removed them; of whoever is called
+        otherwise since `before`, by default the last look, give them the new name.
+
+        Raises:
+            OutputError: they could not be taken away.
+            OnekError: the gallery cannot be read.
+        """
+        before = before or served.seen
+        try:
+            names = set(self.events[served.name].names()) if served.name in self.events else set()
+            names |= set(self.kept.names(served.name)) if self.kept is not None else set()
+        except (OSError, sqlite3.Error) as error:
+            raise OutputError(f"events or pictures of whoever left may be still there: {_why(error)}") from error
+        if not served.left_among(names):
+            return
+        served.gallery.refresh()  # another process may have enrolled them a moment ago
+        left = served.left_among(names)
+        moved = served.moved(left, before)
+        for name in sorted(left):
+            if name in moved:
+                self.call(served, name, moved[name])
+            else:
+                self.forget(served, name)
+
+    def follow_or_warn(self, served: Served, before: Snapshot | None = None) -> None:
+        """As `follow`, for whoever tries again later."""
+        try:
+            self.follow(served, before)
+        except (OnekError, OSError) as error:
+            _log.warning("gallery %s: %s", served.name, error)
+
+
+def _why(error: Exception) -> str:
+    """What went wrong, without the path where it did."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 # Dependencies are coroutines even where they wait for nothing: the framework would call functions on another thread.

@@ -18,10 +18,10 @@ from engine.service.api.asked import ERRORS, AtDoor, IdentityPath, Service, TheG
 from engine.service.api.bodies import PICTURES, PICTURES_OR_VECTORS, has_vectors, pictures_of, vectors_of
 from engine.service.api.errors import Refused
 from engine.service.api.models import Identified, Verified
-from engine.service.events import Event, now
 from engine.service.galleries import Served
 from engine.service.liveness.pad import refused_by_pad
 from engine.service.recognition import Found, Question
+from engine.service.records.events import Event, now
 from engine.templates.model import Templates
 from engine.templates.provenance import PICTURE, require_same
 from engine.templates.quality import LEAST
@@ -82,7 +82,7 @@ async def identify(
         elif service.pad is not None and not look:
             refuse(rows, PAD, await run_in_threadpool(refused_by_pad, service.pad, settings.megapixels, pictures, rows))
         if not look:
-            await keep(service, request, pictures, rows)
+            await keep(service, served, request, pictures, rows)
     if not look:
         await count(service, served, token, request, found, rows)
     return answer(served, found, rows)
@@ -179,15 +179,16 @@ def refuse(rows: list[dict[str, Any]], by: str, which: Any) -> None:
             rows[at].update(decision=REFUSED, identity=None, refused_by=by)
 
 
-async def keep(service: Service, request: Request, pictures: list[bytes], rows: list[dict[str, Any]]) -> None:
-    """Store pictures, if the service keeps any, each under the first identity that was recognised in it."""
+async def keep(service: Service, served: Served, request: Request, pictures: list[bytes], rows: list[dict[str, Any]]) -> None:
+    """Keep pictures, if the service keeps any, each under everybody who was recognised in it, whom a challenge refused too."""
     if service.kept is None:
         return
-    whose: dict[str, str | None] = {}
+    whose: dict[str, set[str]] = {}
     for row in rows:
-        whose[row["probe"]] = whose.get(row["probe"]) or row["identity"]
-    named = [(data, whose.get(f"picture:{number}")) for number, data in enumerate(pictures)]
-    await run_in_threadpool(service.kept.keep, request.state.request_id, named)
+        name = row["candidates"][0]["identity"] if row["decision"] == REFUSED else row["identity"]
+        whose.setdefault(row["probe"], set()).update([] if name is None else [name])
+    named = [(data, whose.get(f"picture:{number}", set())) for number, data in enumerate(pictures)]
+    await run_in_threadpool(service.keep, served, request.state.request_id, named)
 
 
 async def count(

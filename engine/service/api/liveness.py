@@ -74,7 +74,7 @@ async def answered(
         rows[0]["reasons"] = rows[0]["reasons"] or why
     elif service.pad is not None:
         refuse(rows, PAD, await run_in_threadpool(refused_by_pad, service.pad, service.settings.megapixels, pictures[:1], rows))
-    await keep(service, request, pictures[:1], rows)
+    await keep(service, served, request, pictures[:1], rows)
     await count(service, served, token, request, found, rows)
     return answer(served, found, rows)
 

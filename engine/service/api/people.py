@@ -10,15 +10,16 @@ from pydantic import AfterValidator
 from starlette.concurrency import run_in_threadpool
 
 from engine.embedding.outcome import of_one_face, of_quality
-from engine.errors import GalleryBusy, GalleryError, OnekError, TemplatesError
+from engine.errors import GalleryBusy, GalleryError, OnekError, OutputError, TemplatesError
 from engine.service.access.paths import name_in
 from engine.service.access.signing import read_signed, signed
+from engine.service.access.tokens import Token
 from engine.service.api.asked import ERRORS, AsAdmin, AtDesk, IdentityPath, Service, TheGallery, TheService, enrolled
 from engine.service.api.bodies import PICTURES_OR_VECTORS, has_vectors, pictures_of, vectors_of
 from engine.service.api.errors import Refused
 from engine.service.api.models import Compacted, Enrolled, Identities, IdentityShown, Receipt, Removed, Rename, Renamed
-from engine.service.events import Event, now
 from engine.service.galleries import Served
+from engine.service.records.events import Event, now
 from engine.templates.model import Templates, batch, normalised
 from engine.templates.names import name_of
 from engine.templates.provenance import Provenance, require_same
@@ -104,7 +105,7 @@ async def enroll(
             done = served.gallery.enroll(templates, on_duplicate="own", on_match=on_match, wait=_wait(served))
         except TemplatesError as error:
             raise Refused(409, "templates_error", " ".join(str(error).split())) from error
-        service.note(served, [Event(now(), "enroll", name, None, None, None, None, token.id or None, request.state.request_id)])
+        _note(service, request, token, served, "enroll", name)
         found = [
             {"identity": match.enrolled_as, "score": match.score, "distance": match.distance} for match in done.matches.found
         ]
@@ -125,34 +126,47 @@ async def enroll(
     "/identities/{identity:path}/templates/{template_id}", response_model=Removed, summary="Remove one template of somebody"
 )
 def remove_template(
-    service: TheService,  # noqa: ARG001 - who may
-    token: AtDesk,  # noqa: ARG001
+    request: Request,
+    service: TheService,
+    token: AtDesk,
     served: TheGallery,
     identity: IdentityPath,
     template_id: Annotated[str, AfterValidator(name_in), Path(max_length=200)],
 ) -> Removed:
-    """No search returns it from then on."""
+    """No search returns it from then on. With the last one somebody is removed."""
     name = enrolled(served, identity)
     if template_id not in served.gallery.snapshot().templates_of(name)[0]:
         raise Refused(404, "template_not_found", "this identity has no template of that id")
     served.gallery.remove(templates=template_id, wait=_wait(served))
+    if name in served.enrolled_among([name]):
+        _note(service, request, token, served, "remove", name)
+    else:
+        _left(service, request, token, served, name)
     return Removed(identity=name, templates=1, awaiting_erasure=_awaiting(served))
 
 
 @router.post("/identities/{identity:path}/erase", response_model=Receipt, summary="Erase somebody, and verify it")
-def erase(request: Request, service: TheService, token: AsAdmin, served: TheGallery, identity: IdentityPath) -> Receipt:  # noqa: ARG001
-    """Remove somebody, write the gallery's files anew without, look through them, and take the events and pictures away."""
+def erase(request: Request, service: TheService, token: AsAdmin, served: TheGallery, identity: IdentityPath) -> Receipt:
+    """Remove somebody, take the events and pictures away, write the gallery's files anew without, and look through all of it.
+    Where a part of that fails, `not_erased` says which.
+    """
     if not served.gallery.capabilities.files:
         raise GalleryError(f"{served.name} lies in no folder: remove takes somebody out of it, and its own place erases")
     name = enrolled(served, identity)
     ids, _ = served.gallery.snapshot().templates_of(name)
     served.gallery.remove(name, wait=_wait(served))
+    events, pictures, still = 0, 0, []
+    try:
+        events, pictures = service.forget(served, name)
+    except OutputError as error:
+        still.append(str(error))
     try:
         _compacted(served)
     except OnekError as error:
-        why = f"{name} is removed, but the bytes are still there: {error}; POST compact erases them"
-        raise Refused(409, "not_erased", " ".join(why.split())) from error
-    events, pictures = service.forget(served, name)
+        still.append(f"the bytes of {len(ids)} templates are still there: {error}")
+    _note(service, request, token, served, "remove" if still else "erase", None)
+    if still:
+        raise _not_erased(f"{name} is removed, but {', and '.join(still)}")
     return Receipt(
         gallery=served.name,
         identity=name,
@@ -167,8 +181,12 @@ def erase(request: Request, service: TheService, token: AsAdmin, served: TheGall
 
 @router.post("/compact", response_model=Compacted, summary="Erase whoever was removed, and verify it")
 def compact(service: TheService, token: AsAdmin, served: TheGallery) -> Compacted:  # noqa: ARG001 - who may
-    """Write the gallery's files anew without what was removed, and look through them."""
+    """Write the gallery's files anew without what was removed, look through them, and erase events and pictures of who left."""
     erased = _compacted(served)
+    try:
+        service.follow(served)
+    except OutputError as error:
+        raise _not_erased(f"the gallery is compacted, but {error}") from error
     return Compacted(gallery=served.name, templates=len(served.gallery), erased=erased)
 
 
@@ -189,23 +207,50 @@ def rename(
     identity: IdentityPath,
     new: Rename,
 ) -> Renamed:
-    """With `merge`, make one identity of two. Events go by the new name."""
+    """With `merge`, make one identity of two. Events and pictures go by the new name."""
     name, called = enrolled(served, identity), name_of(new.identity)
     count = served.gallery.rename(name, called, merge=new.merge, wait=_wait(served))
-    if served.name in service.events:
-        service.events[served.name].rename(name, called)
-    service.note(served, [Event(now(), "rename", called, None, None, None, None, token.id or None, request.state.request_id)])
+    _note(service, request, token, served, "rename", called)
+    try:
+        service.call(served, name, called)
+    except OutputError as error:
+        why = f"{name} is called {called} now, but events or pictures are not: {error}; it is tried once more, or they go"
+        raise Refused(409, "not_followed", why) from error
     return Renamed(identity=called, templates=count)
 
 
 @router.delete("/identities/{identity:path}", response_model=Removed, summary="Remove somebody")
 def remove(request: Request, service: TheService, token: AtDesk, served: TheGallery, identity: IdentityPath) -> Removed:
-    """No search returns them from then on, and their events are taken away; their bytes await erasure."""
+    """No search returns them from then on, and their events and pictures are taken away; their bytes await erasure."""
     name = enrolled(served, identity)
     count = served.gallery.remove(name, wait=_wait(served))
-    service.forget(served, name)
-    service.note(served, [Event(now(), "remove", None, None, None, None, None, token.id or None, request.state.request_id)])
+    _left(service, request, token, served, name)
     return Removed(identity=name, templates=count, awaiting_erasure=_awaiting(served))
+
+
+def _note(service: Service, request: Request, token: Token, served: Served, kind: str, identity: str | None) -> None:
+    """Record that somebody changed the gallery."""
+    service.note(served, [Event(now(), kind, identity, None, None, None, None, token.id or None, request.state.request_id)])
+
+
+def _left(service: Service, request: Request, token: Token, served: Served, name: str) -> None:
+    """Somebody was removed: take the events and pictures away.
+
+    Raises:
+        Refused: they are still there.
+    """
+    _note(service, request, token, served, "remove", None)
+    try:
+        service.forget(served, name)
+    except OutputError as error:
+        raise _not_erased(f"{name} is removed, but {error}") from error
+
+
+def _not_erased(what: str) -> Refused:
+    """The answer where somebody left, and something of theirs is still there."""
+    return Refused(
+        409, "not_erased", " ".join(f"{what}; POST compact tries again, and the service does within ten minutes".split())
+    )
 
 
 async def _template(

@@ -13,8 +13,8 @@ import pytest
 
 from engine import errors
 from engine.service.api.errors import as_refused
-from engine.service.events import Event, Events, now
-from engine.service.kept import KeptPictures
+from engine.service.records.events import Event, Events, now
+from engine.service.records.kept import INDEX, KeptPictures
 from engine.service.settings import Settings
 from tests.support.services import soon
 
@@ -23,6 +23,10 @@ EVENT = Event(now(), "identify", "ada", "identified", 0.4, 0.6, 0.01, None, "r")
 
 def days_ago(days: float) -> str:
     return (datetime.now(UTC) - timedelta(days=days)).isoformat(timespec="milliseconds")
+
+
+def left_in(folder: Path) -> list[bytes]:
+    return sorted(file.read_bytes() for file in folder.iterdir() if not file.name.startswith(INDEX))
 
 
 def test_events_go_when_their_days_are_over(tmp_path: Path) -> None:
@@ -52,19 +56,17 @@ def test_a_service_that_starts_takes_away_what_is_too_old_or_of_nobody_enrolled(
     assert path.stat().st_mode & 0o077 == 0
 
 
-def test_pictures_go_when_their_days_are_over_and_with_the_person(tmp_path: Path) -> None:
+def test_pictures_go_when_their_days_are_over_to_the_hour_and_with_the_person(tmp_path: Path) -> None:
     kept = KeptPictures(tmp_path / "kept", 3)
-    kept.keep("request", [(b"of ada", "ada"), (b"of nobody", None)])
-    (today,) = (tmp_path / "kept").iterdir()
-    today.rename(today.with_name(days_ago(2)[:10]))
-    kept.keep("another", [(b"of ada again", "ada")])
-    old = tmp_path / "kept" / days_ago(5)[:10]
-    old.mkdir()
-    (old / "picture").write_bytes(b"too old")
-    kept.expire()
-    assert not old.exists()
-    assert kept.erase("ada") == 2
-    assert [file.read_bytes() for file in (tmp_path / "kept").rglob("*") if file.is_file()] == [b"of nobody"]
+    for hours in (73, 71):
+        kept.keep("house", "request", [(b"of ada %d" % hours, ["ada"]), (b"of nobody %d" % hours, [])])
+        with sqlite3.connect(tmp_path / "kept" / INDEX) as database:
+            database.execute("UPDATE picture SET at = ? WHERE at > ?", (time.time() - 3600 * hours, time.time() - 3600))
+    assert kept.expire() == 2
+    assert left_in(tmp_path / "kept") == [b"of ada 71", b"of nobody 71"]
+    assert kept.erase("house", ["ada"]) == 1
+    assert left_in(tmp_path / "kept") == [b"of nobody 71"]
+    assert b"ada" not in (tmp_path / "kept" / INDEX).read_bytes()
 
 
 def test_what_takes_too_long_is_given_up_and_the_service_goes_on(
