@@ -108,10 +108,16 @@ def _vectors(body: bytes, most: int) -> np.ndarray:
     if len(rows) > most:
         raise Refused(413, "too_many", f"{len(rows)} vectors; at most {most} are taken in one request")
     lengths = {len(row) if isinstance(row, list) else -1 for row in rows}
+    if -1 in lengths:
+        raise Refused(422, "vectors", "body.vectors: found something else than lists in it; expected [[number, ...], ...]")
     if len(lengths) != 1 or not 0 < min(lengths) <= MOST_DIMENSIONS:
-        raise Refused(422, "vectors", "expected vectors of one length")
-    if not all(type(number) in (int, float) for row in rows for number in row):
-        raise Refused(422, "vectors", "expected numbers in the vectors")
+        found = f"{min(lengths):,}" if len(lengths) == 1 else f"{min(lengths):,} to {max(lengths):,}"
+        raise Refused(
+            422, "vectors", f"body.vectors: found vectors of {found} numbers; expected one length, up to {MOST_DIMENSIONS:,}"
+        )
+    for number, row in enumerate(rows):
+        if (odd := next((value for value in row if type(value) not in (int, float)), row)) is not row:
+            raise Refused(422, "vectors", f"body.vectors[{number}]: found {odd!r:.60}; expected numbers")
     try:
         return np.array(rows, np.float64)
     except OverflowError as error:
@@ -130,11 +136,15 @@ async def _of_form(request: Request, body: bytes, most: int) -> list[bytes]:
         form = await _InMemory(request.headers, once(), max_files=most, max_fields=4).parse()
     except (MultiPartException, KeyError, ValueError, AssertionError) as error:
         said = error.message if isinstance(error, MultiPartException) else "it cannot be read"
-        status, code = (413, "too_many") if "Too many" in said else (400, "form")
-        raise Refused(status, code, f"the form: {said[:200]}") from error
+        if said.startswith("Too many files"):
+            raise Refused(413, "too_many", f"more than {most} pictures, which are the most of one request") from error
+        raise Refused(400, "form", f"the form: {said[:200]}") from error
     try:
-        if any(name != "picture" or not isinstance(value, UploadFile) for name, value in form.multi_items()):
-            raise Refused(422, "form", "expected files that are called `picture`, and nothing else in the form")
+        for name, value in form.multi_items():
+            if name != "picture":
+                raise Refused(422, "form", f"form.{name[:100]}: there is no such field; expected files, each called `picture`")
+            if not isinstance(value, UploadFile):
+                raise Refused(422, "form", f"form.picture: found the text {value[:60]!r}; expected a file")
         return [await value.read() for value in form.getlist("picture") if isinstance(value, UploadFile)]
     finally:
         await form.close()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from engine import Client, Gallery
-from engine.errors import GalleryBusy, GalleryError, OutputError, TemplatesError
+from engine.errors import GalleryBusy, OutputError
 from engine.service.api.errors import as_refused, as_requests_say_it
 from engine.service.settings import Settings
 from engine.templates.model import Templates
@@ -65,7 +65,25 @@ def test_a_field_that_nobody_knows_is_refused_with_those_that_are_known(plain: h
     assert "no JSON" in said(plain.patch(path, content=b"{", headers={"content-type": "application/json"}))
     vectors = people.vectors[:1].tolist()
     assert said(plain.post(f"{BASE}/identify", json={"vectors": vectors, "fpir": 0.1})).startswith("body.fpir: there is no such")
+    form = plain.post(f"{BASE}/identify", files=[("photo", b"x")])
+    assert said(form) == "form.photo: there is no such field; expected files, each called `picture`"
+    text = plain.post(f"{BASE}/identify", data={"picture": "a.jpg"}, files=[("picture", b"x")])
+    assert said(text) == "form.picture: found the text 'a.jpg'; expected a file"
+    assert "Too many fields" in said(
+        plain.post(f"{BASE}/identify", data={f"f{n}": "" for n in range(9)}, files=[("p", b"")]), 400
+    )
     assert plain.get(path).json()["templates"] == 1
+
+
+def test_what_is_no_vector_is_shown(plain: httpx.Client) -> None:
+    for rows, message in (
+        ([1.0, 2.0], "body.vectors: found something else than lists in it; expected [[number, ...], ...]"),
+        ([[1.0], [1.0, 2.0]], "body.vectors: found vectors of 1 to 2 numbers; expected one length, up to 65,536"),
+        ([[]], "body.vectors: found vectors of 0 numbers; expected one length, up to 65,536"),
+        ([[1.0], ["x"]], "body.vectors[1]: found 'x'; expected numbers"),
+        ([[None]], "body.vectors[0]: found None; expected numbers"),
+    ):
+        assert said(plain.post(f"{BASE}/identify", json={"vectors": rows})) == message
 
 
 def test_a_body_where_none_is_taken_is_refused(http: httpx.Client) -> None:
@@ -134,8 +152,3 @@ def test_a_gallery_that_is_away_for_a_moment_may_be_asked_again(http: httpx.Clie
     assert answer.headers["retry-after"]
     away.rename(house)
     assert http.put(**put).status_code == 200  # type: ignore[arg-type]
-
-
-def test_errors_of_the_library_keep_their_words_where_a_request_has_them_too() -> None:
-    for error, status in ((GalleryError("x"), 409), (TemplatesError("y"), 422)):
-        assert (as_refused(error).status, as_refused(error).message) == (status, str(error))
