@@ -24,7 +24,7 @@ _SAME = "SELECT 1 FROM event WHERE at BETWEEN ? AND ? AND kind = 'identify' AND 
 AGAIN = 10.0
 """Seconds in which the same answer to the same token is one event: a camera asks several times a second."""
 # Seconds that an answer is held for somebody who reads or writes the file beside us, and that whoever asks for more waits.
-_MOMENT, _WAIT = 0.1, 10.0
+_MOMENT, _WAIT = 0.1, 5.0
 # Events that wait until the file can be written.
 _MOST_LATE, _MOST_LATELY = 10_000, 1000
 _log = logging.getLogger("onek.service")
@@ -95,7 +95,7 @@ class Events:
             if not self._late or not self._written(self._late, _MOMENT):
                 return 0
             written, self._late = len(self._late), []
-        _log.warning("%s: %d events that waited are written", self.path, written)
+        _log.warning("%s: events that waited are written: %d", self.path, written)
         return written
 
     def _is_new(self, event: Event) -> bool:
@@ -182,5 +182,5 @@ class Events:
         """Write what waits; how many events are lost, since that was not possible."""
         self.write_late()
         if self._late:
-            _log.warning("%s: %d events are lost, since they could not be written", self.path, len(self._late))
+            _log.warning("%s: events are lost, since they could not be written: %d", self.path, len(self._late))
         return len(self._late)

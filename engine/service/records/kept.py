@@ -28,7 +28,7 @@ _TABLES = (
 # What our files are called; nothing of it is what a client sent.
 _OURS = re.compile(r"[0-9a-f]{32}\.picture")
 # Seconds that an answer is held for others who read or write the index, and that whoever asks for more waits.
-_MOMENT, _WAIT = 0.1, 10.0
+_MOMENT, _WAIT = 0.1, 5.0
 # Bytes of pictures that wait until the index can be written.
 _MOST_LATE = 64 << 20
 _DAY = 86_400.0
@@ -98,7 +98,7 @@ class KeptPictures:
             if not self._late or not self._written(self._late):
                 return []
             written, self._late = self._late, []
-        _log.warning("%s: %d pictures that waited are written", self.folder, len(written))
+        _log.warning("%s: pictures that waited are written: %d", self.folder, len(written))
         return sorted({each.gallery for each in written})
 
     def _written(self, pictures: list["_Picture"]) -> bool:

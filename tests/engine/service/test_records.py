@@ -115,6 +115,17 @@ def test_a_slow_reader_delays_events_and_loses_none(tmp_path: Path) -> None:
     assert events.close() == 0
 
 
+def test_while_events_wait_no_answer_tries_to_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    events, tried = Events(tmp_path / "events.sqlite", 7), []
+    written = Events._written
+    monkeypatch.setattr(Events, "_written", lambda self, *arguments: tried.append(1) or written(self, *arguments))
+    with read_slowly(events.path):
+        for name in ("ada", "bob", "cyd"):
+            events.add([replace(EVENT, identity=name)])
+    assert len(tried) == 1
+    assert events.write_late() == 3
+
+
 def test_events_for_which_there_is_no_room_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.service.records.events._MOST_LATE", 3)
     events = Events(tmp_path / "events.sqlite", 7)
