@@ -64,19 +64,19 @@ class KeptPictures:
         self._told_lost = told_lost
         self._lock = threading.Lock()
         self._late: list[_Picture] = []
-        own_folder(folder)
         try:
+            own_folder(folder)
             # Another process may be making the index just now: it is looked for last.
             foreign = next((each.name for each in sorted(folder.iterdir())), None)
             if foreign is not None and not self._index.is_file():
                 raise OutputError(
-                    f"--keep {folder}: found {foreign} there, which is not of a service that keeps pictures; name an "
-                    "empty folder, or one that is not there yet"
+                    f"found {foreign} there, which is not of a service that keeps pictures; name an empty folder, or one that is "
+                    "not there yet"
                 )
             with changing(self._index, _TABLES, _WAIT):
                 pass
-        except (OSError, sqlite3.Error) as error:
-            raise OutputError(f"--keep {folder}: pictures cannot be kept there: {_why(error)}") from error
+        except (OutputError, OSError, sqlite3.Error) as error:
+            raise OutputError(f"--keep {folder}: {_why(error)}") from error
 
     def keep(self, gallery: str, request_id: str, pictures: Sequence[tuple[bytes, Collection[str]]]) -> None:
         """Keep pictures, each under everybody who was recognised in it."""

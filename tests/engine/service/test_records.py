@@ -71,6 +71,9 @@ def test_a_folder_with_other_things_is_refused_and_left_as_it_is(tmp_path: Path)
         KeptPictures(tmp_path / "pictures", 1)
     assert [each.name for each in holiday.parents[1].iterdir()] == ["2020-05-01"]
     assert holiday.is_dir()
+    (tmp_path / "file").write_bytes(b"theirs")
+    with pytest.raises(OutputError, match=r"--keep .*file: .*it is no folder"):
+        KeptPictures(tmp_path / "file", 1)
 
 
 def test_an_empty_folder_and_one_of_ours_are_taken(tmp_path: Path) -> None:
