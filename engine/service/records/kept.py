@@ -140,20 +140,22 @@ class KeptPictures:
             asked = "SELECT DISTINCT identity FROM picture WHERE gallery = ? AND identity IS NOT NULL"
             return [row[0] for row in database.execute(asked, (gallery,))]
 
-    def erase(self, gallery: str, names: Collection[str]) -> int:
-        """Delete all pictures that somebody in a gallery was recognised in, whoever else was; how many there were.
+    def erase(self, gallery: str, names: Collection[str], request_id: str | None = None) -> int:
+        """Delete all pictures that somebody in a gallery was recognised in, or those of one request, whoever else was in them;
+        how many there were.
 
         Raises:
             OutputError: some are left, since more were written meanwhile.
         """
         with self._lock:
-            waiting = [each for each in self._late if each.gallery != gallery or not set(each.names) & set(names)]
-            count = len(self._late) - len(waiting)
-            self._late = waiting
-        wanted = [(gallery, name) for name in names]
-        files_of = "SELECT DISTINCT file FROM picture WHERE gallery = ? AND identity = ?"
+            those = [each for each in self._late if each.gallery == gallery and request_id in (None, each.request_id)]
+            gone = {each.file for each in those if set(each.names) & set(names)}
+            self._late = [each for each in self._late if each.file not in gone]
+        wanted = [(gallery, name, request_id) for name in names]
+        them = "gallery = ?1 AND identity = ?2 AND request_id = COALESCE(?3, request_id)"
+        files_of = f"SELECT DISTINCT file FROM picture WHERE {them}"  # noqa: S608
         with changing(self._index, _TABLES, _WAIT) as database:
-            count += self._delete(database, {row[0] for each in wanted for row in database.execute(files_of, each)})
+            count = len(gone) + self._delete(database, {row[0] for each in wanted for row in database.execute(files_of, each)})
         with reading(self._index, _TABLES, _WAIT) as database:
             left = sum(len(database.execute(files_of, each).fetchall()) for each in wanted)
         if left:

@@ -138,6 +138,17 @@ def test_events_for_which_there_is_no_room_are_counted(tmp_path: Path, monkeypat
         assert events.close() == 3
 
 
+def test_what_one_request_left_is_taken_away_alone(tmp_path: Path) -> None:
+    events, kept = Events(tmp_path / "events.sqlite", 7), KeptPictures(tmp_path / "kept", 3)
+    for request in ("one", "two"):
+        events.add([replace(EVENT, request_id=request)])
+        kept.keep("house", request, [(request.encode(), ["ada"])])
+    assert events.erase(["ada"], "one") == 1
+    assert kept.erase("house", ["ada"], "one") == 1
+    assert [event.request_id for event in events.recent(10)[0]] == ["two"]
+    assert pictures_in(tmp_path / "kept") == [b"two"]
+
+
 def test_events_that_wait_are_erased_and_renamed_too(tmp_path: Path, short: None) -> None:
     events = Events(tmp_path / "events.sqlite", 7)
     with read_slowly(events.path):
