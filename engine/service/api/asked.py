@@ -62,29 +62,30 @@ class Service:
         events = list(events)
         if lost := kept.add(events):
             self.numbers.events_lost.labels(served.name).inc(lost)
-        self._forget_if_left(served, {event.identity for event in events if event.identity is not None})
+        for event in events:
+            self._forget_if_left(served, event.identity, event.request_id)
 
     def keep(self, served: Served, request_id: str, pictures: Sequence[tuple[bytes, Collection[str]]]) -> None:
         """Keep pictures, each under everybody who was recognised in it, if the service keeps any; otherwise as `note`."""
         if self.kept is None:
             return
         self.kept.keep(served.name, request_id, pictures)
-        self._forget_if_left(served, {name for _, names in pictures for name in names})
+        for name in {name for _, names in pictures for name in names}:
+            self._forget_if_left(served, name, request_id)
 
-    def _forget_if_left(self, served: Served, names: Iterable[str]) -> None:
-        """Somebody may have been removed, and forgotten, while an answer with their name was under way."""
-        if time.monotonic() - served.changed > 2 * self.settings.seconds:
-            return
-        seen = served.gallery.snapshot()
-        for name in names:
-            if not seen.enrols(name):
-                try:
-                    self.forget(served, name)
-                except OutputError as error:
-                    _log.warning("gallery %s: %s", served.name, error)
+    def _forget_if_left(self, served: Served, identity: str | None, request_id: str) -> None:
+        """Take away what a request left of somebody who was removed, and forgotten, while it was under way. A change that nobody
+        has seen yet, `follow` comes after.
+        """
+        lately = time.monotonic() - served.changed < 2 * self.settings.seconds
+        if identity is not None and lately and not served.gallery.snapshot().enrols(identity):
+            try:
+                self.forget(served, identity, request_id)
+            except OutputError as error:
+                _log.warning("gallery %s: %s", served.name, error)
 
-    def forget(self, served: Served, identity: str) -> tuple[int, int]:
-        """Take away the events and the pictures of somebody; how many those were.
+    def forget(self, served: Served, identity: str, request_id: str | None = None) -> tuple[int, int]:
+        """Take away the events and the pictures of somebody, of one request alone if it is named; how many those were.
 
         Raises:
             OutputError: they could not be taken away, or not all of them; says which.
@@ -92,11 +93,11 @@ class Service:
         names, still = spellings(identity), []
         events = pictures = 0
         try:
-            events = self.events[served.name].erase(names) if served.name in self.events else 0
+            events = self.events[served.name].erase(names, request_id) if served.name in self.events else 0
         except (OutputError, OSError, sqlite3.Error) as error:
             still.append(f"events of {identity} are still there: {_why(error)}")
         try:
-            pictures = self.kept.erase(served.name, names) if self.kept is not None else 0
+            pictures = self.kept.erase(served.name, names, request_id) if self.kept is not None else 0
         except (OutputError, OSError, sqlite3.Error) as error:
             still.append(f"pictures of {identity} are still there: {_why(error)}")
         if still:

@@ -138,7 +138,7 @@ def remove_template(
     if template_id not in served.gallery.snapshot().templates_of(name)[0]:
         raise Refused(404, "template_not_found", "this identity has no template of that id")
     served.gallery.remove(templates=template_id, wait=_wait(served))
-    if name in served.enrolled_among([name]):
+    if served.gallery.snapshot().enrols(name):
         _note(service, request, token, served, "remove", name)
     else:
         _left(service, request, token, served, name)

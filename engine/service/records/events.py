@@ -24,7 +24,7 @@ _SAME = "SELECT 1 FROM event WHERE at BETWEEN ? AND ? AND kind = 'identify' AND 
 AGAIN = 10.0
 """Seconds in which the same answer to the same token is one event: a camera asks several times a second."""
 # Seconds that an answer is held for somebody who reads or writes the file beside us, and that whoever asks for more waits.
-_MOMENT, _WAIT = 0.1, 10.0
+_MOMENT, _WAIT = 0.1, 5.0
 # Events that wait until the file can be written.
 _MOST_LATE, _MOST_LATELY = 10_000, 1000
 _log = logging.getLogger("onek.service")
@@ -95,7 +95,7 @@ class Events:
             if not self._late or not self._written(self._late, _MOMENT):
                 return 0
             written, self._late = len(self._late), []
-        _log.warning("%s: %d events that waited are written", self.path, written)
+        _log.warning("%s: events that waited are written: %d", self.path, written)
         return written
 
     def _is_new(self, event: Event) -> bool:
@@ -145,22 +145,22 @@ class Events:
         with reading(self.path, _TABLES, _WAIT) as database:
             return [row[0] for row in database.execute("SELECT DISTINCT identity FROM event WHERE identity IS NOT NULL")]
 
-    def erase(self, names: Collection[str]) -> int:
-        """Delete all events of some people, look whether any is left, and return how many there were.
+    def erase(self, names: Collection[str], request_id: str | None = None) -> int:
+        """Delete all events of some people, or those of one request, look whether any is left, and return how many there were.
 
         Raises:
             OutputError: some are left, since more were written meanwhile.
         """
         with self._lock:
-            waiting = [event for event in self._late if event.identity not in names]
-            count = len(self._late) - len(waiting)
-            self._late = waiting
+            stay = [each for each in self._late if each.identity not in names or request_id not in (None, each.request_id)]
+            waited = len(self._late) - len(stay)
+            self._late = stay
             self._lately = {what: at for what, at in self._lately.items() if what[1] not in names}
-        wanted = [(name,) for name in names]
+        wanted, them = [(name, request_id) for name in names], "WHERE identity = ?1 AND request_id = COALESCE(?2, request_id)"
         with changing(self.path, _TABLES, _WAIT) as database:
-            count += max(0, database.executemany("DELETE FROM event WHERE identity = ?", wanted).rowcount)
+            count = waited + max(0, database.executemany(f"DELETE FROM event {them}", wanted).rowcount)  # noqa: S608
         with reading(self.path, _TABLES, _WAIT) as database:
-            left = sum(database.execute("SELECT COUNT(*) FROM event WHERE identity = ?", name).fetchone()[0] for name in wanted)
+            left = sum(database.execute(f"SELECT COUNT(*) FROM event {them}", each).fetchone()[0] for each in wanted)  # noqa: S608
         if left:
             raise OutputError(f"{left} were written meanwhile")
         return count
@@ -182,5 +182,5 @@ class Events:
         """Write what waits; how many events are lost, since that was not possible."""
         self.write_late()
         if self._late:
-            _log.warning("%s: %d events are lost, since they could not be written", self.path, len(self._late))
+            _log.warning("%s: events are lost, since they could not be written: %d", self.path, len(self._late))
         return len(self._late)

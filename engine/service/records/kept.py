@@ -28,7 +28,7 @@ _TABLES = (
 # What our files are called; nothing of it is what a client sent.
 _OURS = re.compile(r"[0-9a-f]{32}\.picture")
 # Seconds that an answer is held for others who read or write the index, and that whoever asks for more waits.
-_MOMENT, _WAIT = 0.1, 10.0
+_MOMENT, _WAIT = 0.1, 5.0
 # Bytes of pictures that wait until the index can be written.
 _MOST_LATE = 64 << 20
 _DAY = 86_400.0
@@ -64,19 +64,19 @@ class KeptPictures:
         self._told_lost = told_lost
         self._lock = threading.Lock()
         self._late: list[_Picture] = []
-        own_folder(folder)
         try:
+            own_folder(folder)
             # Another process may be making the index just now: it is looked for last.
             foreign = next((each.name for each in sorted(folder.iterdir())), None)
             if foreign is not None and not self._index.is_file():
                 raise OutputError(
-                    f"--keep {folder}: found {foreign} there, which is not of a service that keeps pictures; name an "
-                    "empty folder, or one that is not there yet"
+                    f"found {foreign} there, which is not of a service that keeps pictures; name an empty folder, or one that is "
+                    "not there yet"
                 )
             with changing(self._index, _TABLES, _WAIT):
                 pass
-        except (OSError, sqlite3.Error) as error:
-            raise OutputError(f"--keep {folder}: pictures cannot be kept there: {_why(error)}") from error
+        except (OutputError, OSError, sqlite3.Error) as error:
+            raise OutputError(f"--keep {folder}: {_why(error)}") from error
 
     def keep(self, gallery: str, request_id: str, pictures: Sequence[tuple[bytes, Collection[str]]]) -> None:
         """Keep pictures, each under everybody who was recognised in it."""
@@ -98,7 +98,7 @@ class KeptPictures:
             if not self._late or not self._written(self._late):
                 return []
             written, self._late = self._late, []
-        _log.warning("%s: %d pictures that waited are written", self.folder, len(written))
+        _log.warning("%s: pictures that waited are written: %d", self.folder, len(written))
         return sorted({each.gallery for each in written})
 
     def _written(self, pictures: list["_Picture"]) -> bool:
@@ -140,20 +140,22 @@ class KeptPictures:
             asked = "SELECT DISTINCT identity FROM picture WHERE gallery = ? AND identity IS NOT NULL"
             return [row[0] for row in database.execute(asked, (gallery,))]
 
-    def erase(self, gallery: str, names: Collection[str]) -> int:
-        """Delete all pictures that somebody in a gallery was recognised in, whoever else was; how many there were.
+    def erase(self, gallery: str, names: Collection[str], request_id: str | None = None) -> int:
+        """Delete all pictures that somebody in a gallery was recognised in, or those of one request, whoever else was in them;
+        how many there were.
 
         Raises:
             OutputError: some are left, since more were written meanwhile.
         """
         with self._lock:
-            waiting = [each for each in self._late if each.gallery != gallery or not set(each.names) & set(names)]
-            count = len(self._late) - len(waiting)
-            self._late = waiting
-        wanted = [(gallery, name) for name in names]
-        files_of = "SELECT DISTINCT file FROM picture WHERE gallery = ? AND identity = ?"
+            those = [each for each in self._late if each.gallery == gallery and request_id in (None, each.request_id)]
+            gone = {each.file for each in those if set(each.names) & set(names)}
+            self._late = [each for each in self._late if each.file not in gone]
+        wanted = [(gallery, name, request_id) for name in names]
+        them = "gallery = ?1 AND identity = ?2 AND request_id = COALESCE(?3, request_id)"
+        files_of = f"SELECT DISTINCT file FROM picture WHERE {them}"  # noqa: S608
         with changing(self._index, _TABLES, _WAIT) as database:
-            count += self._delete(database, {row[0] for each in wanted for row in database.execute(files_of, each)})
+            count = len(gone) + self._delete(database, {row[0] for each in wanted for row in database.execute(files_of, each)})
         with reading(self._index, _TABLES, _WAIT) as database:
             left = sum(len(database.execute(files_of, each).fetchall()) for each in wanted)
         if left:

@@ -71,6 +71,9 @@ def test_a_folder_with_other_things_is_refused_and_left_as_it_is(tmp_path: Path)
         KeptPictures(tmp_path / "pictures", 1)
     assert [each.name for each in holiday.parents[1].iterdir()] == ["2020-05-01"]
     assert holiday.is_dir()
+    (tmp_path / "file").write_bytes(b"theirs")
+    with pytest.raises(OutputError, match=r"--keep .*file: .*it is no folder"):
+        KeptPictures(tmp_path / "file", 1)
 
 
 def test_an_empty_folder_and_one_of_ours_are_taken(tmp_path: Path) -> None:
@@ -115,6 +118,17 @@ def test_a_slow_reader_delays_events_and_loses_none(tmp_path: Path) -> None:
     assert events.close() == 0
 
 
+def test_while_events_wait_no_answer_tries_to_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    events, tried = Events(tmp_path / "events.sqlite", 7), []
+    written = Events._written
+    monkeypatch.setattr(Events, "_written", lambda self, *arguments: tried.append(1) or written(self, *arguments))
+    with read_slowly(events.path):
+        for name in ("ada", "bob", "cyd"):
+            events.add([replace(EVENT, identity=name)])
+    assert len(tried) == 1
+    assert events.write_late() == 3
+
+
 def test_events_for_which_there_is_no_room_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.service.records.events._MOST_LATE", 3)
     events = Events(tmp_path / "events.sqlite", 7)
@@ -122,6 +136,17 @@ def test_events_for_which_there_is_no_room_are_counted(tmp_path: Path, monkeypat
         assert events.add([EVENT] * 2) == 0
         assert events.add([EVENT] * 2) == 1
         assert events.close() == 3
+
+
+def test_what_one_request_left_is_taken_away_alone(tmp_path: Path) -> None:
+    events, kept = Events(tmp_path / "events.sqlite", 7), KeptPictures(tmp_path / "kept", 3)
+    for request in ("one", "two"):
+        events.add([replace(EVENT, request_id=request)])
+        kept.keep("house", request, [(request.encode(), ["ada"])])
+    assert events.erase(["ada"], "one") == 1
+    assert kept.erase("house", ["ada"], "one") == 1
+    assert [event.request_id for event in events.recent(10)[0]] == ["two"]
+    assert pictures_in(tmp_path / "kept") == [b"two"]
 
 
 def test_events_that_wait_are_erased_and_renamed_too(tmp_path: Path, short: None) -> None:
