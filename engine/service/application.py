@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from engine.common.allocator import give_free_memory_back
-from engine.errors import EncoderMismatch, OnekError, OutputError
+from engine.errors import EncoderMismatch, OnekError
 from engine.service.access.guard import Guard
 from engine.service.access.rates import Rates
 from engine.service.access.tokens import Tokens
@@ -55,18 +55,10 @@ def make_service(settings: Settings) -> Service:
         numbers=numbers,
         tokens=None if settings.tokens is None else Tokens(Path(settings.tokens)),
         events={served.name: Events(served.events, settings.events_days) for served in galleries if settings.events_days},
-        kept=None if settings.keep is None else _kept(settings.keep, settings.keep_days, numbers),
+        kept=None if settings.keep is None else KeptPictures(Path(settings.keep), settings.keep_days, numbers.told_picture_lost),
         pad=None if settings.pad is None else load_detector(settings.pad),
         rates=Rates(settings.rate / settings.workers),
     )
-
-
-def _kept(folder: str, days: int, numbers: Numbers) -> KeptPictures:
-    try:
-        return KeptPictures(Path(folder), days, numbers.told_picture_lost)
-    except OutputError as error:
-        why = str(error).removeprefix(f"--keep {folder}: ")
-        raise OutputError(f"--keep {folder}: {why}") from error
 
 
 def make_application(settings: Settings, *, log: bool = True) -> ASGIApp:
