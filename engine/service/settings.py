@@ -89,7 +89,7 @@ class Settings:
     @property
     def warning(self) -> str:
         """What whoever trusts a door must know."""
-        return f"{STILL_PICTURES} {CHALLENGE_LIMITS}" if self.challenge is None else CHALLENGE_LIMITS
+        return STILL_PICTURES if self.challenge is None else CHALLENGE_LIMITS
 
     def public(self) -> dict[str, Any]:
         """What the page is told."""
