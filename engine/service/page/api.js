@@ -72,8 +72,7 @@ async function show() {
       if (operation.requestBody) card.append(made("h3", say("api_body")), made("p", Object.keys(operation.requestBody.content).join(", ")));
       const success = Object.entries(operation.responses).find(([status]) => status.startsWith("2"));
       const schema = success?.[1].content?.["application/json"]?.schema;
-      const name = schema?.$ref?.split("/").pop();
-      if (name) {
+      for (const name of (schema?.anyOf ?? [schema]).map((each) => each?.$ref?.split("/").pop()).filter(Boolean)) {
         const answer = say("api_answer", { status: success[0], name });
         card.append(made("h3", answer), fields(described.components.schemas[name], say("api_fields_of", { name, title })));
       }
