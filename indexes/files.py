@@ -10,6 +10,8 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +27,8 @@ FORMAT = 3
 # Those that are read: up to format 2 an index never stopped early, and said nothing of it.
 _READ = (2, 3)
 _LONGEST_HEADER = 1 << 20
+# Arrays begin at a multiple of so many bytes, so that they can be used where they lie in a mapped file.
+_ALIGNED = 64
 # The types that an array in an index file may have, and how many dimensions at most.
 _TYPES, _MOST_DIMENSIONS = ("<f4", "<i4", "<i8", "|u1"), 3
 # The header that NumPy writes for our arrays. It is matched here, because NumPy would parse it as Python, damaged or not.
@@ -90,24 +94,77 @@ def write_index(path: Path, kind: str, settings: Mapping[str, Any], arrays: Mapp
     """Write an index file: magic and format, a line of JSON with the SHA-256 of all, and the bytes of the `arrays` in turn."""
     header = {
         "kind": kind,
+        "format": FORMAT,
         **settings,
         "arrays": [[name, array.dtype.str, list(array.shape)] for name, array in arrays.items()],
     }
     line = json.dumps({**header, "sha256": _digest(header, arrays)})
     with path.open("wb") as stream:
-        stream.write(_MAGIC + f"{FORMAT}\n".encode() + line.encode() + b"\n")
+        head = _MAGIC + f"{FORMAT}\n".encode() + line.encode()
+        stream.write(head + b" " * (-(len(head) + 1) % _ALIGNED) + b"\n")
         for array in arrays.values():
             stream.write(_bytes(array).data)
 
 
-def read_index(path: Path) -> tuple[str, dict[str, Any], dict[str, np.ndarray]]:
-    """The kind, the other settings and the arrays of an index file. The hash shows that they are what was written, but anybody
-    may have written them: the caller must check what they hold. The sizes in the header are compared with the file's size before
-    arrays are read.
+Opened = tuple[str, dict[str, Any], dict[str, np.ndarray]]
+"""The kind, the other settings and the arrays of an index file."""
+
+
+@contextmanager
+def checked_index(path: Path) -> Iterator[Opened]:
+    """An index file whose hash is reckoned while the block makes something of its arrays, which are memory-mapped. The hash shows
+    that they are what was written, but anybody may have written them: the block must check what they hold.
 
     Raises:
-        IndexFileError: it is no index file, has another format (names both), or is cut off or damaged.
+        IndexFileError: it is no index file, has another format (names both), or is cut off; or, once the block has ended, in
+            whatever way, it is damaged.
     """
+    header, arrays = _mapped(path)
+    digest = header.pop("sha256")
+    with ThreadPoolExecutor(1) as beside:
+        reckoned = beside.submit(_digest, dict(header), arrays)
+        try:
+            yield header["kind"], _settings(header), arrays
+        finally:
+            if (now := reckoned.result()) != digest:
+                raise IndexFileError(
+                    f"{path}: its bytes have the SHA-256 {now[:12]}, {digest[:12]} was written: they have changed"
+                )
+
+
+def read_index(path: Path) -> Opened:
+    """An index file that was found undamaged, its arrays in memory. Raises as `checked_index`."""
+    with checked_index(path) as (kind, settings, arrays):
+        return kind, settings, {name: array.copy() for name, array in arrays.items()}
+
+
+def map_index(path: Path) -> Opened:
+    """An index file whose bytes are not compared with its hash, which takes no longer for a large file than for a small one.
+    Raises as `checked_index` of all else.
+    """
+    header, arrays = _mapped(path)
+    return header["kind"], _settings(header), arrays
+
+
+def _mapped(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The header of an index file, and its arrays, memory-mapped."""
+    header, described, at = _header(path)
+    try:
+        whole = np.memmap(path, np.uint8, "r")
+    except (OSError, ValueError) as error:
+        raise IndexFileError(f"{path}: cannot be read: {error}") from error
+    arrays = {}
+    for name, each, shape in described:
+        end = at + np.dtype(each).itemsize * prod(shape)
+        array = np.asarray(whole[at:end]).view(each).reshape(shape)
+        # Up to galleries of format 7 arrays began anywhere.
+        arrays[name] = array if array.flags.aligned else array.copy()
+        at = end
+    return header, arrays
+
+
+def _header(path: Path) -> tuple[dict[str, Any], list[tuple[str, str, list[int]]], int]:
+    """The header of an index file, what it says of its arrays, and where they begin; the file is as long as they are."""
     try:
         with path.open("rb") as stream:
             first = stream.readline(64)
@@ -119,19 +176,26 @@ def read_index(path: Path) -> tuple[str, dict[str, Any], dict[str, np.ndarray]]:
                     f"{path}: an index file of format {int(version)}; this onek reads formats {_READ[0]} and {FORMAT}, so {todo}"
                 )
             header = json.loads(stream.readline(_LONGEST_HEADER))
-            digest, kind, described = str(header.pop("sha256")), str(header["kind"]), list(_described(header["arrays"]))
+            # So that the format is among what the hash is of; files of before galleries of format 8 say it once.
+            if header.get("format", int(version)) != int(version):
+                raise ValueError(f"it is of format {int(version)} and says {str(header['format'])[:20]}")
+            for key in ("sha256", "kind"):
+                header[key] = str(header[key])
+            described = list(_described(header["arrays"]))
             expected = sum(np.dtype(each).itemsize * prod(shape) for _, each, shape in described)
-            found = os.fstat(stream.fileno()).st_size - stream.tell()
+            start = stream.tell()
+            found = os.fstat(stream.fileno()).st_size - start
             if found != expected:
                 raise IndexFileError(f"{path}: {found} bytes behind the header, which speaks of {expected}; the file is cut off")
-            arrays = {name: np.fromfile(stream, each, prod(shape)).reshape(shape) for name, each, shape in described}
     except OSError as error:
         raise IndexFileError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise IndexFileError(f"{path}: its header is damaged: {error}") from error
-    if (now := _digest(header, arrays)) != digest:
-        raise IndexFileError(f"{path}: its bytes have the SHA-256 {now[:12]}, {digest[:12]} was written: they have changed")
-    return kind, {name: value for name, value in header.items() if name not in ("kind", "arrays")}, arrays
+    return header, described, start
+
+
+def _settings(header: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in header.items() if name not in ("kind", "format", "arrays", "sha256")}
 
 
 def _described(arrays: Any) -> Iterator[tuple[str, str, list[int]]]:

@@ -65,7 +65,8 @@ STATEMENTS = {
     "calibration": "UPDATE gallery SET value = json_set(value, '$.{tail}', json('{tails}')) WHERE key = 'calibration'",
     "segment elsewhere": "UPDATE segments SET name = '{path}'",
     "segment of another": "INSERT INTO segments SELECT 'segment-000002', kind, templates, rows_bytes, rows_sha256, "
-    "vectors_bytes, vectors_sha256, index_bytes, index_sha256, operating, density_bytes, density_sha256 FROM segments",
+    "vectors_bytes, vectors_sha256, index_bytes, index_sha256, operating, density_bytes, density_sha256, labels_bytes, "
+    "labels_sha256 FROM segments",
     "kind": "UPDATE segments SET kind = '{path}'",
     "templates": "UPDATE segments SET templates = {number}",
     "operating": "UPDATE segments SET operating = '{deep}'",
@@ -92,6 +93,7 @@ _FACTORIES = (
     "SQ8",
     "NSG64",
 )
+_FILES = ("rows", "vectors", "index", "density", "labels")
 _MODULES = ("rtree(id, a, b)", "fts5(a)", "fts4(a)", "fts5vocab(main, x, row)", "dbstat", "sqlite_dbpage")
 
 
@@ -135,7 +137,7 @@ def _values(place: Place, chance: random.Random) -> dict[str, object]:
         "pages": chance.choice([512, 1024, 65536]),
         "path": chance.choice([f"../../{place.canary.name}/precious", str(place.canary / "precious"), "s3://bucket/net.onnx"]),
         "column": chance.choice(["key", "name", "segment", "identity", "template_id", "source", "vector"]),
-        "sizes": chance.choice(["rows_bytes", "vectors_bytes", "index_bytes", "density_bytes", "rows_sha256", "index_sha256"]),
+        "sizes": chance.choice([f"{file}_{what}" for file in _FILES for what in ("bytes", "sha256")]),
         "recent": chance.choice(
             ["number", "template_id", "identity", "source", "face", "box", "quality", "detection", "reasons", "checksum"]
         ),

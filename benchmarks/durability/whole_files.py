@@ -268,7 +268,8 @@ def _hash_anew(file: Path) -> None:
     except (IndexError, ValueError, AttributeError, RecursionError):
         return
     header["sha256"] = hashlib.sha256(said + b"".join(parts[2:])).hexdigest()
-    file.write_bytes(b"\n".join([parts[0], json.dumps(header).encode(), *parts[2:]]))
+    said_anew = json.dumps(header).encode().ljust(len(parts[1]))
+    file.write_bytes(b"\n".join([parts[0], said_anew, *parts[2:]]))
 
 
 READERS = {

@@ -18,9 +18,12 @@ from engine.storage.catalogue import NAME, Catalogue, Segment, read_catalogue, r
 from engine.storage.catalogue.digest import DIGEST, matches_digest
 from engine.storage.folder_snapshot import MOST_SEGMENTS, open_snapshot
 from engine.storage.segments import open_index, recorded_files, segment_files
+from engine.storage.segments.files import SegmentFiles
+from engine.storage.segments.label_file import map_labels
+from engine.storage.segments.labels import Labels
 from engine.storage.summary import describe
 from engine.storage.writer_lock import HOLDER, LOCK
-from engine.templates.model import vectors_of
+from engine.templates.model import qualities_of, vectors_of
 from engine.templates.parquet import ROW_GROUP, has_template_columns
 from engine.templates.provenance import Provenance
 from indexes.base import Progress
@@ -30,7 +33,6 @@ from indexes.files import open_vectors
 NORM, _PROBES, _FOUND = 1e-3, 512, 0.98
 # How often a gallery is looked at again that changes meanwhile.
 _LOOKS = 3
-ROWS, VECTORS, INDEX, DENSITY = range(4)
 
 
 @dataclass(frozen=True)
@@ -83,18 +85,19 @@ def _faults(folder: Path, progress: Progress | None) -> Iterator[Fault]:
     ids = []
     for segment in segments:
         yield from _byte_faults(folder, segment)
-        rows = _Rows(segment_files(folder, segment.name)[ROWS], catalogue.provenance, segment, progress)
+        files = segment_files(folder, segment.name)
+        rows = _Rows(files.rows, catalogue.provenance, segment, progress)
         try:
-            yield from rows.faults(segment_files(folder, segment.name)[VECTORS])
+            yield from rows.faults(files)
         except (*UNREADABLE, IndexFileError, TemplatesError) as error:
-            yield Fault(segment_files(folder, segment.name)[ROWS], f"cannot be read: {error}")
+            yield Fault(files.rows, f"cannot be read: {error}")
         ids.append(rows.template_ids)
     yield from _guarded(folder / NAME, lambda: _change_faults(folder / NAME, catalogue, ids))
     if segments[0].indexed:
-        yield from _guarded(segment_files(folder, segments[0].name)[INDEX], lambda: _index_faults(folder, segments, progress))
+        yield from _guarded(segment_files(folder, segments[0].name).index, lambda: _index_faults(folder, segments, progress))
     for segment in segments:
         if segment.density_sha256 is not None:
-            file = segment_files(folder, segment.name)[DENSITY]
+            file = segment_files(folder, segment.name).density
             yield from _guarded(file, lambda file=file, segment=segment: _density_faults(file, segment))  # type: ignore[misc]
 
 
@@ -154,7 +157,8 @@ class _Rows:
         self._made, self._segment = made, segment
         self.template_ids = pa.chunked_array([], pa.string())
 
-    def faults(self, vectors_file: Path) -> Iterator[Fault]:
+    def faults(self, files: SegmentFiles) -> Iterator[Fault]:
+        vectors_file = files.vectors
         refuse_bomb(self._file)
         parquet = pq.ParquetFile(self._file)
         if not has_template_columns(parquet.schema_arrow, self._made):
@@ -166,7 +170,13 @@ class _Rows:
                 vectors = open_vectors(vectors_file)
             except IndexFileError as error:
                 yield Fault(vectors_file, str(error))
-        start, nameless, long, other = 0, 0, 0, 0
+        said = None
+        if self._segment.labels_sha256:
+            try:
+                said = map_labels(files.labels, self._segment.templates)
+            except (*UNREADABLE, IndexFileError, GalleryError) as error:
+                yield Fault(files.labels, str(error))
+        start, nameless, long, other, others = 0, 0, 0, 0, 0
         ids = []
         for part in parquet.iter_batches(batch_size=ROW_GROUP):
             table = pa.Table.from_batches([part])
@@ -175,6 +185,7 @@ class _Rows:
             nameless += table["identity"].null_count
             long += _not_unit(ours)
             other += len(theirs) if theirs.shape != ours.shape else int((theirs != ours).any(axis=1).sum())
+            others += 0 if said is None else _other_labels(said, start, part)
             ids.append(part["template_id"])
             start += len(ours)
             if self._progress:
@@ -190,6 +201,21 @@ class _Rows:
             yield Fault(self._file, f"{long} vectors have not the norm 1")
         if not self._segment.rows_only and (other or len(vectors) != start):
             yield Fault(vectors_file, f"{max(other, abs(len(vectors) - start))} vectors are not those of {self._file.name}")
+        if others:
+            yield Fault(files.labels, f"{others} labels are not those of {self._file.name}")
+
+
+def _other_labels(labels: Labels, start: int, part: pa.RecordBatch) -> int:
+    """How many rows, of those from `start` on, have other names or ids than the labels say, or are worth something else."""
+    here = slice(start, start + len(part))
+    names = labels.identities.take(pa.array(labels.codes[here]))
+    ids = labels.template_ids.slice(start, len(part)).combine_chunks()
+    if not len(names) == len(ids) == len(part):
+        return len(part)
+    same = pc.and_(pc.equal(names, part["identity"]), pc.equal(ids, part["template_id"]))
+    worth = qualities_of(pa.Table.from_batches([part])) if "quality" in part.schema.names else np.float32(np.nan)
+    equal = np.isclose(labels.quality[here], worth, rtol=0, atol=0, equal_nan=True)
+    return len(part) - int((pc.fill_null(same, False).to_numpy(zero_copy_only=False) & equal).sum())
 
 
 def _not_unit(vectors: np.ndarray) -> int:
@@ -226,7 +252,7 @@ def _again(ids: pa.ChunkedArray, before: pa.ChunkedArray) -> int:
 
 def _index_faults(folder: Path, segments: tuple[Segment, ...], progress: Progress | None) -> Iterator[Fault]:
     """Search the index for some of its own rows: each must be found at distance 0, perhaps as another row of the same vector."""
-    index, index_file = open_index(folder, segments), segment_files(folder, segments[0].name)[INDEX]
+    index, index_file = open_index(folder, segments), segment_files(folder, segments[0].name).index
     kind, templates = segments[0].kind, sum(segment.templates for segment in segments)
     if (index.kind, index.count) != (kind, templates):
         yield Fault(index_file, f"it is {index.kind} of {index.count}, recorded were {kind} and {templates} templates")

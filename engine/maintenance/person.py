@@ -79,7 +79,7 @@ def _told(row: dict[str, Any], name: str, vector: np.ndarray, identity: str) -> 
 
 def _rows(seen: FolderSnapshot) -> pa.Table:
     """What is stored beside the vectors, of the sealed rows and then of recent ones, those that left included."""
-    sealed = [_sealed(segment_files(seen.path, segment.name)[0]) for segment in seen.catalogue.segments]
+    sealed = [_sealed(segment_files(seen.path, segment.name).rows) for segment in seen.catalogue.segments]
     return pa.concat_tables(table.replace_schema_metadata() for table in (*sealed, seen.recent.table.select(_COLUMNS)))
 
 

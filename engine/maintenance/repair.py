@@ -34,7 +34,7 @@ def repair(folder: Path, progress: Progress | None = None, *, wait: float = WAIT
         if not faults:
             return []
         catalogue = read_catalogue(folder)
-        others = {file for segment in catalogue.segments for file in segment_files(folder, segment.name)[1:]}
+        others = {file for segment in catalogue.segments for file in segment_files(folder, segment.name).made}
         lost = [fault for fault in faults if fault.file not in others]
         if lost:
             raise GalleryError(f"{lost[0]}; that cannot be made anew, so restore the gallery from a backup; nothing was done")

@@ -33,8 +33,12 @@ from indexes.tuning.simulated_probes import second_templates
 
 # Templates that the slice has, and with fewer there is no need to measure: a build takes a second or two.
 SLICE, _FEW = 8192, 4096
-# Probes that are searched for on it, and those that a build tunes with; how often it searches for these at its effort.
-_PROBES, _TUNED, _TRIALS = 512, 4096, 3
+# Probes that are searched for on it, which with fewer take longer each, and those that a build tunes with; how often it searches
+# for these at its effort.
+_PROBES, _TUNED, _TRIALS = 1024, 4096, 1
+# The share of the time that a code takes on the slice which it takes in a build: lists are longer there, and most searches stop
+# early. Builds of 60,000 to 1,000,000 took 0.26 to 0.37.
+_LATER = 0.3
 # The sample of a large gallery that densities are measured among, from how many templates on, and its lists and those visited.
 _SAMPLED, _SAMPLE, _LISTS, _VISITED = 100_000, 50_000, 220, 8
 # Vectors that quantisers are trained on, and iterations of k-means over them.
@@ -42,11 +46,10 @@ _TRAINED, _MOST_TRAINED, _ITERATIONS = 1 << 16, 1 << 18, 10
 # Scoring and its arrays, in units of what a search of next to nothing takes; identities whose halves show the drift are searched
 # for four times, among fewer each time.
 _SCORING, _HALVED = 3, 1.875
-# Rows are written, read back, and hashed.
-_ROWS = 2
-# Bytes of what is always the same. Copies of what is read together or learnt from, and of vectors that are scored together, so
-# many at a time; and of the names of a template: the most that builds of 10,000 to 400,000 took beyond the rest.
-_ALWAYS, _COPIES, _SCORED, _SCORED_COPIES, _NAMES = 40 << 20, 2.8, 4096, 26, 8
+# Bytes of what is always the same. Copies of what is read together or learnt from, fewer where one part is all, and of vectors
+# that are scored together, so many at a time; and of the names of a template: what builds of 10,000 to 1,000,000 took beyond the
+# rest.
+_ALWAYS, _COPIES, _COPIES_OF_ONE, _SCORED, _SCORED_COPIES, _NAMES = 40 << 20, 8, 2.8, 4096, 26, 8
 # Seconds of starting and of fits whose size is always the same.
 _FIXED = 0.8
 
@@ -85,7 +88,8 @@ def foretold(chosen: Plan, part: Templates, read: float, count: int, score: str 
 def _more(units: Units, kind: str, count: int, dim: int) -> int:
     """Bytes that a build takes beyond what the process holds when it has done its work on the slice."""
     together = min(count, BATCH) if KINDS[kind].exact else max(min(count, BATCH), _learnt_from(kind, count))
-    rows = max(_COPIES * together, _SCORED_COPIES * min(count, _SCORED))
+    copies = _COPIES_OF_ONE if count <= BATCH else _COPIES
+    rows = max(copies * together, _SCORED_COPIES * min(count, _SCORED))
     return int(_ALWAYS + 4 * dim * rows + count * (units.held + _NAMES * units.names))
 
 
@@ -98,10 +102,10 @@ def _learnt_from(kind: str, count: int) -> int:
 def _work(units: Units, kind: str, count: int, identities: float, *, scaled: bool) -> dict[str, float]:
     """Seconds of each part of a build."""
     exact, lists = KINDS[kind].exact, isqrt(count) if "ivf" in kind else 0
-    scanned = count * units.distance if exact else lists * units.distance + units.visited * count * units.code
+    scanned = count * units.distance if exact else lists * units.distance + units.visited * count * _LATER * units.code
     search = units.probe + scanned
     scoring = _SCORING * units.probe
-    work = {"rows": _ROWS * count * units.row}
+    work = {"rows": count * units.row}
     if not exact:
         centres = (_ITERATIONS * _learnt_from(kind, count) + count) * lists * units.distance
         work["index"] = units.learnt + count * units.coded + centres
@@ -123,7 +127,7 @@ def _density(units: Units, kind: str, count: int, lists: int, scoring: float) ->
         code = units.code or units.distance / 2
         return scoring + _LISTS * units.distance + _VISITED / _LISTS * _SAMPLE * code
     visited = min(_VISITED / lists, 1) if lists else 1
-    return scoring + lists * units.distance + visited * count * units.code
+    return scoring + lists * units.distance + visited * count * _LATER * units.code
 
 
 def _units(chosen: Plan, part: Templates, read: float) -> Units:
@@ -147,7 +151,10 @@ def _units(chosen: Plan, part: Templates, read: float) -> Units:
     mated = second_templates(probes, vectors, within_identity_covariance(part.provenance.encoder))
     ranks = index.list_ranks(mated, np.arange(len(mated)))
     index.effort = Effort(index.most_visits, 16)
-    code = max(_seconds(lambda: index.search(probes, 1)) / len(probes) - probe, 1e-12) / len(vectors)
+    every = _seconds(lambda: index.search(probes, 1))
+    index.effort = Effort(1, 16)
+    one = _seconds(lambda: index.search(probes, 1)) if index.most_visits > 1 else 0.0
+    code = max((every - one) / len(probes), 1e-12) / len(vectors)
     visited = 1.0 if ranks is None else float(np.quantile(ranks, chosen.recall)) / index.most_visits
     return Units(row, distance, probe, code, built, coded, visited, names, held)
 

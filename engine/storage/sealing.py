@@ -115,7 +115,7 @@ def _seal_tail(view: FolderSnapshot, index: InvertedLists, writer: Writer) -> No
     entries, density = index.encoded(recent.vectors), view.enrolled.all_densities()
     staying, before = ~view.gone[base.templates : sealed], []
     for old in former:
-        held = or_damaged(lambda old=old: load_tail(segment_files(folder, old.name)[2], old.kind, base.templates))  # type: ignore[misc]
+        held = or_damaged(lambda old=old: load_tail(segment_files(folder, old.name).index, old.kind, base.templates))  # type: ignore[misc]
         entries = {name: np.concatenate([held[name][staying], array]) for name, array in entries.items()}
         before.append(_rows(view, folder, old, staying))
     density = None if density is None else density[-len(entries["lists"]) :]
@@ -177,7 +177,7 @@ def rows_of(catalogue: Catalogue, folder: Path, segment: Segment) -> Iterator[pa
     """The rows of a segment, called as they are called in the last one."""
     last = segment == catalogue.segments[-1]
     renamed = {} if last or catalogue.changes is None else catalogue.changes.renamed_before
-    for part in pq.ParquetFile(segment_files(folder, segment.name)[0]).iter_batches(batch_size=ROW_GROUP):
+    for part in pq.ParquetFile(segment_files(folder, segment.name).rows).iter_batches(batch_size=ROW_GROUP):
         yield _called(in_current_format(pa.Table.from_batches([part]), catalogue.provenance), renamed)
 
 

@@ -60,7 +60,10 @@ def _filled(index: Any, part: Part, count: int) -> Any:
     """Fill an empty index with the lists of a part."""
     index.is_trained = True
     sizes, rows = _sizes(part, count), part.array("rows", "<i8", count)
-    if rows.min() < 0 or rows.max() >= count or (np.bincount(rows, minlength=count) != 1).any():
+    there = np.zeros(count, bool)
+    if rows.min() >= 0 and rows.max() < count:
+        there[rows] = True
+    if not there.all():
         raise IndexFileError(f"the lists of {part.name} do not hold each of {count} rows once")
     lists = faiss.downcast_InvertedLists(index.invlists)
     widths = _widths(lists, sizes)

@@ -97,3 +97,9 @@ def test_a_file_cut_off_anywhere_is_found(whole: bytes, tmp_path: Path, data: st
     (tmp_path / "x").write_bytes(whole[: data.draw(st.integers(0, len(whole) - 1))])
     with pytest.raises(IndexFileError):
         load_index(tmp_path / "x", cone(1100, 8, 0))
+
+
+def test_a_file_that_says_another_format_than_it_was_written_in(whole: bytes, tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(whole.replace(b"onek index 3", b"onek index 2", 1))
+    with pytest.raises(IndexFileError, match="of format 2 and says 3"):
+        read_index(tmp_path / "x")

@@ -37,6 +37,7 @@ from engine.milvus.collection import (
 from engine.milvus.connection.address import Address
 from engine.milvus.connection.client import LONG, MilvusConnection, Row
 from engine.storage.segments import mated_probes, segment_files
+from engine.storage.segments.files import SegmentFiles
 from engine.templates.enrolment import Source
 from engine.templates.parquet import in_current_format
 from indexes.base import Progress
@@ -137,7 +138,7 @@ def _rows(local: Gallery, progress: Progress | None) -> Iterator[list[Row]]:
     """All rows of a gallery that was just built."""
     enrolled, done = local.enrolled, 0
     codes, seen = enrolled.members.codes, np.zeros(enrolled.members.identities, bool)
-    rows_file = _files(local)[0]
+    rows_file = _files(local).rows
     for batch in pq.ParquetFile(rows_file).iter_batches(batch_size=_ROWS):
         table = in_current_format(pa.Table.from_batches([batch]), local.provenance)
         for column, text in longest_text(table):
@@ -154,7 +155,7 @@ def _rows(local: Gallery, progress: Progress | None) -> Iterator[list[Row]]:
             progress("moving to Milvus", done, len(local))
 
 
-def _files(local: Gallery) -> tuple[Path, ...]:
+def _files(local: Gallery) -> SegmentFiles:
     """Rows, vectors and the rest of a gallery that was just built."""
     (name,) = local.segment_names
     return segment_files(Path(local.path), name)
@@ -178,7 +179,7 @@ def _indexed(
         raise GalleryError(f"{client.address}: Milvus holds {there:,} templates of {len(local):,} that it was given; build anew")
     if kind.effort is None:
         return None, 1.0
-    store = open_vectors(_files(local)[1])
+    store = open_vectors(_files(local).vectors)
     probes, _ = mated_probes(store, local.enrolled.members.codes, local.provenance.encoder)
     nearest = nearest_distances(store, probes)
     steps, found = efforts(kind), 0.0

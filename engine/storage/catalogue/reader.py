@@ -17,7 +17,7 @@ from engine.matching.scoring import PLAIN, Scoring
 from engine.storage import recent_rows as recent
 from engine.storage.catalogue.connection import NAME, reading
 from engine.storage.catalogue.records import BuildRequest, Catalogue, Changes, Segment
-from engine.storage.catalogue.schema import FORMAT, ROWS_ONLY, UNCHANGEABLE, UNINDEXED
+from engine.storage.catalogue.schema import FORMAT, ROWS_ONLY, UNCHANGEABLE, UNINDEXED, UNLABELLED
 from engine.templates.model import schema
 from engine.templates.provenance import Provenance
 
@@ -67,7 +67,7 @@ def segments_of(database: sqlite3.Connection) -> tuple[Segment, ...]:
 
 def _segments(database: sqlite3.Connection, found: int) -> Iterator[Segment]:
     if found not in ROWS_ONLY:
-        names = [field.name for field in fields(Segment)]
+        names = [field.name for field in fields(Segment) if found not in UNLABELLED or not field.name.startswith("labels")]
         for row in rows(database, f"SELECT {', '.join(names)} FROM segments ORDER BY length(name), name"):  # noqa: S608
             segment = _checked(from_plain(Segment, dict(zip(names, row, strict=True))))
             yield replace(segment, index_bytes=0, index_sha256="") if found in UNINDEXED else segment

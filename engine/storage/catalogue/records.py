@@ -18,8 +18,9 @@ class Segment:
 
     `NAME.parquet` has the rows, `NAME.vectors.npy` the vectors once more, to be memory-mapped, `NAME.index` the index of `kind`.
     `operating` is the index's operating point as JSON, None where it is exact. `NAME.density.npy` has what the local score
-    needs of each template; there is none where scores are plain. Of a gallery of a former format the index is not read, and the
-    rows are all that is where it is `rows_only`. Of a tail `NAME.index` has what the base's lists lack, and there is no
+    needs of each template; there is none where scores are plain. `NAME.labels` has whose the rows are once more, to be
+    memory-mapped; there is none in a segment that an older onek sealed. Of a gallery of a former format the index is not read,
+    and the rows are all that is where it is `rows_only`. Of a tail `NAME.index` has what the base's lists lack, and there is no
     `operating`: it is searched with the base, at the base's effort.
     """
 
@@ -35,6 +36,8 @@ class Segment:
     operating: str | None
     density_bytes: int | None
     density_sha256: str | None
+    labels_bytes: int | None = None
+    labels_sha256: str | None = None
 
     @property
     def rows_only(self) -> bool:

@@ -2,12 +2,13 @@
 
 from engine.storage import recent_rows as recent
 
-FORMAT = 7
+FORMAT = 8
 # Formats 1 and 2 knew no scores: only their rows are read. Formats 1 to 3 lack the tables of changes, which the first change
 # adds. Up to format 4 an index was a file of FAISS's, which may name any other file, and FAISS opens that for writing: none is
 # read, and every vector is searched. The first change of such a gallery seals it anew before. Up to format 5 templates did not
-# say what they are worth; rows that were sealed then stay as they are. Up to format 6 there was one segment.
-ROWS_ONLY, UNCHANGEABLE, UNINDEXED = (1, 2), (1, 2, 3), (1, 2, 3, 4)
+# say what they are worth; rows that were sealed then stay as they are. Up to format 6 there was one segment. Up to format 7
+# whose the rows are was in the rows alone.
+ROWS_ONLY, UNCHANGEABLE, UNINDEXED, UNLABELLED = (1, 2), (1, 2, 3), (1, 2, 3, 4), (1, 2, 3, 4, 5, 6, 7)
 TABLES = """
 CREATE TABLE gallery (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
@@ -16,10 +17,10 @@ CREATE TABLE segments (
     name TEXT PRIMARY KEY, kind TEXT NOT NULL, templates INTEGER NOT NULL,
     rows_bytes INTEGER NOT NULL, rows_sha256 TEXT NOT NULL, vectors_bytes INTEGER NOT NULL, vectors_sha256 TEXT NOT NULL,
     index_bytes INTEGER NOT NULL, index_sha256 TEXT NOT NULL, operating TEXT,
-    density_bytes INTEGER, density_sha256 TEXT
+    density_bytes INTEGER, density_sha256 TEXT, labels_bytes INTEGER, labels_sha256 TEXT
 );
 """
-# What formats 1 and 2 had in its place.
+# What formats 1 and 2 had in its place, and formats 3 to 7.
 FORMER_SEGMENTS = (
     """
 CREATE TABLE segments (
@@ -32,6 +33,14 @@ CREATE TABLE segments (
     name TEXT PRIMARY KEY, kind TEXT NOT NULL, templates INTEGER NOT NULL,
     rows_bytes INTEGER NOT NULL, rows_sha256 TEXT NOT NULL, vectors_bytes INTEGER NOT NULL, vectors_sha256 TEXT NOT NULL,
     index_bytes INTEGER NOT NULL, index_sha256 TEXT NOT NULL, operating TEXT
+);
+""",
+    """
+CREATE TABLE segments (
+    name TEXT PRIMARY KEY, kind TEXT NOT NULL, templates INTEGER NOT NULL,
+    rows_bytes INTEGER NOT NULL, rows_sha256 TEXT NOT NULL, vectors_bytes INTEGER NOT NULL, vectors_sha256 TEXT NOT NULL,
+    index_bytes INTEGER NOT NULL, index_sha256 TEXT NOT NULL, operating TEXT,
+    density_bytes INTEGER, density_sha256 TEXT
 );
 """,
 )

@@ -12,6 +12,7 @@ from engine.matching.scoring import Scoring
 from engine.storage import recent_rows as recent
 from engine.storage.catalogue.connection import NAME, refusing
 from engine.storage.catalogue.digest import write_new
+from engine.storage.catalogue.reader import segments_of
 from engine.storage.catalogue.records import BuildRequest, Catalogue, Segment
 from engine.storage.catalogue.schema import CHANGES, FORMAT, ROWS_ONLY, SEGMENTS, TABLES
 from engine.templates.provenance import Provenance
@@ -108,12 +109,13 @@ def upgrade(database: sqlite3.Connection) -> None:
     if database.execute("SELECT 1 FROM gallery WHERE key = 'format' AND value = ?", (str(FORMAT),)).fetchone():
         return
     (former,) = database.execute("SELECT value FROM gallery WHERE key = 'format'").fetchone()
-    tables = f"{CHANGES}{recent.TABLE}"
-    if int(former) in ROWS_ONLY:
-        database.execute("DROP TABLE segments")
-        tables += SEGMENTS
-    for statement in tables.split(";"):
+    # Where rows are all that is, whoever upgrades seals them anew.
+    staying = () if int(former) in ROWS_ONLY else segments_of(database)
+    database.execute("DROP TABLE segments")
+    for statement in f"{CHANGES}{recent.TABLE}{SEGMENTS}".split(";"):
         database.execute(statement)
+    for segment in staying:
+        _add(database, segment)
     (made,) = database.execute("SELECT value FROM gallery WHERE key = 'provenance'").fetchone()
     recent.upgrade(database, Provenance.from_json(made))
     for key, value in (

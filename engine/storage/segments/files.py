@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,9 +17,29 @@ _log = logging.getLogger(__name__)
 MEND = "say onek check --repair, or restore the gallery from a backup"
 
 
-def segment_files(folder: Path, name: str) -> tuple[Path, Path, Path, Path]:
-    """Where a segment's rows, vectors, index and densities lie."""
-    return folder / f"{name}.parquet", folder / f"{name}.vectors.npy", folder / f"{name}.index", folder / f"{name}.density.npy"
+@dataclass(frozen=True)
+class SegmentFiles:
+    """Where a segment's files lie, or would lie."""
+
+    rows: Path
+    vectors: Path
+    index: Path
+    density: Path
+    labels: Path
+
+    def __iter__(self) -> Iterator[Path]:
+        yield from (self.rows, self.vectors, self.index, self.density, self.labels)
+
+    @property
+    def made(self) -> list[Path]:
+        """All but the rows, which these can be made from anew."""
+        return list(self)[1:]
+
+
+def segment_files(folder: Path, name: str) -> SegmentFiles:
+    """The files that a segment of this name has in a gallery's folder."""
+    endings = ("parquet", "vectors.npy", "index", "density.npy", "labels")
+    return SegmentFiles(*(folder / f"{name}.{ending}" for ending in endings))
 
 
 def recorded_files(folder: Path, segment: Segment) -> list[tuple[Path, int, str]]:
@@ -28,6 +49,7 @@ def recorded_files(folder: Path, segment: Segment) -> list[tuple[Path, int, str]
         (segment.vectors_bytes, segment.vectors_sha256),
         (segment.index_bytes, segment.index_sha256),
         (segment.density_bytes, segment.density_sha256),
+        (segment.labels_bytes, segment.labels_sha256),
     )
     files = zip(segment_files(folder, segment.name), recorded, strict=True)
     return [(path, size, digest) for path, (size, digest) in files if size and digest]

@@ -1,6 +1,6 @@
 """What a segment's rows say beside the vectors, read without a Python string for each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from engine.common.late import pc
 from engine.files.budgets import refuse_bomb
 from engine.storage.catalogue import Segment
 from engine.storage.segments.files import or_damaged, segment_files
@@ -26,27 +27,8 @@ class Labels:
     quality: np.ndarray
 
 
-def read_labels(rows_files: Sequence[Path], renamed: Mapping[str, str] | None = None) -> Labels:
-    """The labels of rows that lie in several files, one behind the other; who has one name is one identity. `renamed`: what
-    identities of the first file are called in those behind it.
-    """
-    tables = [_read(file) for file in rows_files]
-    named = [table["identity"] for table in tables]
-    if renamed:
-        named[0] = _called(named[0], renamed)
-    identities = pa.chunked_array([chunk for each in named for chunk in each.chunks], named[0].type)
-    identities = identities.unify_dictionaries().combine_chunks()
-    if isinstance(identities, pa.ChunkedArray):  # of no rows at all
-        identities = identities.chunk(0)
-    # The numbers as they lie in memory: `to_numpy` would load pandas.
-    indices = identities.indices
-    codes = np.frombuffer(indices.buffers()[1], np.int32, len(indices), 4 * indices.offset)
-    found = [table["template_id"] for table in tables]
-    ids = pa.chunked_array([chunk for each in found for chunk in each.chunks], found[0].type)
-    return Labels(codes, identities.dictionary, ids, np.concatenate([_quality(table) for table in tables]))
-
-
-def _read(rows_file: Path) -> pa.Table:
+def read_labels(rows_file: Path) -> Labels:
+    """The labels of the rows in a file of templates; who has one name is one identity."""
     refuse_bomb(rows_file)
     # Not pq.read_table, which loads pyarrow.dataset and pandas, where that is installed: a third of what `onek list` takes.
     rows = pq.ParquetFile(rows_file, read_dictionary=["identity"])
@@ -55,22 +37,50 @@ def _read(rows_file: Path) -> pa.Table:
     table = rows.read(columns=["identity", "template_id", *known])
     # Of a damaged file Arrow takes numbers that stand for no name, and reads what lies behind the names.
     table["identity"].validate(full=True)
-    return table
+    codes, names = _unified(table["identity"])
+    quality = qualities_of(table) if "quality" in table.column_names else np.full(len(table), np.nan, np.float32)
+    return Labels(codes, names, table["template_id"], quality)
 
 
-def _quality(table: pa.Table) -> np.ndarray:
-    return qualities_of(table) if "quality" in table.column_names else np.full(len(table), np.nan, np.float32)
+def joined_labels(base: Labels, tail: Labels, renamed: Mapping[str, str]) -> Labels:
+    """The labels of a base and of the rows behind it; who has one name is one identity. `renamed`: what identities of the base
+    are called in the tail.
+    """
+    codes, names = base.codes, base.identities
+    if renamed:
+        codes, names = _called(codes, names, renamed)
+    # Of the two only the few names of the tail are made a table of.
+    at = pc.index_in(names, value_set=tail.identities)
+    here = np.flatnonzero(at.is_valid().to_numpy(zero_copy_only=False))
+    number = np.full(len(tail.identities), -1, np.int32)
+    number[at.drop_null().to_numpy()] = here
+    fresh = number < 0
+    number[fresh] = len(names) + np.arange(fresh.sum())
+    return Labels(
+        np.concatenate([codes, number[tail.codes]]),
+        pa.concat_arrays([names, tail.identities.filter(pa.array(fresh))]),
+        pa.chunked_array([*base.template_ids.chunks, *tail.template_ids.chunks], pa.string()),
+        np.concatenate([base.quality, tail.quality]),
+    )
 
 
-def _called(identities: pa.ChunkedArray, renamed: Mapping[str, str]) -> pa.ChunkedArray:
-    """The same identities under other names, of which some may be one name now."""
-    chunks = []
-    for chunk in identities.chunks:
-        names = pa.array([renamed.get(name, name) for name in chunk.dictionary.to_pylist()], pa.string())
-        chunks.append(pa.DictionaryArray.from_arrays(chunk.indices, names))
-    return pa.chunked_array(chunks, identities.type)
+def _called(codes: np.ndarray, names: pa.Array, renamed: Mapping[str, str]) -> tuple[np.ndarray, pa.Array]:
+    """The number of each row's name and the names, where some are called otherwise now, and some of these have one name."""
+    at = pc.index_in(names, value_set=pa.array(renamed, pa.string()))
+    now = pc.coalesce(pa.array(renamed.values(), pa.string()).take(at), names).dictionary_encode()
+    return np.asarray(now.indices)[codes], now.dictionary
+
+
+def _unified(named: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
+    """The number of each row's name, int32 (n,), and the names, each of them once."""
+    whole = named.unify_dictionaries().combine_chunks()
+    if isinstance(whole, pa.ChunkedArray):  # of no rows at all
+        whole = whole.chunk(0)
+    # The numbers as they lie in memory: `to_numpy` would load pandas.
+    indices = whole.indices
+    return np.frombuffer(indices.buffers()[1], np.int32, len(indices), 4 * indices.offset), whole.dictionary
 
 
 def read_sources(folder: Path, segment: Segment) -> pa.ChunkedArray:
     """Where each template of a segment came from, (n,); nulls where nobody said."""
-    return or_damaged(lambda: pq.ParquetFile(segment_files(folder, segment.name)[0]).read(columns=["source"])["source"])
+    return or_damaged(lambda: pq.ParquetFile(segment_files(folder, segment.name).rows).read(columns=["source"])["source"])

@@ -15,6 +15,7 @@ from engine.matching.nearest_identities import Members
 from engine.matching.scoring import Scoring, SearchableGallery
 from engine.storage.catalogue import Segment
 from engine.storage.segments.files import or_damaged, segment_files
+from engine.storage.segments.label_file import map_labels, save_labels
 from engine.storage.segments.labels import read_labels
 from engine.storage.segments.opening import OpenSegment
 from engine.templates.enrolment import TemplateStream
@@ -56,30 +57,32 @@ def seal(
         GalleryError: as `Scoring.check`.
         OnekError: as `StoredIndex.build` and `indexes.tuning.operating_point.tune`.
     """
-    rows_file, vectors_file, index_file, density_file = segment_files(folder, name)
+    files = segment_files(folder, name)
     said = progress or (lambda *_: None)
-    with TemplateWriter(rows_file, templates.made) as rows, VectorWriter(vectors_file, templates.made.dim) as vectors:
+    with TemplateWriter(files.rows, templates.made) as rows, VectorWriter(files.vectors, templates.made.dim) as vectors:
         for part in templates:
             vectors.write(part.vectors)
             for batch in part.table.to_batches():
                 rows.write(batch)
             said("reading", vectors.count, templates.count)
-    labels = read_labels([rows_file])
+    labels = read_labels(files.rows)
     templates.require_each_once(labels.template_ids)
+    save_labels(files.labels, labels)
+    labels = map_labels(files.labels, vectors.count)
     members = Members(labels.codes)
     known = not np.isnan(labels.quality).any()
     scoring = Scoring.of(score or default_score(members.identities, qualities=known), fuse)
     scoring.check(members.identities)
-    store = open_vectors(vectors_file)
+    store = open_vectors(files.vectors)
     index = Factory.build(store, progress, plan.factory) if plan.factory else KINDS[plan.kind].build(store, progress)
     point = None
     if isinstance(index, TwoStageIndex):
         probes, own = mated_probes(store, labels.codes, templates.made.encoder)
         point = tune(index, probes, plan.recall, progress, labels.codes, own)
-    index.save(index_file)
+    index.save(files.index)
     density = densities(index, members, scoring.neighbours, progress) if scoring.scaled else None
     if density is not None:
-        np.save(density_file, density, allow_pickle=False)
+        np.save(files.density, density, allow_pickle=False)
     sealed = _recorded(folder, name, index.kind, index.count, json.dumps(asdict(point)) if point else None)
     enrolled = SearchableGallery(index, members, scoring, density, quality=labels.quality)
     return sealed, OpenSegment(index, enrolled, labels.identities, labels.template_ids, index.count)
@@ -93,22 +96,23 @@ def extend(
     Raises:
         GalleryError: the old one is damaged.
     """
-    old_files, (rows_file, vectors_file, index_file, density_file) = segment_files(folder, old.name), segment_files(folder, name)
-    old_vectors = or_damaged(lambda: open_vectors(old_files[1]))
-    with TemplateWriter(rows_file, recent.provenance) as writer, VectorWriter(vectors_file, recent.provenance.dim) as vectors:
+    old_files, files = segment_files(folder, old.name), segment_files(folder, name)
+    old_vectors = or_damaged(lambda: open_vectors(old_files.vectors))
+    with TemplateWriter(files.rows, recent.provenance) as writer, VectorWriter(files.vectors, recent.provenance.dim) as vectors:
         for table in (*rows, recent.table):
             for batch in table.to_batches():
                 writer.write(batch)
         for start in range(0, len(old_vectors), BATCH):
             vectors.write(np.asarray(old_vectors[start : start + BATCH]))
         vectors.write(recent.vectors)
-    store = open_vectors(vectors_file)
-    index = or_damaged(lambda: load_index(old_files[2], old_vectors))
+    store = open_vectors(files.vectors)
+    index = or_damaged(lambda: load_index(old_files.index, old_vectors))
     index.extend(store)
-    index.save(index_file)
+    index.save(files.index)
+    save_labels(files.labels, read_labels(files.rows))
     if density is not None:
-        old_density = or_damaged(lambda: open_vectors(old_files[3]))
-        np.save(density_file, np.concatenate([old_density, density]), allow_pickle=False)
+        old_density = or_damaged(lambda: open_vectors(old_files.density))
+        np.save(files.density, np.concatenate([old_density, density]), allow_pickle=False)
     return _recorded(folder, name, old.kind, len(store), old.operating)
 
 
@@ -124,33 +128,36 @@ def seal_behind(
     """Write a tail of `templates` (t in all) behind a base with lists, which is not read: `entries` are what
     `InvertedLists.encoded` made of their vectors, and `density` (t, 2) theirs, None where scores are plain.
     """
-    rows_file, vectors_file, index_file, density_file = segment_files(folder, name)
-    with TemplateWriter(rows_file, made) as rows, VectorWriter(vectors_file, made.dim) as vectors:
+    files = segment_files(folder, name)
+    with TemplateWriter(files.rows, made) as rows, VectorWriter(files.vectors, made.dim) as vectors:
         for part in templates:
             vectors.write(part.vectors)
             for batch in part.table.to_batches():
                 rows.write(batch)
-    save_tail(index_file, base.kind, base.templates, entries)
+    save_tail(files.index, base.kind, base.templates, entries)
+    save_labels(files.labels, read_labels(files.rows))
     if density is not None:
-        np.save(density_file, density, allow_pickle=False)
+        np.save(files.density, density, allow_pickle=False)
     return _recorded(folder, name, base.kind, vectors.count, None)
 
 
 def _recorded(folder: Path, name: str, kind: str, templates: int, operating: str | None) -> Segment:
-    rows_file, vectors_file, index_file, density_file = segment_files(folder, name)
+    files = segment_files(folder, name)
     return Segment(
         name=name,
         kind=kind,
         templates=templates,
-        rows_bytes=rows_file.stat().st_size,
-        rows_sha256=sha256_file(rows_file),
-        vectors_bytes=vectors_file.stat().st_size,
-        vectors_sha256=sha256_file(vectors_file),
-        index_bytes=index_file.stat().st_size,
-        index_sha256=sha256_file(index_file),
+        rows_bytes=files.rows.stat().st_size,
+        rows_sha256=sha256_file(files.rows),
+        vectors_bytes=files.vectors.stat().st_size,
+        vectors_sha256=sha256_file(files.vectors),
+        index_bytes=files.index.stat().st_size,
+        index_sha256=sha256_file(files.index),
         operating=operating,
-        density_bytes=density_file.stat().st_size if density_file.exists() else None,
-        density_sha256=sha256_file(density_file) if density_file.exists() else None,
+        density_bytes=files.density.stat().st_size if files.density.exists() else None,
+        density_sha256=sha256_file(files.density) if files.density.exists() else None,
+        labels_bytes=files.labels.stat().st_size,
+        labels_sha256=sha256_file(files.labels),
     )
 
 

@@ -17,7 +17,8 @@ from engine.matching.nearest_identities import Members
 from engine.matching.scoring import Scoring, SearchableGallery
 from engine.storage.catalogue import Segment
 from engine.storage.segments.files import MEND, or_damaged, recorded_files, segment_files
-from engine.storage.segments.labels import read_labels
+from engine.storage.segments.label_file import map_labels
+from engine.storage.segments.labels import Labels, joined_labels, read_labels
 from engine.templates.model import vectors_of
 from indexes.approximate.ivf import InvertedLists
 from indexes.approximate.tail_file import load_tail
@@ -80,16 +81,15 @@ def open_segments(
         GalleryError: a file is missing or is not what was sealed; names it, what was found and what was recorded.
     """
     base, count = segments[0], sum(segment.templates for segment in segments)
-    rows_files, _, _, density_files = zip(*(segment_files(folder, segment.name) for segment in segments), strict=True)
     if base.rows_only and len(segments) == 1:
-        return or_damaged(lambda: _open_rows(rows_files[0], base, scoring))
+        return or_damaged(lambda: _open_rows(segment_files(folder, base.name).rows, base, scoring))
     for path, recorded, _ in (each for segment in segments for each in recorded_files(folder, segment)):
         if not path.is_file():
             raise GalleryError(f"{path} is missing; {MEND}")
         if (found := path.stat().st_size) != recorded:
             raise GalleryError(f"{path} has {found} bytes, {recorded} were recorded; {MEND}")
     index = open_index(folder, segments)
-    labels = or_damaged(lambda: read_labels(rows_files, renamed))
+    labels = or_damaged(lambda: _labels(folder, segments, renamed or {}))
     codes = labels.codes
     if not index.count == len(codes) == count or (base.indexed and index.kind != base.kind):
         raise GalleryError(
@@ -98,7 +98,7 @@ def open_segments(
         )
     density = None
     if scoring.scaled:
-        parts = [_density(file, segment) for file, segment in zip(density_files, segments, strict=True)]
+        parts = [_density(segment_files(folder, segment.name).density, segment) for segment in segments]
         density = parts[0] if len(parts) == 1 else np.concatenate(parts)
     if measured is not None and not 0 < measured <= len(codes):
         raise GalleryError(f"{folder}: its catalogue is damaged: {measured} of {len(codes)} templates were measured")
@@ -121,9 +121,21 @@ def open_index(folder: Path, segments: Sequence[Segment]) -> StoredIndex:
     return index
 
 
+def _labels(folder: Path, segments: Sequence[Segment], renamed: Mapping[str, str]) -> Labels:
+    base, *tails = [_labels_of(folder, segment) for segment in segments]
+    for tail in tails:
+        base = joined_labels(base, tail, renamed)
+    return base
+
+
+def _labels_of(folder: Path, segment: Segment) -> Labels:
+    files = segment_files(folder, segment.name)
+    return map_labels(files.labels, segment.templates) if segment.labels_sha256 else read_labels(files.rows)
+
+
 def _index(folder: Path, segment: Segment) -> StoredIndex:
-    _, vectors_file, index_file, _ = segment_files(folder, segment.name)
-    vectors = open_vectors(vectors_file)
+    files = segment_files(folder, segment.name)
+    index_file, vectors = files.index, open_vectors(files.vectors)
     if segment.indexed:
         return load_index(index_file, vectors)
     if segment.kind != Flat.kind:
@@ -136,10 +148,11 @@ def _index(folder: Path, segment: Segment) -> StoredIndex:
 
 
 def _appended(index: StoredIndex, folder: Path, tail: Segment) -> None:
-    _, vectors_file, index_file, _ = segment_files(folder, tail.name)
+    files = segment_files(folder, tail.name)
+    index_file = files.index
     if not isinstance(index, InvertedLists) or tail.kind != index.kind or not tail.indexed:
         raise IndexFileError(f"{index_file}: a second segment, of kind {tail.kind[:60]}, behind an index of kind {index.kind}")
-    vectors, entries = open_vectors(vectors_file), load_tail(index_file, index.kind, index.count)
+    vectors, entries = open_vectors(files.vectors), load_tail(index_file, index.kind, index.count)
     try:
         index.append(vectors, entries)
     except IndexFileError as error:
@@ -164,7 +177,7 @@ def _among(codes: np.ndarray, measured: int) -> np.ndarray:
 def _open_rows(rows_file: Path, segment: Segment, scoring: Scoring) -> OpenSegment:
     if not rows_file.is_file() or sha256_file(rows_file) != segment.rows_sha256:
         raise GalleryError(f"{rows_file} is not what was sealed; {MEND}")
-    labels = read_labels([rows_file])
+    labels = read_labels(rows_file)
     index = Flat.build(vectors_of(pq.ParquetFile(rows_file).read(columns=["vector"])))
     enrolled = SearchableGallery(index, Members(labels.codes), scoring, quality=labels.quality)
     return OpenSegment(index, enrolled, labels.identities, labels.template_ids, len(labels.codes))

@@ -89,7 +89,7 @@ def test_a_gallery_opens_as_it_was_built(gallery: Gallery, random_templates: Mak
     probes = random_templates(seed=0).vectors
     assert again.identify(probes, threshold=0.4).table.equals(gallery.identify(probes, threshold=0.4).table)
     info = again.info()
-    assert (info.identities, info.templates, info.dim, info.index, info.exact, info.format) == (20, 40, 16, "flat", True, 7)
+    assert (info.identities, info.templates, info.dim, info.index, info.exact, info.format) == (20, 40, 16, "flat", True, 8)
     assert info.bytes == sum(file.stat().st_size for file in gallery.path.iterdir())
     assert again.identities == sorted(f"id{i}" for i in range(20))
     assert len(again) == 40
@@ -101,6 +101,7 @@ def test_the_layout_of_the_design(gallery: Gallery) -> None:
         "catalogue.sha256",
         "catalogue.sqlite",
         "segment-000001.index",
+        "segment-000001.labels",
         "segment-000001.parquet",
         "segment-000001.vectors.npy",
     ]
@@ -163,7 +164,7 @@ def test_galleries_that_are_none_or_damaged(gallery: Gallery, tmp_path: Path) ->
     catalogue = gallery.path / "catalogue.sqlite"
     with sqlite3.connect(catalogue) as database:
         database.execute("UPDATE gallery SET value = '9' WHERE key = 'format'")
-    with pytest.raises(GalleryError, match="format 9; this onek reads formats 1 to 7, so take a newer"):
+    with pytest.raises(GalleryError, match="format 9; this onek reads formats 1 to 8, so take a newer"):
         Gallery.open(gallery.path)
     catalogue.write_bytes(b"no database at all" * 100)
     with pytest.raises(GalleryError, match="catalogue is damaged"):

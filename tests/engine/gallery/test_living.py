@@ -23,6 +23,7 @@ from engine.errors import EncoderMismatch, GalleryBusy, GalleryError, TemplatesE
 from engine.gallery.gallery import Gallery
 from engine.maintenance.integrity import check
 from engine.storage.sealing import due, stored
+from engine.storage.segments import segment_files
 from engine.storage.writer_lock import locked
 from engine.templates.model import Templates
 from tests.support.galleries import names, people, same_answers
@@ -375,10 +376,10 @@ def test_a_photograph_enrols_somebody(
     assert "nobody.png" in (tmp_path / "g.problems.csv").read_text()
 
 
-@pytest.mark.parametrize("number", [1, 2, 3, 4, 5, 6])
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 5, 6, 7])
 def test_a_gallery_of_a_former_format_opens_and_becomes_one_of_the_present(tmp_path: Path, number: int) -> None:
     """Of `people(0, 60)`, written by the onek of that time; the index of format 4 is FAISS's, of IVF4,SQ8. Of format 5 the last
-    five joined lately, and `quality` is 0.9 throughout, which was the detector's confidence. Of format 6 one has another name.
+    five joined lately, and `quality` is 0.9 throughout, which was the detector's confidence. Of formats 6 and 7 one is renamed.
     """
     path = tmp_path / "g"
     shutil.copytree(Path(__file__).parents[2] / "fixtures" / "galleries" / f"format-{number}", path)
@@ -387,7 +388,7 @@ def test_a_gallery_of_a_former_format_opens_and_becomes_one_of_the_present(tmp_p
     assert (old.info().format, old.info().templates, old.info().score) == (number, 120, "plain" if number < 3 else "local")
     assert (old.info().index, old.info().exact, old.info().operating) == ("flat", True, None)
     assert names(old, 0, 3) == ["id0", "id1", "id2"]
-    assert names(old, 30, 31) == ["thirty" if number == 6 else "id30"]
+    assert names(old, 30, 31) == ["thirty" if number >= 6 else "id30"]
     old.backup(tmp_path / "copy")
     assert check(tmp_path / "copy") == []
     assert names(Gallery.open(tmp_path / "copy"), 0, 3) == ["id0", "id1", "id2"]
@@ -396,25 +397,25 @@ def test_a_gallery_of_a_former_format_opens_and_becomes_one_of_the_present(tmp_p
     old.close()
     new = Gallery.open(path)
     assert names(new, 0, 2) + names(new, 59, 62) == [None, "id1", "id59", "id60", None]
-    assert (new.info().format, new.info().score, new.info().index) == (7, "local", "factory" if number == 4 else "flat")
+    assert (new.info().format, new.info().score, new.info().index) == (8, "local", "factory" if number == 4 else "flat")
     kept = pa.concat_tables([part.table for part in stored(new.snapshot(), path)])
     assert kept["quality"].null_count == len(new)
     assert kept["detection"].drop_null().to_pylist() == [pytest.approx(0.9)] * (118 if number == 5 else 0)
     assert check(path) == []
     new.compact()
     assert {file.name for file in path.iterdir() if "segment" in file.name} == {
-        f"segment-{2 if number >= 5 else 3:06}.{ending}" for ending in ("parquet", "vectors.npy", "index", "density.npy")
+        file.name for file in segment_files(path, f"segment-{2 if number >= 5 else 3:06}")
     }
 
 
-@pytest.mark.parametrize("number", [1, 2, 3, 4, 5, 6])
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 5, 6, 7])
 def test_a_gallery_of_a_former_format_is_compacted(tmp_path: Path, number: int) -> None:
     path = tmp_path / "g"
     shutil.copytree(Path(__file__).parents[2] / "fixtures" / "galleries" / f"format-{number}", path)
     gallery = Gallery.open(path)
     gallery.compact()
     assert {file.name.split(".")[0] for file in path.iterdir() if "segment" in file.name} == {"segment-000002"}
-    assert (gallery.info().format, names(gallery, 0, 3)) == (7, ["id0", "id1", "id2"])
+    assert (gallery.info().format, names(gallery, 0, 3)) == (8, ["id0", "id1", "id2"])
     gallery.close()
     assert check(path) == []
 

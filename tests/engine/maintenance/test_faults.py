@@ -27,7 +27,7 @@ from tests.support.galleries import people
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 COUNT = 1040
-_COLUMNS = {".parquet": "rows", ".vectors.npy": "vectors", ".index": "index", ".density.npy": "density"}
+_COLUMNS = {".parquet": "rows", ".vectors.npy": "vectors", ".index": "index", ".density.npy": "density", ".labels": "labels"}
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,10 @@ def test_ids_that_come_twice(copy: Path, monkeypatch: pytest.MonkeyPatch, size: 
     """In one batch, and far from each other."""
     monkeypatch.setattr("engine.maintenance.integrity.ROW_GROUP", size)
     rows(copy, lambda values: [values[row].update(template_id=values[0]["template_id"]) for row in (1, 700)])
-    assert said(copy) == {"segment-000001.parquet": ["2 template ids come twice"]}
+    assert said(copy) == {
+        "segment-000001.parquet": ["2 template ids come twice"],
+        "segment-000001.labels": ["2 labels are not those of segment-000001.parquet"],
+    }
 
 
 @pytest.mark.parametrize(("length", "wrong"), [(0.9, True), (0.9985, True), (0.9995, False), (1.0005, False), (1.0015, True)])
@@ -274,7 +277,8 @@ def change_recent(folder: Path, **values: object) -> None:
         ("INSERT INTO renamed VALUES ('segment-000001', 'nobody', 'somebody')", "it renames who is not there"),
         (
             "INSERT INTO segments SELECT 'segment-00000' || n, kind, templates, rows_bytes, rows_sha256, vectors_bytes, "
-            "vectors_sha256, index_bytes, index_sha256, operating, density_bytes, density_sha256 FROM segments, "
+            "vectors_sha256, index_bytes, index_sha256, operating, density_bytes, density_sha256, labels_bytes, labels_sha256 "
+            "FROM segments, "
             "(SELECT 2 AS n UNION SELECT 3)",
             "it names 3 segments, expected 1 or 2",
         ),

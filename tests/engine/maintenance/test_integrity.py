@@ -48,6 +48,7 @@ def test_every_file_of_a_gallery_at_rest_is_looked_at(whole: Path) -> None:
         "catalogue.sqlite",
         "catalogue.sha256",
         "segment-000001.parquet",
+        "segment-000001.labels",
         "segment-000001.vectors.npy",
         "segment-000001.index",
         "segment-000001.density.npy",

@@ -46,7 +46,7 @@ def segment(name: str, templates: int = 20) -> Segment:
 
 def test_what_a_new_catalogue_says(folder: Path) -> None:
     catalogue = read_catalogue(folder)
-    assert catalogue.format == 7
+    assert catalogue.format == 8
     assert len(catalogue.id) == 32
     assert catalogue.measured is None
     assert catalogue.changes is not None
@@ -172,8 +172,8 @@ def test_what_hinders_a_read_is_said(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("format", "0", "is a gallery of format 0; this onek reads formats 1 to 7, so take a newer onek"),
-        ("format", "8", "is a gallery of format 8; this onek reads formats 1 to 7, so take a newer onek"),
+        ("format", "0", "is a gallery of format 0; this onek reads formats 1 to 8, so take a newer onek"),
+        ("format", "9", "is a gallery of format 9; this onek reads formats 1 to 8, so take a newer onek"),
         ("format", "five", "its catalogue is damaged"),
         ("scoring", '{"score": "best", "neighbours": 5, "fuse": 1}', "expected plain, local or quality"),
         ("scoring", '{"score": "plain", "neighbours": 5, "fuse": -1}', "expected at least 1"),

@@ -77,7 +77,7 @@ def test_faiss_writes_nowhere_for_a_gallery_of_a_former_format(
     assert names(copy, 0, 3) == _RIGHT
     assert not (tmp_path / "copy" / "segment-000001.index").exists()
     copy.compact()
-    assert (copy.info().exact, copy.info().format, names(copy, 0, 3), check(copy.path)) == (False, 7, _RIGHT, [])
+    assert (copy.info().exact, copy.info().format, names(copy, 0, 3), check(copy.path)) == (False, 8, _RIGHT, [])
     merged = Gallery.merge([path], tmp_path / "merged")
     assert names(merged, 0, 3) == _RIGHT
     gallery.enroll(people(103, 104))

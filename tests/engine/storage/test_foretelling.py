@@ -21,7 +21,7 @@ def people(count: int, dim: int = 16) -> Templates:
 def test_an_exact_gallery_by_hand() -> None:
     units = Units(row=1e-5, distance=1e-8, probe=1e-6)
     work = _work(units, "flat", 10_000, 10_000, scaled=True)
-    assert work["rows"] == pytest.approx(2 * 10_000 * 1e-5)
+    assert work["rows"] == pytest.approx(10_000 * 1e-5)
     assert work["densities"] == pytest.approx(10_000 * (3e-6 + 1e-4))
     assert work["calibration"] == pytest.approx(10_000 * (1e-6 + 1e-4 + 3e-6))
     # K, twice K/2, four times K/4, eight times K/8: each half as many distances as before.
@@ -32,10 +32,11 @@ def test_an_exact_gallery_by_hand() -> None:
 def test_lists_by_hand() -> None:
     units = Units(row=1e-5, distance=1e-8, probe=1e-6, code=1e-9, learnt=2.0, coded=1e-6, visited=0.25)
     work = _work(units, "ivf", 1_000_000, 500_000, scaled=True)
-    search = 1e-6 + 1000 * 1e-8 + 0.25 * 1_000_000 * 1e-9
+    # Where lists are long and most searches stop early, a code takes three tenths of what it takes on the slice.
+    search = 1e-6 + 1000 * 1e-8 + 0.25 * 1_000_000 * 0.3e-9
     assert work["calibration"] == pytest.approx(20_000 * (search + 3e-6))
     # Of a million vectors, 1,073 probes are searched for exhaustively: as many distances as 2^30.
-    assert work["tuning"] == pytest.approx(1073 * 1_000_000 * 1e-8 + 4096 * (1000 * 1e-8 + 3 * search))
+    assert work["tuning"] == pytest.approx(1073 * 1_000_000 * 1e-8 + 4096 * (1000 * 1e-8 + search))
     assert work["index"] == pytest.approx(2 + 1 + (10 * 128_000 + 1_000_000) * 1000 * 1e-8)
     more = _work(units, "ivf", 2_000_000, 500_000, scaled=True)
     assert 1.5 < sum(more.values()) / sum(work.values()) < 3
@@ -58,11 +59,12 @@ def test_every_unit_is_measured(kind: str) -> None:
 
 
 def test_memory_by_hand() -> None:
-    """What is scored together 26 times; what is read or learnt from together 2.8 times, where that is more; codes and names."""
+    """What is scored together 26 times; what is read or learnt from together 8 times, where that is more, or 2.8 times
+    where it is read in one part; codes and names."""
     fixed = _more(Units(0, 0, 0), "flat", 0, 16)
     assert _more(Units(0, 0, 0, names=10, held=100), "flat", 10_000, 16) - fixed == 4096 * 26 * 64 + 10_000 * 180
-    assert _more(Units(0, 0, 0), "flat", 200_000, 16) - fixed == pytest.approx(65_536 * 2.8 * 64, abs=1)
-    assert _more(Units(0, 0, 0), "ivf", 1_000_000, 16) - fixed == pytest.approx(128_000 * 2.8 * 64, abs=1)
+    assert _more(Units(0, 0, 0), "flat", 200_000, 16) - fixed == pytest.approx(65_536 * 8 * 64, abs=1)
+    assert _more(Units(0, 0, 0), "ivf", 1_000_000, 16) - fixed == pytest.approx(128_000 * 8 * 64, abs=1)
 
 
 def test_too_few_to_tell_go_by_the_plan() -> None:

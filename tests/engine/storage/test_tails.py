@@ -27,7 +27,7 @@ from tests.support.galleries import people
 
 pytestmark = pytest.mark.usefixtures("one_thread", "as_if_large")
 COUNT = 1040
-_COLUMNS = {".parquet": "rows", ".vectors.npy": "vectors", ".index": "index", ".density.npy": "density"}
+_COLUMNS = {".parquet": "rows", ".vectors.npy": "vectors", ".index": "index", ".density.npy": "density", ".labels": "labels"}
 BASE, TAIL = "segment-000001", "segment-000002"
 
 
@@ -320,7 +320,8 @@ def _base_for_tail(folder: Path) -> None:
 
 
 _OTHERS = (
-    "rows_bytes, rows_sha256, vectors_bytes, vectors_sha256, index_bytes, index_sha256, operating, density_bytes, density_sha256"
+    "rows_bytes, rows_sha256, vectors_bytes, vectors_sha256, index_bytes, index_sha256, operating, "
+    "density_bytes, density_sha256, labels_bytes, labels_sha256"
 )
 FOREIGN: dict[str, tuple[Callable[[Path], object], str]] = {
     "two tails": (
@@ -359,7 +360,7 @@ FOREIGN: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "more templates than rows": (
         lambda folder: say(folder, "UPDATE segments SET templates = templates + 1 WHERE name = ?", TAIL),
-        "recorded were",
+        "expected labels of 57 rows",
     ),
     "none": (lambda folder: say(folder, "UPDATE segments SET templates = 0 WHERE name = ?", TAIL), "of 0 templates"),
     "removed rows that do not exist": (
