@@ -36,7 +36,6 @@ Fpir = Annotated[
     Query(gt=0, lt=1, description="The share of strangers' searches that may get a name. By default 0.01."),
 ]
 Score = Annotated[float | None, Query(description="The largest score that is accepted, instead of a rate.")]
-Fmr = Annotated[float | None, Query(gt=0, lt=1, description="The share of pairs of two people that may be the same.")]
 Top = Annotated[int, Query(ge=1, le=50, description="How many candidates to list.")]
 FacesAsked = Annotated[
     Literal["all", "largest", "none"] | None,
@@ -46,6 +45,7 @@ Look = Annotated[
     bool,
     Query(description="Only look, before an enrolment: nothing opens, is counted or is kept. Takes the role desk."),
 ]
+Fmr = Annotated[float | None, Query(gt=0, lt=1, description="The share of pairs of two people that may be the same.")]
 
 
 @router.post("/identify", response_model=Identified, openapi_extra=PICTURES_OR_VECTORS, summary="Who is it?")
