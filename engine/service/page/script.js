@@ -250,7 +250,11 @@ async function watch(stream) {
   while (page.stream === stream && page.running) {
     let pause = PAUSE;
     try {
-      if (page.view === "door" && !document.hidden && $("video").videoWidth && !page.challenged) {
+      if (stream.getVideoTracks()[0].muted) {  // the last picture that it sent is still there, of whoever stood there
+        clearTimeout(page.fading);
+        draw([], 1, 1);
+        state("lost", say("camera_still"), say("camera_still_more"));
+      } else if (page.view === "door" && !document.hidden && $("video").videoWidth && !page.challenged) {
         const { data, width, height } = await frameOf($("video"));
         const answer = await identify(data);
         if (page.stream === stream && !page.challenged) shown(answer, width, height, STAYS);

@@ -187,6 +187,13 @@ def test_a_service_without_a_challenge_says_so(asked: Client) -> None:
         asked.challenge()
 
 
+def test_the_warning_is_of_what_the_service_does() -> None:
+    assert "does not test" in Settings("g").warning
+    assert "challenge" not in Settings("g").warning
+    assert Settings("g", challenge="turn").warning.startswith("The challenge")
+    assert "unless the detector" in Settings("g", pad="a:b").warning
+
+
 @pytest.fixture
 def detector(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module = ModuleType("somebodys_detector")

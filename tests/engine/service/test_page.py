@@ -57,6 +57,26 @@ navigator.mediaDevices.enumerateDevices = async () => [...await all(), other];
 """
 
 
+# A page whose limits go by a clock that a test moves on.
+LIMITED = """
+AbortSignal.timeout = (limit) => {
+  const given = new AbortController();
+  setTimeout(() => given.abort(new DOMException("", "TimeoutError")), limit);
+  return given.signal;
+};
+"""
+
+
+def timed(opened: Any, url: str) -> Any:
+    """As `visit`, with a clock that a test moves on."""
+    page = opened.new_context().new_page()
+    page.clock.install()
+    page.add_init_script(LIMITED)
+    page.goto(url)
+    page.click("#warning button")
+    return page
+
+
 def row(decision: str, identity: str | None = None, refused_by: str | None = None) -> dict[str, Any]:
     """What a service says of a face."""
     near = {"identity": identity or "eva", "template_id": "t", "distance": 0.5, "score": 0.5, "quality": None}
@@ -136,31 +156,21 @@ def test_a_lost_connection_is_said_and_mended(opened: Any, url: str) -> None:
 
 
 def test_a_service_that_hangs_leaves_nobody_welcome(opened: Any, url: str) -> None:
-    page = visit(opened, url)
+    page = timed(opened, url)
     page.click("#camera")
     assert "person3" in state(page, "identified")
     page.route("**/identify", lambda route: None)
-    page.wait_for_selector('#state-text:has-text("Looking")', timeout=8_000)
+    page.wait_for_timeout(1000)
+    page.clock.fast_forward(4_000)
+    assert "Looking" in state(page, "wait")
+    page.clock.fast_forward(6_000)
     assert "tries again" in state(page, "lost")
     page.unroute("**/identify")
     assert "person3" in state(page, "identified")
 
 
-LIMITED_BY_THAT_CLOCK = """
-AbortSignal.timeout = (limit) => {
-  const given = new AbortController();
-  setTimeout(() => given.abort(new DOMException("", "TimeoutError")), limit);
-  return given.signal;
-};
-"""
-
-
 def test_the_desk_does_not_wait_for_ever_either(opened: Any, url: str) -> None:
-    page = opened.new_context().new_page()
-    page.clock.install()
-    page.add_init_script(LIMITED_BY_THAT_CLOCK)
-    page.goto(f"{url}/#desk")
-    page.click("#warning button")
+    page = timed(opened, f"{url}/#desk")
     page.wait_for_selector("#people tr")
     page.route("**/identities/**", lambda route: None)
     page.click('#people button[aria-label="Erase person0"]')
@@ -186,16 +196,16 @@ def test_a_page_that_comes_before_the_service_says_so_and_begins_when_it_is_ther
 def test_after_a_challenge_the_box_is_where_the_face_is_and_goes(
     cameras: Any, house: Path, serve: Callable[[Settings], str]
 ) -> None:
-    context = cameras.new_context()
-    page = context.new_page()
-    page.clock.install()
-    page.goto(serve(Settings(str(house), challenge="turn", rate=0, runtime="opencv")))
-    page.click("#warning button")
+    page = timed(cameras, serve(Settings(str(house), challenge="turn", rate=0, runtime="opencv")))
     says(page, "**/challenges/answer*", identified(row("identified", "ada")))
     page.click("#challenge")
-    for wanted in ("Look at the camera", "Look to your"):
-        page.wait_for_selector(f'#state-text:has-text("{wanted}")', timeout=_SOON)
-    assert "Welcome, ada" in state(page, "identified")
+    page.wait_for_selector('#state-text:has-text("Look at the camera")', timeout=_SOON)
+
+    def answered() -> bool:
+        page.clock.fast_forward(1_000)
+        return "Welcome, ada" in page.inner_text("#state-text")
+
+    assert soon(answered)
     assert page.evaluate("document.getElementById('video').videoWidth") == 1280
     assert page.evaluate("[boxes.width, boxes.height]") == [640, 360], "as large as the frame that was sent"
     page.clock.fast_forward(11_000)
@@ -228,6 +238,16 @@ def test_at_the_desk_a_camera_that_is_unplugged_is_missed(cameras: Any, url: str
     page.evaluate(GONE)
     page.wait_for_selector('#enrol-said:has-text("The camera is gone")')
     assert not page.is_visible("#desk-shot")
+
+
+def test_a_camera_that_sends_nothing_new_lets_nobody_in(opened: Any, url: str) -> None:
+    page = visit(opened, url)
+    page.click("#camera")
+    assert "person3" in state(page, "identified")
+    page.evaluate("Object.defineProperty(page.stream.getVideoTracks()[0], 'muted', { value: true, configurable: true })")
+    assert "sends no pictures" in state(page, "lost")
+    page.evaluate("delete page.stream.getVideoTracks()[0].muted")
+    assert "person3" in state(page, "identified")
 
 
 def test_one_of_several_cameras_is_chosen_and_remembered(cameras: Any, url: str) -> None:
@@ -337,11 +357,12 @@ def test_pictures_that_are_left_out_are_counted(opened: Any, url: str) -> None:
 
 
 def test_the_desk_sees_what_happens_without_being_asked(opened: Any, url: str, pictures: list[bytes]) -> None:
-    page = visit(opened, f"{url}/#desk")
+    page = timed(opened, f"{url}/#desk")
     page.wait_for_selector("#people tr")
     page.wait_for_selector("#events-said:not(:empty)")
     with Client(url) as client:
         client.verify(pictures[7], "person7")
+        page.clock.fast_forward(5_000)
         page.wait_for_selector('#events tr:has-text("compared"):has-text("person7")', timeout=_SOON)
 
 
