@@ -398,6 +398,10 @@ def test_every_text_is_in_the_file_of_texts_and_counts_one() -> None:
         assert set(re.findall(r'data-(?:text|label)="(\w+)"', written)) <= set(texts)
         (without,) = re.findall(r'<noscript data-text="(\w+)">([^<]*)<', written)
         assert texts[without[0]] == without[1]
+    for name in ("script.js", "api.js"):
+        written = (PAGE / name).read_text(encoding="utf-8")
+        assert set(re.findall(r'say\("(\w+)"', written)) <= set(texts)
+        assert '"required"' not in written
     lost = re.findall(r'id="trouble"[^>]*>([^<]+)<', (PAGE / "index.html").read_text(encoding="utf-8"))
     assert lost == [f"{texts['state_lost']}. {texts['state_lost_more']}"]
     counted = {key: text for key, text in texts.items() if "{count}" in str(text)}
