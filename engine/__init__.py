@@ -6,7 +6,7 @@ from indexes.late import late_names
 
 if TYPE_CHECKING:
     from engine.answers.results import Result, Results
-    from engine.client import Client
+    from engine.client.client import Client
     from engine.embedding.in_memory import Embedding, embed_images
     from engine.encoders.base import Encoder
     from engine.encoders.registry import load_encoder
@@ -39,7 +39,7 @@ _imported = late_names(
     __name__,
     {
         "engine.answers.results": ("Result", "Results"),
-        "engine.client": ("Client",),
+        "engine.client.client": ("Client",),
         "engine.embedding.in_memory": ("Embedding", "embed_images"),
         "engine.encoders.base": ("Encoder",),
         "engine.encoders.registry": ("load_encoder",),

@@ -10,6 +10,10 @@ STILL_PICTURES = (
     "A photograph of a person, held up to the camera, is taken for the person: this service recognises faces and does not test "
     "whether they live."
 )
+DETECTOR_LIMITS = (
+    "A photograph of a person, held up to the camera, is taken for the person unless the detector of presentation attacks "
+    "refuses it that this service was started with: whoever chose it knows what it lets through."
+)
 CHALLENGE_LIMITS = (
     "The challenge (look left, look right, in an order that the service chooses) stops a flat still picture; it does not stop "
     "one that is bent round a tube, several photographs of the person who looks both ways, a film of it (of which half have the "
@@ -89,7 +93,9 @@ class Settings:
     @property
     def warning(self) -> str:
         """What whoever trusts a door must know."""
-        return f"{STILL_PICTURES} {CHALLENGE_LIMITS}" if self.challenge is None else CHALLENGE_LIMITS
+        if self.challenge is not None:
+            return CHALLENGE_LIMITS
+        return STILL_PICTURES if self.pad is None else DETECTOR_LIMITS
 
     def public(self) -> dict[str, Any]:
         """What the page is told."""

@@ -27,6 +27,7 @@ from engine.templates.provenance import PICTURE, require_same
 from engine.templates.quality import LEAST
 
 REFUSED, CHALLENGE, PAD = "refused", "challenge", "pad"
+ASK_CHALLENGE = "this service asks for a turn of the head: POST challenges, then POST challenges/answer with `identity`"
 _NUMBERS = ("distance", "score", "threshold", "expected_false_alarms")
 router = APIRouter(prefix="/v1/galleries/{gallery}", responses=ERRORS, tags=["recognition"])
 
@@ -46,6 +47,7 @@ Look = Annotated[
     bool,
     Query(description="Only look, before an enrolment: nothing opens, is counted or is kept. Takes the role desk."),
 ]
+Fmr = Annotated[float | None, Query(gt=0, lt=1, description="The share of pairs of two people that may be the same.")]
 
 
 @router.post("/identify", response_model=Identified, openapi_extra=PICTURES_OR_VECTORS, summary="Who is it?")
@@ -95,7 +97,7 @@ async def verify(
     token: AtDoor,
     served: TheGallery,
     identity: IdentityPath,
-    fmr: Annotated[float | None, Query(gt=0, lt=1, description="The share of pairs of two people that may be the same.")] = None,
+    fmr: Fmr = None,
     threshold: Annotated[float | None, Query(ge=0, le=2, description="The largest distance that is the same.")] = None,
 ) -> Verified:
     """Compare the largest face of one picture with an enrolled identity."""
@@ -106,6 +108,24 @@ async def verify(
     (outcome,) = map(of_quality(LEAST), await service.recognition.embedded(embedder, [picture]))
     if outcome.problem is not None:
         raise Refused(422, "image_problem", f"{outcome.problem}, so there is nothing to compare")
+    why = None if service.settings.challenge is None else ASK_CHALLENGE
+    return await compared(request, service, token, served, name, picture, outcome, fmr=fmr, threshold=threshold, why_not=why)
+
+
+async def compared(
+    request: Request,
+    service: Service,
+    token: Token,
+    served: Served,
+    name: str,
+    picture: bytes,
+    outcome: Outcome,
+    *,
+    fmr: float | None,
+    threshold: float | None,
+    why_not: str | None,
+) -> Verified:
+    """Compare the largest face of a picture with an enrolled identity; `why_not`: why the challenge refuses it, else None."""
 
     def compare(seen: Snapshot) -> tuple[Verification, MatchThreshold]:
         claim = seen.claim(name, threshold, fmr, None)
@@ -113,7 +133,7 @@ async def verify(
 
     made, limit = await run_in_threadpool(served.gallery.answered, compare)
     refused: str | None = None
-    if made.same and service.settings.challenge is not None:
+    if made.same and why_not is not None:
         refused = CHALLENGE
     elif made.same and service.pad is not None:
         row = {"probe": "picture:0", "decision": IDENTIFIED, "box": box_of(outcome, 0)}
@@ -133,6 +153,7 @@ async def verify(
         template_id=made.template_id,
         says=str(limit),
         refused_by=refused,  # type: ignore[arg-type]
+        reasons=why_not if refused == CHALLENGE else None,
     )
 
 

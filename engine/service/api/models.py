@@ -73,6 +73,7 @@ class Verified(BaseModel):
     template_id: str
     says: str
     refused_by: Literal["challenge", "pad"] | None
+    reasons: str | None = Field(description="Why the challenge refused it, or what it asks for.")
 
 
 class Vectors(BaseModel):

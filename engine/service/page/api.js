@@ -42,11 +42,15 @@ function fields(schema, label) {
   return table(["api_field", "api_type", "api_what"].map((key) => say(key)), rows, label);
 }
 
+async function fetched(path) {
+  return (await fetch(path, { signal: AbortSignal.timeout(8000) })).json();
+}
+
 async function show() {
-  texts = await (await fetch("texts.json")).json();
+  texts = await fetched("texts.json");
   for (const element of document.querySelectorAll("[data-text]")) element.textContent = say(element.dataset.text);
   for (const element of document.querySelectorAll("[data-label]")) element.setAttribute("aria-label", say(element.dataset.label));
-  const described = await (await fetch("v1/openapi.json")).json();
+  const described = await fetched("v1/openapi.json");
   const about = document.getElementById("about");
   about.append(made("h2", `${described.info.title} ${described.info.version}`));
   for (const part of described.info.description.split("\n\n")) about.append(made("p", part.replaceAll("**", "")));
@@ -59,7 +63,7 @@ async function show() {
       heading.append(made("code", title));
       card.append(made("p", operation.summary ?? ""), made("p", operation.description ?? ""));
       const taken = (operation.parameters ?? []).map((each) => [
-        each.name, kind(each.schema), [each.in, each.required ? "required" : "", each.description ?? ""].filter(Boolean).join("; "),
+        each.name, kind(each.schema), [each.in, each.required ? say("api_required") : "", each.description ?? ""].filter(Boolean).join("; "),
       ]);
       if (taken.length) {
         const columns = ["api_name", "api_type", "api_what"].map((key) => say(key));
@@ -68,8 +72,7 @@ async function show() {
       if (operation.requestBody) card.append(made("h3", say("api_body")), made("p", Object.keys(operation.requestBody.content).join(", ")));
       const success = Object.entries(operation.responses).find(([status]) => status.startsWith("2"));
       const schema = success?.[1].content?.["application/json"]?.schema;
-      const name = schema?.$ref?.split("/").pop();
-      if (name) {
+      for (const name of (schema?.anyOf ?? [schema]).map((each) => each?.$ref?.split("/").pop()).filter(Boolean)) {
         const answer = say("api_answer", { status: success[0], name });
         card.append(made("h3", answer), fields(described.components.schemas[name], say("api_fields_of", { name, title })));
       }
@@ -82,4 +85,7 @@ async function show() {
   }
 }
 
-show();
+show().catch((error) => {
+  document.getElementById("trouble").hidden = false;
+  throw error;
+});

@@ -2,15 +2,25 @@
 "use strict";
 
 const $ = (id) => document.getElementById(id);
-const TOKEN = "onek-token", WARNED = "onek-warned", CHOSEN = "onek-gallery";
+const TOKEN = "onek-token", WARNED = "onek-warned", CHOSEN = "onek-gallery", CAMERA = "onek-camera";
 const WIDTH = 640, PAUSE = 120, AGAIN = 1500, SHOTS = 12, POOR = 0.1, LEAST = 0.0001;
+// Milliseconds until a request is given up: at the door, of a desk that sends pictures, and of work that grows with the gallery,
+// for which the service takes 40 times as long as for others.
+const SOON = 6000, DESK = 45000, LONG = 1230000;
+// Milliseconds that an answer is shown: of a camera that is watched, and of pictures that are sent once. And between two looks at
+// what happened.
+const STAYS = 4000, STAYS_ONCE = 10000, EVENTS = 5000;
 const ROLES = ["door", "desk", "admin"];
-const page = { texts: {}, settings: null, gallery: null, view: "door", stream: null, running: false, shots: [], asked: null };
+const page = {
+  texts: null, settings: null, gallery: null, view: "door", stream: null, running: false, gone: false, shots: [], left: 0, asked: null,
+};
 
 // Texts.
 
 function say(key, values = {}) {
-  return (page.texts[key] ?? key).replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
+  const found = page.texts?.[key] ?? key;
+  const text = typeof found === "string" ? found : found[new Intl.PluralRules(document.documentElement.lang).select(Number(values.count))];
+  return text.replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
 }
 
 function percent(share) {
@@ -62,30 +72,46 @@ class Refused extends Error {
   }
 }
 
-async function ask(method, path, { body, query = {}, type } = {}) {
+async function fetched(path, limit, options = {}) {
+  const answer = await fetch(path, { ...options, cache: "no-store", signal: AbortSignal.timeout(limit) });
+  const said = await answer.json().catch((error) => {
+    if (error instanceof SyntaxError) return null;  // a proxy's own page
+    throw error;
+  });
+  return { answer, said };
+}
+
+async function ask(method, path, { body, query = {}, type, limit = SOON } = {}) {
   const headers = {};
   const token = sessionStorage.getItem(TOKEN);
   if (token) headers.Authorization = `Bearer ${token}`;
   if (type) headers["Content-Type"] = type;
   const asked = new URLSearchParams(query).toString();
-  const answer = await fetch(`v1/${path}${asked ? "?" + asked : ""}`, { method, headers, body, credentials: "omit", cache: "no-store" });
-  const said = await answer.json().catch(() => ({}));
-  if (answer.ok) return said;
-  const { code = "unknown", message = String(answer.status), request_id: id = "" } = said.error ?? {};
+  const { answer, said } = await fetched(`v1/${path}${asked ? "?" + asked : ""}`, limit, { method, headers, body, credentials: "omit" });
+  if (answer.ok && said) return said;
+  const { code = "unknown", message = String(answer.status), request_id: id = "" } = said?.error ?? {};
   if (answer.status === 401) askForToken(Boolean(token));
   throw new Refused(answer.status, code, message, id);
 }
 
 function inGallery(...parts) {
+  if (parts.some((part) => [".", ".."].includes(part))) throw new Refused(0, "name", say("name_dots"), "");  // no browser sends these
   return ["galleries", page.gallery, ...parts].map(encodeURIComponent).join("/");
 }
 
-function trouble(error) {
+function isLost(error) {
+  return error instanceof TypeError || ["TimeoutError", "AbortError", "NetworkError"].includes(error?.name);
+}
+
+function inShort(error, lost = "lost_more") {
+  if (error instanceof Refused) return error.id ? say("error", { message: error.message, id: error.id }) : error.message;
+  return isLost(error) ? `${say("state_lost")}. ${say(lost)}` : String(error);
+}
+
+function trouble(error, lost) {
   const box = $("trouble");
   box.hidden = !error;
-  if (!error) return;
-  box.textContent = error instanceof Refused ? say("error", { message: error.message, id: error.id })
-    : error instanceof TypeError ? `${say("state_lost")}. ${say("state_lost_more")}` : String(error);
+  if (error && page.texts) box.textContent = inShort(error, lost);  // until the texts are there, it says what the page was sent with
 }
 
 async function trying(work) {
@@ -178,17 +204,30 @@ function inWords(each, face) {
   });
 }
 
-function shown(answer, width, height) {
+function shown(answer, width, height, stays) {
   draw(answer.results, width, height);
   stateOf(answer.results);
   explain(answer);
+  clearTimeout(page.fading);
+  page.fading = setTimeout(fade, stays);
+}
+
+function fade() {
+  if (page.running) draw([], 1, 1);
+  if (!page.running) state("idle", say("state_idle"), say("state_idle_more"));
+  else if (page.settings?.challenge) state("idle", say("challenge_front"), say("state_refused_challenge_more"));
+  else state("wait", say("state_looking"), "");
 }
 
 function failedToAsk(error) {
+  clearTimeout(page.fading);
   draw([], 1, 1);
-  if (error instanceof Refused && [429, 503].includes(error.status)) return state("wait", say("state_busy"), say("state_busy_more"));
-  if (error instanceof Refused) return state("lost", say("state_problem"), say("error", { message: error.message, id: error.id }));
-  return state("lost", say("state_lost"), say("state_lost_more"));
+  if (isLost(error)) return state("lost", say("state_lost"), say("state_lost_more"));
+  if (!(error instanceof Refused)) return state("lost", say("state_error"), String(error));
+  if ([429, 503].includes(error.status)) return state("wait", say("state_busy"), say("state_busy_more"));
+  if (error.status === 401) return state("lost", say("state_token"), say("state_token_more"));
+  if (error.code === "challenge") return state("refused", say("state_refused"), say("state_refused_again", { why: error.message }));
+  return state("lost", say([413, 415, 422].includes(error.status) ? "state_problem" : "state_error"), inShort(error));
 }
 
 function frameOf(video) {
@@ -202,18 +241,23 @@ function frameOf(video) {
 
 const later = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
-async function identify(data, query = {}) {
-  return ask("POST", inGallery("identify"), { body: data, query, type: data.type || "application/octet-stream" });
+async function identify(data, query = {}, limit = SOON) {
+  if (!page.gallery) await begin();
+  return ask("POST", inGallery("identify"), { body: data, query, type: data.type || "application/octet-stream", limit });
 }
 
 async function watch(stream) {
   while (page.stream === stream && page.running) {
     let pause = PAUSE;
     try {
-      if (page.view === "door" && !document.hidden && $("video").videoWidth && !page.challenged) {
+      if (stream.getVideoTracks()[0].muted) {  // the last picture that it sent is still there, of whoever stood there
+        clearTimeout(page.fading);
+        draw([], 1, 1);
+        state("lost", say("camera_still"), say("camera_still_more"));
+      } else if (page.view === "door" && !document.hidden && $("video").videoWidth && !page.challenged) {
         const { data, width, height } = await frameOf($("video"));
         const answer = await identify(data);
-        if (page.stream === stream && !page.challenged) shown(answer, width, height);
+        if (page.stream === stream && !page.challenged) shown(answer, width, height, STAYS);
         trouble(null);
       }
     } catch (error) {
@@ -224,12 +268,30 @@ async function watch(stream) {
   }
 }
 
+async function chosenCamera() {
+  const chosen = JSON.parse(localStorage.getItem(CAMERA) ?? "null"), found = chosen ? await cameras() : [];
+  // Some browsers give a camera another id at each visit, but not another name.
+  return found.find((each) => each.deviceId === chosen.id) ?? found.find((each) => each.label && each.label === chosen.label);
+}
+
+async function openStream() {
+  const open = (which) => navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1280 }, ...which }, audio: false });
+  let chosen = await chosenCamera();
+  if (chosen) return open({ deviceId: { exact: chosen.deviceId } });
+  const stream = await open({ facingMode: "user" });
+  chosen = await chosenCamera();  // ids and names are told from now on
+  if (!chosen || chosen.deviceId === stream.getVideoTracks()[0].getSettings().deviceId) return stream;
+  for (const track of stream.getTracks()) track.stop();
+  return open({ deviceId: { exact: chosen.deviceId } });
+}
+
 async function openCamera(video) {
   if (!navigator.mediaDevices?.getUserMedia) throw "camera_insecure";
   try {
-    const stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1280 }, facingMode: "user" }, audio: false });
+    const stream = await openStream();
     video.srcObject = stream;
     await video.play();
+    for (const track of stream.getVideoTracks()) track.addEventListener("ended", () => cameraGone(stream));
     return stream;
   } catch (error) {
     const keys = { NotAllowedError: "camera_denied", SecurityError: "camera_denied", NotFoundError: "camera_none", OverconstrainedError: "camera_none" };
@@ -237,8 +299,53 @@ async function openCamera(video) {
   }
 }
 
+async function cameras() {
+  const found = await navigator.mediaDevices?.enumerateDevices?.() ?? [];
+  return found.filter((each) => each.kind === "videoinput");
+}
+
+async function listCameras() {
+  const found = (await cameras()).filter((each) => each.deviceId);  // until one was allowed, they have neither ids nor names
+  const used = page.stream?.getVideoTracks()[0]?.getSettings().deviceId ?? (await chosenCamera())?.deviceId;
+  for (const select of document.querySelectorAll("select.cameras")) {
+    select.replaceChildren(...found.map((each, at) => {
+      const name = each.label || say("camera_number", { number: at + 1 });
+      return new Option(name, each.deviceId, false, each.deviceId === used);
+    }));
+    select.parentElement.hidden = found.length < 2;
+  }
+}
+
+async function chooseCamera(event) {
+  const [chosen] = event.target.selectedOptions;
+  localStorage.setItem(CAMERA, JSON.stringify({ id: chosen.value, label: chosen.label }));
+  if (!page.stream) return;
+  const start = page.view === "door" ? toggleCamera : deskCamera;
+  stopCamera();
+  await start();
+}
+
+function cameraGone(stream) {
+  if (page.stream !== stream) return;
+  stopCamera();
+  page.gone = true;
+  draw([], 1, 1);
+  if (page.view === "door") state("lost", say("camera_gone"), say("camera_gone_more"));
+  else $("enrol-said").textContent = `${say("camera_gone")}. ${say("camera_gone_more")}`;
+}
+
+async function camerasChanged() {
+  const found = await cameras();
+  const used = page.stream?.getVideoTracks()[0];
+  const id = used?.getSettings().deviceId;
+  if (used && (used.readyState === "ended" || (id && !found.some((each) => each.deviceId === id)))) cameraGone(page.stream);
+  else if (page.gone && found.length && page.view === "door") await toggleCamera();
+  await listCameras();
+}
+
 function stopCamera() {
-  page.running = false;
+  clearTimeout(page.fading);
+  page.running = page.gone = false;
   for (const track of page.stream?.getTracks() ?? []) track.stop();
   page.stream = null;
   for (const id of ["video", "desk-video"]) $(id).srcObject = null;
@@ -247,11 +354,14 @@ function stopCamera() {
 }
 
 function idle() {
+  clearTimeout(page.fading);
   draw([], 1, 1);
   state("idle", say("state_idle"), say("state_idle_more"));
 }
 
 async function toggleCamera() {
+  clearTimeout(page.fading);
+  page.gone = false;
   if (page.stream) {
     stopCamera();
     idle();
@@ -261,6 +371,7 @@ async function toggleCamera() {
   try {
     $("dropped").hidden = true;
     page.stream = await openCamera($("video"));
+    await listCameras();
     $("camera").textContent = say("camera_stop");
     $("drop-hint").hidden = true;
     state("wait", say("state_looking"), "");
@@ -283,7 +394,7 @@ async function showPicture(file) {
   await image.decode().catch(() => { image.hidden = true; });
   URL.revokeObjectURL(url);
   try {
-    shown(await identify(file), image.naturalWidth || 1, image.naturalHeight || 1);
+    shown(await identify(file, {}, DESK), image.naturalWidth || 1, image.naturalHeight || 1, STAYS_ONCE);
   } catch (error) {
     failedToAsk(error);
   }
@@ -291,27 +402,34 @@ async function showPicture(file) {
 
 async function challenge() {
   if (!page.stream) await toggleCamera();
-  if (!page.stream) return;
+  const stream = page.stream;
+  if (!stream) return;
   page.challenged = true;
   $("challenge").disabled = true;
+  clearTimeout(page.fading);
+  draw([], 1, 1);
   try {
+    let last;
     const asked = await ask("POST", inGallery("challenges"));
     const form = new FormData();
     const take = async (key, frames) => {
       state("wait", say(key), say("challenge_more"));
       await later(key === "challenge_front" ? 700 : 1400);
       for (let at = 0; at < frames; at += 1) {
-        form.append("picture", (await frameOf($("video"))).data);
+        if (page.stream !== stream) throw new Error(say("camera_gone"));
+        last = await frameOf($("video"));
+        form.append("picture", last.data);
         await later(250);
       }
     };
     await take("challenge_front", 1);
+    const first = last;
     for (const turn of asked.turns) await take(`challenge_${turn}`, 3);
     state("wait", say("challenge_asking"), "");
-    const answer = await ask("POST", inGallery("challenges", "answer"), { body: form, query: { challenge: asked.challenge } });
-    shown(answer, $("video").videoWidth, $("video").videoHeight);
+    const answer = await ask("POST", inGallery("challenges", "answer"), { body: form, query: { challenge: asked.challenge }, limit: DESK });
+    if (page.stream === stream) shown(answer, first.width, first.height, STAYS_ONCE);
   } catch (error) {
-    failedToAsk(error);
+    if (page.stream === stream) failedToAsk(error);
   }
   $("challenge").disabled = false;
   page.challenged = false;
@@ -320,7 +438,9 @@ async function challenge() {
 // The desk.
 
 async function addShots(files) {
-  for (const file of [...files].slice(0, SHOTS - page.shots.length)) page.shots.push({ file, said: null, done: false });
+  const taken = [...files].slice(0, SHOTS - page.shots.length);
+  page.left = files.length - taken.length;
+  for (const file of taken) page.shots.push({ file, said: null, done: false });
   await lookAtShots();
 }
 
@@ -329,7 +449,7 @@ async function lookAtShots() {
   if (waiting.length) $("enrol-said").textContent = say("enrol_looking", { count: waiting.length });
   await trying(async () => {
     for (const shot of waiting) {
-      const { results } = await identify(shot.file, { look: true, faces: "all" });
+      const { results } = await identify(shot.file, { look: true, faces: "all" }, DESK);
       shot.said = judged(results);
     }
   });
@@ -365,7 +485,8 @@ function showShots() {
     return item;
   }));
   const good = page.shots.filter((shot) => shot.said?.good && !shot.done).length;
-  $("enrol-said").textContent = page.shots.length ? say("enrol_ready", { count: good, of: page.shots.length }) : "";
+  const left = page.left ? say("enrol_left", { count: page.left, most: SHOTS }) : "";
+  $("enrol-said").textContent = page.shots.length ? `${say("enrol_ready", { good, count: page.shots.length })} ${left}` : left;
   $("enrol-now").disabled = !good;
 }
 
@@ -382,7 +503,7 @@ async function enrol(event) {
     for (const shot of good) {
       shot.id ??= [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
       const path = inGallery("identities", name, "templates", shot.id);
-      await ask("PUT", path, { body: shot.file, type: shot.file.type || "application/octet-stream" });
+      await ask("PUT", path, { body: shot.file, type: shot.file.type || "application/octet-stream", limit: DESK });
       shot.done = true;
       count += 1;
     }
@@ -390,6 +511,7 @@ async function enrol(event) {
   if (count === good.length) {
     for (const shot of page.shots) URL.revokeObjectURL(shot.url);
     page.shots = [];
+    page.left = 0;
     $("enrol-name").value = "";
   }
   showShots();
@@ -401,6 +523,7 @@ async function deskCamera() {
   if (page.stream) return stopCamera();
   try {
     page.stream = await openCamera($("desk-video"));
+    await listCameras();
     $("desk-video").hidden = $("desk-shot").hidden = false;
     $("enrol-said").textContent = "";
   } catch (key) {
@@ -445,25 +568,37 @@ function sure(verb, name, text) {
   return new Promise((done) => dialog.addEventListener("close", () => done(dialog.returnValue === "yes"), { once: true }));
 }
 
+async function whoIs(name) {
+  try {
+    return (await ask("GET", inGallery("identities", name))).identity;
+  } catch (error) {
+    if (error.status === 404) return null;
+    throw error;
+  }
+}
+
 async function change(verb, name) {
   const path = inGallery("identities", name);
   await trying(async () => {
     if (verb === "show") {
       const found = await ask("GET", path);
-      await sure(verb, name, say("show_text", { count: found.templates, ids: found.template_ids.join(", ") }));
+      await sure(verb, name, `${say("count_templates", { count: found.templates })}: ${found.template_ids.join(", ")}`);
       return;
     }
     if (!await sure(verb, name, say(`${verb}_text`, { name }))) return;
     let said;
     if (verb === "rename") {
-      const answer = await ask("PATCH", path, { body: JSON.stringify({ identity: $("sure-input").value }), type: "application/json" });
-      said = say("renamed", { old: name, name: answer.identity });
+      const called = $("sure-input").value, other = await whoIs(called), merge = other !== null && other !== name;
+      if (merge && !await sure("merge", other, say("merge_text", { name, other }))) return;
+      const answer = await ask("PATCH", path, { body: JSON.stringify({ identity: called, merge }), type: "application/json", limit: DESK });
+      said = say(merge ? "merged" : "renamed", { old: name, name: answer.identity });
     } else if (verb === "remove") {
-      const answer = await ask("DELETE", path);
-      said = say("removed", { name, count: answer.awaiting_erasure });
+      const answer = await ask("DELETE", path, { limit: DESK });
+      said = say(answer.awaiting_erasure === null ? "removed_elsewhere" : "removed", { name, count: answer.awaiting_erasure });
     } else {
-      const receipt = await ask("POST", `${path}/erase`);
-      said = say("erased", { ...receipt, name, at: receipt.erased_at });
+      const receipt = await ask("POST", `${path}/erase`, { limit: LONG });
+      const counts = ["templates", "events", "pictures"].map((each) => say(`count_${each}`, { count: receipt[each] }));
+      said = say("erased", { name, counts: listed(counts), at: new Date(receipt.erased_at).toLocaleString() });
     }
     await Promise.all([showPeople(), showEvents()]);
     $("people-said").textContent = said;
@@ -479,14 +614,18 @@ async function showEvents() {
   }
   try {
     const found = await ask("GET", inGallery("events"), { query: { limit: 50 } });
-    $("events-said").textContent = `${say("events_kept", { days: found.kept_days })} ${found.events.length ? "" : say("events_empty")}`;
+    const now = JSON.stringify([page.gallery, found]);
+    if (page.events === now) return;  // whoever marks a line to copy it keeps the mark
+    page.events = now;
+    $("events-said").textContent = `${say("events_kept", { count: found.kept_days })} ${found.events.length ? "" : say("events_empty")}`;
     fill("events", found.events.map((each) => row([
       new Date(each.at).toLocaleString(), say(`event_${each.kind}`), each.identity ?? say("nobody"),
       each.decision ? say(`decision_${each.decision}`) : "–", number(each.score), expected(each.expected_false_alarms),
     ])));
   } catch (error) {
+    page.events = null;
     $("events").replaceChildren();
-    $("events-said").textContent = String(error.message);
+    $("events-said").textContent = inShort(error);
   }
 }
 
@@ -544,15 +683,15 @@ function showCurve(points) {
 
 async function check() {
   $("check-said").textContent = say("checking");
-  const found = await trying(() => ask("POST", inGallery("check")));
+  const found = await trying(() => ask("POST", inGallery("check"), { limit: LONG }));
   const faults = found?.faults ?? [];
   $("check-said").textContent = !found ? "" : faults.length ? say("check_faults", { count: faults.length, first: faults[0].says }) : say("check_well");
 }
 
 async function compact() {
   $("check-said").textContent = say("compacting");
-  const done = await trying(() => ask("POST", inGallery("compact")));
-  $("check-said").textContent = done ? say("compacted", done) : "";
+  const done = await trying(() => ask("POST", inGallery("compact"), { limit: LONG }));
+  $("check-said").textContent = done ? say("compacted", { count: done.erased }) : "";
   await showGallery();
 }
 
@@ -575,6 +714,13 @@ async function show() {
   if (!page.gallery) return;
   if (view === "desk") await Promise.all([showPeople(), showEvents()]);
   if (view === "gallery") await showGallery();
+}
+
+async function watchEvents() {
+  while (true) {
+    await later(EVENTS);
+    if (page.view === "desk" && page.gallery && page.settings.events_days && !document.hidden) await showEvents();
+  }
 }
 
 async function begin() {
@@ -601,6 +747,8 @@ function listen() {
     $("main").focus();
   });
   $("camera").addEventListener("click", toggleCamera);
+  for (const select of document.querySelectorAll("select.cameras")) select.addEventListener("change", chooseCamera);
+  navigator.mediaDevices?.addEventListener("devicechange", camerasChanged);
   $("challenge").addEventListener("click", challenge);
   $("door-file").addEventListener("change", (event) => showPicture(event.target.files[0]));
   for (const kind of ["dragover", "dragleave", "drop"]) {
@@ -637,19 +785,38 @@ function listen() {
   $("token-form").addEventListener("submit", () => {
     sessionStorage.setItem(TOKEN, $("token-input").value.trim());
     $("token-input").value = "";
-    trying(begin);
+    untilThere(begin);
   });
   $("warning").addEventListener("close", () => localStorage.setItem(WARNED, page.settings.warning));
 }
 
+async function untilThere(work) {
+  while (true) {
+    try {
+      const made = await work();
+      trouble(null);
+      return made;
+    } catch (error) {
+      if (error.status !== 401) trouble(error, "state_lost_more");
+      if (!isLost(error)) return null;
+    }
+    await later(AGAIN);
+  }
+}
+
 async function start() {
-  page.texts = await (await fetch("texts.json")).json();
+  page.texts = await untilThere(async () => {
+    const { answer, said } = await fetched("texts.json", SOON);
+    if (!answer.ok) throw new TypeError(answer.status);
+    return said;
+  });
   for (const element of document.querySelectorAll("[data-text]")) element.textContent = say(element.dataset.text);
   for (const element of document.querySelectorAll("[data-label]")) element.setAttribute("aria-label", say(element.dataset.label));
   listen();
   idle();
   show();
-  await trying(begin);
+  watchEvents();
+  await untilThere(begin);
 }
 
 start();

@@ -70,10 +70,14 @@ def test_with_a_challenge_a_picture_alone_opens_nothing(guarded: str, pictures: 
     with Client(guarded) as client:
         (row,) = client.identify(pictures[0], faces="largest")
         assert (row.decision, row.identity, row.refused_by) == ("refused", None, "challenge")
-        assert not client.verify(pictures[0], "person0").same
+        verified = client.verify(pictures[0], "person0")
+        assert (verified.same, verified.refused_by) == (False, "challenge")
+        assert "challenges/answer" in str(verified.reasons)
+        other = client.verify(pictures[0], "person1", threshold=0.3)
+        assert (other.same, other.refused_by, other.reasons) == (False, None, None)
         assert client.identify(pictures[0], look=True, faces="largest")[0].identity == "person0"
         assert client.identify(pictures[11], faces="largest")[0].decision == "unknown"
-        assert [event["decision"] for event in client.events()] == ["unknown", "refused", "refused"]
+        assert [event["decision"] for event in client.events()] == ["unknown", "different", "refused", "refused"]
         with pytest.raises(Exception, match="vectors say nothing"):
             client.identify(np.ones((1, 128)))
 
@@ -110,6 +114,61 @@ def test_who_turns_as_asked_gets_in_and_only_once(guarded: str, pictures: list[b
         assert "answered already" in again.json()["error"]["message"]
 
 
+def test_a_challenge_is_answered_for_one_who_says_who_they_are(
+    guarded: str, pictures: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = {LEFT: turned(35), RIGHT: turned(-35)}
+    with Client(guarded) as client:
+
+        def answered(identity: str | None, turns: bool, **more: Any) -> Any:
+            asked = client.challenge()
+            assert asked.seconds > 0
+            heads = iter([FRONT, *(seen[turn] if turns else FRONT for turn in asked.turns)])
+            monkeypatch.setattr("engine.service.api.liveness.largest_landmarks", lambda picture: next(heads))
+            if identity is None:
+                return client.answer(asked, [pictures[0]] * 3)
+            return client.answer(asked, [pictures[0]] * 3, identity=identity, **more)
+
+        same = answered("person0", True)
+        assert (same.same, same.refused_by, same.identity, same.probe) == (True, None, "person0", "picture:0")
+        flat = answered("person0", False)
+        assert (flat.same, flat.refused_by, flat.reasons) == (False, "challenge", "the head was not turned")
+        other = answered("person1", True, fmr=0.001)
+        alone = client.verify(pictures[0], "person1", fmr=0.001)
+        assert (other.distance, other.threshold) == (alone.distance, alone.threshold), "the claim is what is compared"
+        assert answered(None, True).identity == "person0"
+        assert answered(None, False).refused_by == "challenge"
+        with pytest.raises(ServiceError) as nobody:
+            answered("nobody", True)
+        assert nobody.value.code == "identity_not_found"
+        asked = client.challenge()
+        for wrong in ({"identity": "person0", "fpir": 0.01}, {"identity": "person0", "top": 3}, {"fmr": 0.1}):
+            with pytest.raises(ServiceError, match="goes with"):
+                client.answer(asked, [pictures[0]] * 3, **wrong)  # type: ignore[call-overload]
+        kinds = [(event["kind"], event["decision"], event["identity"]) for event in client.events()]
+        assert kinds[-2:] == [("verify", "refused", "person0"), ("verify", "same", "person0")]
+
+
+def test_a_challenge_that_a_busy_service_did_not_look_at_can_be_answered_again(
+    guarded: str, pictures: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from engine.service.batching import Full
+    from engine.service.recognition import Recognition
+
+    looked = Recognition.embedded
+    busy = iter([True, False])
+
+    async def embedded(self: Recognition, *given: Any) -> Any:
+        if next(busy):
+            raise Full
+        return await looked(self, *given)
+
+    monkeypatch.setattr(Recognition, "embedded", embedded)
+    monkeypatch.setattr("engine.service.api.liveness.largest_landmarks", lambda picture: FRONT)
+    with Client(guarded) as client:
+        assert client.answer(client.challenge(), [pictures[0]] * 3).reasons == "the head was not turned"
+
+
 def test_another_person_on_a_later_picture_is_noticed(
     guarded: str, pictures: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,9 +182,16 @@ def test_another_person_on_a_later_picture_is_noticed(
         assert answered(http, {"challenge": "forged"}, [pictures[0]] * 3).status_code == 400
 
 
-def test_a_service_without_a_challenge_says_so(asked: Client, pictures: list[bytes]) -> None:
-    answer = asked._http.post("/v1/galleries/house/challenges")
-    assert answer.status_code == 404
+def test_a_service_without_a_challenge_says_so(asked: Client) -> None:
+    with pytest.raises(ServiceError, match="--challenge turn"):
+        asked.challenge()
+
+
+def test_the_warning_is_of_what_the_service_does() -> None:
+    assert "does not test" in Settings("g").warning
+    assert "challenge" not in Settings("g").warning
+    assert Settings("g", challenge="turn").warning.startswith("The challenge")
+    assert "unless the detector" in Settings("g", pad="a:b").warning
 
 
 @pytest.fixture

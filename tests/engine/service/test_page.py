@@ -1,5 +1,7 @@
 """The page, in a real browser: what it says when something is missing, who can use it, and that it fetches nothing elsewhere."""
 
+import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,15 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.service.door import film
+import engine.service.page
+from benchmarks.service.door import CAMERA, film
 from engine import Client, Gallery
 from engine.service.access.tokens import add_token
 from engine.service.settings import Settings
 from tests.engine.service.conftest import coded
 from tests.support.browser import browser, visit
-from tests.support.services import running
+from tests.support.services import running, soon
 
 _SOON = 20_000
+PAGE = Path(engine.service.page.__file__).parent
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +37,62 @@ def opened(drawn_again: list[np.ndarray], tmp_path_factory: pytest.TempPathFacto
         yield found
 
 
+@pytest.fixture(scope="module")
+def cameras() -> Iterator[Any]:
+    """A browser with two cameras of 1280 pixels, before which nobody stands."""
+    with browser(None, f"{CAMERA}=device-count=2") as found:
+        yield found
+
+
 def state(page: Any, wanted: str) -> str:
     page.wait_for_selector(f'#state[data-state="{wanted}"]', timeout=_SOON)
     return str(page.inner_text("#state-text") + " " + page.inner_text("#state-more"))
+
+
+# A film has one camera; here is another, so that there is a choice.
+ANOTHER = """
+const all = navigator.mediaDevices.enumerateDevices.bind(navigator.mediaDevices);
+const other = { kind: "videoinput", deviceId: "another", label: "A camera with a name of some length (1234:abcd)" };
+navigator.mediaDevices.enumerateDevices = async () => [...await all(), other];
+"""
+
+
+# A page whose limits go by a clock that a test moves on.
+LIMITED = """
+AbortSignal.timeout = (limit) => {
+  const given = new AbortController();
+  setTimeout(() => given.abort(new DOMException("", "TimeoutError")), limit);
+  return given.signal;
+};
+"""
+
+
+def timed(opened: Any, url: str) -> Any:
+    """As `visit`, with a clock that a test moves on."""
+    page = opened.new_context().new_page()
+    page.clock.install()
+    page.add_init_script(LIMITED)
+    page.goto(url)
+    page.click("#warning button")
+    return page
+
+
+def row(decision: str, identity: str | None = None, refused_by: str | None = None) -> dict[str, Any]:
+    """What a service says of a face."""
+    near = {"identity": identity or "eva", "template_id": "t", "distance": 0.5, "score": 0.5, "quality": None}
+    box = {"x": 10, "y": 10, "width": 100, "height": 100}
+    said = {"probe": "picture:0", "face": 0, "box": box, "detection": 1.0, "quality": 0.9, "decision": decision}
+    numbers = {"distance": 0.5, "score": 0.5, "threshold": 1.0, "expected_false_alarms": 0.001}
+    return {**said, **numbers, "identity": identity, "candidates": [near], "reasons": None, "refused_by": refused_by}
+
+
+def says(page: Any, where: str, said: dict[str, Any], status: int = 200) -> None:
+    """Let the page be answered so, whatever the service would say."""
+    page.route(where, lambda route: route.fulfill(status=status, json=said))
+
+
+def identified(*rows: dict[str, Any]) -> dict[str, Any]:
+    return {"gallery": "house", "threshold": {"score": 1.0, "fpir": 0.01, "says": "1"}, "results": rows}
 
 
 def test_a_photograph_before_the_camera_is_warned_of(opened: Any, url: str) -> None:
@@ -43,6 +100,7 @@ def test_a_photograph_before_the_camera_is_warned_of(opened: Any, url: str) -> N
     page.goto(url)
     page.wait_for_selector("#warning[open]")
     assert "held up to the camera" in page.inner_text("#warning")
+    assert "challenge" not in page.inner_text("#warning"), "this service asks for none"
     page.keyboard.press("Enter")
     page.reload()
     page.wait_for_selector("#camera")
@@ -97,6 +155,147 @@ def test_a_lost_connection_is_said_and_mended(opened: Any, url: str) -> None:
     assert "person3" in state(page, "identified")
 
 
+def test_a_service_that_hangs_leaves_nobody_welcome(opened: Any, url: str) -> None:
+    page = timed(opened, url)
+    page.click("#camera")
+    assert "person3" in state(page, "identified")
+    with page.expect_request("**/identify"):
+        page.route("**/identify", lambda route: None)
+    page.clock.fast_forward(4_000)
+    assert "Looking" in state(page, "wait")
+    page.clock.fast_forward(6_000)
+    assert "tries again" in state(page, "lost")
+    page.unroute("**/identify")
+    assert "person3" in state(page, "identified")
+
+
+def test_the_desk_does_not_wait_for_ever_either(opened: Any, url: str) -> None:
+    page = timed(opened, f"{url}/#desk")
+    page.wait_for_selector("#people tr")
+    page.route("**/identities/**", lambda route: None)
+    page.click('#people button[aria-label="Erase person0"]')
+    with page.expect_request("**/erase"):
+        page.click("#sure-yes")
+    page.clock.fast_forward(20 * 60_000)
+    page.wait_for_timeout(200)
+    assert not page.is_visible("#trouble"), "an erasure takes time"
+    page.clock.fast_forward(60_000)
+    page.wait_for_selector('#trouble:has-text("did not answer in time")')
+
+
+def test_a_page_that_comes_before_the_service_says_so_and_begins_when_it_is_there(opened: Any, url: str) -> None:
+    page = opened.new_context().new_page()
+    for part in ("**/texts.json", "**/v1/settings"):
+        page.route(part, lambda route: route.abort())
+        page.goto(url)
+        page.wait_for_selector('#trouble:has-text("tries again")')
+        page.unroute(part)
+        page.wait_for_selector("#warning[open]", timeout=_SOON)
+        assert not page.is_visible("#trouble")
+
+
+def test_after_a_challenge_the_box_is_where_the_face_is_and_goes(
+    cameras: Any, house: Path, serve: Callable[[Settings], str]
+) -> None:
+    page = timed(cameras, serve(Settings(str(house), challenge="turn", rate=0, runtime="opencv")))
+    says(page, "**/challenges/answer*", identified(row("identified", "ada")))
+    page.click("#challenge")
+    page.wait_for_selector('#state-text:has-text("Look at the camera")', timeout=_SOON)
+
+    def answered() -> bool:
+        page.clock.fast_forward(1_000)
+        return "Welcome, ada" in page.inner_text("#state-text")
+
+    assert soon(answered)
+    assert page.evaluate("document.getElementById('video').videoWidth") == 1280
+    assert page.evaluate("[boxes.width, boxes.height]") == [640, 360], "as large as the frame that was sent"
+    page.clock.fast_forward(11_000)
+    assert "Look at the camera" in state(page, "idle")
+    assert page.evaluate("boxes.width") == 1
+
+
+GONE = "const track = page.stream.getVideoTracks()[0]; track.stop(); track.dispatchEvent(new Event('ended'))"
+NONE_LEFT = "navigator.mediaDevices.enumerateDevices = async () => []"
+CHANGED = "navigator.mediaDevices.dispatchEvent(new Event('devicechange'))"
+
+
+@pytest.mark.parametrize("happens", [GONE, f"{NONE_LEFT}; {CHANGED}"])
+def test_a_camera_that_is_unplugged_is_missed_and_starts_when_it_is_back(cameras: Any, url: str, happens: str) -> None:
+    page = visit(cameras, url)
+    page.click("#camera")
+    state(page, "failed")
+    page.evaluate(happens)
+    assert "Plug it in again" in state(page, "lost")
+    page.wait_for_timeout(300)
+    assert "The camera is gone" in state(page, "lost"), "no answer that comes late hides it"
+    page.evaluate(f"delete navigator.mediaDevices.enumerateDevices; {CHANGED}")
+    state(page, "failed")
+
+
+def test_at_the_desk_a_camera_that_is_unplugged_is_missed(cameras: Any, url: str) -> None:
+    page = visit(cameras, f"{url}/#desk")
+    page.click("#desk-camera")
+    page.wait_for_selector("#desk-shot")
+    page.evaluate(GONE)
+    page.wait_for_selector('#enrol-said:has-text("The camera is gone")')
+    assert not page.is_visible("#desk-shot")
+
+
+def test_a_camera_that_sends_nothing_new_lets_nobody_in(opened: Any, url: str) -> None:
+    page = visit(opened, url)
+    page.click("#camera")
+    assert "person3" in state(page, "identified")
+    page.evaluate("Object.defineProperty(page.stream.getVideoTracks()[0], 'muted', { value: true, configurable: true })")
+    assert "sends no pictures" in state(page, "lost")
+    page.evaluate("delete page.stream.getVideoTracks()[0].muted")
+    assert "person3" in state(page, "identified")
+
+
+def test_one_of_several_cameras_is_chosen_and_remembered(cameras: Any, url: str) -> None:
+    page = visit(cameras, url)
+    used = "page.stream && page.stream.getVideoTracks()[0].label"
+    page.click("#camera")
+    state(page, "failed")
+    first = page.evaluate(used)
+    names = page.eval_on_selector_all("#door-cameras option", "all => all.map((each) => each.label)")
+    (other,) = set(names) - {first}
+    shown = "document.querySelector('#door-cameras').selectedOptions[0].label"
+    assert page.evaluate(shown) == first
+    page.select_option("#door-cameras", label=other)
+    assert soon(lambda: page.evaluate(used) == other)
+    page.reload()
+    page.click("#camera")
+    state(page, "failed")
+    assert page.evaluate(used) == page.evaluate(shown) == other
+    page.click('nav a[data-view="desk"]')
+    page.click("#desk-camera")
+    page.wait_for_selector("#desk-shot")
+    assert page.evaluate(used) == page.evaluate(shown.replace("door", "desk")) == other
+
+
+def test_whoever_is_not_let_in_is_told_what_to_do(cameras: Any, url: str) -> None:
+    page = visit(cameras, url)
+    for rows, kind, wanted in (
+        ([row("identified", "ada"), row("unknown")], "identified", "Come one at a time"),
+        ([row("refused", refused_by="pad")], "refused", "ask the desk"),
+    ):
+        says(page, "**/identify", identified(*rows))
+        page.set_input_files("#door-file", {"name": "p.png", "mimeType": "image/png", "buffer": b"a picture"})
+        assert wanted in state(page, kind)
+
+
+def test_who_has_no_token_any_more_reads_of_a_token(cameras: Any, url: str) -> None:
+    page = visit(cameras, url)
+    said = {"error": {"code": "token", "message": "no token, or one that is not known (any more)", "request_id": "r"}}
+    says(page, "**/v1/**", said, 401)
+    page.click("#camera")
+    assert "A token is missing" in state(page, "lost")
+    page.wait_for_selector("#token[open]")
+    says(page, "**/v1/**", {"error": {"code": "internal", "message": "a defect", "request_id": "r"}}, 500)
+    page.wait_for_selector('#state-text:has-text("Not answered")', timeout=_SOON)
+    assert "a defect" in state(page, "lost")
+
+
 def test_what_it_thinks_is_told_on_demand(opened: Any, url: str) -> None:
     page = visit(opened, url)
     page.click("#camera")
@@ -110,8 +309,10 @@ def test_what_it_thinks_is_told_on_demand(opened: Any, url: str) -> None:
 def test_at_the_door_everything_that_is_pressed_is_on_the_first_screen(opened: Any, url: str) -> None:
     for width, height in ((360, 740), (1280, 720), (3840, 2160)):
         page = visit(opened, url, viewport={"width": width, "height": height})
+        page.evaluate(ANOTHER)
         page.click("#camera")
         state(page, "identified")
+        assert page.is_visible("#door-cameras")
         assert page.evaluate("scrollY") == 0
         box = page.locator("#door-file").bounding_box()
         assert box["y"] + box["height"] <= height
@@ -147,6 +348,69 @@ def test_nothing_is_fetched_from_elsewhere(opened: Any, url: str) -> None:
     assert errors == []
 
 
+def test_pictures_that_are_left_out_are_counted(opened: Any, url: str) -> None:
+    page = visit(opened, f"{url}/#desk")
+    says(page, "**/identify*", identified(row("unknown")))
+    picture = coded(np.full((9, 9, 3), 99, np.uint8))
+    page.set_input_files("#enrol-files", [{"name": f"{n}.jpg", "mimeType": "image/jpeg", "buffer": picture} for n in range(15)])
+    page.wait_for_selector('#enrol-said:has-text("12 of 12")', timeout=_SOON)
+    assert "3 more were left out" in page.inner_text("#enrol-said")
+
+
+def test_the_desk_sees_what_happens_without_being_asked(opened: Any, url: str, pictures: list[bytes]) -> None:
+    page = timed(opened, f"{url}/#desk")
+    page.wait_for_selector("#people tr")
+    page.wait_for_selector("#events-said:not(:empty)")
+    with Client(url) as client:
+        client.verify(pictures[7], "person7")
+        page.clock.fast_forward(5_000)
+        page.wait_for_selector('#events tr:has-text("compared"):has-text("person7")', timeout=_SOON)
+
+
+def test_a_name_that_somebody_has_makes_one_of_two_only_when_asked(
+    opened: Any, house: Path, serve: Callable[[Settings], str]
+) -> None:
+    page = visit(opened, serve(Settings(str(house), rate=0, runtime="opencv")) + "/#desk")
+
+    def rename(called: str) -> None:
+        page.click('#people button[aria-label="Rename person1"]')
+        page.fill("#sure-input", called)
+        page.click("#sure-yes")
+
+    rename("person2")
+    page.wait_for_selector('#sure-heading:has-text("person2 is enrolled already")')
+    page.click('#sure button[value="no"]')
+    assert Gallery.open(house).identity_count == 10
+    rename("person2")
+    page.wait_for_selector('#sure-heading:has-text("person2 is enrolled already")')
+    page.click("#sure-yes")
+    page.wait_for_selector('#people-said:has-text("person1 is person2 now")', timeout=_SOON)
+    assert Gallery.open(house).identity_count == 9
+    page.click('#people button[aria-label="Rename person3"]')
+    page.fill("#sure-input", "..")
+    page.click("#sure-yes")
+    page.wait_for_selector('#trouble:has-text("choose another")')
+
+
+def test_every_text_is_in_the_file_of_texts_and_counts_one() -> None:
+    texts = json.loads((PAGE / "texts.json").read_text(encoding="utf-8"))
+    for name in ("index.html", "api.html"):
+        written = (PAGE / name).read_text(encoding="utf-8")
+        assert set(re.findall(r'data-(?:text|label)="(\w+)"', written)) <= set(texts)
+        (without,) = re.findall(r'<noscript data-text="(\w+)">([^<]*)<', written)
+        assert texts[without[0]] == without[1]
+    for name in ("script.js", "api.js"):
+        written = (PAGE / name).read_text(encoding="utf-8")
+        assert set(re.findall(r'say\("(\w+)"', written)) <= set(texts)
+        assert '"required"' not in written
+    lost = re.findall(r'id="trouble"[^>]*>([^<]+)<', (PAGE / "index.html").read_text(encoding="utf-8"))
+    assert lost == [f"{texts['state_lost']}. {texts['state_lost_more']}"]
+    counted = {key: text for key, text in texts.items() if "{count}" in str(text)}
+    assert {key for key, text in counted.items() if isinstance(text, str)} == {"shot_several", "people_found"}
+    forms = [text for text in counted.values() if isinstance(text, dict)]
+    assert all(set(text) == {"one", "other"} and "{count}" not in text["one"] for text in forms)
+
+
 @pytest.fixture
 def without_events(_built: Path, tmp_path: Path) -> Iterator[str]:
     house = shutil.copytree(_built, tmp_path / "house")
@@ -171,6 +435,7 @@ def test_where_no_events_are_kept_the_desk_asks_for_none(opened: Any, without_ev
 def test_axe_finds_nothing(opened: Any, url: str, scheme: str, width: int, height: int) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     page = opened.new_context(bypass_csp=True, color_scheme=scheme, viewport={"width": width, "height": height}).new_page()
+    page.add_init_script(ANOTHER)
     page.goto(url)
     found = []
     page.wait_for_selector("#warning[open]")
@@ -178,6 +443,7 @@ def test_axe_finds_nothing(opened: Any, url: str, scheme: str, width: int, heigh
     page.click("#warning button")
     page.click("#camera")
     state(page, "identified")
+    assert page.is_visible("#door-cameras")
     page.click("#thinks summary")
     found += axe.run(page).response["violations"]
     assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing is wider than the screen"
@@ -201,6 +467,7 @@ def test_a_keyboard_alone_enrols_and_removes(opened: Any, url: str, pictures: li
     page.keyboard.type("ada")
     page.keyboard.press("Enter")
     page.wait_for_selector('#people button[aria-label="Remove ada"]', timeout=_SOON)
+    assert page.inner_text("#enrol-said") == "ada is enrolled with 1 picture."
     page.focus('#people button[aria-label="Remove ada"]')
     page.keyboard.press("Enter")
     page.wait_for_selector("#sure[open]")

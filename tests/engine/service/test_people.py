@@ -164,7 +164,7 @@ def test_a_second_writer_is_waited_for_or_named(
     serve: Callable[[Settings], str], house: Path, pictures: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("engine.service.api.people._WAIT", 0.1)
-    monkeypatch.setattr("engine.client._TRIES", 1)
+    monkeypatch.setattr("engine.client.connection._TRIES", 1)
     from engine.storage.writer_lock import locked
 
     url = serve(Settings(str(house), rate=0, runtime="opencv"))
