@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from engine.answers.snapshot import Snapshot
-from engine.errors import GalleryError
+from engine.errors import GalleryError, TemplatesError
 from engine.files.atomic_files import UNREADABLE
 from engine.storage.folder_snapshot import FolderSnapshot
 from engine.storage.segments import segment_files
+from engine.storage.segments.labels import opened_rows
 
 # Columns of a sealed segment and of recent rows; the vectors come from the index.
 _COLUMNS = ["template_id", "identity", "source", "face", "box"]
@@ -85,6 +85,6 @@ def _rows(seen: FolderSnapshot) -> pa.Table:
 
 def _sealed(file: Path) -> pa.Table:
     try:
-        return pq.ParquetFile(file).read(columns=_COLUMNS)
-    except UNREADABLE as error:
+        return opened_rows(file).read(columns=_COLUMNS)
+    except (*UNREADABLE, TemplatesError) as error:
         raise GalleryError(f"{file} cannot be read: {error}; onek check says what is wrong") from error

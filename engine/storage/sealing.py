@@ -8,7 +8,6 @@ from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from engine.calibration.calibration import LEAST_IDENTITIES, RowNames, calibrate
 from engine.common.late import pc
@@ -18,6 +17,7 @@ from engine.storage.catalogue import Catalogue, Segment, put_behind, put_extende
 from engine.storage.folder_snapshot import FolderSnapshot
 from engine.storage.segments import added_segment, drop_segment, extend, following, seal, seal_behind, segment_files
 from engine.storage.segments.files import or_damaged
+from engine.storage.segments.labels import opened_rows
 from engine.storage.writer_lock import Writer
 from engine.templates.enrolment import TemplateStream
 from engine.templates.model import Templates, vectors_of
@@ -177,7 +177,8 @@ def rows_of(catalogue: Catalogue, folder: Path, segment: Segment) -> Iterator[pa
     """The rows of a segment, called as they are called in the last one."""
     last = segment == catalogue.segments[-1]
     renamed = {} if last or catalogue.changes is None else catalogue.changes.renamed_before
-    for part in pq.ParquetFile(segment_files(folder, segment.name).rows).iter_batches(batch_size=ROW_GROUP):
+    rows = or_damaged(lambda: opened_rows(segment_files(folder, segment.name).rows))
+    for part in rows.iter_batches(batch_size=ROW_GROUP):
         yield _called(in_current_format(pa.Table.from_batches([part]), catalogue.provenance), renamed)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from engine.errors import GalleryError
+from engine.files.budgets import MOST_TEXT
 from engine.storage.segments.labels import Labels
 from indexes.files import map_index, write_index
 
@@ -85,5 +86,7 @@ def _texts(arrays: dict[str, np.ndarray], name: str) -> pa.ChunkedArray:
         offsets, bytes_ = _numbers(arrays, f"{at}.offsets", "<i4"), _numbers(arrays, at, "|u1")
         chunk = pa.StringArray.from_buffers(max(0, len(offsets) - 1), pa.py_buffer(offsets), pa.py_buffer(bytes_))
         chunk.validate(full=True)
+        if (longest := int(np.diff(offsets).max(initial=0))) > MOST_TEXT:
+            raise pa.ArrowInvalid(f"a text of {longest:,} bytes; at most {MOST_TEXT:,} are read")
         chunks.append(chunk)
     return pa.chunked_array(chunks, pa.string())

@@ -1,6 +1,6 @@
 """What a segment's rows say beside the vectors, read without a Python string for each."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,11 +27,20 @@ class Labels:
     quality: np.ndarray
 
 
+def opened_rows(rows_file: Path, read_dictionary: Sequence[str] = ()) -> pq.ParquetFile:
+    """The rows of a segment, to be read; `read_dictionary` as of `pyarrow.parquet.ParquetFile`.
+
+    Raises:
+        TemplatesError: they would unpack to far more than their size; somebody else may have made the gallery.
+    """
+    refuse_bomb(rows_file)
+    return pq.ParquetFile(rows_file, read_dictionary=list(read_dictionary))
+
+
 def read_labels(rows_file: Path) -> Labels:
     """The labels of the rows in a file of templates; who has one name is one identity."""
-    refuse_bomb(rows_file)
     # Not pq.read_table, which loads pyarrow.dataset and pandas, where that is installed: a third of what `onek list` takes.
-    rows = pq.ParquetFile(rows_file, read_dictionary=["identity"])
+    rows = opened_rows(rows_file, read_dictionary=["identity"])
     # Rows that an older onek sealed call the detector's confidence so.
     known = ["quality"] if "detection" in rows.schema_arrow.names else []
     table = rows.read(columns=["identity", "template_id", *known])
@@ -83,4 +92,4 @@ def _unified(named: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
 
 def read_sources(folder: Path, segment: Segment) -> pa.ChunkedArray:
     """Where each template of a segment came from, (n,); nulls where nobody said."""
-    return or_damaged(lambda: pq.ParquetFile(segment_files(folder, segment.name).rows).read(columns=["source"])["source"])
+    return or_damaged(lambda: opened_rows(segment_files(folder, segment.name).rows).read(columns=["source"])["source"])

@@ -23,6 +23,7 @@ from engine.errors import GalleryError, OnekError, TemplatesError
 from engine.files.parquet_pages import pages
 from engine.gallery.gallery import Gallery
 from engine.maintenance.integrity import check
+from engine.maintenance.person import stored_about
 from engine.templates.parquet import read_templates
 from tests.support.galleries import people
 
@@ -181,8 +182,14 @@ def test_rows_of_a_gallery_that_unpack_to_gigabytes(path: Path) -> None:
     with sqlite3.connect(path / "catalogue.sqlite") as database:
         database.execute("UPDATE segments SET rows_bytes = ?", (rows.stat().st_size,))
     database.close()
-    with pytest.raises(GalleryError, match=r"segment-000001\.parquet: .* bytes unpack to"):
-        Gallery.open(path)
+    # Who is enrolled is known without the rows; whatever reads these refuses them.
+    with Gallery.open(path) as gallery:
+        assert len(gallery) == len(made)
+        for read in (gallery.sources, gallery.compact):
+            with pytest.raises(GalleryError, match=r"segment-000001\.parquet: .* bytes unpack to"):
+                read()
+        with pytest.raises(GalleryError, match=r"segment-000001\.parquet.* bytes unpack to"):
+            stored_about(gallery.snapshot(), "id1")
     assert any("unpack to" in str(fault) for fault in check(path))
 
 

@@ -87,6 +87,12 @@ FOREIGN: dict[str, tuple[Callable[[Path], object], str]] = {
     "a name that begins before the first": (forge(lambda held: _set(held, "names.0.offsets", 0, -8)), "offset"),
     "a name beyond the last": (forge(lambda held: _set(held, "names.0.offsets", -1, 1 << 30)), "names or ids are damaged"),
     "an id beyond the last": (forge(lambda held: _set(held, "ids.0.offsets", -1, 1 << 30)), "names or ids are damaged"),
+    "a name that is too long": (
+        forge(
+            lambda held: held.update({"names.0": np.full(1 << 17, 97, np.uint8)}) or _set(held, "names.0.offsets", -1, 1 << 17)
+        ),
+        "bytes; at most 65,535 are read",
+    ),
     "a name that is no text": (forge(lambda held: _set(held, "names.0", 0, 0xFF)), "UTF8"),
 }
 
