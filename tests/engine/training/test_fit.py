@@ -179,6 +179,7 @@ def test_figures_against_a_table() -> None:
     assert (made.tpir, made.rank1) == (0.5, 0.5)
 
 
+@pytest.mark.slow
 def test_an_encoder_learns_drawn_people(tmp_path: Path) -> None:
     """Trained on some, it knows others far better than before, and better than their pixels."""
     photos = tmp_path / "photos"
@@ -252,6 +253,7 @@ print(json.dumps([asdict(epoch) for epoch in curve(made)]))
 """
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_in_another_process(tmp_path: Path) -> None:
     def start(folder: str) -> "subprocess.Popen[str]":
         return subprocess.Popen([sys.executable, "-c", _RUN, str(tmp_path / folder)], stdout=subprocess.PIPE, text=True)
