@@ -50,8 +50,8 @@ _SCORING, _HALVED = 3, 1.875
 # that are scored together, so many at a time; and of the names of a template: what builds of 10,000 to 1,000,000 took beyond the
 # rest.
 _ALWAYS, _COPIES, _COPIES_OF_ONE, _SCORED, _SCORED_COPIES, _NAMES = 40 << 20, 8, 2.8, 4096, 26, 8
-# Seconds of starting and of fits whose size is always the same.
-_FIXED = 0.8
+# Seconds of starting and of fits whose size is always the same, and those more that approximate kinds take to be tuned.
+_FIXED, _TUNING = 0.8, 1.5
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def _work(units: Units, kind: str, count: int, identities: float, *, scaled: boo
         centres = (_ITERATIONS * _learnt_from(kind, count) + count) * lists * units.distance
         work["index"] = units.learnt + count * units.coded + centres
         exhaustive = searched_of(_TUNED, count) * count * units.distance
-        work["tuning"] = exhaustive + _TUNED * (lists * units.distance + _TRIALS * search)
+        work["tuning"] = _TUNING + exhaustive + _TUNED * (lists * units.distance + _TRIALS * search)
     if scaled:
         work["densities"] = count * _density(units, kind, count, lists, scoring)
     searches, nested = min(identities, MOST_SEARCHES), min(identities, MOST_NESTED)
