@@ -138,14 +138,6 @@ def read_index(path: Path) -> Opened:
         return kind, settings, {name: array.copy() for name, array in arrays.items()}
 
 
-def map_index(path: Path) -> Opened:
-    """An index file whose bytes are not compared with its hash, which takes no longer for a large file than for a small one.
-    Raises as `checked_index` of all else.
-    """
-    header, arrays = _mapped(path)
-    return header["kind"], _settings(header), arrays
-
-
 def _mapped(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The header of an index file, and its arrays, memory-mapped."""
     header, described, at = _header(path)

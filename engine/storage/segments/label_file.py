@@ -12,7 +12,7 @@ import pyarrow as pa
 from engine.errors import GalleryError
 from engine.files.budgets import MOST_TEXT
 from engine.storage.segments.labels import Labels
-from indexes.files import map_index, write_index
+from indexes.files import checked_index, write_index
 
 _KIND = "labels"
 
@@ -32,10 +32,14 @@ def map_labels(path: Path, count: int) -> Labels:
     """The labels that `save_labels` wrote of `count` rows, memory-mapped.
 
     Raises:
-        IndexFileError: it is no such file, or cut off.
+        IndexFileError: it is no such file, or cut off or damaged.
         GalleryError: it does not say of `count` rows whose they are, or a text is none.
     """
-    kind, _, arrays = map_index(path)
+    with checked_index(path) as (kind, _, arrays):
+        return _labels(path, kind, arrays, count)
+
+
+def _labels(path: Path, kind: str, arrays: dict[str, np.ndarray], count: int) -> Labels:
     codes, quality = (_numbers(arrays, name, type_) for name, type_ in (("codes", "<i4"), ("quality", "<f4")))
     try:
         names, ids = _texts(arrays, "names"), _texts(arrays, "ids")

@@ -17,7 +17,7 @@ from engine.maintenance.repair import repair
 from engine.storage.catalogue.schema import FORMER_SEGMENTS
 from engine.storage.segments.label_file import map_labels, save_labels
 from engine.storage.segments.labels import Labels, read_labels
-from indexes.files import map_index, read_index, write_index
+from indexes.files import read_index, write_index
 from tests.support.galleries import people
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -60,7 +60,7 @@ def test_the_parts_of_an_identity_that_is_a_part_of_a_column(tmp_path: Path) -> 
 
 def forge(change: Callable[[Arrays], object], kind: str = "labels") -> Callable[[Path], None]:
     def forged(file: Path) -> None:
-        arrays = {name: np.array(array) for name, array in map_index(file)[2].items()}
+        arrays = {name: np.array(array) for name, array in read_index(file)[2].items()}
         change(arrays)
         write_index(file, kind, {}, arrays)
 
@@ -140,6 +140,17 @@ def test_labels_that_are_others_than_the_rows_are_found(copy: Path, what: str) -
     assert [fault.what for fault in check(copy) if "labels are" in fault.what] == [
         f"{2 if what == 'name' else 1} labels are not those of {SEGMENT}.parquet"
     ]
+
+
+def test_a_letter_that_has_changed_is_found_by_whoever_opens(copy: Path) -> None:
+    file = copy / f"{SEGMENT}.labels"
+    held = file.read_bytes()
+    at = held.index(b"id17")
+    file.write_bytes(held[:at] + b"id71" + held[at + 4 :])
+    with pytest.raises(GalleryError, match="they have changed; say onek check --repair"):
+        Gallery.open(copy)
+    repair(copy)
+    assert Gallery.open(copy).identify(people(17, 18, noise=1))[0].identity == "id17"
 
 
 def test_labels_that_are_missing_are_made_anew(copy: Path) -> None:
