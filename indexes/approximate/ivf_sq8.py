@@ -12,6 +12,7 @@ import numpy as np
 from indexes.approximate.ivf import LISTS, InvertedLists, lists_of_codes
 from indexes.approximate.pq_codes import code_parts, pretransformed
 from indexes.approximate.two_stage import Effort
+from indexes.base import Neighbours, nearest_of
 from indexes.late import faiss
 from indexes.principal_axes import principal_axes
 from indexes.stored.parts import Part
@@ -80,6 +81,23 @@ class IvfSq8(InvertedLists):
     def bytes_per_vector(self) -> float:
         """Codes, row numbers and finer codes."""
         return super().bytes_per_vector + self._refined.refine_index.sa_code_size()
+
+    def _search(self, probes: np.ndarray, k: int, stop_near: bool) -> Neighbours:
+        effort = self._effort
+        if not stop_near or not effort.stops:
+            return super()._search(probes, k, stop_near)
+        size = self._size(k)
+        lists = faiss.IVFSearchParameters(nprobe=effort.first)
+        ordered = faiss.IndexRefineSearchParameters(k_factor=_ORDERED, base_index_params=lists)
+        first = faiss.SearchParametersPreTransform(index_params=ordered)
+        rows = self._behind(self._index.search(probes, size, params=first)[1], probes, size)
+        found = nearest_of(rows, self._distances(probes, rows), k)
+        on = self._going_on(found)
+        if len(on):
+            # FAISS puts a shortlist in order only where it has searched itself, so that the first lists are searched once more.
+            whole = super()._search(probes[on], k, False)
+            found.rows[on], found.distances[on] = whole.rows, whole.distances
+        return found
 
     def _encoded(self, placed: np.ndarray) -> dict[str, np.ndarray]:
         return super()._encoded(placed) | {"finer": self._refined.refine_index.sa_encode(placed)}

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from indexes import files
-from indexes.approximate.ivf import Ivf
+from indexes.approximate.ivf import InvertedLists, Ivf
+from indexes.approximate.ivf_sq8 import IvfSq8
 from indexes.approximate.two_stage import Effort
 from indexes.composite.concatenated import ConcatenatedIndex
 from indexes.composite.masked import MaskedIndex
@@ -28,12 +29,12 @@ def second_shots(rows: np.ndarray, apart: float = 0.02) -> np.ndarray:
     return (moved / np.linalg.norm(moved, axis=1, keepdims=True)).astype(np.float32)
 
 
-@pytest.fixture(scope="module")
-def index() -> Ivf:
-    return Ivf.build(VECTORS)
+@pytest.fixture(scope="module", params=[Ivf, IvfSq8])
+def index(request: pytest.FixtureRequest) -> InvertedLists:
+    return request.param.build(VECTORS)  # type: ignore[no-any-return]
 
 
-def test_near_probes_stop_and_others_do_not(index: Ivf) -> None:
+def test_near_probes_stop_and_others_do_not(index: InvertedLists) -> None:
     rows = np.arange(0, COUNT, 10)
     near, strangers = second_shots(rows), cone(300, 48, 7, axes=40)
     index.effort = Effort(index.most_visits, COUNT)
@@ -57,14 +58,14 @@ def test_near_probes_stop_and_others_do_not(index: Ivf) -> None:
     np.testing.assert_array_equal(index.search(near, 5).rows, exact.rows)
 
 
-def test_lists_with_too_few_vectors_are_no_reason_to_stop(index: Ivf) -> None:
+def test_lists_with_too_few_vectors_are_no_reason_to_stop(index: InvertedLists) -> None:
     index.effort = Effort(index.most_visits, 400, 1, 2.0)
     found = index.search(second_shots(np.arange(50)), 400, stop_near=True)
     assert np.isfinite(found.distances).all()
     assert (np.diff(np.sort(found.rows, axis=1)) > 0).all()
 
 
-def test_who_is_masked_is_no_reason_to_stop(index: Ivf) -> None:
+def test_who_is_masked_is_no_reason_to_stop(index: InvertedLists) -> None:
     """The nearest vector is gone, and the search went no further because of it: it has to."""
     rows = np.arange(0, COUNT, 20)
     probes, gone = second_shots(rows, 0.002), np.zeros(COUNT, bool)
@@ -75,7 +76,7 @@ def test_who_is_masked_is_no_reason_to_stop(index: Ivf) -> None:
     np.testing.assert_array_equal(found.rows, expected.rows)
 
 
-def test_what_was_added_is_found_before_a_search_stops(index: Ivf) -> None:
+def test_what_was_added_is_found_before_a_search_stops(index: InvertedLists) -> None:
     index.effort = Effort(index.most_visits, 200, 1, 2.0)
     more = cone(100, 48, 11, axes=40)
     grown = index.with_more(more)
@@ -84,7 +85,7 @@ def test_what_was_added_is_found_before_a_search_stops(index: Ivf) -> None:
     np.testing.assert_array_equal(joined.search(more, 1, stop_near=True).rows[:, 0], COUNT + np.arange(100))
 
 
-def test_ranks_are_the_lists_that_must_be_visited(index: Ivf) -> None:
+def test_ranks_are_the_lists_that_must_be_visited(index: InvertedLists) -> None:
     rows = np.arange(0, COUNT, 40)
     probes = second_shots(rows, 0.06)
     ranks = index.list_ranks(probes, rows)
@@ -118,7 +119,7 @@ def test_tuning_counts_whom_an_exhaustive_search_identifies() -> None:
     assert (exact.others < point.near).mean() <= 0.002
 
 
-def test_probes_whose_own_vector_is_known_are_searched_for_in_part(index: Ivf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_probes_whose_own_vector_is_known_are_searched_for_in_part(index: InvertedLists, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("indexes.tuning.operating_point._MEASURED", 1)
     monkeypatch.setattr("indexes.tuning.operating_point._LEAST_SEARCHED", 100)
     own = np.arange(0, COUNT, 3)[:1000]
@@ -149,11 +150,13 @@ def test_others_are_of_another_group() -> None:
     assert (alone.others < together.others).all()
 
 
-def test_an_index_that_never_stops_says_so_and_is_read(index: Ivf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_index_that_never_stops_says_so_and_is_read(
+    index: InvertedLists, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     index.effort = Effort(5, 32, 2, 0.25)
     index.save(tmp_path / "now")
     again = load_index(tmp_path / "now", VECTORS)
-    assert isinstance(again, Ivf)
+    assert isinstance(again, InvertedLists)
     assert again.effort == index.effort
     kind, settings, arrays = files.read_index(tmp_path / "now")
     # As format 2 had it.
@@ -161,7 +164,7 @@ def test_an_index_that_never_stops_says_so_and_is_read(index: Ivf, tmp_path: Pat
     files.write_index(tmp_path / "before", kind, {**settings, "effort": {"visits": 5, "shortlist": 32}}, arrays)
     monkeypatch.undo()
     before = load_index(tmp_path / "before", VECTORS)
-    assert isinstance(before, Ivf)
+    assert isinstance(before, InvertedLists)
     assert before.effort == Effort(5, 32)
     for forged in ({"first": -1}, {"first": 1.5}, {"near": 3.0}, {"near": "far"}, {"near": float("nan")}):
         files.write_index(tmp_path / "forged", kind, {**settings, "effort": {**settings["effort"], **forged}}, arrays)
