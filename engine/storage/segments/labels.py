@@ -34,7 +34,7 @@ def opened_rows(rows_file: Path, read_dictionary: Sequence[str] = ()) -> pq.Parq
         TemplatesError: they would unpack to far more than their size; somebody else may have made the gallery.
     """
     refuse_bomb(rows_file)
-    return pq.ParquetFile(rows_file, read_dictionary=list(read_dictionary))
+    return pq.ParquetFile(rows_file, read_dictionary=list(read_dictionary), pre_buffer=False)
 
 
 def read_labels(rows_file: Path) -> Labels:
