@@ -38,7 +38,7 @@ def opened_rows(rows_file: Path, read_dictionary: Sequence[str] = ()) -> pq.Parq
 
 
 def read_labels(rows_file: Path) -> Labels:
-    """The labels of the rows in a file of templates; who has one name is one identity."""
+    """The labels of the rows in a file of templates."""
     # Not pq.read_table, which loads pyarrow.dataset and pandas, where that is installed: a third of what `onek list` takes.
     rows = opened_rows(rows_file, read_dictionary=["identity"])
     # Rows that an older onek sealed call the detector's confidence so.
@@ -46,7 +46,12 @@ def read_labels(rows_file: Path) -> Labels:
     table = rows.read(columns=["identity", "template_id", *known])
     # Of a damaged file Arrow takes numbers that stand for no name, and reads what lies behind the names.
     table["identity"].validate(full=True)
-    codes, names = _unified(table["identity"])
+    return labels_of(table)
+
+
+def labels_of(table: pa.Table) -> Labels:
+    """The labels of rows with the columns `identity`, `template_id` and perhaps `quality`; who has one name is one identity."""
+    codes, names = _unified(table["identity"].dictionary_encode())
     quality = qualities_of(table) if "quality" in table.column_names else np.full(len(table), np.nan, np.float32)
     return Labels(codes, names, table["template_id"], quality)
 
