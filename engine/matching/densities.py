@@ -7,10 +7,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from engine.common.concurrency import map_ahead
 from engine.matching.nearest_identities import Members, NearestIdentities, nearest_identities, without_identity
 from indexes.base import Progress, SearchableIndex
 from indexes.exact.flat import Flat
 from indexes.principal_axes import sample_rows
+from indexes.threads import faiss_threads
 from indexes.tuning.neighbourhoods import for_means
 
 NEIGHBOURS = 5
@@ -37,14 +39,25 @@ def densities(
     takes.
     """
     known, theirs, codes = known_among(index, members, reference(members))
+
+    def measured(rows: np.ndarray) -> np.ndarray:
+        return densities_of(known, theirs, codes, index.vectors(rows), members.codes[rows], neighbours)
+
+    def measured_by_one(rows: np.ndarray) -> np.ndarray:
+        with faiss_threads(1):
+            return measured(rows)
+
+    found: Iterator[np.ndarray] = map(measured, batches(index.count))
     if known is not index and known.count > _EXACT:
         # What a sample says is noisy by itself. Where all count, those who are left out must leave the densities that they are
         # in: which ones an approximate search missed, nobody would know.
         sample = index.vectors(sample_rows(index.count, _MEASURED))
         known = for_means(known.vectors(np.arange(known.count)), sample, neighbours + 2)
+        # The search is so short that a thread for each batch takes less than threads that share one.
+        found = map_ahead(measured_by_one, batches(index.count))
     result = np.empty((index.count, 2), np.float32)
-    for rows in batches(index.count):
-        result[rows] = densities_of(known, theirs, codes, index.vectors(rows), members.codes[rows], neighbours)
+    for rows, part in zip(batches(index.count), found, strict=True):
+        result[rows] = part
         if progress:
             progress("densities", int(rows[-1]) + 1, index.count)
     return result

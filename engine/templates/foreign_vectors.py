@@ -58,7 +58,7 @@ def vector_column(path: Path, names: Sequence[str]) -> str:
 
 
 def _parquet(path: Path, rows: int) -> Iterator[ForeignBatch]:
-    file = pq.ParquetFile(path)
+    file = pq.ParquetFile(path, pre_buffer=False)  # which would keep all that was read
     names = file.schema_arrow.names
     vector = vector_column(path, names)
     _refuse_kind(path, file.schema_arrow.field(vector))

@@ -165,9 +165,11 @@ def _normalised(vectors: np.ndarray, name: str, first_row: int) -> np.ndarray:
 
 def vectors_of(table: pa.Table) -> np.ndarray:
     """The vectors of a table of templates: float32 (n, dim), C-contiguous."""
-    column = table["vector"].combine_chunks()
+    column = table["vector"]
+    # To combine a single chunk would copy it.
+    whole = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
     dim = table.schema.field("vector").type.list_size
-    return np.ascontiguousarray(column.flatten().to_numpy().reshape(-1, dim))
+    return np.ascontiguousarray(whole.flatten().to_numpy().reshape(-1, dim))
 
 
 def qualities_of(table: pa.Table) -> np.ndarray:

@@ -193,7 +193,7 @@ def stream_same(files: Iterable[TemplateFile]) -> Iterator[tuple[Path, Templates
 
 
 def _check_unit(vectors: np.ndarray, path: Path, start: int) -> None:
-    norms = np.linalg.norm(vectors, axis=1)
+    norms = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))  # `norm` would make arrays as large as the vectors on its way
     bad = np.flatnonzero(~(np.abs(norms - 1) < 1e-3))
     if len(bad):
         row = int(bad[0])
@@ -216,7 +216,7 @@ def _existing(path: Path) -> Path:
 
 def _open(path: Path) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(path)
+        return pq.ParquetFile(path, pre_buffer=False)  # which would keep all that was read
     except UNREADABLE as error:
         raise TemplatesError(f"{path}: not a Parquet file: {error}") from error
 
@@ -233,7 +233,7 @@ def _own(path: Path, made: Provenance, rows: int) -> Iterator[Templates]:
     groups = _holds_groups(file)
     start = 0
     try:
-        for part in file.iter_batches(batch_size=rows):
+        for part in file.iter_batches(batch_size=rows, use_threads=False):
             table = pa.Table.from_batches([part])
             if groups:
                 table = table.filter(pc.is_valid(table["identity"])).select(schema(made).names)

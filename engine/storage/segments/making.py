@@ -1,7 +1,8 @@
 """Making segments: a new one with its index, one that goes on behind an old one, and a tail behind a base."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
@@ -9,14 +10,15 @@ import numpy as np
 import pyarrow as pa
 
 from engine.calibration.calibration import default_score
+from engine.common.concurrency import ahead
 from engine.files.atomic_files import sha256_file
 from engine.matching.densities import densities
 from engine.matching.nearest_identities import Members
 from engine.matching.scoring import Scoring, SearchableGallery
 from engine.storage.catalogue import Segment
-from engine.storage.segments.files import or_damaged, segment_files
+from engine.storage.segments.files import SegmentFiles, or_damaged, segment_files
 from engine.storage.segments.label_file import map_labels, save_labels
-from engine.storage.segments.labels import read_labels
+from engine.storage.segments.labels import Labels, labels_of, read_labels
 from engine.storage.segments.opening import OpenSegment
 from engine.templates.enrolment import TemplateStream
 from engine.templates.measured.within_identity import within_identity_covariance
@@ -59,33 +61,45 @@ def seal(
     """
     files = segment_files(folder, name)
     said = progress or (lambda *_: None)
+    labels = _written(files, templates, said)
+    with ThreadPoolExecutor(1) as beside:
+        # The large files are whole, and their hashes are reckoned where the work on them leaves a core free.
+        large = (files.rows, files.vectors)
+        digests = beside.map(sha256_file, large)
+        templates.require_each_once(labels.template_ids)
+        save_labels(files.labels, labels)
+        labels = map_labels(files.labels, len(labels.codes))
+        members = Members(labels.codes)
+        known = not np.isnan(labels.quality).any()
+        scoring = Scoring.of(score or default_score(members.identities, qualities=known), fuse)
+        scoring.check(members.identities)
+        store = open_vectors(files.vectors)
+        index = Factory.build(store, progress, plan.factory) if plan.factory else KINDS[plan.kind].build(store, progress)
+        point = None
+        if isinstance(index, TwoStageIndex):
+            probes, own = mated_probes(store, labels.codes, templates.made.encoder)
+            point = tune(index, probes, plan.recall, progress, labels.codes, own)
+        index.save(files.index)
+        density = densities(index, members, scoring.neighbours, progress) if scoring.scaled else None
+        if density is not None:
+            np.save(files.density, density, allow_pickle=False)
+        operating = json.dumps(asdict(point)) if point else None
+        sealed = _recorded(folder, name, index.kind, index.count, operating, dict(zip(large, digests, strict=True)))
+    enrolled = SearchableGallery(index, members, scoring, density, quality=labels.quality)
+    return sealed, OpenSegment(index, enrolled, labels.identities, labels.template_ids, index.count)
+
+
+def _written(files: SegmentFiles, templates: TemplateStream, said: Progress) -> Labels:
+    """Write the rows and vectors of a segment, and say whose they are."""
+    named = []
     with TemplateWriter(files.rows, templates.made) as rows, VectorWriter(files.vectors, templates.made.dim) as vectors:
-        for part in templates:
+        for part in ahead(templates):
             vectors.write(part.vectors)
             for batch in part.table.to_batches():
                 rows.write(batch)
+            named.append(part.table.select(["identity", "template_id", "quality"]))
             said("reading", vectors.count, templates.count)
-    labels = read_labels(files.rows)
-    templates.require_each_once(labels.template_ids)
-    save_labels(files.labels, labels)
-    labels = map_labels(files.labels, vectors.count)
-    members = Members(labels.codes)
-    known = not np.isnan(labels.quality).any()
-    scoring = Scoring.of(score or default_score(members.identities, qualities=known), fuse)
-    scoring.check(members.identities)
-    store = open_vectors(files.vectors)
-    index = Factory.build(store, progress, plan.factory) if plan.factory else KINDS[plan.kind].build(store, progress)
-    point = None
-    if isinstance(index, TwoStageIndex):
-        probes, own = mated_probes(store, labels.codes, templates.made.encoder)
-        point = tune(index, probes, plan.recall, progress, labels.codes, own)
-    index.save(files.index)
-    density = densities(index, members, scoring.neighbours, progress) if scoring.scaled else None
-    if density is not None:
-        np.save(files.density, density, allow_pickle=False)
-    sealed = _recorded(folder, name, index.kind, index.count, json.dumps(asdict(point)) if point else None)
-    enrolled = SearchableGallery(index, members, scoring, density, quality=labels.quality)
-    return sealed, OpenSegment(index, enrolled, labels.identities, labels.template_ids, index.count)
+    return labels_of(pa.concat_tables(named))
 
 
 def extend(
@@ -141,23 +155,28 @@ def seal_behind(
     return _recorded(folder, name, base.kind, vectors.count, None)
 
 
-def _recorded(folder: Path, name: str, kind: str, templates: int, operating: str | None) -> Segment:
+def _recorded(
+    folder: Path, name: str, kind: str, templates: int, operating: str | None, digests: Mapping[Path, str] | None = None
+) -> Segment:
+    """What the catalogue says of a segment. `digests`: the SHA-256 of those of its files of which it is known."""
     files = segment_files(folder, name)
+    sizes = {file: file.stat().st_size for file in files if file.exists()}
+    hashes = {file: sha256_file(file) for file in sizes.keys() - (digests or {}).keys()} | dict(digests or {})
     return Segment(
         name=name,
         kind=kind,
         templates=templates,
-        rows_bytes=files.rows.stat().st_size,
-        rows_sha256=sha256_file(files.rows),
-        vectors_bytes=files.vectors.stat().st_size,
-        vectors_sha256=sha256_file(files.vectors),
-        index_bytes=files.index.stat().st_size,
-        index_sha256=sha256_file(files.index),
+        rows_bytes=sizes[files.rows],
+        rows_sha256=hashes[files.rows],
+        vectors_bytes=sizes[files.vectors],
+        vectors_sha256=hashes[files.vectors],
+        index_bytes=sizes[files.index],
+        index_sha256=hashes[files.index],
         operating=operating,
-        density_bytes=files.density.stat().st_size if files.density.exists() else None,
-        density_sha256=sha256_file(files.density) if files.density.exists() else None,
-        labels_bytes=files.labels.stat().st_size,
-        labels_sha256=sha256_file(files.labels),
+        density_bytes=sizes.get(files.density),
+        density_sha256=hashes.get(files.density),
+        labels_bytes=sizes[files.labels],
+        labels_sha256=hashes[files.labels],
     )
 
 

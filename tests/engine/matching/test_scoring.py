@@ -128,6 +128,9 @@ def test_a_large_sample_is_searched_approximately(monkeypatch: pytest.MonkeyPatc
     assert (ours != exact).any()
     assert np.std(np.log(ours[:, 0] / exact[:, 0])) < 0.03
     assert (ours[:, 0] >= exact[:, 0] * 0.9999).all()
+    with monkeypatch.context() as patched:
+        patched.setattr("engine.common.concurrency.os.cpu_count", lambda: 1)
+        np.testing.assert_array_equal(densities(index, members), ours)
     enrolled = SearchableGallery(index, members, Scoring(LOCAL), ours)
     assert not enrolled.counted[codes[left_out_searches(enrolled, 500).probes]].any()
     # Where these are too few to speak for all, anybody is.

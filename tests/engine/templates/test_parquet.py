@@ -65,6 +65,19 @@ def test_row_groups_are_bounded_and_streamed(tmp_path: Path) -> None:
     assert sum(len(part) for part in stream_templates(path, 40_000)) == 150_000
 
 
+def test_what_was_read_is_not_kept(tmp_path: Path) -> None:
+    made, vectors = Provenance.foreign(64), np.zeros((1000, 64), np.float32)
+    vectors[:, 0] = 1
+    with TemplateWriter(tmp_path / "t.parquet", made) as writer:
+        for part in range(16):
+            writer.write(batch(made, [f"{part}-{row}" for row in range(1000)], None, vectors))
+            writer._flush()  # a row group each
+    before = pa.total_allocated_bytes()
+    for part in stream_templates(tmp_path / "t.parquet", 1000):
+        assert len(part) == 1000
+        assert pa.total_allocated_bytes() - before < 8 * vectors.nbytes
+
+
 FOREIGN: dict[str, Callable[[Path], Any]] = {
     "fixed.parquet": lambda p: pq.write_table(pa.table({"embedding": pa.array(VECTORS.tolist(), pa.list_(pa.float64(), 4))}), p),
     "variable.parquet": lambda p: pq.write_table(pa.table({"vector": pa.array(VECTORS.tolist(), pa.list_(pa.float32()))}), p),
