@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,8 +89,11 @@ def open_segments(
             raise GalleryError(f"{path} is missing; {MEND}")
         if (found := path.stat().st_size) != recorded:
             raise GalleryError(f"{path} has {found} bytes, {recorded} were recorded; {MEND}")
-    index = open_index(folder, segments)
-    labels = or_damaged(lambda: _labels(folder, segments, renamed or {}))
+    # Of a large gallery either is half a second's work on a core of its own.
+    with ThreadPoolExecutor(1) as beside:
+        reading = beside.submit(or_damaged, lambda: _labels(folder, segments, renamed or {}))
+        index = open_index(folder, segments)
+        labels = reading.result()
     codes = labels.codes
     if not index.count == len(codes) == count or (base.indexed and index.kind != base.kind):
         raise GalleryError(
