@@ -8,7 +8,6 @@ from indexes.approximate.ivf import Ivf
 from indexes.approximate.two_stage import Effort
 from indexes.exact.flat import Flat
 from indexes.late import faiss
-from indexes.threads import faiss_threads
 
 # What is missed makes means longer. As far as it does so for all alike, it changes no comparison; what differs from one to
 # another is noise: the standard deviation of the logarithm of the mean squares. That they are taken among a sample of half of
@@ -40,9 +39,7 @@ def for_means(vectors: np.ndarray, probes: np.ndarray, k: int) -> Ivf:
     Raises:
         VectorsError: as `Ivf.build`.
     """
-    # FAISS trains codes in steps so short that its threads would mostly wait for each other.
-    with faiss_threads(1):
-        index = _Means.build(vectors)
+    index = _Means.build(vectors)
     exact = np.log(_means(Flat(vectors).search(probes, k).distances))
     visits = _LEAST
     while True:
