@@ -65,7 +65,8 @@ def plan(
         factory: a FAISS factory string, instead of a choice.
 
     Raises:
-        PlanError: the recall is out of range, or no index fits in the memory (names the least that is enough).
+        PlanError: the recall is out of range, or 1 of a kind that is not exact; or no index fits in the memory (names the least
+            that is enough).
         IndexUnsupported: there is no such kind or FAISS factory string, or both were given.
     """
     if not 0 < recall <= 1:
@@ -84,6 +85,8 @@ def plan(
         chosen, why = kind, f"{kind} was asked for"
     else:
         chosen, why = _choice(count, dim, budget, recall)
+    if recall == 1 and not KINDS[chosen].exact:
+        raise PlanError(f"a recall of 1 and {why}: only an exact search promises it; take --index flat, or ask for less")
     needed = needed_memory(chosen, count, dim)
     if needed > budget:
         source = "--memory gives" if given else "half of the free memory is"

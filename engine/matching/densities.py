@@ -36,31 +36,40 @@ def densities(
     next one, which takes the place of an identity that is left out. It needs R + 2 identities. In a large gallery, neighbours are
     searched among a sample of the identities, `reference`, at little cost: all distances are larger by about the same factor, so
     dense regions show there too. A sample of more than `_EXACT` templates is searched approximately, with the effort that a mean
-    takes.
+    takes, and what that makes them longer is taken off again: those of templates that join later are measured exactly.
     """
-    known, theirs, codes = known_among(index, members, reference(members))
+    known, theirs, place = known_among(index, members, reference(members))
 
-    def measured(rows: np.ndarray) -> np.ndarray:
-        return densities_of(known, theirs, codes, index.vectors(rows), members.codes[rows], neighbours)
-
-    def measured_by_one(rows: np.ndarray) -> np.ndarray:
-        with faiss_threads(1):
-            return measured(rows)
+    def measured(rows: np.ndarray, among: SearchableIndex = known) -> np.ndarray:
+        return densities_of(among, theirs, place, index.vectors(rows), members.codes[rows], neighbours)
 
     found: Iterator[np.ndarray] = map(measured, batches(index.count))
     if known is not index and known.count > _EXACT:
         # What a sample says is noisy by itself. Where all count, those who are left out must leave the densities that they are
         # in: which ones an approximate search missed, nobody would know.
-        sample = index.vectors(sample_rows(index.count, _MEASURED))
-        known = for_means(known.vectors(np.arange(known.count)), sample, neighbours + 2)
-        # The search is so short that a thread for each batch takes less than threads that share one.
-        found = map_ahead(measured_by_one, batches(index.count))
+        some = sample_rows(index.count, _MEASURED)
+        quick = for_means(known.vectors(np.arange(known.count)), index.vectors(some), neighbours + 2)
+        longer = _mean_ratio(measured(some, quick), measured(some))
+
+        def measured_quickly(rows: np.ndarray) -> np.ndarray:
+            # The search is so short that a thread for each batch takes less than threads that share one.
+            with faiss_threads(1):
+                return measured(rows, quick) / longer
+
+        found = map_ahead(measured_quickly, batches(index.count))
     result = np.empty((index.count, 2), np.float32)
     for rows, part in zip(batches(index.count), found, strict=True):
         result[rows] = part
         if progress:
             progress("densities", int(rows[-1]) + 1, index.count)
     return result
+
+
+def _mean_ratio(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    """How many times as large the one densities (n, 2) are as the others, float32 (2,): geometric means."""
+    least = np.float32(1e-12)
+    ratio: np.ndarray = np.exp(np.mean(np.log(np.maximum(ours, least) / np.maximum(theirs, least)), axis=0))
+    return ratio
 
 
 def known_among(index: SearchableIndex, members: Members, among: np.ndarray) -> tuple[SearchableIndex, Members, np.ndarray]:

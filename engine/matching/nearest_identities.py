@@ -90,6 +90,16 @@ def without_identity(found: NearestIdentities, members: Members, identities: np.
     return NearestIdentities(np.take_along_axis(found.rows, order, 1), np.take_along_axis(found.distances, order, 1))
 
 
+def with_further(found: NearestIdentities, further: NearestIdentities, members: Members) -> NearestIdentities:
+    """The identities that were `found` for each probe, and behind them those that a longer search found `further`, as many as it
+    found in all.
+    """
+    own = members.codes[found.rows][:, :, None] == members.codes[further.rows][:, None, :]
+    order = np.argsort(own.any(axis=1), axis=1, kind="stable")[:, : further.rows.shape[1] - found.rows.shape[1]]
+    rows, distances = (np.take_along_axis(values, order, 1) for values in (further.rows, further.distances))
+    return NearestIdentities(np.hstack([found.rows, rows]), np.hstack([found.distances, distances]))
+
+
 def fused_distances(
     index: SearchableIndex, members: Members, probes: np.ndarray, found: NearestIdentities, nearest: int
 ) -> np.ndarray:

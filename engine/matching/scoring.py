@@ -20,7 +20,7 @@ one, l = 0. The numbers were chosen on half of LFW's people (`onek benchmark qua
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -33,6 +33,7 @@ from engine.matching.nearest_identities import (
     fused_distances,
     nearest_identities,
     nearest_of_identity,
+    with_further,
     without_identity,
 )
 from engine.templates.quality.scale import log_odds
@@ -195,9 +196,15 @@ class SearchableGallery:
                 candidates, and the densities of the others are those without them.
             qualities: what the probes are worth, float32 (n,), NaN where nobody knows; by default of none of them.
         """
-        wanted = max(top, self.scoring.shortlist) + (without is not None)
+        one = without is not None
         # Who is left out is near by itself, and the search has to go on.
-        found = nearest_identities(self.index, self.members, probes, wanted, stop_near=without is None)
+        nearest = partial(nearest_identities, self.index, self.members, probes, stop_near=not one)
+        if top <= self.scoring.shortlist or not self.scoring.scaled:
+            found = nearest(max(top, self.scoring.shortlist) + one)
+        else:
+            # A longer search may find other neighbours, by which scores go: how many candidates are listed must not change who is
+            # identified.
+            found = with_further(nearest(self.scoring.shortlist + one), nearest(top + one), self.members)
         return self.scored(probes, found, top, without, qualities)
 
     def scored(
@@ -208,7 +215,9 @@ class SearchableGallery:
         without: np.ndarray | None = None,
         qualities: np.ndarray | None = None,
     ) -> Candidates:
-        """As `candidates`, from identities `found` before: at least `top` and `Scoring.shortlist`, and one more for `without`."""
+        """As `candidates`, from identities `found` before: at least `top` and `Scoring.shortlist`, and one more for `without`. D
+        is taken over the first of them.
+        """
         scoring = self.scoring
         if without is not None:
             found = without_identity(found, self.members, without)

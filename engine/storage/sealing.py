@@ -66,9 +66,10 @@ def reseal(view: FolderSnapshot, writer: Writer, progress: Progress | None = Non
     asked = catalogue.asked
     count = view.enrolled.index.count
     dim = catalogue.provenance.dim
-    # Of too few for the index that was asked for, every vector is searched, until there are enough again.
+    # Of too few for the index that was asked for, every vector is searched, until there are enough again. A recall of 1 could
+    # once be asked of any kind, and only an exact search has it.
     few = count < fewest(asked.index, asked.factory, dim)
-    wanted = ("flat", None) if few else (asked.index, asked.factory)
+    wanted = ("flat", None) if few or asked.recall == 1 else (asked.index, asked.factory)
     chosen = plan(count, dim, recall=asked.recall, kind=wanted[0], factory=wanted[1])
     check_disk(chosen, folder)
     name = following(catalogue.segments[-1].name)

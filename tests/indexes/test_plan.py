@@ -71,6 +71,13 @@ def test_what_cannot_be_planned(arguments: dict[str, object], error: type[Except
         plan(1000, 128, **arguments)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("asked", [{"kind": "ivf"}, {"kind": "ivf-sq8"}, {"kind": "flat-codes"}, {"factory": "HNSW8"}])
+def test_only_an_exact_search_promises_all(asked: dict[str, str]) -> None:
+    with pytest.raises(PlanError, match=r"a recall of 1 and .* was asked for: only an exact search promises it"):
+        plan(100_000, 32, recall=1, **asked)  # type: ignore[arg-type]
+    assert plan(100_000, 32, recall=1, kind="flat").recall == 1
+
+
 def test_a_disk_that_is_too_small(tmp_path: Path) -> None:
     made = plan(10**13, 128, memory=10**18, kind="flat")
     with pytest.raises(PlanError, match="are free, the gallery needs about 9\\."):
