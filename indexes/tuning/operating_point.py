@@ -34,8 +34,6 @@ SAME = 1e-6
 _IDENTIFIED, _PLAIN = 0.1, 0.001
 # The least share of probes that must count: with fewer, these are no mated ones, and all count.
 _LEAST_COUNTED = 0.25
-# Longer shortlists with which an early stop is tried, where it loses more than may be lost.
-_LONGER = 2
 # Neighbours among which one of another identity is looked for.
 _NEIGHBOURS = 8
 
@@ -169,8 +167,7 @@ def tune(
         )
     report("measuring", 2, 3)
     longer = [replace(effort, shortlist=size) for size in sizes if size > effort.shortlist]
-    stopping = [_stopping(index, mated, spent, float(np.quantile(exact.others, _PLAIN))) for spent in (effort, *longer[:_LONGER])]
-    for spent in (*stopping, effort, *longer):
+    for spent in (_stopping(index, mated, effort, float(np.quantile(exact.others, _PLAIN))), effort, *longer):
         index.effort = spent
         start = time.perf_counter()
         found = _found(index, probes, exact.distances)
