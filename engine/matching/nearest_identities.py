@@ -9,9 +9,7 @@ from indexes.base import Neighbours, SearchableIndex, distances_to, in_parts, ne
 from indexes.composite.selected import SelectedIndex
 
 # Templates that an exact index is asked for, at most, to meet enough identities; more only where an identity has many on average.
-_MOST = 1024
-# The nearest of so many is the nearest of an identity's: what chooses them rounds, and confuses some that are about as near.
-_ROUNDED = 16
+_MOST = 256
 
 
 @dataclass(frozen=True)
@@ -118,12 +116,12 @@ def _crowds_apart(index: SearchableIndex, members: Members, probes: np.ndarray, 
     for part in in_parts(np.arange(len(probes)), len(crowds) + wanted):
         near = []
         for place in crowds:
-            found = SelectedIndex(index, place).search(probes[part], _ROUNDED)
-            near.append(Neighbours(place[found.rows[:, :1]], found.distances[:, :1]))
+            found = SelectedIndex(index, place).search(probes[part], 1)
+            near.append(Neighbours(place[found.rows], found.distances))
         if len(others):
             rest = nearest_identities(SelectedIndex(index, others), theirs, probes[part], wanted)
             near.append(Neighbours(others[rest.rows], rest.distances))
-        best = nearest_of(np.hstack([each.rows for each in near]), np.hstack([each.distances for each in near]), wanted)
+        best = nearest_of(np.hstack([one.rows for one in near]), np.hstack([one.distances for one in near]), wanted)
         rows[part], distances[part] = best.rows, best.distances
     return NearestIdentities(rows, distances)
 

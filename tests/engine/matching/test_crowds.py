@@ -100,6 +100,18 @@ def test_an_approximate_index_answers_as_if_all_probes_were_searched_at_once() -
     np.testing.assert_array_equal(in_parts.distances, at_once.distances)
 
 
+@pytest.mark.parametrize("noise", [0, 1e-5, 1e-4])
+def test_pictures_of_a_crowd_that_are_as_good_as_equal_are_not_confused(noise: float) -> None:
+    """As those of a film: nearer to each other than FAISS can tell in a large batch."""
+    vectors = np.random.default_rng(0).normal(size=(3000, 512)).astype(np.float32)
+    vectors[:1500] = vectors[0] + np.float32(noise) * vectors[:1500]
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    codes = np.concatenate([np.zeros(1500, np.int64), np.arange(1, 1501)])
+    found = nearest_identities(Flat.build(vectors), Members(codes), vectors[:1000], 7)
+    assert (found.distances[:, 0] == 0).all()
+    np.testing.assert_array_equal(found.rows[:, 0], np.arange(1000) if noise else 0)
+
+
 @contextmanager
 def entries() -> Iterator[list[int]]:
     """How many rows every search within asks for, of all its probes together."""
