@@ -1,7 +1,7 @@
 """What an index offers: `SearchableIndex` can be searched, `StoredIndex` is also built from vectors and kept in a file."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,8 @@ BATCH = 1 << 16
 # A search of fewer pairs of a probe and a vector takes one thread: on two it would save a millisecond at most, and on a busy
 # machine they wait tens of milliseconds for each other.
 _LITTLE = 1 << 17
+# Rows that are found at a time, for all probes together.
+_ENTRIES = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -224,6 +226,13 @@ def distances_to(probes: np.ndarray, vectors: np.ndarray, rows: np.ndarray) -> n
             *map(faiss.swig_ptr, (squares, probes, vectors, rows)), vectors.shape[1], rows.shape[0], rows.shape[1]
         )
     return np.sqrt(squares, out=squares)
+
+
+def in_parts(probes: np.ndarray, k: int) -> Iterator[np.ndarray]:
+    """Numbers of probes (n,), as many at a time as are searched for k rows each in bounded memory; one at least."""
+    size = max(1, _ENTRIES // k)
+    for start in range(0, len(probes), size):
+        yield probes[start : start + size]
 
 
 def nearest_of(rows: np.ndarray, distances: np.ndarray, k: int) -> Neighbours:

@@ -97,6 +97,7 @@ MIRRORED: dict[str, tuple[str, ...]] = {
     ),
     "engine/matching/nearest_identities.py": (
         "engine/matching/test_nearest_identities.py",
+        "engine/matching/test_crowds.py",
         "engine/matching/test_scoring.py",
         "engine/storage/test_batches.py",
     ),

@@ -76,7 +76,7 @@ def left_out_templates(
     """Up to `most` identities (n,), of all or `among` some (m,), and a template (n,) of each, by chance."""
     random = np.random.default_rng(seed)
     chosen = np.sort(random.permutation(members.identities if among is None else among)[:most])
-    return chosen, members.rows(chosen)[np.arange(len(chosen)), random.integers(0, members.counts[chosen])]
+    return chosen, members.chosen_rows(chosen, random.integers(0, members.counts[chosen]))
 
 
 def search_strangers(
@@ -122,11 +122,10 @@ def subsample(enrolled: SearchableGallery, identities: np.ndarray) -> Searchable
 
 def _members(enrolled: SearchableGallery, identities: np.ndarray) -> SearchableGallery:
     """As `subsample`, its densities not measured yet."""
-    rows = enrolled.members.rows(identities)
-    kept = rows >= 0
-    codes = np.broadcast_to(np.arange(len(identities))[:, None], rows.shape)[kept]
-    index, members = Flat.build(enrolled.index.vectors(rows[kept])), Members(codes)
-    quality = None if enrolled.quality is None else enrolled.quality[rows[kept]]
+    rows = enrolled.members.all_rows(identities)
+    codes = np.repeat(np.arange(len(identities)), enrolled.members.counts[identities])
+    index, members = Flat.build(enrolled.index.vectors(rows)), Members(codes)
+    quality = None if enrolled.quality is None else enrolled.quality[rows]
     return replace(enrolled, index=index, members=members, density=None, among=None, quality=quality)
 
 
@@ -207,7 +206,7 @@ def impostor_distances(enrolled: SearchableGallery, seed: int = 0) -> np.ndarray
     random = np.random.default_rng(seed)
     members = enrolled.members
     chosen = random.permutation(members.identities)[:_MOST_PAIRED]
-    rows = members.rows(chosen)[np.arange(len(chosen)), random.integers(0, members.counts[chosen])]
+    rows = members.chosen_rows(chosen, random.integers(0, members.counts[chosen]))
     vectors = enrolled.index.vectors(rows).astype(np.float64)
     similarity = (vectors @ vectors.T)[np.triu_indices(len(vectors), 1)]
     return np.sqrt(np.maximum(2 - 2 * similarity, 0))

@@ -76,10 +76,9 @@ def known_among(index: SearchableIndex, members: Members, among: np.ndarray) -> 
     """An index of the templates of some identities, their `Members`, and the number of each identity there, or -1."""
     if among.all():
         return index, members, np.arange(members.identities)
-    rows = members.rows(np.flatnonzero(among))
-    kept = rows >= 0
+    rows = members.all_rows(np.flatnonzero(among))
     place = np.where(among, np.cumsum(among) - 1, -1)
-    return Flat.build(index.vectors(rows[kept])), Members(place[members.codes[rows[kept]]]), place
+    return Flat.build(index.vectors(rows)), Members(place[members.codes[rows]]), place
 
 
 def densities_of(

@@ -5,7 +5,11 @@ from functools import cached_property
 
 import numpy as np
 
-from indexes.base import SearchableIndex, distances_to
+from indexes.base import Neighbours, SearchableIndex, distances_to, in_parts, nearest_of
+from indexes.composite.selected import SelectedIndex
+
+# Templates that an exact index is asked for, at most, to meet enough identities; more only where an identity has many on average.
+_MOST = 256
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,15 @@ class Members:
         inside = at < self.counts[identities][..., None]
         return np.where(inside, self._order[np.where(inside, self._starts[identities][..., None] + at, 0)], -1)
 
+    def all_rows(self, identities: np.ndarray) -> np.ndarray:
+        """The rows of the templates of some identities (m,), one identity's behind the other's: int64 (as many as they are,)."""
+        counts = self.counts[identities]
+        return self._order[np.repeat(self._starts[identities] - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())]
+
+    def chosen_rows(self, identities: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+        """The row of one template of each identity (m,): that with a number, (m,), among its own."""
+        return self._order[self._starts[identities] + numbers]
+
 
 def nearest_identities(
     index: SearchableIndex, members: Members, probes: np.ndarray, top: int, *, stop_near: bool = False
@@ -64,22 +77,52 @@ def nearest_identities(
         stop_near: as of `SearchableIndex.search`.
     """
     wanted = min(top, members.identities)
+    if index.count == members.identities:
+        nearest = index.search(probes, wanted, stop_near=stop_near)
+        return NearestIdentities(nearest.rows, nearest.distances)
     rows, distances = np.empty((len(probes), wanted), np.int64), np.empty((len(probes), wanted), np.float32)
-    k = wanted if index.count == members.identities else int(1.5 * wanted * index.count / members.identities) + 4
-    pending = np.arange(len(probes))
-    while len(pending):
-        k = min(k, index.count)
-        found = index.search(probes[pending], k, stop_near=stop_near)
-        if index.count == members.identities:
-            return NearestIdentities(found.rows, found.distances)
-        first = first_of_each(members.codes[found.rows])
-        enough = first.sum(axis=1) >= wanted
-        # Keep the nearest template of each identity, and of those the first `wanted`.
-        keep = first[enough] & (np.cumsum(first[enough], axis=1) <= wanted)
-        rows[pending[enough]] = found.rows[enough][keep].reshape(-1, wanted)
-        distances[pending[enough]] = found.distances[enough][keep].reshape(-1, wanted)
+    k = int(1.5 * wanted * index.count / members.identities) + 4
+    most = min(index.count, max(_MOST, 4 * k) if index.exact else index.count)
+    pending, asked = np.arange(len(probes)), 0
+    while len(pending) and asked < most:
         # Identities with many templates fill the list: search for more neighbours, for those probes only.
-        pending, k = pending[~enough], 4 * k
+        asked, k = min(k, most), 4 * k
+        left = []
+        for part in in_parts(pending, asked):
+            found = index.search(probes[part], asked, stop_near=stop_near)
+            first = first_of_each(members.codes[found.rows])
+            enough = first.sum(axis=1) >= wanted
+            # Keep the nearest template of each identity, and of those the first `wanted`.
+            keep = first[enough] & (np.cumsum(first[enough], axis=1) <= wanted)
+            rows[part[enough]] = found.rows[enough][keep].reshape(-1, wanted)
+            distances[part[enough]] = found.distances[enough][keep].reshape(-1, wanted)
+            left.append(part[~enough])
+        pending = np.concatenate(left)
+    if len(pending):
+        apart = _crowds_apart(index, members, probes[pending], wanted, most // wanted)
+        rows[pending], distances[pending] = apart.rows, apart.distances
+    return NearestIdentities(rows, distances)
+
+
+def _crowds_apart(index: SearchableIndex, members: Members, probes: np.ndarray, wanted: int, each: int) -> NearestIdentities:
+    """As `nearest_identities`, exactly. Identities of more than `each` templates are searched one by one, and the others without
+    them, of whom none fills a list: so it takes no longer where one has half of all templates.
+    """
+    crowd = members.counts > each
+    crowds = [np.sort(members.all_rows(np.array([identity]))) for identity in np.flatnonzero(crowd)]
+    others = np.flatnonzero(~crowd[members.codes])
+    theirs = Members((np.cumsum(~crowd) - 1)[members.codes[others]])
+    rows, distances = np.empty((len(probes), wanted), np.int64), np.empty((len(probes), wanted), np.float32)
+    for part in in_parts(np.arange(len(probes)), len(crowds) + wanted):
+        near = []
+        for place in crowds:
+            found = SelectedIndex(index, place).search(probes[part], 1)
+            near.append(Neighbours(place[found.rows], found.distances))
+        if len(others):
+            rest = nearest_identities(SelectedIndex(index, others), theirs, probes[part], wanted)
+            near.append(Neighbours(others[rest.rows], rest.distances))
+        best = nearest_of(np.hstack([one.rows for one in near]), np.hstack([one.distances for one in near]), wanted)
+        rows[part], distances[part] = best.rows, best.distances
     return NearestIdentities(rows, distances)
 
 
@@ -124,12 +167,12 @@ def _mean_nearest(
     counts = members.counts[identities]
     # Identities with the same number of templates together, so that one with a thousand does not widen the arrays of all.
     for size in np.unique(counts):
-        at = np.flatnonzero(counts == size)
-        rows = members.rows(identities[at])
-        # Identities come again and again, each with its vectors read once.
-        there, back = np.unique(rows, return_inverse=True)
-        own = distances_to(probes[at], index.vectors(there), back.reshape(rows.shape))
-        result[at] = np.sort(own, axis=1)[:, :nearest].mean(axis=1)
+        for at in in_parts(np.flatnonzero(counts == size), int(size)):
+            rows = members.rows(identities[at])
+            # Identities come again and again, each with its vectors read once.
+            there, back = np.unique(rows, return_inverse=True)
+            own = distances_to(probes[at], index.vectors(there), back.reshape(rows.shape))
+            result[at] = np.sort(own, axis=1)[:, :nearest].mean(axis=1)
     return result
 
 

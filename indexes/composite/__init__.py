@@ -1,1 +1,1 @@
-"""Indexes made of other indexes: several concatenated, or one with some rows masked. They are not kept in files."""
+"""Indexes made of other indexes: several concatenated, one with some rows masked, or some rows of one. None is kept in a file."""

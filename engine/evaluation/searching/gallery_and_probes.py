@@ -105,8 +105,8 @@ class _Whole:
         """A gallery of the first `size` identities of the order."""
         if size < self.identities:
             searchable = subsample(replace(self.enrolled, scoring=scoring), self.order[:size])
-            rows = self.enrolled.members.rows(self.order[:size])
-            names, ids = [self.names[code] for code in self.order[:size]], [self.template_ids[row] for row in rows[rows >= 0]]
+            rows = self.enrolled.members.all_rows(self.order[:size])
+            names, ids = [self.names[code] for code in self.order[:size]], [self.template_ids[row] for row in rows]
             return TrialGallery(searchable, names, ids, np.arange(size), evidence_for(searchable, ids, self.made))
         if scoring == self.enrolled.scoring:
             return TrialGallery(self.enrolled, self.names, self.template_ids, self.places, self.evidence)
