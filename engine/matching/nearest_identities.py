@@ -44,9 +44,11 @@ class Members:
         """The number of templates of the identity that has most."""
         return int(self.counts.max())
 
-    def rows(self, identities: np.ndarray) -> np.ndarray:
-        """The rows of the templates of some identities (...), int64 (..., most of these), filled up with -1."""
-        at = np.arange(self.counts[identities].max(initial=0))
+    def rows(self, identities: np.ndarray, most: int | None = None) -> np.ndarray:
+        """The rows of the templates of some identities (...), at most the first `most` of each: int64 (..., most of these), filled
+        with -1.
+        """
+        at = np.arange(self.counts[identities].max(initial=0))[:most]
         inside = at < self.counts[identities][..., None]
         return np.where(inside, self._order[np.where(inside, self._starts[identities][..., None] + at, 0)], -1)
 
@@ -65,7 +67,7 @@ def nearest_identities(
     """
     wanted = min(top, members.identities)
     rows, distances = np.empty((len(probes), wanted), np.int64), np.empty((len(probes), wanted), np.float32)
-    k = wanted if index.count == members.identities else int(1.5 * wanted * index.count / members.identities) + 4
+    k = templates_for(wanted, index.count / members.identities)
     pending = np.arange(len(probes))
     while len(pending):
         k = min(k, index.count)
@@ -81,6 +83,13 @@ def nearest_identities(
         # Identities with many templates fill the list: search for more neighbours, for those probes only.
         pending, k = pending[~enough], 4 * k
     return NearestIdentities(rows, distances)
+
+
+def templates_for(identities: int, each: float) -> int:
+    """How many of the nearest templates are searched for first where so many of the nearest identities are wanted, which have
+    `each` on average.
+    """
+    return identities if each == 1 else int(1.5 * identities * each) + 4
 
 
 def without_identity(found: NearestIdentities, members: Members, identities: np.ndarray) -> NearestIdentities:
