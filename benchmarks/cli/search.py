@@ -112,7 +112,11 @@ def decisions_command(
 def announced_command(
     cases: Annotated[
         list[str] | None,
-        typer.Option("--case", metavar="COUNTxDIM", help="Templates and dimensions; give it several times."),
+        typer.Option(
+            "--case",
+            metavar="COUNTxDIM[xEACH]",
+            help="Templates, dimensions, and how many templates each person has (1 by default); give it several times.",
+        ),
     ] = None,
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where templates and galleries go.")] = Path(
         "announced-benchmark"
@@ -140,7 +144,7 @@ def announced_command(
     def told(made: Announced) -> None:
         memory = made.announced_memory / (1 << 20), made.taken_memory / (1 << 20)
         console.print(
-            f"{made.count:>9,} x {made.dim:<3} {made.kind:<10} announced {made.announced:7.1f} s after {made.looked:.1f} s, took "
+            f"{made.case!s:>24} {made.kind:<10} announced {made.announced:7.1f} s after {made.looked:.1f} s, took "
             f"{made.taken:7.1f} s: {made.announced / made.taken:.2f}; {memory[0]:6,.0f} MiB, took {memory[1]:6,.0f}: "
             f"{memory[0] / memory[1]:.2f}"
         )

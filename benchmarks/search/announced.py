@@ -21,13 +21,25 @@ _FURTHER = 1 << 28
 
 
 @dataclass(frozen=True)
-class Announced:
-    """Seconds, and bytes of memory at most, of `count` templates of `dim` dimensions in an index of a kind: as they were
-    announced, and as they were taken by a process of its own; `looked`: seconds until the announcement.
-    """
+class Case:
+    """`count` templates of `dim` dimensions, `each` of a person."""
 
     count: int
     dim: int
+    each: int = 1
+
+    def __str__(self) -> str:
+        several = f", {self.each} each" if self.each > 1 else ""
+        return f"{self.count:,} x {self.dim}{several}"
+
+
+@dataclass(frozen=True)
+class Announced:
+    """Seconds, and bytes of memory at most, of a `case` in an index of a kind: as they were announced, and as they were taken by
+    a process of its own; `looked`: seconds until the announcement.
+    """
+
+    case: Case
     kind: str
     announced: float
     looked: float
@@ -46,54 +58,59 @@ class Announced:
         return max(self.announced_memory / self.taken_memory, self.taken_memory / self.announced_memory)
 
 
-def cases_of(said: list[str] | None) -> list[tuple[int, int]]:
-    """Pairs of a count and a dimension, from texts such as 10000x64; the usual nine where there are none.
+def cases_of(said: list[str] | None) -> list[Case]:
+    """Those of texts such as 10000x64 or 60000x128x20; the usual nine where there are none.
 
     Raises:
         TemplatesError: one is no such text.
     """
     if not said:
-        return [(count, dim) for count in (10_000, 100_000, 1_000_000) for dim in (64, 128, 512)]
+        return [Case(count, dim) for count in (10_000, 100_000, 1_000_000) for dim in (64, 128, 512)]
     cases = []
     for text in said:
-        count, _, dim = text.partition("x")
-        if not (count.isdigit() and dim.isdigit() and int(count) and int(dim)):
-            raise TemplatesError(f"--case {text}: expected a number of templates and one of dimensions, such as 10000x64")
-        cases.append((int(count), int(dim)))
+        numbers = [int(number) if number.isdigit() else 0 for number in text.split("x")]
+        if not (2 <= len(numbers) <= 3 and min(numbers) > 0):
+            raise TemplatesError(
+                f"--case {text}: expected a number of templates and one of dimensions, such as 10000x64, and perhaps how many "
+                "each person has, such as 60000x128x20"
+            )
+        cases.append(Case(*numbers))
     return cases
 
 
-def measure_announced(
-    cases: list[tuple[int, int]], out: Path, told: Callable[[Announced], None] = lambda _: None
-) -> list[Announced]:
-    """Build a gallery below `out` for each (count, dim)."""
+def measure_announced(cases: list[Case], out: Path, told: Callable[[Announced], None] = lambda _: None) -> list[Announced]:
+    """Build a gallery below `out` for each case."""
     out.mkdir(parents=True, exist_ok=True)
     found = []
-    for count, dim in cases:
+    for case in cases:
         file = out / "t.parquet"
-        _write(file, count, dim)
+        _write(file, case)
         made = watched(what="build", templates=str(file), gallery=str(out / "gallery"))
         seconds = (made["announced"], made["looked"], made["taken"])
-        found.append(Announced(count, dim, made["kind"], *seconds, made["announced_memory"], made["peak"]))
+        found.append(Announced(case, made["kind"], *seconds, made["announced_memory"], made["peak"]))
         told(found[-1])
     return found
 
 
-def drawn(count: int, dim: int) -> Iterator[np.ndarray]:
-    """Templates of `count` people in `dim` dimensions, as alike as those of the default encoder, in parts."""
+def drawn(count: int, dim: int, image: int = 0) -> Iterator[np.ndarray]:
+    """The `image`-th template of `count` people in `dim` dimensions, as alike as those of the default encoder, in parts."""
     people = Population(Shape.load())
     several = -(-dim // _DIM)
-    parts = [people.batches(_FURTHER * number, count) for number in range(several)]
+    parts = [people.batches(_FURTHER * number, count, image) for number in range(several)]
     for together in zip(*parts, strict=True):
         vectors = np.hstack(together)[:, :dim]
         yield np.ascontiguousarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
 
 
-def _write(path: Path, count: int, dim: int) -> None:
-    made = Provenance("drawn", "synthetic", dim)
-    at = 0
+def _write(path: Path, case: Case) -> None:
+    """One template of each person, then another of each, and so on; of the last round as many as are missing."""
+    made = Provenance("drawn", "synthetic", case.dim)
+    people = -(-case.count // case.each)
     with TemplateWriter(path, made) as writer:
-        for vectors in drawn(count, dim):
-            names = pa.array([f"person{number}" for number in range(at, at + len(vectors))])
-            writer.write(batch(made, names, names, vectors))
-            at += len(vectors)
+        for image in range(case.each):
+            at = 0
+            for vectors in drawn(min(people, case.count - image * people), case.dim, image):
+                names = [f"person{number}" for number in range(at, at + len(vectors))]
+                ids = pa.array(names if case.each == 1 else [f"{name}:{image}" for name in names])
+                writer.write(batch(made, ids, pa.array(names), vectors))
+                at += len(vectors)

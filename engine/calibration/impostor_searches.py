@@ -15,6 +15,8 @@ from indexes.exact.flat import Flat
 
 # Identities that are searched for, at most; identities of the subsamples that show how scores move with K, at most.
 MOST_SEARCHES, MOST_NESTED = 20_000, 10_000
+# Templates in such a subsample, at most, where its identities have several: each of them is compared with all the others.
+_MOST_TEMPLATES = 20_000
 # The share of all identities that those in no density must be, so that they speak for all.
 _MOST_OF = 0.5
 # How many strangers are searched for together.
@@ -120,11 +122,12 @@ def subsample(enrolled: SearchableGallery, identities: np.ndarray) -> Searchable
     return replace(some, density=densities(some.index, some.members, enrolled.scoring.neighbours))
 
 
-def _members(enrolled: SearchableGallery, identities: np.ndarray) -> SearchableGallery:
-    """As `subsample`, its densities not measured yet."""
-    rows = enrolled.members.all_rows(identities)
-    codes = np.repeat(np.arange(len(identities)), enrolled.members.counts[identities])
-    index, members = Flat.build(enrolled.index.vectors(rows)), Members(codes)
+def _members(enrolled: SearchableGallery, identities: np.ndarray, few: int | None = None) -> SearchableGallery:
+    """As `subsample`, its densities not measured yet, with at most the first `few` templates of each identity."""
+    rows = enrolled.members.all_rows(identities, few)
+    place = np.empty(enrolled.members.identities, np.int64)
+    place[identities] = np.arange(len(identities))
+    index, members = Flat.build(enrolled.index.vectors(rows)), Members(place[enrolled.members.codes[rows]])
     quality = None if enrolled.quality is None else enrolled.quality[rows]
     return replace(enrolled, index=index, members=members, density=None, among=None, quality=quality)
 
@@ -134,9 +137,16 @@ def drift(enrolled: SearchableGallery, seed: int = 0, progress: Progress | None 
 
     K is halved up to three times, all identities taking part at each K in galleries beside each other; the logarithm of the
     score that a tenth of strangers reaches is fitted by least squares. The fewer identities there are to see it in, the more
-    weight has what the spread of the scores foretells.
+    weight has what the spread of the scores foretells. Where all templates would be too many, a few of each identity take part,
+    by chance: that changes the scores at every K alike, and fewer identities would show less of how they move with it.
     """
-    whole = np.random.default_rng(seed).permutation(enrolled.members.identities)[:MOST_NESTED]
+    random = np.random.default_rng(seed)
+    whole = random.permutation(enrolled.members.identities)[:MOST_NESTED]
+    counts = enrolled.members.counts[whole]
+    few = templates_of_each(counts)
+    if few < counts.max():
+        codes = enrolled.members.codes
+        enrolled = replace(enrolled, members=Members(codes, rank=random.permutation(len(codes))))
     sizes = [size for halving in range(1, _HALVINGS + 1) if (size := len(whole) >> halving) >= _LEAST_NESTED]
     groups = [len(whole) // size for size in (len(whole), *sizes)]
     done, total = count(1), sum(groups)
@@ -145,23 +155,33 @@ def drift(enrolled: SearchableGallery, seed: int = 0, progress: Progress | None 
         if progress:
             progress("smaller galleries", next(done), total)
 
-    scores = _scores_in_groups(enrolled, whole, len(whole), told)
+    scores = _scores_in_groups(enrolled, whole, len(whole), few, told)
     foretold = _by_chances(scores) * _LAW[enrolled.scoring.score]
     if not sizes:
         return foretold
-    levels = [_level(found) for found in (scores, *(_scores_in_groups(enrolled, whole, size, told) for size in sizes))]
+    levels = [_level(found) for found in (scores, *(_scores_in_groups(enrolled, whole, size, few, told) for size in sizes))]
     seen = float(np.polyfit([enrolled.scoring.growth(size) for size in (len(whole), *sizes)], np.log(levels), 1)[0])
     weight = len(whole) / (len(whole) + _WORTH)
     return weight * seen + (1 - weight) * foretold
 
 
-def _scores_in_groups(enrolled: SearchableGallery, whole: np.ndarray, size: int, told: Callable[[], None]) -> np.ndarray:
-    """Scores of strangers in galleries of `size` identities each, beside each other; without people enrolled twice. `told` is
-    called after each gallery.
+def templates_of_each(counts: np.ndarray) -> int:
+    """How many templates of each identity take part in `drift`, at most, where they have `counts` (n,); at least one."""
+    few, most = 1, int(counts.max())
+    while few < most and np.minimum(counts, few + 1).sum() <= _MOST_TEMPLATES:
+        few += 1
+    return few
+
+
+def _scores_in_groups(
+    enrolled: SearchableGallery, whole: np.ndarray, size: int, few: int, told: Callable[[], None]
+) -> np.ndarray:
+    """Scores of strangers in galleries of `size` identities each, beside each other, with at most the first `few` templates of
+    each; without people enrolled twice. `told` is called after each gallery.
     """
     parts = []
     for start in range(0, len(whole) - size + 1, size):
-        parts.append(_left_out_scores(_members(enrolled, whole[start : start + size])))
+        parts.append(_left_out_scores(_members(enrolled, whole[start : start + size], few)))
         told()
     scores = np.concatenate(parts)
     return scores[~outliers(scores)]

@@ -54,9 +54,11 @@ class Members:
         inside = at < self.counts[identities][..., None]
         return np.where(inside, self._order[np.where(inside, self._starts[identities][..., None] + at, 0)], -1)
 
-    def all_rows(self, identities: np.ndarray) -> np.ndarray:
-        """The rows of the templates of some identities (m,), one identity's behind the other's: int64 (as many as they are,)."""
-        counts = self.counts[identities]
+    def all_rows(self, identities: np.ndarray, most: int | None = None) -> np.ndarray:
+        """The rows of the templates of some identities (m,), or the first `most` of each, one identity's behind the other's:
+        int64 (as many as they are,).
+        """
+        counts = np.minimum(self.counts[identities], self.most if most is None else most)
         return self._order[np.repeat(self._starts[identities] - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())]
 
     def chosen_rows(self, identities: np.ndarray, numbers: np.ndarray) -> np.ndarray:
@@ -81,7 +83,7 @@ def nearest_identities(
         nearest = index.search(probes, wanted, stop_near=stop_near)
         return NearestIdentities(nearest.rows, nearest.distances)
     rows, distances = np.empty((len(probes), wanted), np.int64), np.empty((len(probes), wanted), np.float32)
-    k = int(1.5 * wanted * index.count / members.identities) + 4
+    k = templates_for(wanted, index.count / members.identities)
     most = min(index.count, max(_MOST, 4 * k) if index.exact else index.count)
     pending, asked = np.arange(len(probes)), 0
     while len(pending) and asked < most:
@@ -124,6 +126,13 @@ def _crowds_apart(index: SearchableIndex, members: Members, probes: np.ndarray, 
         best = nearest_of(np.hstack([one.rows for one in near]), np.hstack([one.distances for one in near]), wanted)
         rows[part], distances[part] = best.rows, best.distances
     return NearestIdentities(rows, distances)
+
+
+def templates_for(identities: int, each: float) -> int:
+    """How many of the nearest templates are searched for first where so many of the nearest identities are wanted, which have
+    `each` on average.
+    """
+    return identities if each == 1 else int(1.5 * identities * each) + 4
 
 
 def without_identity(found: NearestIdentities, members: Members, identities: np.ndarray) -> NearestIdentities:

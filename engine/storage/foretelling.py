@@ -11,13 +11,14 @@ search must visit of them, centres of lists with their training sample. How much
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from math import isqrt
+from math import ceil, isqrt
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from engine.calibration.impostor_searches import MOST_NESTED, MOST_SEARCHES
+from engine.calibration.impostor_searches import MOST_NESTED, MOST_SEARCHES, templates_of_each
+from engine.matching.nearest_identities import templates_for
 from engine.matching.scoring import PLAIN
 from engine.templates.measured.within_identity import within_identity_covariance
 from engine.templates.model import Templates
@@ -31,6 +32,8 @@ from indexes.registry import KINDS
 from indexes.tuning.operating_point import searched_of
 from indexes.tuning.simulated_probes import second_templates
 
+# Numbers of identities that are tried against what the first templates show.
+_GUESSES = 1000
 # Templates that the slice has, and with fewer there is no need to measure: a build takes a second or two.
 SLICE, _FEW = 8192, 4096
 # Probes that are searched for on it, which with fewer take longer each, and those that a build tunes with; how often it searches
@@ -43,6 +46,8 @@ _LATER = 0.3
 _SAMPLED, _SAMPLE, _LISTS, _VISITED = 100_000, 50_000, 220, 8
 # Vectors that quantisers are trained on, and iterations of k-means over them.
 _TRAINED, _MOST_TRAINED, _ITERATIONS = 1 << 16, 1 << 18, 10
+# Identities that are wanted of a search, and vectors that next to nothing has for each neighbour.
+_WANTED, _NEXT_TO_NOTHING = 8, 8
 # Scoring and its arrays, in units of what a search of next to nothing takes; identities whose halves show the drift are searched
 # for four times, among fewer each time.
 _SCORING, _HALVED = 3, 1.875
@@ -79,10 +84,24 @@ def foretold(chosen: Plan, part: Templates, read: float, count: int, score: str 
     """
     if chosen.factory or len(part) < _FEW:
         return chosen
-    units = _units(chosen, part, read)
-    identities = count * len(part.table["identity"].unique()) / len(part)
+    identities = _identities(part, count)
+    units = _units(chosen, part, read, count / identities)
     seconds = _FIXED + sum(_work(units, chosen.kind, count, identities, scaled=score != PLAIN).values())
     return replace(chosen, seconds=seconds, memory=held_memory() + _more(units, chosen.kind, count, part.vectors.shape[1]))
+
+
+def _identities(part: Templates, count: int) -> int:
+    """About how many identities `count` templates have, by their first `part`, in whatever order they come.
+
+    Each run of templates of one identity is a draw. Of K identities, q being the share of all that is not in the part, those that
+    R runs show are K (1 - q^(R / K)): all runs are of others where the rows are sorted, few are where K is small.
+    """
+    names = part.table["identity"].combine_chunks().dictionary_encode()
+    codes = np.asarray(names.indices)
+    share = len(part) / count
+    seen, runs = len(names.dictionary), (1 + np.count_nonzero(np.diff(codes))) / share
+    some = np.geomspace(seen, runs, _GUESSES)
+    return round(float(np.interp(seen, some * (1 - (1 - share) ** (runs / some)), some)))
 
 
 def _more(units: Units, kind: str, count: int, dim: int) -> int:
@@ -115,7 +134,9 @@ def _work(units: Units, kind: str, count: int, identities: float, *, scaled: boo
         work["densities"] = count * _density(units, kind, count, lists, scoring)
     searches, nested = min(identities, MOST_SEARCHES), min(identities, MOST_NESTED)
     work["calibration"] = searches * (search + scoring)
-    work["drift"] = _HALVED * nested**2 * units.distance + 4 * nested * scoring
+    each = count / identities
+    compared = nested * min(each, templates_of_each(np.full(int(nested), ceil(each))))
+    work["drift"] = _HALVED * compared**2 * units.distance + 4 * compared * scoring
     return work
 
 
@@ -130,12 +151,13 @@ def _density(units: Units, kind: str, count: int, lists: int, scoring: float) ->
     return scoring + lists * units.distance + visited * count * _LATER * units.code
 
 
-def _units(chosen: Plan, part: Templates, read: float) -> Units:
+def _units(chosen: Plan, part: Templates, read: float, each: float) -> Units:
+    """`each`: how many templates an identity has, on average."""
     vectors = part.vectors[:SLICE]
-    probes = vectors[:_PROBES]
-    some, whole = Flat(vectors[:64]), Flat(vectors)
-    probe = _seconds(lambda: some.search(vectors, 8)) / len(vectors)
-    distance = max(_seconds(lambda: whole.search(probes, 8)) / len(probes) - probe, 1e-12) / len(vectors)
+    probes, k = vectors[:_PROBES], templates_for(_WANTED, each)
+    some, whole = Flat(vectors[: min(_NEXT_TO_NOTHING * k, len(vectors) // 2)]), Flat(vectors)
+    probe = _seconds(lambda: some.search(vectors, k)) / len(vectors)
+    distance = max(_seconds(lambda: whole.search(probes, k)) / len(probes) - probe, 1e-12) / (whole.count - some.count)
     row = read / len(part) + _written(part) / len(part)
     names = sum(part.table[name].nbytes for name in ("template_id", "identity")) / len(part)
     kind = KINDS[chosen.kind]

@@ -7,8 +7,9 @@ import pytest
 
 from benchmarks.data.synthetic_templates import Population, Shape
 from benchmarks.search import peers
-from benchmarks.search.announced import Announced, cases_of, drawn, measure_announced
+from benchmarks.search.announced import Announced, Case, _write, cases_of, drawn, measure_announced
 from engine.errors import TemplatesError
+from engine.templates.parquet import read_templates
 
 
 @pytest.fixture(autouse=True)
@@ -48,19 +49,28 @@ def test_milvus_lite_stands_beside() -> None:
 
 
 def test_announced_and_taken(tmp_path: Path) -> None:
-    assert cases_of(["10x64", "7x5"]) == [(10, 64), (7, 5)]
+    assert cases_of(["10x64", "7x5x3"]) == [Case(10, 64), Case(7, 5, 3)]
+    assert [str(case) for case in cases_of(["10000x64", "7x5x3"])] == ["10,000 x 64", "7 x 5, 3 each"]
     assert len(cases_of(None)) == 9
-    for bad in ("10", "x64", "0x64", "ax1"):
+    for bad in ("10", "x64", "0x64", "ax1", "10x64x", "10x64x0", "1x2x3x4"):
         with pytest.raises(TemplatesError, match="expected a number of templates and one of dimensions"):
             cases_of([bad])
     for dim in (64, 128, 300):
         vectors = np.concatenate([*drawn(100, dim)])
         assert vectors.shape == (100, dim)
         np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
-    made = measure_announced([(4500, 32)], tmp_path)
-    assert (made[0].count, made[0].dim, made[0].kind) == (4500, 32, "flat")
+    made = measure_announced([Case(4500, 32)], tmp_path)
+    assert (made[0].case, made[0].kind) == (Case(4500, 32), "flat")
     assert min(made[0].announced, made[0].looked, made[0].taken) > 0
     assert made[0].memory_factor < 2
-    one, other = Announced(1, 1, "flat", 2.0, 0.1, 1.0, 3, 1), Announced(1, 1, "flat", 1.0, 0.1, 2.0, 1, 3)
+    one, other = Announced(Case(1, 1), "flat", 2.0, 0.1, 1.0, 3, 1), Announced(Case(1, 1), "flat", 1.0, 0.1, 2.0, 1, 3)
     assert one.factor == other.factor == 2
     assert one.memory_factor == other.memory_factor == 3
+
+
+def test_several_templates_of_a_person(tmp_path: Path) -> None:
+    _write(tmp_path / "t.parquet", Case(11, 32, each=4))
+    table = read_templates(tmp_path / "t.parquet").table
+    names = table["identity"].to_pylist()
+    assert [names.count(f"person{number}") for number in range(3)] == [4, 4, 3]
+    assert len(set(table["template_id"].to_pylist())) == 11

@@ -10,6 +10,7 @@ from engine.calibration.impostor_searches import (
     left_out_templates,
     search_strangers,
     subsample,
+    templates_of_each,
 )
 from engine.matching.densities import densities
 from engine.matching.nearest_identities import Members
@@ -108,6 +109,24 @@ def test_how_scores_move_with_k_by_hand(identities: int, sizes: list[int], score
     slope = np.polyfit(growth, np.log(levels), 1)[0]
     weight = identities / (identities + 1000)
     assert drift(enrolled) == pytest.approx(weight * slope + (1 - weight) * foretold, rel=1e-5)
+
+
+def test_of_many_templates_a_few_of_each_take_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert templates_of_each(np.full(10_000, 1)) == 1
+    assert templates_of_each(np.full(3000, 20)) == 6
+    assert templates_of_each(np.full(20_001, 3)) == 1
+    assert templates_of_each(np.array([1] * 5000 + [530])) == 530
+    enrolled = enrol(400, each=5)
+    seen = drift(enrolled)
+    monkeypatch.setattr("engine.calibration.impostor_searches._MOST_TEMPLATES", 2000)
+    assert drift(enrolled) == seen  # no more than there may be
+    searched: list[int] = []
+    monkeypatch.setattr("engine.calibration.impostor_searches._MOST_TEMPLATES", 900)
+    monkeypatch.setattr(Flat, "build", lambda vectors, build=Flat.build: searched.append(len(vectors)) or build(vectors))
+    few = drift(enrolled)
+    assert searched == [800, 400, 400, *[200] * 4]
+    assert few != seen
+    assert few == pytest.approx(seen, rel=0.3)
 
 
 def test_a_subsample_is_its_identities_in_their_order() -> None:

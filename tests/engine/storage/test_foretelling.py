@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engine.gallery.gallery import Gallery
-from engine.storage.foretelling import _FIXED, Units, _more, _units, _work, foretold
+from engine.storage.foretelling import _FIXED, Units, _identities, _more, _units, _work, foretold
 from engine.templates.enrolment import enrolment
 from engine.templates.model import Templates
 from engine.templates.parquet import TemplateWriter
@@ -42,10 +42,35 @@ def test_lists_by_hand() -> None:
     assert 1.5 < sum(more.values()) / sum(work.values()) < 3
 
 
+def test_many_templates_of_a_person_by_hand() -> None:
+    """Of 20 each of 3,000 people, 6 each are no more than 20,000; of 2 each, all take part."""
+    units = Units(row=1e-5, distance=1e-8, probe=1e-6)
+    work = _work(units, "flat", 60_000, 3000, scaled=True)
+    assert work["calibration"] == pytest.approx(3000 * (1e-6 + 60_000 * 1e-8 + 3e-6))
+    assert work["drift"] == pytest.approx(1.875 * 18_000**2 * 1e-8 + 4 * 18_000 * 3e-6)
+    assert _work(units, "flat", 6000, 3000, scaled=True)["drift"] == pytest.approx(1.875 * 6000**2 * 1e-8 + 4 * 6000 * 3e-6)
+
+
+@pytest.mark.parametrize("order", ["sorted", "random", "rounds"])
+@pytest.mark.parametrize(("people", "each"), [(50_000, 1), (2500, 20), (5, 10_000)])
+def test_identities_are_seen_in_whatever_order_they_come(people: int, each: int, order: str) -> None:
+    codes = np.tile(np.arange(people), each)
+    codes = {"sorted": np.sort(codes), "random": np.random.default_rng(0).permutation(codes), "rounds": codes}[order]
+    some = 8192
+    part = Templates.from_vectors(unit(some, 4, 0), identities=[f"p{code}" for code in codes[:some]])
+    found = _identities(part, len(codes))
+    if each == 1:
+        assert found == people
+    elif each < 100 or order != "sorted":
+        assert found == pytest.approx(people, rel=0.05)
+    else:  # one person's templates fill all that was seen
+        assert found < 10
+
+
 @pytest.mark.parametrize("kind", ["flat", "flat-codes", "ivf", "ivf-sq8"])
 def test_every_unit_is_measured(kind: str) -> None:
     part = people(5000)
-    units = _units(plan(5000, 16, kind=kind), part, 0.1)
+    units = _units(plan(5000, 16, kind=kind), part, 0.1, 1)
     assert min(units.row, units.distance, units.probe) > 0
     assert (min(units.code, units.learnt, units.coded) > 0) == (kind != "flat")
     assert 0 < units.visited <= 1
