@@ -71,8 +71,8 @@ def cases_of(said: list[str] | None) -> list[Case]:
         numbers = [int(number) if number.isdigit() else 0 for number in text.split("x")]
         if not (2 <= len(numbers) <= 3 and min(numbers) > 0):
             raise TemplatesError(
-                f"--case {text}: expected a number of templates and one of dimensions, such as 10000x64, and perhaps how many each "
-                "person has, such as 60000x128x20"
+                f"--case {text}: expected a number of templates and one of dimensions, such as 10000x64, and perhaps how many "
+                "each person has, such as 60000x128x20"
             )
         cases.append(Case(*numbers))
     return cases

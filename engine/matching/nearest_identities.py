@@ -45,8 +45,8 @@ class Members:
         return int(self.counts.max())
 
     def rows(self, identities: np.ndarray, most: int | None = None) -> np.ndarray:
-        """The rows of the templates of some identities (...), at most the first `most` of each: int64 (..., most of these), filled
-        with -1.
+        """The rows of the templates of some identities (...), at most the first `most` of each: int64 (..., most of these),
+        filled up with -1.
         """
         at = np.arange(self.counts[identities].max(initial=0))[:most]
         inside = at < self.counts[identities][..., None]

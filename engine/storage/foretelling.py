@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import pyarrow as pa
 
 from engine.calibration.impostor_searches import MOST_NESTED, MOST_SEARCHES, templates_of_each
 from engine.matching.nearest_identities import templates_for
@@ -23,6 +24,7 @@ from engine.matching.scoring import PLAIN
 from engine.templates.measured.within_identity import within_identity_covariance
 from engine.templates.model import Templates
 from engine.templates.parquet import TemplateWriter
+from engine.templates.provenance import Provenance
 from indexes.approximate.two_stage import Effort, TwoStageIndex
 from indexes.base import BATCH
 from indexes.exact.flat import Flat
@@ -46,15 +48,14 @@ _LATER = 0.3
 _SAMPLED, _SAMPLE, _LISTS, _VISITED = 100_000, 50_000, 220, 8
 # Vectors that quantisers are trained on, and iterations of k-means over them.
 _TRAINED, _MOST_TRAINED, _ITERATIONS = 1 << 16, 1 << 18, 10
-# Identities that are wanted of a search, and vectors that next to nothing has for each neighbour.
-_WANTED, _NEXT_TO_NOTHING = 8, 8
+# Identities that are wanted of a search.
+_WANTED = 8
 # Scoring and its arrays, in units of what a search of next to nothing takes; identities whose halves show the drift are searched
 # for four times, among fewer each time.
 _SCORING, _HALVED = 3, 1.875
-# Bytes of what is always the same. Copies of what is read together or learnt from, fewer where one part is all, and of vectors
-# that are scored together, so many at a time; and of the names of a template: what builds of 10,000 to 1,000,000 took beyond the
-# rest.
-_ALWAYS, _COPIES, _COPIES_OF_ONE, _SCORED, _SCORED_COPIES, _NAMES = 40 << 20, 8, 2.8, 4096, 26, 8
+# Bytes of what is always the same; copies of what is read together or learnt from, and of the names of a template: what builds of
+# 8,000 to 400,000 templates of 8 to 2,048 dimensions took beyond the rest.
+_ALWAYS, _COPIES, _NAMES = 50 << 20, 2.4, 8
 # Seconds of starting and of fits whose size is always the same, and those more that approximate kinds take to be tuned.
 _FIXED, _TUNING = 0.8, 1.5
 
@@ -105,10 +106,9 @@ def _identities(part: Templates, count: int) -> int:
 
 
 def _more(units: Units, kind: str, count: int, dim: int) -> int:
-    """Bytes that a build takes beyond what the process holds when it has done its work on the slice."""
-    together = min(count, BATCH) if KINDS[kind].exact else max(min(count, BATCH), _learnt_from(kind, count))
-    copies = _COPIES_OF_ONE if count <= BATCH else _COPIES
-    rows = max(copies * together, _SCORED_COPIES * min(count, _SCORED))
+    """Bytes that a build takes beyond what the process holds when it has done its work on the slice: of few templates all."""
+    together = BATCH if KINDS[kind].exact else max(BATCH, _learnt_from(kind, count))
+    rows = _COPIES * together if count > BATCH else 0
     return int(_ALWAYS + 4 * dim * rows + count * (units.held + _NAMES * units.names))
 
 
@@ -155,10 +155,13 @@ def _units(chosen: Plan, part: Templates, read: float, each: float) -> Units:
     """`each`: how many templates an identity has, on average."""
     vectors = part.vectors[:SLICE]
     probes, k = vectors[:_PROBES], templates_for(_WANTED, each)
-    some, whole = Flat(vectors[: min(_NEXT_TO_NOTHING * k, len(vectors) // 2)]), Flat(vectors)
-    probe = _seconds(lambda: some.search(vectors, k)) / len(vectors)
-    distance = max(_seconds(lambda: whole.search(probes, k)) / len(probes) - probe, 1e-12) / (whole.count - some.count)
-    row = read / len(part) + _written(part) / len(part)
+    some, whole = Flat(vectors[: 8 * _WANTED]), Flat(vectors)
+    probe = _seconds(lambda: some.search(vectors, _WANTED)) / len(vectors)
+    distance = max(_seconds(lambda: whole.search(probes, _WANTED)) / len(probes) - probe, 1e-12) / len(vectors)
+    if k > _WANTED:  # to choose so many takes longer, but no longer among more vectors
+        probe = _seconds(lambda: Flat(vectors[: 8 * k]).search(probes, k)) / len(probes)
+    written = part.table.slice(0, SLICE)
+    row = read / len(part) + _written(written, part.provenance) / len(written)
     names = sum(part.table[name].nbytes for name in ("template_id", "identity")) / len(part)
     kind = KINDS[chosen.kind]
     if kind.exact:
@@ -181,12 +184,12 @@ def _units(chosen: Plan, part: Templates, read: float, each: float) -> Units:
     return Units(row, distance, probe, code, built, coded, visited, names, held)
 
 
-def _written(part: Templates) -> float:
-    """Seconds to write its rows."""
+def _written(table: pa.Table, made: Provenance) -> float:
+    """Seconds to write rows."""
     with TemporaryDirectory(prefix="onek-") as folder:
         start = time.perf_counter()
-        with TemplateWriter(Path(folder) / "rows.parquet", part.provenance) as rows:
-            for batch in part.table.to_batches():
+        with TemplateWriter(Path(folder) / "rows.parquet", made) as rows:
+            for batch in table.to_batches():
                 rows.write(batch)
         return time.perf_counter() - start
 
