@@ -16,13 +16,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import pyarrow as pa
 
 from engine.calibration.impostor_searches import MOST_NESTED, MOST_SEARCHES, templates_of_each
 from engine.matching.nearest_identities import templates_for
 from engine.matching.scoring import PLAIN
+from engine.storage.segments.making import MOST_SPREAD
 from engine.templates.measured.within_identity import within_identity_covariance
 from engine.templates.model import Templates
 from engine.templates.parquet import TemplateWriter
+from engine.templates.provenance import Provenance
 from indexes.approximate.two_stage import Effort, TwoStageIndex
 from indexes.base import BATCH
 from indexes.exact.flat import Flat
@@ -46,15 +49,15 @@ _LATER = 0.3
 _SAMPLED, _SAMPLE, _LISTS, _VISITED = 100_000, 50_000, 220, 8
 # Vectors that quantisers are trained on, and iterations of k-means over them.
 _TRAINED, _MOST_TRAINED, _ITERATIONS = 1 << 16, 1 << 18, 10
-# Identities that are wanted of a search, and vectors that next to nothing has for each neighbour.
-_WANTED, _NEXT_TO_NOTHING = 8, 8
+# Identities that are wanted of a search.
+_WANTED = 8
 # Scoring and its arrays, in units of what a search of next to nothing takes; identities whose halves show the drift are searched
 # for four times, among fewer each time.
 _SCORING, _HALVED = 3, 1.875
-# Bytes of what is always the same. Copies of what is read together or learnt from, fewer where one part is all, and of vectors
-# that are scored together, so many at a time; and of the names of a template: what builds of 10,000 to 1,000,000 took beyond the
-# rest.
-_ALWAYS, _COPIES, _COPIES_OF_ONE, _SCORED, _SCORED_COPIES, _NAMES = 40 << 20, 8, 2.8, 4096, 26, 8
+# Bytes of what is always the same; copies of what is read together or learnt from, and of the names of a template: what builds of
+# 8,000 to 400,000 templates of 8 to 2,048 dimensions took beyond the rest. And copies, twice as wide, of the templates that show
+# how those of one identity differ.
+_ALWAYS, _COPIES, _NAMES, _SPREAD_COPIES = 50 << 20, 2.4, 8, 3.75
 # Seconds of starting and of fits whose size is always the same, and those more that approximate kinds take to be tuned.
 _FIXED, _TUNING = 0.8, 1.5
 
@@ -62,9 +65,10 @@ _FIXED, _TUNING = 0.8, 1.5
 @dataclass(frozen=True)
 class Units:
     """Seconds that work took on the slice: `row` to read and write a template, `distance` for an exact one, `probe` for one
-    that is searched for in next to nothing; for approximate kinds also `code` for each code that a search looks at, `learnt` for
-    all that codes are learnt from, which FAISS limits to fewer than the slice has, `coded` for each that is encoded, and
-    `visited`, the share of lists. And bytes of memory for each template: `names` of its id and identity, `held` by its index.
+    that is searched for in next to nothing, and `listed` more where identities have several templates, so that neighbours must
+    be many; for approximate kinds also `code` for each code that a search looks at, `learnt` for all that codes are learnt from,
+    which FAISS limits to fewer than the slice has, `coded` for each that is encoded, and `visited`, the share of lists. And bytes
+    of memory for each template: `names` of its id and identity, `held` by its index.
     """
 
     row: float
@@ -76,6 +80,7 @@ class Units:
     visited: float = 1.0
     names: float = 0.0
     held: float = 0.0
+    listed: float = 0.0
 
 
 def foretold(chosen: Plan, part: Templates, read: float, count: int, score: str | None) -> Plan:
@@ -87,7 +92,8 @@ def foretold(chosen: Plan, part: Templates, read: float, count: int, score: str 
     identities = _identities(part, count)
     units = _units(chosen, part, read, count / identities)
     seconds = _FIXED + sum(_work(units, chosen.kind, count, identities, scaled=score != PLAIN).values())
-    return replace(chosen, seconds=seconds, memory=held_memory() + _more(units, chosen.kind, count, part.vectors.shape[1]))
+    more = _more(units, chosen.kind, count, identities, part.vectors.shape[1])
+    return replace(chosen, seconds=seconds, memory=held_memory() + more)
 
 
 def _identities(part: Templates, count: int) -> int:
@@ -104,12 +110,13 @@ def _identities(part: Templates, count: int) -> int:
     return round(float(np.interp(seen, some * (1 - (1 - share) ** (runs / some)), some)))
 
 
-def _more(units: Units, kind: str, count: int, dim: int) -> int:
-    """Bytes that a build takes beyond what the process holds when it has done its work on the slice."""
-    together = min(count, BATCH) if KINDS[kind].exact else max(min(count, BATCH), _learnt_from(kind, count))
-    copies = _COPIES_OF_ONE if count <= BATCH else _COPIES
-    rows = max(copies * together, _SCORED_COPIES * min(count, _SCORED))
-    return int(_ALWAYS + 4 * dim * rows + count * (units.held + _NAMES * units.names))
+def _more(units: Units, kind: str, count: int, identities: int, dim: int) -> int:
+    """Bytes that a build takes beyond what the process holds when it has done its work on the slice: of few templates all."""
+    together = BATCH if KINDS[kind].exact else max(BATCH, _learnt_from(kind, count))
+    rows = _COPIES * together if count > BATCH else 0
+    several = 0 if KINDS[kind].exact or identities == count else count * min(1, MOST_SPREAD / identities)
+    work = max(_ALWAYS + 4 * dim * rows, _SPREAD_COPIES * 8 * dim * several)
+    return int(work + count * (units.held + _NAMES * units.names))
 
 
 def _learnt_from(kind: str, count: int) -> int:
@@ -122,7 +129,7 @@ def _work(units: Units, kind: str, count: int, identities: float, *, scaled: boo
     """Seconds of each part of a build."""
     exact, lists = KINDS[kind].exact, isqrt(count) if "ivf" in kind else 0
     scanned = count * units.distance if exact else lists * units.distance + units.visited * count * _LATER * units.code
-    search = units.probe + scanned
+    search = units.probe + units.listed + scanned
     scoring = _SCORING * units.probe
     work = {"rows": count * units.row}
     if not exact:
@@ -131,7 +138,7 @@ def _work(units: Units, kind: str, count: int, identities: float, *, scaled: boo
         exhaustive = searched_of(_TUNED, count) * count * units.distance
         work["tuning"] = _TUNING + exhaustive + _TUNED * (lists * units.distance + _TRIALS * search)
     if scaled:
-        work["densities"] = count * _density(units, kind, count, lists, scoring)
+        work["densities"] = count * (units.listed + _density(units, kind, count, lists, scoring))
     searches, nested = min(identities, MOST_SEARCHES), min(identities, MOST_NESTED)
     work["calibration"] = searches * (search + scoring)
     each = count / identities
@@ -155,20 +162,24 @@ def _units(chosen: Plan, part: Templates, read: float, each: float) -> Units:
     """`each`: how many templates an identity has, on average."""
     vectors = part.vectors[:SLICE]
     probes, k = vectors[:_PROBES], templates_for(_WANTED, each)
-    some, whole = Flat(vectors[: min(_NEXT_TO_NOTHING * k, len(vectors) // 2)]), Flat(vectors)
-    probe = _seconds(lambda: some.search(vectors, k)) / len(vectors)
-    distance = max(_seconds(lambda: whole.search(probes, k)) / len(probes) - probe, 1e-12) / (whole.count - some.count)
-    row = read / len(part) + _written(part) / len(part)
+    some, whole = Flat(vectors[: 8 * _WANTED]), Flat(vectors)
+    probe = _seconds(lambda: some.search(vectors, _WANTED)) / len(vectors)
+    distance = max(_seconds(lambda: whole.search(probes, _WANTED)) / len(probes) - probe, 1e-12) / len(vectors)
+    listed = 0.0
+    if k > _WANTED:  # to choose so many takes longer, but no longer among more vectors
+        listed = max(_seconds(lambda: Flat(vectors[: 8 * k]).search(probes, k)) / len(probes) - probe, 0.0)
+    written = part.table.slice(0, SLICE)
+    row = read / len(part) + _written(written, part.provenance) / len(written)
     names = sum(part.table[name].nbytes for name in ("template_id", "identity")) / len(part)
     kind = KINDS[chosen.kind]
     if kind.exact:
-        return Units(row, distance, probe, names=names, held=Bounds(vectors).nbytes / len(vectors))
+        return Units(row, distance, probe, names=names, held=Bounds(vectors).nbytes / len(vectors), listed=listed)
     start = time.perf_counter()
     index = kind.build(vectors)
     built = time.perf_counter() - start
     held = index.bytes_per_vector
     if not isinstance(index, TwoStageIndex):
-        return Units(row, distance, probe, names=names, held=held)
+        return Units(row, distance, probe, names=names, held=held, listed=listed)
     coded = _seconds(lambda: index.with_more(vectors)) / len(vectors)
     mated = second_templates(probes, vectors, within_identity_covariance(part.provenance.encoder))
     ranks = index.list_ranks(mated, np.arange(len(mated)))
@@ -178,15 +189,15 @@ def _units(chosen: Plan, part: Templates, read: float, each: float) -> Units:
     one = _seconds(lambda: index.search(probes, 1)) if index.most_visits > 1 else 0.0
     code = max((every - one) / len(probes), 1e-12) / len(vectors)
     visited = 1.0 if ranks is None else float(np.quantile(ranks, chosen.recall)) / index.most_visits
-    return Units(row, distance, probe, code, built, coded, visited, names, held)
+    return Units(row, distance, probe, code, built, coded, visited, names, held, listed)
 
 
-def _written(part: Templates) -> float:
-    """Seconds to write its rows."""
+def _written(table: pa.Table, made: Provenance) -> float:
+    """Seconds to write rows."""
     with TemporaryDirectory(prefix="onek-") as folder:
         start = time.perf_counter()
-        with TemplateWriter(Path(folder) / "rows.parquet", part.provenance) as rows:
-            for batch in part.table.to_batches():
+        with TemplateWriter(Path(folder) / "rows.parquet", made) as rows:
+            for batch in table.to_batches():
                 rows.write(batch)
         return time.perf_counter() - start
 

@@ -37,7 +37,7 @@ from indexes.tuning.operating_point import tune
 from indexes.tuning.simulated_probes import second_templates, within_covariance
 
 # Probes that an index's effort is found with, templates that the spread of all is taken from, and identities that of one.
-_PROBES, _SAMPLE, _IDENTITIES = 4096, 50_000, 10_000
+_PROBES, _SAMPLE, MOST_SPREAD = 4096, 50_000, 10_000
 
 
 def seal(
@@ -184,7 +184,7 @@ def mated_probes(store: np.ndarray, codes: np.ndarray, encoder: str | None) -> t
     """Mated probes (n, d) as second templates of a sample of the enrolled would be, and the rows (n,) of these."""
     random = np.random.default_rng(0)
     several = np.flatnonzero(np.bincount(codes) > 1)
-    chosen = random.permutation(several)[:_IDENTITIES]
+    chosen = random.permutation(several)[:MOST_SPREAD]
     rows = np.flatnonzero(np.isin(codes, chosen))
     within = within_covariance(np.asarray(store[rows], np.float64), codes[rows]) if len(rows) else None
     if within is None:
