@@ -16,7 +16,7 @@ from indexes.exact.flat import Flat
 # Identities that are searched for, at most; identities of the subsamples that show how scores move with K, at most.
 MOST_SEARCHES, MOST_NESTED = 20_000, 10_000
 # Templates in such a subsample, at most, where its identities have several: each of them is compared with all the others.
-_MOST_TEMPLATES = 20_000
+_MOST_COMPARED = 20_000
 # The share of all identities that those in no density must be, so that they speak for all.
 _MOST_OF = 0.5
 # How many strangers are searched for together.
@@ -168,7 +168,7 @@ def drift(enrolled: SearchableGallery, seed: int = 0, progress: Progress | None 
 def templates_of_each(counts: np.ndarray) -> int:
     """How many templates of each identity take part in `drift`, at most, where they have `counts` (n,); at least one."""
     few, most = 1, int(counts.max())
-    while few < most and np.minimum(counts, few + 1).sum() <= _MOST_TEMPLATES:
+    while few < most and np.minimum(counts, few + 1).sum() <= _MOST_COMPARED:
         few += 1
     return few
 

@@ -14,6 +14,7 @@ from tests.indexes.vectors import cone
 COUNT = 3000
 
 
+@pytest.mark.usefixtures("one_thread")  # as codes are always learnt: two threads would round otherwise
 @pytest.mark.parametrize("kind", [FlatCodes, Ivf, IvfSq8])
 def test_steps_train_what_one_call_trains(kind: type[TrainedIndex]) -> None:
     sample = cone(COUNT, 24, 0)

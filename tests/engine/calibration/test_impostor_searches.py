@@ -118,10 +118,10 @@ def test_of_many_templates_a_few_of_each_take_part(monkeypatch: pytest.MonkeyPat
     assert templates_of_each(np.array([1] * 5000 + [530])) == 530
     enrolled = enrol(400, each=5)
     seen = drift(enrolled)
-    monkeypatch.setattr("engine.calibration.impostor_searches._MOST_TEMPLATES", 2000)
+    monkeypatch.setattr("engine.calibration.impostor_searches._MOST_COMPARED", 2000)
     assert drift(enrolled) == seen  # no more than there may be
     searched: list[int] = []
-    monkeypatch.setattr("engine.calibration.impostor_searches._MOST_TEMPLATES", 900)
+    monkeypatch.setattr("engine.calibration.impostor_searches._MOST_COMPARED", 900)
     monkeypatch.setattr(Flat, "build", lambda vectors, build=Flat.build: searched.append(len(vectors)) or build(vectors))
     few = drift(enrolled)
     assert searched == [800, 400, 400, *[200] * 4]
