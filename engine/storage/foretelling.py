@@ -55,9 +55,9 @@ _WANTED = 8
 # for four times, among fewer each time.
 _SCORING, _HALVED = 3, 1.875
 # Bytes of what is always the same; copies of what is read together or learnt from, and of the names of a template: what builds of
-# 8,000 to 400,000 templates of 8 to 2,048 dimensions took beyond the rest. And copies, twice as wide, of the templates that show
+# 8,000 to 700,000 templates of 8 to 2,048 dimensions took beyond the rest. And copies, twice as wide, of the templates that show
 # how those of one identity differ.
-_ALWAYS, _COPIES, _NAMES, _SPREAD_COPIES = 50 << 20, 2.4, 8, 3.75
+_ALWAYS, _COPIES, _NAMES, _SPREAD_COPIES = 100 << 20, 4, 8, 3.75
 # Seconds of starting and of fits whose size is always the same, and those more that approximate kinds take to be tuned.
 _FIXED, _TUNING = 0.8, 1.5
 
