@@ -202,8 +202,7 @@ class SearchableGallery:
         if top <= self.scoring.shortlist or not self.scoring.scaled:
             found = nearest(max(top, self.scoring.shortlist) + one)
         else:
-            # A longer search may find other neighbours, by which scores go: how many candidates are listed must not change who is
-            # identified.
+            # A longer search may find other neighbours, by which scores go: how many candidates are listed must not change them.
             found = with_further(nearest(self.scoring.shortlist + one), nearest(top + one), self.members)
         return self.scored(probes, found, top, without, qualities)
 
