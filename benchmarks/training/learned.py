@@ -8,8 +8,8 @@ import numpy as np
 from benchmarks.accuracy.open_set import enrol, search
 from benchmarks.accuracy.sweep import Summary, summary
 from engine.matching.nearest_identities import nearest_identities
-from engine.matching.pair_verifier import FORMS, SHORTLIST, PairVerifier
-from engine.matching.scoring import LOCAL, PLAIN, Scoring
+from engine.matching.pair_verifier import FORMS, PairVerifier
+from engine.matching.scoring import LOCAL, PLAIN, REORDERED, Scoring
 from engine.metrics import Searches, measure
 from engine.templates.model import Templates
 from engine.training.pair_verifier import train_pair_verifier
@@ -87,7 +87,7 @@ def _by_head(
     head: PairVerifier, gallery: object, enrolled: np.ndarray, probes: np.ndarray, truth: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Ranks of the true identity (0: not among them) and the best scores, (n,) each, of candidates that a head puts in order."""
-    found = nearest_identities(gallery.index, gallery.members, probes, SHORTLIST)  # type: ignore[attr-defined]
+    found = nearest_identities(gallery.index, gallery.members, probes, REORDERED)  # type: ignore[attr-defined]
     scores = head.scores(probes[:, None], enrolled[found.rows])
     order = np.argsort(scores, axis=1, kind="stable")
     ranks = np.zeros(len(probes), int)

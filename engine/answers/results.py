@@ -166,7 +166,7 @@ def make_results(
         faces: which face in the picture (n,), or nulls.
         boxes: x, y, width and height of each, in pixels (n,), or nulls.
         threshold: the one used.
-        candidates: t of each probe, best score first.
+        candidates: t of each probe, likeliest first.
         identities: of the candidates (n * t,), a probe's behind each other.
         template_ids: of the candidates (n * t,).
         expected_false_alarms: float32 (n,), or None where nothing was calibrated.

@@ -93,8 +93,8 @@ class Snapshot(ABC):
     def find(
         self, probes: np.ndarray, top: int, head: PairVerifier | None, qualities: np.ndarray | None = None
     ) -> FoundCandidates:
-        """The `top` candidates of each probe (n, d), in the order of their scores, or of a head's. `qualities` (n,): what the
-        probes are worth, NaN where nobody knows; by default of none of them.
+        """The `top` candidates of each probe (n, d), as of `SearchableGallery`, or the first in a head's order. `qualities`
+        (n,): what the probes are worth, NaN where nobody knows; by default of none of them.
 
         Raises:
             GalleryReplaced: another gallery took its place, and it is gone.

@@ -4,7 +4,7 @@ The steps of a search, and what each one gives:
 
     Neighbours         indexes.base                   the nearest templates
     NearestIdentities  matching.nearest_identities    the nearest identities: of each, its nearest template
-    Candidates         matching.scoring               the identities with the best scores
+    Candidates         matching.scoring               the identities that probes may be
     FoundCandidates    answers.snapshot               the same, with names and template ids
     a table            answers.results                the same, with the decision at a threshold: an identity, or unknown
 """

@@ -147,7 +147,8 @@ def with_further(found: NearestIdentities, further: NearestIdentities, members: 
     found in all.
     """
     own = members.codes[found.rows][:, :, None] == members.codes[further.rows][:, None, :]
-    order = np.argsort(own.any(axis=1), axis=1, kind="stable")[:, : further.rows.shape[1] - found.rows.shape[1]]
+    more = max(further.rows.shape[1] - found.rows.shape[1], 0)
+    order = np.argsort(own.any(axis=1), axis=1, kind="stable")[:, :more]
     rows, distances = (np.take_along_axis(values, order, 1) for values in (further.rows, further.distances))
     return NearestIdentities(np.hstack([found.rows, rows]), np.hstack([found.distances, distances]))
 

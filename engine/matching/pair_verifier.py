@@ -8,14 +8,12 @@ import numpy as np
 from engine.common.dataclass_json import from_plain
 from engine.errors import EncoderMismatch, TrainingError
 from engine.files.learnt_file import read_learnt, write_learnt
-from engine.matching.scoring import Candidates
+from engine.matching.scoring import REORDERED, Candidates
 from engine.templates.provenance import Provenance
 from indexes.base import SearchableIndex
 
 ABSOLUTE, CHI2 = "absolute", "chi2"
 FORMS = (ABSOLUTE, CHI2)
-SHORTLIST = 20
-"""How many candidates of each probe a head scores."""
 # Added to the denominator of chi2: the quotient of coordinates near zero would be noise.
 _LEAST = np.float32(1e-3)
 
@@ -53,11 +51,11 @@ class PairVerifier:
 
 
 def reordered(found: Candidates, head: PairVerifier, probes: np.ndarray, index: SearchableIndex, top: int) -> Candidates:
-    """The `top` of each probe's candidates: the `SHORTLIST` best ones in the order of the head's scores, then the others."""
-    rows = found.rows[:, :SHORTLIST]
+    """The `top` of each probe's candidates: the first `REORDERED` in the order of the head's scores, then the others."""
+    rows = found.rows[:, :REORDERED]
     templates = index.vectors(rows.ravel()).reshape(*rows.shape, -1)
     order = np.argsort(head.scores(probes[:, None], templates), axis=1, kind="stable")
-    others = np.broadcast_to(np.arange(SHORTLIST, found.rows.shape[1]), (len(order), max(found.rows.shape[1] - SHORTLIST, 0)))
+    others = np.broadcast_to(np.arange(REORDERED, found.rows.shape[1]), (len(order), max(found.rows.shape[1] - REORDERED, 0)))
     order = np.concatenate([order, others], axis=1)[:, :top]
     return Candidates(*(np.take_along_axis(values, order, 1) for values in (found.rows, found.distances, found.scores)))
 

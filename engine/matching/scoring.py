@@ -44,6 +44,8 @@ SCORES = (PLAIN, LOCAL, QUALITY)
 
 # R of the quality score.
 WIDE = 20
+# How many candidates of each probe a head puts in order.
+REORDERED = 20
 # What `Scoring.fuse` says of the one template that is fused of all of an identity's.
 WHOLE = 0
 # b's slope and ends, g's slope and beginning.
@@ -76,8 +78,20 @@ class Scoring:
 
     @property
     def shortlist(self) -> int:
-        """How many identities must be found for each probe to score them."""
-        return self.neighbours + 1 if self.scaled else 1
+        """How many of the nearest identities are put in order of their scores, however many are listed."""
+        return self.neighbours + 1
+
+    def searches(self, top: int, more: int) -> list[int]:
+        """How many identities are searched for, one search after the other, to list `top`; `more` are added to each.
+
+        An approximate index finds others where more are wanted. What a longer search finds goes behind what a shorter one found,
+        so that those whom scores, or a head, put in order are the same ones in lists of any length.
+        """
+        lengths = [self.shortlist]
+        for length in (REORDERED, top):
+            if min(length, top) > lengths[-1]:
+                lengths.append(length)
+        return [length + more for length in lengths]
 
     @property
     def least_identities(self) -> int:
@@ -114,7 +128,8 @@ class Scoring:
 
 @dataclass(frozen=True)
 class Candidates:
-    """The identities with the best scores for n probes, best first; every probe has the same number t of them.
+    """The identities that n probes may be: the `Scoring.shortlist` nearest in the order of their scores, and behind these others,
+    nearest first. Every probe has the same number t of them.
 
     `rows` int64 (n, t): the nearest template of each identity. `distances` float32 (n, t): the identity's distance, fused as
     `Scoring.fuse` says. `scores` float32 (n, t): smaller is more alike.
@@ -187,7 +202,7 @@ class SearchableGallery:
     def candidates(
         self, probes: np.ndarray, top: int, without: np.ndarray | None = None, qualities: np.ndarray | None = None
     ) -> Candidates:
-        """The `top` candidates of each probe.
+        """The `top` candidates of each probe. How many are listed changes neither their scores nor who comes first.
 
         Args:
             probes: float32 (n, d), of unit length.
@@ -199,11 +214,10 @@ class SearchableGallery:
         one = without is not None
         # Who is left out is near by itself, and the search has to go on.
         nearest = partial(nearest_identities, self.index, self.members, probes, stop_near=not one)
-        if top <= self.scoring.shortlist or not self.scoring.scaled:
-            found = nearest(max(top, self.scoring.shortlist) + one)
-        else:
-            # A longer search may find other neighbours, by which scores go: how many candidates are listed must not change them.
-            found = with_further(nearest(self.scoring.shortlist + one), nearest(top + one), self.members)
+        first, *longer = self.scoring.searches(min(top, self.members.identities - one), one)
+        found = nearest(first)
+        for length in longer:
+            found = with_further(found, nearest(length), self.members)
         return self.scored(probes, found, top, without, qualities)
 
     def scored(
@@ -215,7 +229,7 @@ class SearchableGallery:
         qualities: np.ndarray | None = None,
     ) -> Candidates:
         """As `candidates`, from identities `found` before: at least `top` and `Scoring.shortlist`, and one more for `without`. D
-        is taken over the first of them.
+        is taken over the first of them, and the rest stays in its order.
         """
         scoring = self.scoring
         if without is not None:
@@ -232,7 +246,10 @@ class SearchableGallery:
                 theirs = np.zeros(len(probes), np.float32) if qualities is None else _odds(qualities)
                 levels = 2 * distances**2 - around_probe - around_template + _worth(theirs[:, None], odds)
                 scores = np.exp(levels).astype(np.float32)
-        order = np.argsort(scores, axis=1, kind="stable")[:, :top]
+        # How many are found must not change who comes first: strangers were seen among so many when the gallery was calibrated.
+        order = np.argsort(scores[:, : scoring.shortlist], axis=1, kind="stable")
+        rest = np.arange(order.shape[1], scores.shape[1])
+        order = np.hstack([order, np.broadcast_to(rest, (len(order), len(rest)))])[:, :top]
         return Candidates(*(np.take_along_axis(values, order, 1) for values in (found.rows, distances, scores)))
 
     def _fused(self, probes: np.ndarray, found: NearestIdentities) -> tuple[np.ndarray, np.ndarray]:

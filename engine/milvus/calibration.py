@@ -87,7 +87,7 @@ def _search(
     for start in range(0, len(vectors), _PROBES):
         here = slice(start, start + _PROBES)
         people = None if without is None else without[here]
-        part = shortlister.shortlist(vectors[here], shortlister.scoring.shortlist + (without is not None), size, people)
+        part = shortlister.shortlist(vectors[here], 2, size, people)
         codes = None if people is None else part.codes_of(people)
         found = part.enrolled.scored(vectors[here], part.nearest, 2, codes, qualities[here])
         distances[here], scores[here], seconds[here] = found.distances[:, 0], found.scores[:, 0], second_distances(found)

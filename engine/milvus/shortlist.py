@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from engine.errors import GalleryError
-from engine.matching.nearest_identities import Members, NearestIdentities, first_of_each, without_identity
+from engine.matching.nearest_identities import Members, NearestIdentities, first_of_each, with_further, without_identity
 from engine.matching.scoring import Scoring, SearchableGallery
 from engine.milvus.catalogue import MilvusCatalogue
 from engine.milvus.collection import UNMEASURED, qualities_in, search_settings, vectors_in
@@ -50,12 +50,13 @@ class Shortlister:
         self._catalogue = catalogue
         self.scoring = catalogue.scoring
 
-    def shortlist(self, probes: np.ndarray, wanted: int, size: Size, without: Sequence[str] | None = None) -> NearTemplates:
-        """The `wanted` nearest identities of each probe (n, d), by exact distances, and what scoring them takes.
+    def shortlist(self, probes: np.ndarray, top: int, size: Size, without: Sequence[str] | None = None) -> NearTemplates:
+        """The nearest identities of each probe (n, d), by exact distances, as many as listing `top` takes, and what scoring them
+        takes.
 
         Args:
             probes: float32, of unit length.
-            wanted: identities, or all there are if those are fewer.
+            top: identities, or all there are if those are fewer.
             size: of the collection.
             without: keys of identities, one a probe, whose templates come too, whether they are near or not.
 
@@ -63,10 +64,16 @@ class Shortlister:
             GalleryError: Milvus found too few, or does not answer.
         """
         scoring = self._catalogue.scoring
-        seen = self._search(probes, min(wanted, size.identities), size)
+        seen = _Seen()
+        one = without is not None
+        first, *longer = (min(length, size.identities) for length in scoring.searches(min(top, size.identities - one), one))
+        nearest = self._search(seen, probes, first, size)
+        for length in longer:
+            further = self._search(seen, probes, length, size)
+            nearest = with_further(nearest, further, Members(seen.codes))
         more = set(without or ())
         if scoring.fuse != 1:
-            more |= {seen.rows[row]["person"] for row in np.unique(seen.nearest.rows)}
+            more |= {seen.rows[row]["person"] for row in np.unique(nearest.rows)}
         if more:
             known = {row["key"] for row in seen.rows}
             others = self._client.rows_in(self._catalogue.collection, "person", sorted(more), self._catalogue.entity)
@@ -77,24 +84,27 @@ class Shortlister:
             measured = self.densities(vectors_in(unmeasured, probes.shape[1]), people, size)
             for row, (near, following) in zip(unmeasured, measured.tolist(), strict=True):
                 row.update(density=near, following=following)
-        return self._part(seen, scoring)
+        return self._part(seen, nearest, scoring)
 
     def densities(self, vectors: np.ndarray, people: Sequence[str], size: Size) -> np.ndarray:
         """As `engine.matching.densities.densities`, float32 (n, 2), of vectors (n, d) of identities whose keys are `people`."""
         neighbours = self._catalogue.scoring.neighbours
-        seen = self._search(vectors, neighbours + 2, size, "counted == true")
+        seen = _Seen()
+        nearest = self._search(seen, vectors, neighbours + 2, size, "counted == true")
         codes, number = _numbered([row["person"] for row in seen.rows])
         own = np.array([number.get(person, -1) for person in people])
-        squares = without_identity(seen.nearest, Members(codes), own).distances ** 2
+        squares = without_identity(nearest, Members(codes), own).distances ** 2
         return np.column_stack([squares[:, :neighbours].mean(axis=1), squares[:, min(neighbours, squares.shape[1] - 1)]])
 
-    def _search(self, probes: np.ndarray, wanted: int, size: Size, where: str = "") -> "_Seen":
-        """The `wanted` nearest identities of each probe among the rows that a filter picks, however deep they lie."""
+    def _search(self, seen: "_Seen", probes: np.ndarray, wanted: int, size: Size, where: str = "") -> NearestIdentities:
+        """The `wanted` nearest identities of each probe among the rows that a filter picks, however deep they lie: as rows of
+        `seen`, which they are added to.
+        """
         most, greatest = min(size.templates, MOST_HITS), self._catalogue.kind.most
         each = size.templates / max(size.identities, 1)
         k = min((wanted if each == 1 else int(1.5 * wanted * each) + 4) * self._catalogue.kind.refine, most)
         effort = self._catalogue.effort
-        seen, pending, fewest = _Seen(), np.arange(len(probes)), wanted
+        pending, fewest = np.arange(len(probes)), wanted
         rows, distances = np.empty((len(probes), wanted), np.int64), np.empty((len(probes), wanted), np.float32)
         while len(pending):
             # An index that looks into a part of its lists gives no more than these hold.
@@ -117,8 +127,7 @@ class Shortlister:
                 f"{self._client.address}: Milvus found {fewest} identities for a probe, {wanted} are needed; "
                 "build it anew with --recall 0.999 or --index flat"
             )
-        seen.nearest = NearestIdentities(np.ascontiguousarray(rows[:, :fewest]), np.ascontiguousarray(distances[:, :fewest]))
-        return seen
+        return NearestIdentities(np.ascontiguousarray(rows[:, :fewest]), np.ascontiguousarray(distances[:, :fewest]))
 
     def _hits(self, seen: "_Seen", probes: np.ndarray, k: int, effort: int | None, where: str) -> tuple[np.ndarray, np.ndarray]:
         """Up to k hits of each probe as rows of `seen`, int64 (n, k), and their exact distances, nearest first; -1 and infinity
@@ -139,7 +148,7 @@ class Shortlister:
         order = np.argsort(exact, axis=1, kind="stable")
         return np.take_along_axis(found, order, 1), np.take_along_axis(exact, order, 1)
 
-    def _part(self, seen: "_Seen", scoring: Scoring) -> NearTemplates:
+    def _part(self, seen: "_Seen", nearest: NearestIdentities, scoring: Scoring) -> NearTemplates:
         people = [row["person"] for row in seen.rows]
         codes, number = _numbered(people)
         vectors = vectors_in(seen.rows, self._catalogue.provenance.dim)
@@ -153,7 +162,7 @@ class Shortlister:
             density = np.array([(row["density"], row["following"]) for row in seen.rows], np.float32).reshape(-1, 2)
             enrolled = replace(enrolled, density=np.where(density == UNMEASURED, np.nan, density), among=among)
         ids = pa.array([row["template_id"] for row in seen.rows], pa.string())
-        return NearTemplates(enrolled, seen.nearest, pa.array(names, pa.string()), ids, people)
+        return NearTemplates(enrolled, nearest, pa.array(names, pa.string()), ids, people)
 
 
 class _Seen:
@@ -161,7 +170,6 @@ class _Seen:
 
     def __init__(self) -> None:
         self.rows: list[Row] = []
-        self.nearest = NearestIdentities(np.empty((0, 0), np.int64), np.empty((0, 0), np.float32))
         self._at: dict[str, int] = {}
 
     @property

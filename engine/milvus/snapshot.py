@@ -12,8 +12,8 @@ from engine.answers.snapshot import FoundCandidates, Snapshot
 from engine.calibration.calibration import Calibration
 from engine.common.concurrency import map_ahead
 from engine.errors import GalleryError, GalleryReplaced, NotEnrolled
-from engine.matching.pair_verifier import SHORTLIST, PairVerifier, reordered
-from engine.matching.scoring import Candidates, Scoring
+from engine.matching.pair_verifier import PairVerifier, reordered
+from engine.matching.scoring import REORDERED, Candidates, Scoring
 from engine.milvus import catalogue as catalogues
 from engine.milvus.calibration import calibrated
 from engine.milvus.catalogue import MilvusCatalogue
@@ -82,7 +82,7 @@ class MilvusSnapshot(Snapshot):
     def find(
         self, probes: np.ndarray, top: int, head: PairVerifier | None, qualities: np.ndarray | None = None
     ) -> FoundCandidates:
-        wanted = top if head is None else max(top, SHORTLIST)
+        wanted = top if head is None else max(top, REORDERED)
         # Milvus looks for the next probes while the engine scores these.
         starts = range(0, max(len(probes), 1), PROBES)
         with self.unreplaced():
@@ -106,7 +106,7 @@ class MilvusSnapshot(Snapshot):
     def _find(
         self, probes: np.ndarray, qualities: np.ndarray, wanted: int, top: int, head: PairVerifier | None
     ) -> FoundCandidates:
-        part = self.shortlister.shortlist(probes, max(wanted, self.scoring.shortlist), self.size)
+        part = self.shortlister.shortlist(probes, wanted, self.size)
         found = part.enrolled.scored(probes, part.nearest, wanted, qualities=qualities)
         if head is not None:
             found = reordered(found, head, probes, part.enrolled.index, top)

@@ -16,8 +16,8 @@ from engine.common.string_lookup import Lookup
 from engine.errors import GalleryError, GalleryReplaced
 from engine.matching.by_name import by_name
 from engine.matching.nearest_identities import Members
-from engine.matching.pair_verifier import SHORTLIST, PairVerifier, reordered
-from engine.matching.scoring import Scoring, SearchableGallery
+from engine.matching.pair_verifier import PairVerifier, reordered
+from engine.matching.scoring import REORDERED, Scoring, SearchableGallery
 from engine.storage.catalogue import Catalogue, read_catalogue, read_version
 from engine.storage.recent_rows import Recent
 from engine.storage.segments import OpenSegment, open_segments, read_sources
@@ -102,7 +102,7 @@ class FolderSnapshot(Snapshot):
     def find(
         self, probes: np.ndarray, top: int, head: PairVerifier | None, qualities: np.ndarray | None = None
     ) -> FoundCandidates:
-        wanted = top if head is None else max(top, SHORTLIST)
+        wanted = top if head is None else max(top, REORDERED)
         found = self.enrolled.candidates(probes, wanted, qualities=qualities)
         if head is not None:
             found = reordered(found, head, probes, self.enrolled.index, top)

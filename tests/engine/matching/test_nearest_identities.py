@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.matching.nearest_identities import Members, fused_distances, nearest_identities, nearest_of_identity, without_identity
-from engine.matching.pair_verifier import ABSOLUTE, SHORTLIST, PairVerifier, reordered
-from engine.matching.scoring import PLAIN, Scoring, SearchableGallery
+from engine.matching.pair_verifier import ABSOLUTE, PairVerifier, reordered
+from engine.matching.scoring import PLAIN, REORDERED, Scoring, SearchableGallery
 from engine.templates.provenance import Provenance
 from indexes.exact.flat import Flat
 
@@ -88,7 +88,7 @@ def test_a_head_orders_the_twenty_best_however_many_are_asked_for() -> None:
     head = PairVerifier(ABSOLUTE, random.normal(size=8).astype(np.float32), 0.0, Provenance.foreign(8))
     probes = vectors[:10] + np.float32(0.1)
     few, twenty, many = (
-        reordered(enrolled.candidates(probes, max(top, SHORTLIST)), head, probes, enrolled.index, top).rows for top in (3, 20, 45)
+        reordered(enrolled.candidates(probes, max(top, REORDERED)), head, probes, enrolled.index, top).rows for top in (3, 20, 45)
     )
     np.testing.assert_array_equal(few, twenty[:, :3])
     np.testing.assert_array_equal(twenty, many[:, :20])

@@ -8,8 +8,8 @@ import pytest
 from engine.calibration.impostor_searches import drift, left_out_searches, subsample
 from engine.errors import GalleryError
 from engine.matching.densities import densities, reference
-from engine.matching.nearest_identities import Members
-from engine.matching.scoring import LOCAL, PLAIN, Scoring, SearchableGallery
+from engine.matching.nearest_identities import Members, nearest_identities
+from engine.matching.scoring import LOCAL, PLAIN, QUALITY, Scoring, SearchableGallery
 from indexes.approximate.ivf import Ivf
 from indexes.approximate.two_stage import Effort
 from indexes.exact.flat import Flat
@@ -17,7 +17,7 @@ from indexes.exact.flat import Flat
 
 def enrol(vectors: np.ndarray, codes: np.ndarray, scoring: Scoring) -> SearchableGallery:
     index, members = Flat.build(vectors), Members(codes)
-    density = densities(index, members, scoring.neighbours) if scoring.score == LOCAL else None
+    density = densities(index, members, scoring.neighbours) if scoring.scaled else None
     return SearchableGallery(index, members, scoring, density)
 
 
@@ -52,8 +52,8 @@ def test_the_local_score_is_its_formula(most: int, fuse: int, r: int) -> None:
     vectors, codes = people(30, most)
     enrolled = enrol(vectors, codes, Scoring(LOCAL, r, fuse))
     probes = people(20, 1, seed=1)[0]
-    found = enrolled.candidates(probes, 4)
-    assert found.scores.shape == (20, 4)
+    found = enrolled.candidates(probes, r)
+    assert found.scores.shape == (20, r)
     for probe, rows, scores in zip(probes, found.rows, found.scores, strict=True):
         by_hand = local_by_hand(vectors, codes, probe, r, fuse)
         np.testing.assert_allclose(scores, [by_hand[code] for code in codes[rows]], rtol=1e-4)
@@ -154,20 +154,40 @@ def test_who_is_left_out_is_no_reason_to_stop(score: str) -> None:
     assert (stopping.candidates(probes, 1).rows != exact.candidates(probes, 1).rows).any()
 
 
-def test_how_many_are_listed_changes_no_score() -> None:
-    """An index that looks at few lists finds other neighbours where more are wanted: scores go by the same ones all the same."""
-    vectors, codes = people(3000, 1, dim=24)
-    index = Ivf.build(vectors)
-    index.effort = Effort(6, 8)
-    gallery = replace(enrol(vectors, codes, Scoring(LOCAL)), index=index)
+@pytest.mark.parametrize("scoring", [Scoring(LOCAL), Scoring(PLAIN), Scoring(PLAIN, fuse=2), Scoring.of(QUALITY)])
+@pytest.mark.parametrize("visits", [6, None])
+def test_how_many_are_listed_changes_nothing_else(scoring: Scoring, visits: int | None) -> None:
+    """An index that looks at few lists finds others where more are wanted; and an exact one those farther away whose scores are
+    better. The first are the same ones all the same.
+    """
+    vectors, codes = people(3000, 2, dim=24)
+    gallery = enrol(vectors, codes, scoring)
+    if visits is not None:
+        index = Ivf.build(vectors)
+        index.effort = Effort(visits, 8)
+        gallery = replace(gallery, index=index)
     probes = people(200, 1, dim=24, seed=1)[0]
-    few, many = gallery.candidates(probes, gallery.scoring.shortlist), gallery.candidates(probes, 60)
-    assert many.rows.shape == (200, 60)
-    assert (np.diff(many.scores, axis=1) >= 0).all()
-    for row in range(200):
-        listed = dict(zip(many.rows[row], many.scores[row], strict=True))
-        assert len(listed) == 60
-        assert [listed[found] for found in few.rows[row]] == few.scores[row].tolist()
+    lists = {top: gallery.candidates(probes, top) for top in (1, 5, 20, 60)}
+    longest = lists[60]
+    assert longest.rows.shape == (200, 60)
+    assert all(len(set(gallery.members.codes[rows])) == 60 for rows in longest.rows)
+    for top, found in lists.items():
+        same = min(top, 20)
+        np.testing.assert_array_equal(found.rows[:, :same], longest.rows[:, :same])
+        np.testing.assert_array_equal(found.scores[:, :same], longest.scores[:, :same])
+    first = scoring.shortlist
+    assert (np.diff(longest.scores[:, :first], axis=1) >= 0).all()
+    if visits is None:
+        nearest = nearest_identities(gallery.index, gallery.members, probes, 60)
+        np.testing.assert_array_equal(longest.rows[:, first:], nearest.rows[:, first:])
+
+
+def test_lists_longer_than_the_gallery() -> None:
+    vectors, codes = people(9, 2)
+    found = enrol(vectors, codes, Scoring(LOCAL)).candidates(vectors, 50)
+    assert all(set(codes[rows]) == set(range(9)) for rows in found.rows)
+    without = enrol(vectors, codes, Scoring(LOCAL)).candidates(vectors, 50, without=codes)
+    assert all(set(codes[rows]) == set(range(9)) - {own} for rows, own in zip(without.rows, codes, strict=True))
 
 
 def test_identical_templates_have_scores() -> None:
