@@ -38,7 +38,7 @@ from engine.statistics.score_tail import expected_as_small, outliers
 from engine.tables.sheets import sheet_file
 from engine.templates.quality import LEAST
 from engine.templates.quality.gate import refused
-from indexes.base import Progress, distances_to
+from indexes.base import Progress
 from indexes.exact.flat import Flat
 
 TWO_NAMES, WRONG_IMAGE, TWO_GROUPS = "two names", "wrong image", "two groups"
@@ -167,7 +167,8 @@ def _two_names(enrolled: SearchableGallery, described: _Described, most: int, pr
 
 def _wrong_images(enrolled: SearchableGallery, described: _Described, most: int, progress: Progress | None) -> list[Finding]:
     members, index = enrolled.members, enrolled.index
-    rows = np.flatnonzero(members.counts[members.codes] > 1)
+    # One identity's behind the other's, so that its templates are read for few batches.
+    rows = members.all_rows(np.flatnonzero(members.counts > 1))
     if len(rows) < LEAST_IDENTITIES:
         return []
     scores, others = np.empty(len(rows)), np.empty(len(rows), np.int64)
@@ -235,17 +236,19 @@ def _means(enrolled: SearchableGallery) -> np.ndarray:
 
 def _nearest_templates(enrolled: SearchableGallery, members: Members, one: int, two: int) -> tuple[int, int, float]:
     """The nearest templates of two identities, and their distance."""
-    rows, others = members.rows(np.array([one]))[0], members.rows(np.array([two]))[0]
-    distances = np.linalg.norm(enrolled.index.vectors(rows)[:, None] - enrolled.index.vectors(others)[None], axis=2)
-    at, other = np.unravel_index(int(np.argmin(distances)), distances.shape)
-    return int(rows[at]), int(others[other]), float(distances[at, other])
+    rows, others = members.all_rows(np.array([one])), members.all_rows(np.array([two]))
+    found = Flat.build(enrolled.index.vectors(others)).search(enrolled.index.vectors(rows), 1)
+    at = int(np.argmin(found.distances[:, 0]))
+    return int(rows[at]), int(others[found.rows[at, 0]]), float(found.distances[at, 0])
 
 
 def _to_own(enrolled: SearchableGallery, vectors: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """The distance (n,) of templates, which are those of `rows` (n,), to the nearest other template of their identity."""
     result = np.empty(len(rows), np.float32)
-    own = enrolled.members.rows(enrolled.members.codes[rows])
-    for at, (vector, mine) in enumerate(zip(vectors, own, strict=True)):
-        theirs = mine[(mine >= 0) & (mine != rows[at])]
-        result[at] = distances_to(vector[None], enrolled.index.vectors(theirs), np.arange(len(theirs))[None]).min()
+    codes = enrolled.members.codes[rows]
+    for identity in np.unique(codes):
+        at, own = np.flatnonzero(codes == identity), enrolled.members.all_rows(np.array([identity]))
+        found = Flat.build(enrolled.index.vectors(own)).search(vectors[at], 2)
+        itself = own[found.rows[:, 0]] == rows[at]
+        result[at] = np.where(itself, found.distances[:, 1], found.distances[:, 0])
     return result

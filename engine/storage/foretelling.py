@@ -21,7 +21,7 @@ import pyarrow as pa
 from engine.calibration.impostor_searches import MOST_NESTED, MOST_SEARCHES, templates_of_each
 from engine.matching.nearest_identities import templates_for
 from engine.matching.scoring import PLAIN
-from engine.storage.segments.making import MOST_SPREAD
+from engine.storage.segments.making import MOST_SPREAD, SPREAD_OF_EACH
 from engine.templates.measured.within_identity import within_identity_covariance
 from engine.templates.model import Templates
 from engine.templates.parquet import TemplateWriter
@@ -114,7 +114,8 @@ def _more(units: Units, kind: str, count: int, identities: int, dim: int) -> int
     """Bytes that a build takes beyond what the process holds when it has done its work on the slice: of few templates all."""
     together = BATCH if KINDS[kind].exact else max(BATCH, _learnt_from(kind, count))
     rows = _COPIES * together if count > BATCH else 0
-    several = 0 if KINDS[kind].exact or identities == count else count * min(1, MOST_SPREAD / identities)
+    people = 0 if KINDS[kind].exact or identities == count else min(identities, MOST_SPREAD)
+    several = people * min(count / max(identities, 1), SPREAD_OF_EACH)
     work = max(_ALWAYS + 4 * dim * rows, _SPREAD_COPIES * 8 * dim * several)
     return int(work + count * (units.held + _NAMES * units.names))
 

@@ -5,6 +5,7 @@ import pyarrow as pa
 
 from engine.evaluation.raw import PAIRS
 from engine.evaluation.truth import LabelledImages, Probes
+from engine.matching.nearest_identities import nearest_of_identity
 from engine.matching.scoring import SearchableGallery
 
 # People whose templates are compared in pairs, and templates of each that are compared with each other.
@@ -53,16 +54,12 @@ def pairs_with_probes(called: str, enrolled: SearchableGallery, names: list[str]
     members, index = enrolled.members, enrolled.index
     chosen = np.sort(np.random.default_rng(0).permutation(members.identities)[:MOST_PEOPLE])
     labels = np.array(names, dtype=object)
-    tables = [_impostors(called, index.vectors(members.rows(chosen)[:, 0]), labels[chosen])]
+    tables = [_impostors(called, index.vectors(members.chosen_rows(chosen, np.zeros_like(chosen))), labels[chosen])]
     number = {name: code for code, name in enumerate(names)}
     mated = [at for at, who in enumerate(probes.identities) if who in number and probes.rows[at] >= 0]
     if mated:
         codes = np.array([number[str(probes.identities[at])] for at in mated])
-        own = members.rows(codes)
-        distances = np.empty(len(mated))
-        for at, (row, theirs) in enumerate(zip(probes.rows[mated], own, strict=True)):
-            others = index.vectors(theirs[theirs >= 0])
-            distances[at] = np.linalg.norm(others - probes.vectors[row], axis=1).min()
+        distances = nearest_of_identity(index, members, codes, probes.vectors[probes.rows[mated]])
         tables.append(_table(called, labels[codes], labels[codes], True, distances))
     return pa.concat_tables(tables)
 

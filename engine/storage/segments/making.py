@@ -38,6 +38,8 @@ from indexes.tuning.simulated_probes import second_templates, within_covariance
 
 # Probes that an index's effort is found with, templates that the spread of all is taken from, and identities that of one.
 _PROBES, _SAMPLE, MOST_SPREAD = 4096, 50_000, 10_000
+# Templates of each of these identities, at most.
+SPREAD_OF_EACH = 10
 
 
 def seal(
@@ -186,6 +188,7 @@ def mated_probes(store: np.ndarray, codes: np.ndarray, encoder: str | None) -> t
     several = np.flatnonzero(np.bincount(codes) > 1)
     chosen = random.permutation(several)[:MOST_SPREAD]
     rows = np.flatnonzero(np.isin(codes, chosen))
+    rows = rows[Members(np.unique(codes[rows], return_inverse=True)[1]).all_rows(np.arange(len(chosen)), SPREAD_OF_EACH)]
     within = within_covariance(np.asarray(store[rows], np.float64), codes[rows]) if len(rows) else None
     if within is None:
         within = within_identity_covariance(encoder)

@@ -7,7 +7,10 @@ import pytest
 from benchmarks.data.synthetic_templates import Population, Shape
 from engine import Gallery, Templates
 from engine.errors import GalleryError
-from engine.inspection.label_audit import TWO_NAMES, WRONG_IMAGE, audit, write_audit
+from engine.inspection.label_audit import TWO_NAMES, WRONG_IMAGE, _nearest_templates, _to_own, audit, write_audit
+from engine.matching.nearest_identities import Members
+from engine.matching.scoring import PLAIN, Scoring, SearchableGallery
+from indexes.exact.flat import Flat
 
 
 @pytest.fixture(scope="module")
@@ -68,3 +71,24 @@ def test_one_template_each_has_no_wrong_images(tmp_path: Path) -> None:
     people = Population(Shape.load()).templates(0, 60)
     gallery = Gallery.build(Templates.from_vectors(people, [f"id{i}" for i in range(60)]), tmp_path / "g")
     assert {finding.kind for finding in audit(gallery)} == {TWO_NAMES}
+
+
+def test_distances_to_the_rest_of_a_person() -> None:
+    """By loops: of one with many templates, and of those that are the same."""
+    random = np.random.default_rng(0)
+    codes = random.permutation(np.repeat(np.arange(6), [2, 2, 3, 3, 5, 300]))
+    vectors = random.normal(size=(len(codes), 8)).astype(np.float32)
+    twins = np.flatnonzero(codes == 4)
+    vectors[twins[:4]] = vectors[twins[0]]
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    enrolled = SearchableGallery(Flat.build(vectors), Members(codes), Scoring(PLAIN))
+    rows = random.permutation(len(codes))[:200]
+    apart = np.linalg.norm(vectors[rows, None] - vectors[None], axis=2)
+    apart[codes[rows, None] != codes[None]] = np.inf
+    apart[np.arange(200), rows] = np.inf
+    np.testing.assert_allclose(_to_own(enrolled, vectors[rows], rows), apart.min(axis=1), atol=1e-6)
+    near = np.linalg.norm(vectors[codes == 4][:, None] - vectors[codes == 5][None], axis=2)
+    row, other, distance = _nearest_templates(enrolled, enrolled.members, 4, 5)
+    assert (codes[row], codes[other]) == (4, 5)
+    assert distance == pytest.approx(near.min(), abs=1e-6)
+    assert distance == pytest.approx(np.linalg.norm(vectors[row] - vectors[other]), abs=1e-6)

@@ -89,9 +89,9 @@ def test_memory_by_hand() -> None:
     fixed = _more(Units(0, 0, 0), "flat", 0, 0, 16)
     assert _more(Units(0, 0, 0, names=10, held=100), "flat", 10_000, 10_000, 16) - fixed == 10_000 * 180
     assert _more(Units(0, 0, 0), "flat", 200_000, 200_000, 16) - fixed == pytest.approx(65_536 * 4 * 64, abs=1)
-    # Of 20 each, 10,000 identities show how templates of one differ.
-    assert _more(Units(0, 0, 0), "flat-codes", 60_000, 3000, 128) == pytest.approx(3.75 * 8 * 128 * 60_000, abs=1)
-    assert _more(Units(0, 0, 0), "ivf", 400_000, 20_000, 128) == pytest.approx(3.75 * 8 * 128 * 200_000, abs=1)
+    # Of 10,000 identities up to 10 templates each show how those of one differ.
+    assert _more(Units(0, 0, 0), "flat-codes", 60_000, 3000, 128) == pytest.approx(3.75 * 8 * 128 * 30_000, abs=1)
+    assert _more(Units(0, 0, 0), "ivf", 400_000, 20_000, 128) == pytest.approx(3.75 * 8 * 128 * 100_000, abs=1)
     assert _more(Units(0, 0, 0), "ivf", 1_000_000, 1_000_000, 16) - fixed == pytest.approx(128_000 * 4 * 64, abs=1)
 
 
