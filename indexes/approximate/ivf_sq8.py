@@ -42,19 +42,17 @@ class _Codes:
 _FEW, _MANY = _Codes(34, 2, 8), _Codes(44, 3, 4)
 # The share of the variance that is lost in 16 steps between the least and the largest value, about four deviations either side.
 _COARSE = 0.024
-# Vectors sorted by the finer codes for each one whose exact distance is measured.
-_ORDERED = 8
+# Vectors sorted by the finer codes for each one whose exact distance is measured, and the fewest.
+_ORDERED, _LEAST_ORDERED = 8, 256
 
 
 class IvfSq8(InvertedLists):
     """For full vectors that stay on disk: a search reads a few of them for each probe."""
 
     kind = "ivf-sq8"
+    # The finer codes confuse hardly anybody, and each vector of a shortlist may be read from disk.
+    shortest = 1
     layout: ClassVar = ["IndexPreTransform", ["IndexRefine", LISTS, ["IndexScalarQuantizer"]]]
-
-    def __init__(self, index: Any, vectors: np.ndarray, effort: Effort) -> None:
-        super().__init__(index, vectors, effort)
-        self._refined.k_factor = _ORDERED
 
     @property
     def _refined(self) -> Any:
@@ -82,15 +80,22 @@ class IvfSq8(InvertedLists):
         """Codes, row numbers and finer codes."""
         return super().bytes_per_vector + self._refined.refine_index.sa_code_size()
 
+    def shortlist(self, probes: np.ndarray, size: int) -> np.ndarray:
+        return self._behind(self._in_lists(probes, size, self._effort.visits), probes, size)
+
+    def _in_lists(self, probes: np.ndarray, size: int, visits: int) -> np.ndarray:
+        """Rows (n, size) that both codes choose in the nearest lists; -1 where there are no more."""
+        lists = faiss.IVFSearchParameters(nprobe=visits)
+        ordered = faiss.IndexRefineSearchParameters(k_factor=max(_ORDERED, _LEAST_ORDERED / size), base_index_params=lists)
+        rows: np.ndarray = self._index.search(probes, size, params=faiss.SearchParametersPreTransform(index_params=ordered))[1]
+        return rows
+
     def _search(self, probes: np.ndarray, k: int, stop_near: bool) -> Neighbours:
         effort = self._effort
         if not stop_near or not effort.stops:
             return super()._search(probes, k, stop_near)
         size = self._size(k)
-        lists = faiss.IVFSearchParameters(nprobe=effort.first)
-        ordered = faiss.IndexRefineSearchParameters(k_factor=_ORDERED, base_index_params=lists)
-        first = faiss.SearchParametersPreTransform(index_params=ordered)
-        rows = self._behind(self._index.search(probes, size, params=first)[1], probes, size)
+        rows = self._behind(self._in_lists(probes, size, effort.first), probes, size)
         found = nearest_of(rows, self._distances(probes, rows), k)
         on = self._going_on(found)
         if len(on):

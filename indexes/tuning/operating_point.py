@@ -150,7 +150,7 @@ def tune(
     report("measuring", 0, 3)
     exact = exact_answers(index._vectors, probes, groups, own)
     report("measuring", 1, 3)
-    sizes = [size for size in _SHORTLISTS if size < index.count] or [index.count]
+    sizes = [size for size in _SHORTLISTS if index.shortest <= size < index.count] or [index.count]
     counted = exact.identified
     mated = _Mated(probes[counted], exact.distances[counted], index.list_ranks(probes[counted], exact.rows[counted]))
 
