@@ -11,7 +11,6 @@ import numpy as np
 
 from indexes.approximate.ivf import LISTS, InvertedLists, lists_of_codes
 from indexes.approximate.pq_codes import code_parts, pretransformed
-from indexes.approximate.two_stage import Effort
 from indexes.base import Neighbours, nearest_of
 from indexes.late import faiss
 from indexes.principal_axes import principal_axes
