@@ -126,14 +126,16 @@ class Ivf(InvertedLists):
 
     def _search(self, probes: np.ndarray, k: int, stop_near: bool) -> Neighbours:
         effort = self._effort
-        if not stop_near or not effort.stops:
+        if not effort.stops:
             return super()._search(probes, k, stop_near)
         size = self._size(k)
         placed = turned(self._index, probes)
         lists = self._lists.quantizer.search(placed, effort.visits)[1]
         rows = self._behind(self._in_lists(placed, lists[:, : effort.first], size), probes, size)
         found = nearest_of(rows, self._distances(probes, rows), k)
-        on = self._going_on(found)
+        # Two shortlists find more than one of all lists: who may not stop gets both as well, so that those whom a gallery is
+        # calibrated with are found like strangers.
+        on = self._going_on(found) if stop_near else np.arange(len(probes))
         if len(on):
             rows = self._in_lists(placed[on], lists[on, effort.first :], size)
             more = np.hstack([found.distances[on], self._distances(probes[on], rows)])

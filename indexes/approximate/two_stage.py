@@ -51,8 +51,8 @@ class TwoStageIndex(StoredIndex):
     # Vectors on a shortlist, at least, for each that is asked for: codes confuse strangers that are about as near, and scores go
     # by the distances of these.
     spare: ClassVar[int] = 1
-    # The shortest shortlist that tuning gives. Mated probes need hardly any, but of a million drawn people the nearest of a quarter
-    # of all strangers was missed with 16, that of a tenth with 48; and that takes 3 % more time.
+    # The shortest shortlist that tuning gives. Mated probes need hardly any, but in a million drawn people the nearest of every
+    # fourth stranger was missed with 16, that of every tenth with 48; and that takes 3 % more time.
     shortest: ClassVar[int] = 48
 
     def __init__(self, index: Any, vectors: np.ndarray, effort: Effort) -> None:

@@ -58,6 +58,16 @@ def test_near_probes_stop_and_others_do_not(index: InvertedLists) -> None:
     np.testing.assert_array_equal(index.search(near, 5).rows, exact.rows)
 
 
+def test_searches_that_may_not_stop_find_what_those_find_that_do_not(index: InvertedLists) -> None:
+    """With shortlists so short that each finds others: a gallery is calibrated with the former, and strangers ask the latter."""
+    strangers = cone(300, 48, 7, axes=40)
+    index.effort = Effort(index.most_visits // 2, 6, 4, 1e-3)
+    assert index.effort.stops
+    may, may_not = index.search(strangers, 5, stop_near=True), index.search(strangers, 5)
+    np.testing.assert_array_equal(may.rows, may_not.rows)
+    np.testing.assert_array_equal(may.distances, may_not.distances)
+
+
 def test_lists_with_too_few_vectors_are_no_reason_to_stop(index: InvertedLists) -> None:
     index.effort = Effort(index.most_visits, 400, 1, 2.0)
     found = index.search(second_shots(np.arange(50)), 400, stop_near=True)
