@@ -41,8 +41,9 @@ class _Codes:
 _FEW, _MANY = _Codes(34, 2, 8), _Codes(44, 3, 4)
 # The share of the variance that is lost in 16 steps between the least and the largest value, about four deviations either side.
 _COARSE = 0.024
-# Vectors sorted by the finer codes for each one whose exact distance is measured, and the fewest.
-_ORDERED, _LEAST_ORDERED = 8, 256
+# Vectors sorted by the finer codes for each one whose exact distance is measured, and the fewest: of ten million, 256 lose one
+# identification in 1,300 more than 512 do, however long the shortlist is.
+_ORDERED, _LEAST_ORDERED = 8, 512
 
 
 class IvfSq8(InvertedLists):

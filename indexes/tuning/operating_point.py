@@ -34,6 +34,8 @@ SAME = 1e-6
 _IDENTIFIED, _PLAIN = 0.1, 0.001
 # The least share of probes that must count: with fewer, these are no mated ones, and all count.
 _LEAST_COUNTED = 0.25
+# Shortlists that are tried with early stops, before any is without: it saves most, and loses hardly anything.
+_TRIED = 3
 # Neighbours among which one of another identity is looked for.
 _NEIGHBOURS = 8
 
@@ -166,8 +168,10 @@ def tune(
             "Ask for less with --recall, or take --index flat"
         )
     report("measuring", 2, 3)
-    longer = [replace(effort, shortlist=size) for size in sizes if size > effort.shortlist]
-    for spent in (_stopping(index, mated, effort, float(np.quantile(exact.others, _PLAIN))), effort, *longer):
+    whole = [effort, *(replace(effort, shortlist=size) for size in sizes if size > effort.shortlist)]
+    near = float(np.quantile(exact.others, _PLAIN))
+    stopping = [_stopping(index, mated, spent, near) for spent in whole[:_TRIED]]
+    for spent in (*(spent for spent in stopping if spent.stops), *whole):
         index.effort = spent
         start = time.perf_counter()
         found = _found(index, probes, exact.distances)
