@@ -15,7 +15,7 @@ from indexes.errors import IndexFileError
 from indexes.exact.flat import Flat
 from indexes.registry import load_index
 from indexes.tuning.neighbourhoods import for_means
-from indexes.tuning.operating_point import exact_answers, nearest_distances, tune
+from indexes.tuning.operating_point import exact_answers, nearest_distances, recall_of, tune
 from tests.indexes.vectors import cone, unit
 
 COUNT = 6000
@@ -127,6 +127,23 @@ def test_tuning_counts_whom_an_exhaustive_search_identifies() -> None:
     assert (point.first, point.near) == (index.effort.first, index.effort.near)
     # Nobody stops near to whom it does not belong, but one in a thousand.
     assert (exact.others < point.near).mean() <= 0.002
+
+
+def test_a_longer_shortlist_comes_before_searches_that_never_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A short one of `ivf-sq8` finds less than the long one by which it was chosen."""
+    monkeypatch.setattr("indexes.approximate.ivf_sq8._ORDERED", 1)
+    monkeypatch.setattr("indexes.approximate.ivf_sq8._LEAST_ORDERED", 1)
+    monkeypatch.setattr("indexes.tuning.operating_point._SHORTLISTS", (1, 64, 128))
+    monkeypatch.setattr(IvfSq8, "shortest", 1)
+    index = IvfSq8.build(VECTORS)
+    probes = second_shots(np.arange(0, COUNT, 3), 0.09)
+    point = tune(index, probes, 0.99)
+    assert point.identified is not None
+    assert point.identified >= 0.99
+    assert point.shortlist > 1
+    assert 0 < point.first < point.visits
+    index.effort = Effort(point.visits, 1, point.first, point.near)
+    assert recall_of(index, probes, nearest_distances(VECTORS, probes)) < 0.99
 
 
 def test_probes_whose_own_vector_is_known_are_searched_for_in_part(index: InvertedLists, monkeypatch: pytest.MonkeyPatch) -> None:
