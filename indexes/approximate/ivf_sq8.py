@@ -50,8 +50,8 @@ class IvfSq8(InvertedLists):
     """For full vectors that stay on disk: a search reads a few of them for each probe."""
 
     kind = "ivf-sq8"
-    # The finer codes confuse few, and each vector of a shortlist may be read from disk. In ten million drawn people the nearest of
-    # 86.6 % of strangers was found with 6, that of 91.6 % with 16, and that of 91.9 % with 64.
+    # The finer codes confuse few, and each vector of a shortlist may be read from disk. In ten million drawn people the nearest
+    # of 86.6 % of strangers was found with 6, that of 91.6 % with 16, and that of 91.9 % with 64.
     shortest = 16
     layout: ClassVar = ["IndexPreTransform", ["IndexRefine", LISTS, ["IndexScalarQuantizer"]]]
 
