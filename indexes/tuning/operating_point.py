@@ -10,6 +10,7 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -34,8 +35,6 @@ SAME = 1e-6
 _IDENTIFIED, _PLAIN = 0.1, 0.001
 # The least share of probes that must count: with fewer, these are no mated ones, and all count.
 _LEAST_COUNTED = 0.25
-# Shortlists that are tried with early stops, before any is without: it saves most, and loses hardly anything.
-_TRIED = 3
 # Neighbours among which one of another identity is looked for.
 _NEIGHBOURS = 8
 
@@ -168,16 +167,15 @@ def tune(
             "Ask for less with --recall, or take --index flat"
         )
     report("measuring", 2, 3)
-    whole = [effort, *(replace(effort, shortlist=size) for size in sizes if size > effort.shortlist)]
-    near = float(np.quantile(exact.others, _PLAIN))
-    stopping = [_stopping(index, mated, spent, near) for spent in whole[:_TRIED]]
-    for spent in (*(spent for spent in stopping if spent.stops), *whole):
-        index.effort = spent
-        start = time.perf_counter()
-        found = _found(index, probes, exact.distances)
-        seconds = time.perf_counter() - start
-        if found[counted].mean() >= recall:
+    trial, longer = _Trial(index, probes, exact), [size for size in sizes if size >= effort.shortlist]
+    # An early stop saves most, and loses hardly anything: longer shortlists come before searches without.
+    for whole in dict.fromkeys((_stopping(index, mated, effort, float(np.quantile(exact.others, _PLAIN))), effort)):
+        reached = _first(longer, partial(trial.reaches, recall, whole))
+        spent = replace(whole, shortlist=reached or longer[-1])
+        if reached:
             break
+    index.effort = spent
+    found, seconds = trial.of(spent)
     report("measuring", 3, 3)
     return OperatingPoint(
         asked=recall,
@@ -191,6 +189,28 @@ def tune(
         first=spent.first,
         near=spent.near,
     )
+
+
+class _Trial:
+    """What searches for some probes find with this effort and that, each tried once."""
+
+    def __init__(self, index: TwoStageIndex, probes: np.ndarray, exact: Exact) -> None:
+        self._index, self._probes, self._exact = index, probes, exact
+        self._tried: dict[Effort, tuple[np.ndarray, float]] = {}
+
+    def of(self, effort: Effort) -> tuple[np.ndarray, float]:
+        """Which of the probes' nearest are found, bool (n,), and the seconds that it takes."""
+        if effort not in self._tried:
+            self._index.effort = effort
+            start = time.perf_counter()
+            found = _found(self._index, self._probes, self._exact.distances)
+            self._tried[effort] = found, time.perf_counter() - start
+        return self._tried[effort]
+
+    def reaches(self, share: float, effort: Effort, shortlist: int) -> bool:
+        """Whether such a share of those who count is found with a shortlist of this length."""
+        found, _ = self.of(replace(effort, shortlist=shortlist))
+        return bool(found[self._exact.identified].mean() >= share)
 
 
 @dataclass(frozen=True)

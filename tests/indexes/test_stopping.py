@@ -132,7 +132,6 @@ def test_tuning_counts_whom_an_exhaustive_search_identifies() -> None:
 def test_a_longer_shortlist_comes_before_searches_that_never_stop(monkeypatch: pytest.MonkeyPatch) -> None:
     """A short one of `ivf-sq8` finds less than the long one by which it was chosen."""
     monkeypatch.setattr("indexes.approximate.ivf_sq8._ORDERED", 1)
-    monkeypatch.setattr("indexes.approximate.ivf_sq8._LEAST_ORDERED", 1)
     monkeypatch.setattr("indexes.tuning.operating_point._SHORTLISTS", (1, 64, 128))
     monkeypatch.setattr(IvfSq8, "shortest", 1)
     index = IvfSq8.build(VECTORS)
