@@ -10,6 +10,9 @@ from indexes.composite.selected import SelectedIndex
 
 # Templates that an exact index is asked for, at most, to meet enough identities; more only where an identity has many on average.
 _MOST = 256
+# Templates that are searched for first for each identity that is wanted, beside those of the probe's own: of hundreds a few are
+# near, and probes that need more are searched for again.
+_OTHERS = 16
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,7 @@ def templates_for(identities: int, each: float) -> int:
     """How many of the nearest templates are searched for first where so many of the nearest identities are wanted, which have
     `each` on average.
     """
-    return identities if each == 1 else int(1.5 * identities * each) + 4
+    return identities if each == 1 else int(min(1.5 * identities * each + 4, 2 * each + _OTHERS * identities))
 
 
 def without_identity(found: NearestIdentities, members: Members, identities: np.ndarray) -> NearestIdentities:

@@ -18,6 +18,9 @@ from indexes.principal_axes import sample_rows
 from indexes.stored.parts import Layout
 from indexes.stored.plain import rebuilt, taken
 
+# Vectors on a shortlist beyond those that are asked for, at most: of hundreds, the farthest count for little.
+_MOST_SPARE = 128
+
 
 @dataclass(frozen=True)
 class Effort:
@@ -157,7 +160,7 @@ class TwoStageIndex(StoredIndex):
 
     def _size(self, k: int) -> int:
         """The length of a shortlist for k neighbours."""
-        return min(max(self.spare * k, self._effort.shortlist), self.count)
+        return min(max(k + min((self.spare - 1) * k, _MOST_SPARE), self._effort.shortlist), self.count)
 
     def _completed(self, found: Neighbours, probes: np.ndarray, k: int) -> Neighbours:
         """The same, with k rows for the probes that have fewer."""
