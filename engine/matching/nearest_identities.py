@@ -13,6 +13,9 @@ _MOST = 256
 # Templates that are searched for first for each identity that is wanted, beside those of the probe's own: of hundreds a few are
 # near, and probes that need more are searched for again.
 _OTHERS = 16
+# An exact index is asked for no more than if each identity that is wanted had so many times as many as the average: where that
+# meets too few, those that have more are searched one by one.
+_CROWD = 6
 
 
 @dataclass(frozen=True)
@@ -86,8 +89,9 @@ def nearest_identities(
         nearest = index.search(probes, wanted, stop_near=stop_near)
         return NearestIdentities(nearest.rows, nearest.distances)
     rows, distances = np.empty((len(probes), wanted), np.int64), np.empty((len(probes), wanted), np.float32)
-    k = templates_for(wanted, index.count / members.identities)
-    most = min(index.count, max(_MOST, 4 * k) if index.exact else index.count)
+    each = index.count / members.identities
+    k = templates_for(wanted, each)
+    most = min(index.count, max(_MOST, int(_CROWD * wanted * each) + 16) if index.exact else index.count)
     pending, asked = np.arange(len(probes)), 0
     while len(pending) and asked < most:
         # Identities with many templates fill the list: search for more neighbours, for those probes only.

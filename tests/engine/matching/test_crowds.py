@@ -195,3 +195,16 @@ def test_distances_to_the_nearest_of_a_crowd_are_measured_in_parts() -> None:
     at_once = nearest_of_identity(index, members, who, vectors[:40])
     with small_limits():
         np.testing.assert_array_equal(nearest_of_identity(index, members, who, vectors[:40]), at_once)
+
+
+def test_some_have_thirty_times_as_many_as_most() -> None:
+    """Neither all alike nor one alone: probes of the many need longer lists, and the answers are those of loops."""
+    random = np.random.default_rng(0)
+    codes = random.permutation(np.repeat(np.arange(210), np.concatenate([np.full(190, 5), np.full(20, 150)])))
+    vectors = random.normal(size=(210, 32))[codes] + 0.4 * random.normal(size=(len(codes), 32))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    found = nearest_identities(Flat.build(vectors), Members(codes), vectors[:200], 7)
+    for probe, distances in zip(vectors[:200].astype(float), found.distances, strict=True):
+        apart = np.linalg.norm(vectors - probe, axis=1)
+        nearest = np.sort([apart[codes == code].min() for code in range(210)])[:7]
+        np.testing.assert_allclose(distances, nearest, atol=1e-4)

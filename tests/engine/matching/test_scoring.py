@@ -156,11 +156,12 @@ def test_who_is_left_out_is_no_reason_to_stop(score: str) -> None:
 
 @pytest.mark.parametrize("scoring", [Scoring(LOCAL), Scoring(PLAIN), Scoring(PLAIN, fuse=2), Scoring.of(QUALITY)])
 @pytest.mark.parametrize("visits", [6, None])
-def test_how_many_are_listed_changes_nothing_else(scoring: Scoring, visits: int | None) -> None:
+@pytest.mark.parametrize("most", [2, 12])
+def test_how_many_are_listed_changes_nothing_else(scoring: Scoring, visits: int | None, most: int) -> None:
     """An index that looks at few lists finds others where more are wanted; and an exact one those farther away whose scores are
     better. The first are the same ones all the same.
     """
-    vectors, codes = people(3000, 2, dim=24)
+    vectors, codes = people(6000 // most, most, dim=24)
     gallery = enrol(vectors, codes, scoring)
     if visits is not None:
         index = Ivf.build(vectors)

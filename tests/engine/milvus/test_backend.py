@@ -275,6 +275,8 @@ def test_one_identity_with_very_many_templates_does_not_hide_the_others(where, t
     ours, theirs = (each.identify(vectors, threshold=2.0, top=20) for each in (made, local))
     assert [[c.identity for c in each.candidates] for each in ours] == [[c.identity for c in each.candidates] for each in theirs]
     assert len(ours[0].candidates) == 20
+    few = made.identify(vectors, threshold=2.0, top=3)
+    assert [each.candidates for each in few] == [each.candidates[:3] for each in ours]
 
 
 def _replaced(where):
