@@ -95,6 +95,7 @@ MIRRORED: dict[str, tuple[str, ...]] = {
         "engine/calibration/test_impostor_searches.py",
         "engine/matching/test_scoring.py",
     ),
+    "engine/matching/members.py": ("engine/matching/test_nearest_identities.py", "engine/matching/test_crowds.py"),
     "engine/matching/nearest_identities.py": (
         "engine/matching/test_nearest_identities.py",
         "engine/matching/test_crowds.py",

@@ -9,7 +9,7 @@ from engine.calibration.calibration import LEAST_IDENTITIES, Calibration, RowNam
 from engine.errors import GalleryError
 from engine.evaluation.splits import RATES
 from engine.matching.densities import densities
-from engine.matching.nearest_identities import Members
+from engine.matching.members import Members
 from engine.matching.scoring import Scoring, SearchableGallery
 from engine.templates.measured.within_identity import within_identity_covariance
 from indexes.approximate.two_stage import TwoStageIndex

@@ -18,7 +18,7 @@ from benchmarks.accuracy.sweep import Summary
 from benchmarks.accuracy.verification import Pair
 from engine.errors import ListError, PhotographsError
 from engine.matching.densities import densities
-from engine.matching.nearest_identities import Members
+from engine.matching.members import Members
 from engine.matching.scoring import Scoring, SearchableGallery
 from engine.metrics import Searches, bootstrap, fpir, measure
 from engine.tables.lists import read_lines

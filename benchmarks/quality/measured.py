@@ -23,7 +23,7 @@ from engine.errors import GalleryError, TemplatesError
 from engine.faces.alignment import alignment
 from engine.files.atomic_files import whole_file
 from engine.matching.densities import densities
-from engine.matching.nearest_identities import Members
+from engine.matching.members import Members
 from engine.matching.scoring import LOCAL, QUALITY, Candidates, Scoring, SearchableGallery
 from engine.templates.quality import LEAST
 from engine.templates.quality.gate import refused

@@ -7,7 +7,8 @@ from itertools import count
 import numpy as np
 
 from engine.matching.densities import densities, densities_in
-from engine.matching.nearest_identities import Members, NearestIdentities, nearest_identities
+from engine.matching.members import Members
+from engine.matching.nearest_identities import NearestIdentities, nearest_identities
 from engine.matching.scoring import LOCAL, PLAIN, QUALITY, Candidates, SearchableGallery
 from engine.statistics.score_tail import outliers
 from indexes.base import Progress

@@ -32,7 +32,7 @@ from engine.errors import GalleryError
 from engine.gallery.gallery import Gallery
 from engine.inspection.two_groups import split_people
 from engine.matching.densities import densities
-from engine.matching.nearest_identities import Members
+from engine.matching.members import Members
 from engine.matching.scoring import Scoring, SearchableGallery
 from engine.statistics.score_tail import expected_as_small, outliers
 from engine.tables.sheets import sheet_file

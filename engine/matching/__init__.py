@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from indexes.late import late_names
 
 if TYPE_CHECKING:
-    from engine.matching.nearest_identities import Members, NearestIdentities
+    from engine.matching.members import Members
+    from engine.matching.nearest_identities import NearestIdentities
     from engine.matching.pair_verifier import PairVerifier, read_pair_verifier
     from engine.matching.scoring import Candidates, Scoring, SearchableGallery
 
@@ -23,7 +24,8 @@ __all__ = ["Candidates", "Members", "NearestIdentities", "PairVerifier", "Scorin
 __getattr__ = late_names(
     __name__,
     {
-        "engine.matching.nearest_identities": ("Members", "NearestIdentities"),
+        "engine.matching.members": ("Members",),
+        "engine.matching.nearest_identities": ("NearestIdentities",),
         "engine.matching.pair_verifier": ("PairVerifier", "read_pair_verifier"),
         "engine.matching.scoring": ("Candidates", "Scoring", "SearchableGallery"),
     },

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from engine.common.late import pc
-from engine.matching.nearest_identities import Members
+from engine.matching.members import Members
 from engine.matching.scoring import SearchableGallery
 
 

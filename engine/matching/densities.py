@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from engine.common.concurrency import map_ahead
-from engine.matching.nearest_identities import Members, NearestIdentities, nearest_identities, without_identity
+from engine.matching.members import Members
+from engine.matching.nearest_identities import NearestIdentities, nearest_identities, without_identity
 from indexes.base import Progress, SearchableIndex
 from indexes.exact.flat import Flat
 from indexes.principal_axes import sample_rows

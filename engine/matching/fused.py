@@ -7,7 +7,7 @@ which nobody knows what they are worth count as ordinary ones.
 
 import numpy as np
 
-from engine.matching.nearest_identities import Members
+from engine.matching.members import Members
 from indexes.base import SearchableIndex
 
 _ORDINARY, _LEAST, _TINY = np.float32(10), np.float32(0.15), np.float32(1e-12)

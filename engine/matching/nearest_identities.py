@@ -1,21 +1,21 @@
 """From the nearest templates of a probe to its nearest identities."""
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
-from indexes.base import Neighbours, SearchableIndex, distances_to, in_parts, nearest_of
-from indexes.composite.selected import SelectedIndex
+from engine.matching.members import Members, mean_of_nearest, nearest_of_identity
+from indexes.base import SearchableIndex, in_parts, nearest_of
 
-# Templates that an exact index is asked for, at most, to meet enough identities; more only where an identity has many on average.
-_MOST = 256
 # Templates that are searched for first for each identity that is wanted, beside those of the probe's own: of hundreds a few are
 # near, and probes that need more are searched for again.
 _OTHERS = 16
-# An exact index is asked for no more than if each identity that is wanted had so many times as many as the average: where that
-# meets too few, those that have more are searched one by one.
-_CROWD = 6
+# Up to so many templates are searched for, or up to this share of all of them: a search for more takes longer than comparing a
+# probe with all.
+_MOST, _SHARE = 256, 1 / 256
+# Templates that a probe is compared with at a time; identities that are measured exactly beyond those that are wanted, and how
+# much farther the last one must be, squared: what products make of distances is rounded by less.
+_BLOCK, _SPARE, _ROUNDING = 4096, 4, np.float32(1e-5)
 
 
 @dataclass(frozen=True)
@@ -27,49 +27,6 @@ class NearestIdentities:
 
     rows: np.ndarray
     distances: np.ndarray
-
-
-class Members:
-    """Which templates belong to which identity. `codes` int (n,): the identity of each row, as a number from 0 without gaps.
-    `rank` (n,): by what the templates of an identity are ordered; by default, their rows.
-    """
-
-    def __init__(self, codes: np.ndarray, rank: np.ndarray | None = None) -> None:
-        self.codes = codes
-        self._rank = rank
-        self.counts = np.bincount(codes)
-        self._starts = np.concatenate([[0], np.cumsum(self.counts)[:-1]])
-
-    @cached_property
-    def _order(self) -> np.ndarray:
-        return np.argsort(self.codes, kind="stable") if self._rank is None else np.lexsort((self._rank, self.codes))
-
-    @property
-    def identities(self) -> int:
-        """The number of identities, K."""
-        return len(self.counts)
-
-    @property
-    def most(self) -> int:
-        """The number of templates of the identity that has most."""
-        return int(self.counts.max())
-
-    def rows(self, identities: np.ndarray) -> np.ndarray:
-        """The rows of the templates of some identities (...), int64 (..., most of these), filled up with -1."""
-        at = np.arange(self.counts[identities].max(initial=0))
-        inside = at < self.counts[identities][..., None]
-        return np.where(inside, self._order[np.where(inside, self._starts[identities][..., None] + at, 0)], -1)
-
-    def all_rows(self, identities: np.ndarray, most: int | None = None) -> np.ndarray:
-        """The rows of the templates of some identities (m,), or the first `most` of each, one identity's behind the other's:
-        int64 (as many as they are,).
-        """
-        counts = np.minimum(self.counts[identities], self.most if most is None else most)
-        return self._order[np.repeat(self._starts[identities] - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())]
-
-    def chosen_rows(self, identities: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-        """The row of one template of each identity (m,): that with a number, (m,), among its own."""
-        return self._order[self._starts[identities] + numbers]
 
 
 def nearest_identities(
@@ -89,16 +46,13 @@ def nearest_identities(
         nearest = index.search(probes, wanted, stop_near=stop_near)
         return NearestIdentities(nearest.rows, nearest.distances)
     rows, distances = np.empty((len(probes), wanted), np.int64), np.empty((len(probes), wanted), np.float32)
-    each = index.count / members.identities
-    k = templates_for(wanted, each)
-    most = min(index.count, max(_MOST, int(_CROWD * wanted * each) + 16) if index.exact else index.count)
-    pending, asked = np.arange(len(probes)), 0
-    while len(pending) and asked < most:
-        # Identities with many templates fill the list: search for more neighbours, for those probes only.
-        asked, k = min(k, most), 4 * k
+    k, most = templates_for(wanted, index.count / members.identities), most_searched_for(index.count)
+    pending = np.arange(len(probes))
+    # Identities with many templates fill the list: search for more neighbours, for those probes only.
+    while len(pending) and k <= most:
         left = []
-        for part in in_parts(pending, asked):
-            found = index.search(probes[part], asked, stop_near=stop_near)
+        for part in in_parts(pending, k):
+            found = index.search(probes[part], k, stop_near=stop_near)
             first = first_of_each(members.codes[found.rows])
             enough = first.sum(axis=1) >= wanted
             # Keep the nearest template of each identity, and of those the first `wanted`.
@@ -106,33 +60,59 @@ def nearest_identities(
             rows[part[enough]] = found.rows[enough][keep].reshape(-1, wanted)
             distances[part[enough]] = found.distances[enough][keep].reshape(-1, wanted)
             left.append(part[~enough])
-        pending = np.concatenate(left)
-    if len(pending):
-        apart = _crowds_apart(index, members, probes[pending], wanted, most // wanted)
-        rows[pending], distances[pending] = apart.rows, apart.distances
+        pending, k = np.concatenate(left), 4 * k
+    for part in in_parts(pending, _BLOCK):
+        near = _compared_with_all(index, members, probes[part], wanted)
+        rows[part], distances[part] = near.rows, near.distances
     return NearestIdentities(rows, distances)
 
 
-def _crowds_apart(index: SearchableIndex, members: Members, probes: np.ndarray, wanted: int, each: int) -> NearestIdentities:
-    """As `nearest_identities`, exactly. Identities of more than `each` templates are searched one by one, and the others without
-    them, of whom none fills a list: so it takes no longer where one has half of all templates.
+def _compared_with_all(index: SearchableIndex, members: Members, probes: np.ndarray, wanted: int) -> NearestIdentities:
+    """As `nearest_identities`, exactly: however many templates an identity has, it takes no longer."""
+    some = min(wanted + _SPARE, members.identities)
+    likely, squares = _likely(index, members, probes, some)
+    rows, distances = _measured(index, members, probes, likely, wanted)
+    if some < members.identities:
+        # Templates may be as good as equal, and products confuse those that are behind with those before, in one batch other ones
+        # than in the next: where they may have, every distance is measured.
+        unsure = np.flatnonzero(squares[:, -1] - distances[:, -1] ** 2 <= _ROUNDING)
+        every = np.arange(members.identities)
+        for part in in_parts(unsure, members.identities):
+            everybody = np.broadcast_to(every, (len(part), len(every)))
+            rows[part], distances[part] = _measured(index, members, probes[part], everybody, wanted)
+    return NearestIdentities(rows, distances)
+
+
+def _likely(index: SearchableIndex, members: Members, probes: np.ndarray, some: int) -> tuple[np.ndarray, np.ndarray]:
+    """The `some` identities of each probe (n, d) whose nearest templates products find nearest, int64 (n, some), and the squares
+    of their distances, about.
     """
-    crowd = members.counts > each
-    crowds = [np.sort(members.all_rows(np.array([identity]))) for identity in np.flatnonzero(crowd)]
-    others = np.flatnonzero(~crowd[members.codes])
-    theirs = Members((np.cumsum(~crowd) - 1)[members.codes[others]])
-    rows, distances = np.empty((len(probes), wanted), np.int64), np.empty((len(probes), wanted), np.float32)
-    for part in in_parts(np.arange(len(probes)), len(crowds) + wanted):
-        near = []
-        for place in crowds:
-            found = SelectedIndex(index, place).search(probes[part], 1)
-            near.append(Neighbours(place[found.rows], found.distances))
-        if len(others):
-            rest = nearest_identities(SelectedIndex(index, others), theirs, probes[part], wanted)
-            near.append(Neighbours(others[rest.rows], rest.distances))
-        best = nearest_of(np.hstack([one.rows for one in near]), np.hstack([one.distances for one in near]), wanted)
-        rows[part], distances[part] = best.rows, best.distances
-    return NearestIdentities(rows, distances)
+    likely, squares = np.empty((len(probes), 0), np.int64), np.empty((len(probes), 0), np.float32)
+    order, own = members.all_rows(np.arange(members.identities)), np.einsum("nd,nd->n", probes, probes)[:, None]
+    for start in range(0, len(order), _BLOCK):
+        rows = order[start : start + _BLOCK]
+        vectors, codes = index.vectors(rows), members.codes[rows]
+        starts = np.flatnonzero(np.diff(codes, prepend=-1))
+        products = probes @ vectors.T
+        products -= np.einsum("nd,nd->n", vectors, vectors) / 2
+        near = np.maximum(own - 2 * np.maximum.reduceat(products, starts, axis=1), 0)
+        codes = np.broadcast_to(codes[starts], near.shape)
+        likely, squares = np.hstack([likely, codes]), np.hstack([squares, near])
+        # One that goes on from block to block is met twice, and leaves the farther place to another.
+        best = nearest_of(likely, squares, min(some + 1, likely.shape[1]))
+        likely, squares = best.rows, np.where(first_of_each(best.rows), best.distances, np.inf)
+    order = np.argsort(squares, axis=1, kind="stable")[:, :some]
+    return np.take_along_axis(likely, order, 1), np.take_along_axis(squares, order, 1)
+
+
+def _measured(
+    index: SearchableIndex, members: Members, probes: np.ndarray, identities: np.ndarray, wanted: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of some identities of each probe (n, m) the `wanted` nearest, by their exact distances: rows and distances (n, wanted)."""
+    count, some = identities.shape
+    found = nearest_of_identity(index, members, identities.ravel(), probes[np.repeat(np.arange(count), some)])
+    best = nearest_of(found.rows.reshape(count, some), found.distances.reshape(count, some), wanted)
+    return best.rows, best.distances
 
 
 def templates_for(identities: int, each: float) -> int:
@@ -140,6 +120,11 @@ def templates_for(identities: int, each: float) -> int:
     `each` on average.
     """
     return identities if each == 1 else int(min(1.5 * identities * each + 4, 2 * each + _OTHERS * identities))
+
+
+def most_searched_for(count: int) -> int:
+    """How many of the nearest of `count` templates are searched for at most; a probe that takes more is compared with all."""
+    return max(_MOST, int(_SHARE * count))
 
 
 def without_identity(found: NearestIdentities, members: Members, identities: np.ndarray) -> NearestIdentities:
@@ -168,29 +153,8 @@ def fused_distances(
         return found.distances
     fused = np.empty_like(found.distances)
     for column, identities in enumerate(members.codes[found.rows].T):
-        fused[:, column] = _mean_nearest(index, members, probes, identities, nearest)
+        fused[:, column] = mean_of_nearest(index, members, identities, probes, nearest)
     return fused
-
-
-def nearest_of_identity(index: SearchableIndex, members: Members, identities: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """The distance of vector i (n, d) to the nearest template of identity i (n,): float32 (n,)."""
-    return _mean_nearest(index, members, vectors, identities, 1)
-
-
-def _mean_nearest(
-    index: SearchableIndex, members: Members, probes: np.ndarray, identities: np.ndarray, nearest: int
-) -> np.ndarray:
-    result = np.empty(len(probes), np.float32)
-    counts = members.counts[identities]
-    # Identities with the same number of templates together, so that one with a thousand does not widen the arrays of all.
-    for size in np.unique(counts):
-        for at in in_parts(np.flatnonzero(counts == size), int(size)):
-            rows = members.rows(identities[at])
-            # Identities come again and again, each with its vectors read once.
-            there, back = np.unique(rows, return_inverse=True)
-            own = distances_to(probes[at], index.vectors(there), back.reshape(rows.shape))
-            result[at] = np.sort(own, axis=1)[:, :nearest].mean(axis=1)
-    return result
 
 
 def first_of_each(codes: np.ndarray) -> np.ndarray:

@@ -27,12 +27,11 @@ import numpy as np
 from engine.errors import GalleryError
 from engine.matching.densities import NEIGHBOURS, batches, densities_of, known_among, reference
 from engine.matching.fused import fused
+from engine.matching.members import Members, nearest_of_identity
 from engine.matching.nearest_identities import (
-    Members,
     NearestIdentities,
     fused_distances,
     nearest_identities,
-    nearest_of_identity,
     with_further,
     without_identity,
 )
@@ -290,7 +289,7 @@ class SearchableGallery:
             return mean
         left_out = np.repeat(without[at], mean.shape[1])
         vectors = self.index.vectors(found.rows[at].ravel())
-        squares = nearest_of_identity(self.index, self.members, left_out, vectors).reshape(len(at), -1) ** 2
+        squares = nearest_of_identity(self.index, self.members, left_out, vectors).distances.reshape(len(at), -1) ** 2
         # If the identity left out was among the R nearest, the next one takes its place.
         mean[at] = np.where(squares < following[at], mean[at] + (following[at] - squares) / self.scoring.neighbours, mean[at])
         return mean

@@ -8,7 +8,7 @@ import pyarrow as pa
 from engine.calibration.calibration import Calibration, RowNames, calibration_of, require_calibratable, require_strangers
 from engine.calibration.impostor_searches import MOST_SEARCHES, NonMatedSearches, left_out_templates, second_distances
 from engine.matching.by_name import by_name
-from engine.matching.nearest_identities import Members
+from engine.matching.members import Members
 from engine.matching.scoring import SearchableGallery
 from engine.milvus.catalogue import MilvusCatalogue
 from engine.milvus.collection import qualities_in, vectors_in

@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow as pa
 
 from engine.errors import GalleryError
-from engine.matching.nearest_identities import Members, NearestIdentities, first_of_each, with_further, without_identity
+from engine.matching.members import Members
+from engine.matching.nearest_identities import NearestIdentities, first_of_each, with_further, without_identity
 from engine.matching.scoring import Scoring, SearchableGallery
 from engine.milvus.catalogue import MilvusCatalogue
 from engine.milvus.collection import UNMEASURED, qualities_in, search_settings, vectors_in

@@ -15,7 +15,7 @@ from engine.common.late import pc
 from engine.common.string_lookup import Lookup
 from engine.errors import GalleryError, GalleryReplaced
 from engine.matching.by_name import by_name
-from engine.matching.nearest_identities import Members
+from engine.matching.members import Members
 from engine.matching.pair_verifier import PairVerifier, reordered
 from engine.matching.scoring import REORDERED, Scoring, SearchableGallery
 from engine.storage.catalogue import Catalogue, read_catalogue, read_version

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from engine.calibration.impostor_searches import MOST_NESTED, MOST_SEARCHES, templates_of_each
-from engine.matching.nearest_identities import templates_for
+from engine.matching.nearest_identities import most_searched_for, templates_for
 from engine.matching.scoring import PLAIN
 from engine.storage.segments.making import MOST_SPREAD, SPREAD_OF_EACH
 from engine.templates.measured.within_identity import within_identity_covariance
@@ -130,7 +130,8 @@ def _work(units: Units, kind: str, count: int, identities: float, *, scaled: boo
     """Seconds of each part of a build."""
     exact, lists = KINDS[kind].exact, isqrt(count) if "ivf" in kind else 0
     scanned = count * units.distance if exact else lists * units.distance + units.visited * count * _LATER * units.code
-    search = units.probe + units.listed + scanned
+    among_all = templates_for(_WANTED, count / identities) > most_searched_for(count)
+    search = units.probe + (count * units.distance if among_all else units.listed + scanned)
     scoring = _SCORING * units.probe
     work = {"rows": count * units.row}
     if not exact:
@@ -139,7 +140,8 @@ def _work(units: Units, kind: str, count: int, identities: float, *, scaled: boo
         exhaustive = searched_of(_TUNED, count) * count * units.distance
         work["tuning"] = _TUNING + exhaustive + _TUNED * (lists * units.distance + _TRIALS * search)
     if scaled:
-        work["densities"] = count * (units.listed + _density(units, kind, count, lists, scoring))
+        each_density = scoring + search if among_all else units.listed + _density(units, kind, count, lists, scoring)
+        work["densities"] = count * each_density
     searches, nested = min(identities, MOST_SEARCHES), min(identities, MOST_NESTED)
     work["calibration"] = searches * (search + scoring)
     each = count / identities

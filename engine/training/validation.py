@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.errors import TrainingError
-from engine.matching.nearest_identities import Members, nearest_identities
+from engine.matching.members import Members
+from engine.matching.nearest_identities import nearest_identities
 from engine.metrics import Comparisons, Searches, measure
 from indexes.exact.flat import Flat
 

@@ -28,7 +28,7 @@ from engine.evaluation.searching.trials import (
 from engine.evaluation.splits import Split, require_people, split
 from engine.evaluation.truth import LabelledImages
 from engine.matching.densities import densities
-from engine.matching.nearest_identities import Members
+from engine.matching.members import Members
 from engine.matching.scoring import Scoring, SearchableGallery
 from engine.templates.model import Templates
 from indexes.exact.flat import Flat

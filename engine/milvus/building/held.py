@@ -9,7 +9,7 @@ import pyarrow as pa
 from engine.calibration.calibration import Calibration, RowNames, calibrate, calibrate_on_strangers
 from engine.matching.by_name import by_name
 from engine.matching.densities import densities
-from engine.matching.nearest_identities import Members
+from engine.matching.members import Members
 from engine.matching.scoring import SearchableGallery
 from engine.milvus.catalogue import MilvusCatalogue
 from engine.milvus.collection import put, qualities_in, vectors_in

@@ -13,7 +13,7 @@ from engine.calibration.calibration import default_score
 from engine.common.concurrency import ahead
 from engine.files.atomic_files import sha256_file
 from engine.matching.densities import densities
-from engine.matching.nearest_identities import Members
+from engine.matching.members import Members
 from engine.matching.scoring import Scoring, SearchableGallery
 from engine.storage.catalogue import Segment
 from engine.storage.segments.files import SegmentFiles, or_damaged, segment_files

@@ -14,7 +14,7 @@ from engine.common.dataclass_json import from_json, from_plain
 from engine.errors import GalleryError
 from engine.files.atomic_files import sha256_file
 from engine.matching.densities import reference
-from engine.matching.nearest_identities import Members
+from engine.matching.members import Members
 from engine.matching.scoring import Scoring, SearchableGallery
 from engine.storage.catalogue import Segment
 from engine.storage.segments.files import MEND, or_damaged, recorded_files, segment_files

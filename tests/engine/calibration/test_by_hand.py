@@ -22,7 +22,7 @@ from engine.calibration.calibration import (
 )
 from engine.errors import GalleryError
 from engine.matching.densities import densities
-from engine.matching.nearest_identities import Members
+from engine.matching.members import Members
 from engine.matching.scoring import LOCAL, PLAIN, Scoring, SearchableGallery
 from indexes.exact.flat import Flat
 

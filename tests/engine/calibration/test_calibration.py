@@ -13,7 +13,7 @@ from engine import Gallery, Templates
 from engine.calibration.calibration import Calibration, RowNames, calibrate
 from engine.calibration.impostor_searches import impostor_distances
 from engine.errors import EncoderMismatch, GalleryError, WrongType
-from engine.matching.nearest_identities import Members
+from engine.matching.members import Members
 from engine.matching.scoring import PLAIN, Scoring, SearchableGallery
 from engine.statistics.score_tail import tail_of
 from indexes.exact.flat import Flat

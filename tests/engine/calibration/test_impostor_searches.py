@@ -13,7 +13,7 @@ from engine.calibration.impostor_searches import (
     templates_of_each,
 )
 from engine.matching.densities import densities
-from engine.matching.nearest_identities import Members
+from engine.matching.members import Members
 from engine.matching.scoring import LOCAL, PLAIN, QUALITY, Scoring, SearchableGallery
 from engine.statistics.score_tail import outliers
 from indexes.exact.flat import Flat

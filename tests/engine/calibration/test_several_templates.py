@@ -7,7 +7,7 @@ import pytest
 from engine.calibration.calibration import RowNames, calibrate
 from engine.calibration.impostor_searches import left_out_searches
 from engine.matching.densities import densities
-from engine.matching.nearest_identities import Members
+from engine.matching.members import Members
 from engine.matching.scoring import Scoring, SearchableGallery
 from engine.statistics.score_tail import outliers
 from indexes.exact.flat import Flat

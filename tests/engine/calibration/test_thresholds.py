@@ -13,7 +13,7 @@ from engine.calibration.evidence import Evidence, combined_threshold, evidence_o
 from engine.calibration.thresholds import accepts, checked_distance, default_threshold, identify_threshold, match_threshold
 from engine.errors import GalleryError
 from engine.matching.densities import densities
-from engine.matching.nearest_identities import Members
+from engine.matching.members import Members
 from engine.matching.scoring import LOCAL, PLAIN, Scoring, SearchableGallery
 from engine.templates.measured.impostors import Chances, impostors_of
 from engine.templates.provenance import Provenance

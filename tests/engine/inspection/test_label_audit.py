@@ -8,7 +8,7 @@ from benchmarks.data.synthetic_templates import Population, Shape
 from engine import Gallery, Templates
 from engine.errors import GalleryError
 from engine.inspection.label_audit import TWO_NAMES, WRONG_IMAGE, _nearest_templates, _to_own, audit, write_audit
-from engine.matching.nearest_identities import Members
+from engine.matching.members import Members
 from engine.matching.scoring import PLAIN, Scoring, SearchableGallery
 from indexes.exact.flat import Flat
 

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 
 from engine.calibration.impostor_searches import left_out_templates, subsample
 from engine.matching.densities import known_among
-from engine.matching.nearest_identities import Members, nearest_identities, nearest_of_identity
+from engine.matching.members import Members, nearest_of_identity
+from engine.matching.nearest_identities import nearest_identities
 from engine.matching.scoring import PLAIN, Scoring, SearchableGallery
 from indexes.approximate.flat_codes import FlatCodes
-from indexes.base import Neighbours, SearchableIndex, distances_to
+from indexes.approximate.ivf import Ivf
+from indexes.base import Neighbours, SearchableIndex, StoredIndex, distances_to
 from indexes.composite.concatenated import ConcatenatedIndex
 from indexes.composite.masked import MaskedIndex
 from indexes.exact.flat import Flat
@@ -47,6 +49,8 @@ def small_limits() -> Iterator[None]:
     """A few dozen templates are many."""
     with (
         patch("engine.matching.nearest_identities._MOST", 1),
+        patch("engine.matching.nearest_identities._BLOCK", 13),
+        patch("engine.matching.nearest_identities._SPARE", 2),
         patch("indexes.base._ENTRIES", 64),
         patch("indexes.composite.masked._MOST", 1),
         patch("indexes.composite.selected._PART", 13),
@@ -194,7 +198,9 @@ def test_distances_to_the_nearest_of_a_crowd_are_measured_in_parts() -> None:
     index, members, who = Flat.build(vectors), Members(codes), np.zeros(40, np.int64)
     at_once = nearest_of_identity(index, members, who, vectors[:40])
     with small_limits():
-        np.testing.assert_array_equal(nearest_of_identity(index, members, who, vectors[:40]), at_once)
+        in_parts = nearest_of_identity(index, members, who, vectors[:40])
+    np.testing.assert_array_equal(in_parts.rows, at_once.rows)
+    np.testing.assert_array_equal(in_parts.distances, at_once.distances)
 
 
 def test_some_have_thirty_times_as_many_as_most() -> None:
@@ -208,3 +214,26 @@ def test_some_have_thirty_times_as_many_as_most() -> None:
         apart = np.linalg.norm(vectors - probe, axis=1)
         nearest = np.sort([apart[codes == code].min() for code in range(210)])[:7]
         np.testing.assert_allclose(distances, nearest, atol=1e-4)
+
+
+@pytest.mark.parametrize("order", ["sorted", "mixed"])
+@pytest.mark.parametrize("kind", [Flat, FlatCodes, Ivf])
+@pytest.mark.parametrize(("people", "each", "wanted"), [(30, 150, 7), (5, 900, 7), (40, 120, 25)])
+def test_few_people_with_hundreds_of_templates_each(
+    kind: type[StoredIndex], order: str, people: int, each: int, wanted: int
+) -> None:
+    """Compared with all, whatever the index: the answers are those of loops, of one probe as of many."""
+    random = np.random.default_rng(0)
+    codes = np.repeat(np.arange(people), each)
+    codes = codes if order == "sorted" else random.permutation(codes)
+    vectors = random.normal(size=(people, 32))[codes] + 0.4 * random.normal(size=(len(codes), 32))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    index, members, probes = kind.build(vectors), Members(codes), vectors[::37]
+    found = nearest_identities(index, members, probes, wanted)
+    rows, distances = by_brute_force(vectors, codes, probes, wanted)
+    np.testing.assert_array_equal(found.rows, rows)
+    np.testing.assert_array_equal(found.distances, distances)
+    for number in (0, 50):
+        alone = nearest_identities(index, members, probes[number : number + 1], wanted)
+        np.testing.assert_array_equal(alone.rows[0], rows[number])
+        np.testing.assert_array_equal(alone.distances[0], distances[number])

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.matching.nearest_identities import Members, fused_distances, nearest_identities, nearest_of_identity, without_identity
+from engine.matching.members import Members, nearest_of_identity
+from engine.matching.nearest_identities import fused_distances, nearest_identities, without_identity
 from engine.matching.pair_verifier import ABSOLUTE, PairVerifier, reordered
 from engine.matching.scoring import PLAIN, REORDERED, Scoring, SearchableGallery
 from engine.templates.provenance import Provenance
@@ -77,7 +78,8 @@ def test_fused_distances_by_hand() -> None:
     np.testing.assert_allclose(fused_distances(index, members, probe, found, 2)[0], [chord[1] / 2, 2], atol=1e-6)
     np.testing.assert_allclose(fused_distances(index, members, probe, found, 9)[0], [chord[:3].mean(), 2], atol=1e-6)
     near = nearest_of_identity(index, members, np.array([1, 0]), vectors[[1, 3]])
-    np.testing.assert_allclose(near, [2 * np.sin(np.radians(60)), 2 * np.sin(np.radians(45))], atol=1e-6)
+    assert near.rows.tolist() == [[3], [2]]
+    np.testing.assert_allclose(near.distances[:, 0], [2 * np.sin(np.radians(60)), 2 * np.sin(np.radians(45))], atol=1e-6)
 
 
 def test_a_head_orders_the_twenty_best_however_many_are_asked_for() -> None:

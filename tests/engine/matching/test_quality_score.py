@@ -4,7 +4,7 @@ import pytest
 from engine.calibration.calibration import LEAST_LOCAL, default_score
 from engine.matching.densities import densities
 from engine.matching.fused import fused
-from engine.matching.nearest_identities import Members
+from engine.matching.members import Members
 from engine.matching.scoring import LOCAL, PLAIN, QUALITY, WHOLE, Scoring, SearchableGallery
 from engine.templates.quality.scale import log_odds
 from indexes.exact.flat import Flat

@@ -8,7 +8,8 @@ import pytest
 from engine.calibration.impostor_searches import drift, left_out_searches, subsample
 from engine.errors import GalleryError
 from engine.matching.densities import densities, reference
-from engine.matching.nearest_identities import Members, nearest_identities
+from engine.matching.members import Members
+from engine.matching.nearest_identities import nearest_identities
 from engine.matching.scoring import LOCAL, PLAIN, QUALITY, Scoring, SearchableGallery
 from indexes.approximate.ivf import Ivf
 from indexes.approximate.two_stage import Effort

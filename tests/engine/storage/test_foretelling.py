@@ -52,6 +52,14 @@ def test_many_templates_of_a_person_by_hand() -> None:
     assert _work(units, "flat", 6000, 3000, scaled=True)["drift"] == pytest.approx(1.875 * 6000**2 * 1e-8 + 4 * 6000 * 3e-6)
 
 
+def test_few_people_with_hundreds_of_templates_by_hand() -> None:
+    """Whatever the index, each template is compared with all."""
+    units = Units(row=1e-5, distance=1e-8, probe=1e-6, code=1e-9, learnt=2.0, coded=1e-6, visited=0.25, listed=1e-5)
+    work = _work(units, "ivf", 150_000, 300, scaled=True)
+    assert work["densities"] == pytest.approx(150_000 * (1e-6 + 150_000 * 1e-8 + 3e-6))
+    assert work["calibration"] == pytest.approx(300 * (1e-6 + 150_000 * 1e-8 + 3e-6))
+
+
 @pytest.mark.parametrize("order", ["sorted", "random", "rounds"])
 @pytest.mark.parametrize(("people", "each"), [(50_000, 1), (2500, 20), (5, 10_000)])
 def test_identities_are_seen_in_whatever_order_they_come(people: int, each: int, order: str) -> None:
