@@ -146,6 +146,7 @@ MIRRORED: dict[str, tuple[str, ...]] = {
         "engine/storage/test_batches.py",
     ),
     "engine/tables/lists.py": ("engine/tables/test_lists.py",),
+    "engine/tables/text_lines.py": ("engine/tables/test_lists.py",),
     "engine/files/outputs.py": ("engine/files/test_outputs.py",),
     "indexes": ("indexes",),
 }

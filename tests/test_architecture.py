@@ -68,6 +68,7 @@ FILES_A_ROOM = 9
 TAKE_ADDRESSES = ("engine.files", "engine.workflows", "engine.cli")
 OPEN_FILES = {
     "engine.tables.lists": "lists",
+    "engine.tables.text_lines": "lists that are text",
     "engine.faces.images": "photographs, which are read one by one where they lie",
     "engine.embedding.photographs": "lists of photographs, and folders of them",
     "engine.templates.parquet": "template files",

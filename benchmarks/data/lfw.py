@@ -21,7 +21,7 @@ from engine.matching.densities import densities
 from engine.matching.members import Members
 from engine.matching.scoring import Scoring, SearchableGallery
 from engine.metrics import Searches, bootstrap, fpir, measure
-from engine.tables.lists import read_lines
+from engine.tables.text_lines import read_lines
 from engine.templates.model import Templates
 from indexes.exact.flat import Flat
 

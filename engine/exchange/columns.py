@@ -11,7 +11,8 @@ from engine.common.dataclass_json import from_json
 from engine.errors import TemplatesError
 from engine.exchange.plain_pickle import plain_value
 from engine.exchange.tools import Tool
-from engine.tables.lists import LARGEST, Column, places_of, read_lines, read_list
+from engine.tables.lists import Column, places_of, read_list
+from engine.tables.text_lines import LARGEST, read_lines
 from engine.templates.provenance import MOST_DIMENSIONS
 from indexes.planner import free_memory
 

@@ -54,36 +54,40 @@ class Members:
 def mean_of_nearest(
     index: SearchableIndex, members: Members, identities: np.ndarray, vectors: np.ndarray, nearest: int
 ) -> np.ndarray:
-    """The mean distance of vector i (n, d) to the `nearest` nearest templates of identity i (n,), or to all if it has fewer:
-    float32 (n,).
+    """The mean distances of each vector (n, d) to the `nearest` nearest templates of each of its identities (n, m), or to all if
+    one has fewer: float32 (n, m).
     """
-    result = np.empty(len(vectors), np.float32)
+    result = np.empty(identities.size, np.float32)
     for at, _, distances in _to_own(index, members, identities, vectors):
         result[at] = np.sort(distances, axis=1)[:, :nearest].mean(axis=1)
-    return result
+    return result.reshape(identities.shape)
 
 
-def nearest_of_identity(index: SearchableIndex, members: Members, identities: np.ndarray, vectors: np.ndarray) -> Neighbours:
-    """The template of identity i (n,) that is nearest to vector i (n, d): rows and distances (n, 1)."""
-    rows, distances = np.empty((len(vectors), 1), np.int64), np.empty((len(vectors), 1), np.float32)
+def nearest_of_each(index: SearchableIndex, members: Members, identities: np.ndarray, vectors: np.ndarray) -> Neighbours:
+    """Of each identity of each vector (n, d), (n, m), the template that is nearest to it: rows and distances (n, m), in the order
+    of the identities.
+    """
+    rows, distances = np.empty(identities.size, np.int64), np.empty(identities.size, np.float32)
     for at, own, apart in _to_own(index, members, identities, vectors):
         nearest = apart.argmin(axis=1)[:, None]
-        rows[at], distances[at] = np.take_along_axis(own, nearest, 1), np.take_along_axis(apart, nearest, 1)
-    return Neighbours(rows, distances)
+        rows[at] = np.take_along_axis(own, nearest, 1)[:, 0]
+        distances[at] = np.take_along_axis(apart, nearest, 1)[:, 0]
+    return Neighbours(rows.reshape(identities.shape), distances.reshape(identities.shape))
 
 
 def _to_own(
     index: SearchableIndex, members: Members, identities: np.ndarray, vectors: np.ndarray
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Numbers of vectors (m,), the rows of all templates of the identity of each, int64 (m, as many), and their distances."""
-    counts = members.counts[identities]
+    """Places (p,) among identities (n, m), the rows of all templates of each, int64 (p, as many), and how far the vector is."""
+    some, each = identities.ravel(), identities.shape[1]
+    counts = members.counts[some]
     # Identities with the same number of templates together, so that one with a thousand does not widen the arrays of all; and
-    # vectors with the same identity, so that its templates are read once.
-    order = np.lexsort((identities, counts))
+    # places with the same identity, so that its templates are read once.
+    order = np.lexsort((some, counts))
     for same in np.split(order, np.flatnonzero(np.diff(counts[order])) + 1):
         size = int(counts[same].max(initial=1))
-        for at in in_parts(same, size):
-            read, back = np.unique(identities[at], return_inverse=True)
+        for at in in_parts(same, size + vectors.shape[1]):
+            read, back = np.unique(some[at], return_inverse=True)
             rows = members.rows(read)
             places = back[:, None] * size + np.arange(size)
-            yield at, rows[back], distances_to(vectors[at], index.vectors(rows.ravel()), places)
+            yield at, rows[back], distances_to(vectors[at // each], index.vectors(rows.ravel()), places)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.matching.members import Members, mean_of_nearest, nearest_of_identity
+from engine.matching.members import Members, mean_of_nearest, nearest_of_each
 from indexes.base import SearchableIndex, in_parts, nearest_of
 
 # Templates that are searched for first for each identity that is wanted, beside those of the probe's own: of hundreds a few are
@@ -109,9 +109,8 @@ def _measured(
     index: SearchableIndex, members: Members, probes: np.ndarray, identities: np.ndarray, wanted: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Of some identities of each probe (n, m) the `wanted` nearest, by their exact distances: rows and distances (n, wanted)."""
-    count, some = identities.shape
-    found = nearest_of_identity(index, members, identities.ravel(), probes[np.repeat(np.arange(count), some)])
-    best = nearest_of(found.rows.reshape(count, some), found.distances.reshape(count, some), wanted)
+    found = nearest_of_each(index, members, identities, probes)
+    best = nearest_of(found.rows, found.distances, wanted)
     return best.rows, best.distances
 
 
@@ -151,10 +150,7 @@ def fused_distances(
     """The distance of each identity, float32 (n, t): the mean over its `nearest` nearest templates, or all if it has fewer."""
     if nearest == 1 or members.most == 1:
         return found.distances
-    fused = np.empty_like(found.distances)
-    for column, identities in enumerate(members.codes[found.rows].T):
-        fused[:, column] = mean_of_nearest(index, members, identities, probes, nearest)
-    return fused
+    return mean_of_nearest(index, members, members.codes[found.rows], probes, nearest)
 
 
 def first_of_each(codes: np.ndarray) -> np.ndarray:

@@ -27,7 +27,7 @@ import numpy as np
 from engine.errors import GalleryError
 from engine.matching.densities import NEIGHBOURS, batches, densities_of, known_among, reference
 from engine.matching.fused import fused
-from engine.matching.members import Members, nearest_of_identity
+from engine.matching.members import Members, nearest_of_each
 from engine.matching.nearest_identities import (
     NearestIdentities,
     fused_distances,
@@ -287,9 +287,9 @@ class SearchableGallery:
         at = np.empty(0, np.int64) if without is None else np.flatnonzero(self.counted[without])
         if without is None or not len(at):
             return mean
-        left_out = np.repeat(without[at], mean.shape[1])
+        left_out = np.repeat(without[at], mean.shape[1])[:, None]
         vectors = self.index.vectors(found.rows[at].ravel())
-        squares = nearest_of_identity(self.index, self.members, left_out, vectors).distances.reshape(len(at), -1) ** 2
+        squares = nearest_of_each(self.index, self.members, left_out, vectors).distances.reshape(len(at), -1) ** 2
         # If the identity left out was among the R nearest, the next one takes its place.
         mean[at] = np.where(squares < following[at], mean[at] + (following[at] - squares) / self.scoring.neighbours, mean[at])
         return mean

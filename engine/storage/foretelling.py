@@ -43,8 +43,8 @@ SLICE, _FEW = 8192, 4096
 # for these at its effort.
 _PROBES, _TUNED, _TRIALS = 1024, 4096, 1
 # The share of the time that a code takes on the slice which it takes in a build: lists are longer there, and most searches stop
-# early. Builds of 60,000 to 1,000,000 took 0.26 to 0.37.
-_LATER = 0.3
+# early. Builds of 60,000 to 1,000,000 took 0.26 to 0.37; of codes without lists, 60,000 to 70,000 took 0.5 to 0.6.
+_LATER, _LATER_WITHOUT_LISTS = 0.3, 0.55
 # The sample of a large gallery that densities are measured among, from how many templates on, and its lists and those visited.
 _SAMPLED, _SAMPLE, _LISTS, _VISITED = 100_000, 50_000, 220, 8
 # Vectors that quantisers are trained on, and iterations of k-means over them.
@@ -59,7 +59,7 @@ _SCORING, _HALVED = 3, 1.875
 # how those of one identity differ.
 _ALWAYS, _COPIES, _NAMES, _SPREAD_COPIES = 100 << 20, 4, 8, 3.75
 # Seconds of starting and of fits whose size is always the same, and those more that approximate kinds take to be tuned.
-_FIXED, _TUNING = 0.8, 1.5
+_FIXED, _TUNING = 0.8, 0.6
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,8 @@ def _learnt_from(kind: str, count: int) -> int:
 def _work(units: Units, kind: str, count: int, identities: float, *, scaled: bool) -> dict[str, float]:
     """Seconds of each part of a build."""
     exact, lists = KINDS[kind].exact, isqrt(count) if "ivf" in kind else 0
-    scanned = count * units.distance if exact else lists * units.distance + units.visited * count * _LATER * units.code
+    code = (_LATER if lists else _LATER_WITHOUT_LISTS) * units.code
+    scanned = count * units.distance if exact else lists * units.distance + units.visited * count * code
     among_all = templates_for(_WANTED, count / identities) > most_searched_for(count)
     search = units.probe + (count * units.distance if among_all else units.listed + scanned)
     scoring = _SCORING * units.probe
@@ -142,6 +143,9 @@ def _work(units: Units, kind: str, count: int, identities: float, *, scaled: boo
     if scaled:
         each_density = scoring + search if among_all else units.listed + _density(units, kind, count, lists, scoring)
         work["densities"] = count * each_density
+        if count > _SAMPLED and not among_all:  # what the sample is searched through is made first
+            centres = (_ITERATIONS + 1) * _SAMPLE * _LISTS * units.distance
+            work["densities"] += units.learnt + _SAMPLE * units.coded + centres
     searches, nested = min(identities, MOST_SEARCHES), min(identities, MOST_NESTED)
     work["calibration"] = searches * (search + scoring)
     each = count / identities
@@ -158,7 +162,7 @@ def _density(units: Units, kind: str, count: int, lists: int, scoring: float) ->
         code = units.code or units.distance / 2
         return scoring + _LISTS * units.distance + _VISITED / _LISTS * _SAMPLE * code
     visited = min(_VISITED / lists, 1) if lists else 1
-    return scoring + lists * units.distance + visited * count * _LATER * units.code
+    return scoring + lists * units.distance + visited * count * (_LATER if lists else _LATER_WITHOUT_LISTS) * units.code
 
 
 def _units(chosen: Plan, part: Templates, read: float, each: float) -> Units:

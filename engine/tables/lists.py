@@ -1,14 +1,10 @@
 """Lists that people have: CSV files out of editors and spreadsheets, one name a line, or Parquet. Every command reads them here.
 
-Text is UTF-8, or UTF-16 with its mark. Columns are parted by commas, semicolons or tabs, and found by their headings, in any
-case. What was guessed is said in a `ListGuess`, which the command line prints; what cannot be told is an error that names the
-line. Nothing is guessed of letters: names in an unknown encoding would be other names.
+Columns are parted by commas, semicolons or tabs, and found by their headings, in any case. What was guessed is said in a
+`ListGuess`, which the command line prints; what cannot be told is an error that names the line.
 """
 
-import codecs
 import csv
-import io
-import os
 import re
 import unicodedata
 import warnings
@@ -25,13 +21,8 @@ from engine.files.atomic_files import UNREADABLE
 from engine.files.budgets import refuse_bomb
 from engine.files.escaping import plainly
 from engine.files.object_storage import local, uri
+from engine.tables.text_lines import LARGEST, whole_lines
 
-LARGEST = 1 << 30
-"""Bytes of text that a list may have."""
-# Letters of one line at most, so that a list is read piece by piece whatever is in it.
-_LONGEST_LINE = 1 << 23
-
-_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 # Letters of one value of a Parquet list, as csv has for CSV.
 _LONGEST = csv.field_size_limit()
@@ -83,7 +74,7 @@ def read_list(path: Path, columns: Sequence[Column]) -> Listed:
     """
     if path.suffix.lower() == ".parquet":
         return _parquet(path, columns)
-    return _table(path, _lines(path), columns)
+    return _table(path, whole_lines(path), columns)
 
 
 def read_names(path: Path) -> list[str]:
@@ -96,7 +87,7 @@ def read_names(path: Path) -> list[str]:
     """
     if path.suffix.lower() == ".parquet":
         return _identities(_parquet(path, [IDENTITY]))
-    lines = _lines(path)
+    lines = whole_lines(path)
     # Read once: a list may come out of a pipe.
     begun = next(([each] for each in lines if each[1].strip()), [])
     first = begun[0][1] if begun else ""
@@ -112,73 +103,6 @@ def read_names(path: Path) -> list[str]:
 
 def _identities(listed: Listed) -> list[str]:
     return [row.values[IDENTITY.name] for row in listed.rows if row.values[IDENTITY.name]]
-
-
-def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """The lines of a text file, counted from 1, without their ends. Raises `ListError`."""
-    return ((number, line.rstrip("\r\n")) for number, line in _lines(path))
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """The lines of a text, counted from 1, with their ends, of Unix, Windows or old Macs."""
-    with _opened(path) as stream:
-        head = stream.peek(4)
-        encoding = next((encoding for mark, encoding in _MARKS if head.startswith(mark)), "utf-8")
-        errors = "strict" if encoding == "utf-16" else "surrogateescape"
-        number = letters = 0
-        try:
-            text = io.TextIOWrapper(stream, encoding, errors, newline="")
-            while line := text.readline(_LONGEST_LINE):
-                number, letters = number + 1, letters + len(line)
-                if letters > LARGEST:  # out of a pipe, whose size nobody knows before
-                    raise _too_long(path)
-                _refuse_bytes(path, number, line)
-                yield number, line
-        except UnicodeDecodeError as error:
-            raise ListError(
-                f"{uri(path)}: not the {encoding.upper()} that its first bytes say, after line {number}; save it as UTF-8"
-            ) from error
-        except OSError as error:
-            raise _unreadable(path, error) from error
-
-
-def _opened(path: Path) -> io.BufferedReader:
-    try:
-        stream = local(path).open("rb")
-    except FileNotFoundError as error:
-        raise ListError(f"{uri(path)}: no such file; expected a list") from error
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    if os.fstat(stream.fileno()).st_size > LARGEST:
-        stream.close()
-        raise _too_long(path)
-    return stream
-
-
-def _too_long(path: Path) -> ListError:
-    return ListError(f"{uri(path)}: a list of more than {LARGEST >> 20} MiB; cut it in pieces")
-
-
-def _unreadable(path: Path, error: OSError) -> ListError:
-    return ListError(f"{uri(path)}: cannot be read as a list: {error.strerror or error}")
-
-
-def _refuse_bytes(path: Path, number: int, line: str) -> None:
-    if len(line) == _LONGEST_LINE:
-        raise ListError(f"{uri(path)}: line {number} has {_LONGEST_LINE:,} letters or more; is it a list, one picture a line?")
-    if "\0" in line:
-        raise ListError(
-            f"{uri(path)}: line {number} holds a NUL, which no text has (a workbook? UTF-16 without its mark?); "
-            "save it as CSV in UTF-8"
-        )
-    try:
-        line.encode("utf-8")
-    except UnicodeEncodeError as error:
-        byte, before = ord(line[error.start]) & 0xFF, line[max(0, error.start - 20) : error.start]
-        raise ListError(
-            f"{uri(path)}: line {number} is not UTF-8 (byte 0x{byte:02x} after {before!r}); "
-            "save it as UTF-8, which spreadsheets call CSV UTF-8"
-        ) from error
 
 
 def _table(path: Path, lines: Iterator[tuple[int, str]], columns: Sequence[Column]) -> Listed:

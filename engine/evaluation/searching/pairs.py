@@ -5,7 +5,7 @@ import pyarrow as pa
 
 from engine.evaluation.raw import PAIRS
 from engine.evaluation.truth import LabelledImages, Probes
-from engine.matching.members import nearest_of_identity
+from engine.matching.members import nearest_of_each
 from engine.matching.scoring import SearchableGallery
 
 # People whose templates are compared in pairs, and templates of each that are compared with each other.
@@ -59,7 +59,7 @@ def pairs_with_probes(called: str, enrolled: SearchableGallery, names: list[str]
     mated = [at for at, who in enumerate(probes.identities) if who in number and probes.rows[at] >= 0]
     if mated:
         codes = np.array([number[str(probes.identities[at])] for at in mated])
-        distances = nearest_of_identity(index, members, codes, probes.vectors[probes.rows[mated]]).distances[:, 0]
+        distances = nearest_of_each(index, members, codes[:, None], probes.vectors[probes.rows[mated]]).distances[:, 0]
         tables.append(_table(called, labels[codes], labels[codes], True, distances))
     return pa.concat_tables(tables)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from engine.calibration.impostor_searches import left_out_templates, subsample
 from engine.matching.densities import known_among
-from engine.matching.members import Members, nearest_of_identity
+from engine.matching.members import Members, nearest_of_each
 from engine.matching.nearest_identities import nearest_identities
 from engine.matching.scoring import PLAIN, Scoring, SearchableGallery
 from indexes.approximate.flat_codes import FlatCodes
@@ -195,10 +195,10 @@ def test_a_subsample_of_uneven_identities() -> None:
 
 def test_distances_to_the_nearest_of_a_crowd_are_measured_in_parts() -> None:
     vectors, codes = half_of_one(60)
-    index, members, who = Flat.build(vectors), Members(codes), np.zeros(40, np.int64)
-    at_once = nearest_of_identity(index, members, who, vectors[:40])
+    index, members, who = Flat.build(vectors), Members(codes), np.tile([0, 3], (40, 1))
+    at_once = nearest_of_each(index, members, who, vectors[:40])
     with small_limits():
-        in_parts = nearest_of_identity(index, members, who, vectors[:40])
+        in_parts = nearest_of_each(index, members, who, vectors[:40])
     np.testing.assert_array_equal(in_parts.rows, at_once.rows)
     np.testing.assert_array_equal(in_parts.distances, at_once.distances)
 

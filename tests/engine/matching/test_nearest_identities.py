@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.matching.members import Members, nearest_of_identity
+from engine.matching.members import Members, nearest_of_each
 from engine.matching.nearest_identities import fused_distances, nearest_identities, without_identity
 from engine.matching.pair_verifier import ABSOLUTE, PairVerifier, reordered
 from engine.matching.scoring import PLAIN, REORDERED, Scoring, SearchableGallery
@@ -77,9 +77,9 @@ def test_fused_distances_by_hand() -> None:
     np.testing.assert_allclose(fused_distances(index, members, probe, found, 1)[0], [0, 2], atol=1e-6)
     np.testing.assert_allclose(fused_distances(index, members, probe, found, 2)[0], [chord[1] / 2, 2], atol=1e-6)
     np.testing.assert_allclose(fused_distances(index, members, probe, found, 9)[0], [chord[:3].mean(), 2], atol=1e-6)
-    near = nearest_of_identity(index, members, np.array([1, 0]), vectors[[1, 3]])
-    assert near.rows.tolist() == [[3], [2]]
-    np.testing.assert_allclose(near.distances[:, 0], [2 * np.sin(np.radians(60)), 2 * np.sin(np.radians(45))], atol=1e-6)
+    near = nearest_of_each(index, members, np.array([[1, 0], [0, 1]]), vectors[[1, 3]])
+    assert near.rows.tolist() == [[3, 1], [2, 3]]
+    np.testing.assert_allclose(near.distances, [[2 * np.sin(np.radians(60)), 0], [2 * np.sin(np.radians(45)), 0]], atol=1e-6)
 
 
 def test_a_head_orders_the_twenty_best_however_many_are_asked_for() -> None:

@@ -36,8 +36,12 @@ def test_lists_by_hand() -> None:
     search = 1e-6 + 1000 * 1e-8 + 0.25 * 1_000_000 * 0.3e-9
     assert work["calibration"] == pytest.approx(20_000 * (search + 3e-6))
     # Of a million vectors, 1,073 probes are searched for exhaustively: as many distances as 2^30.
-    assert work["tuning"] == pytest.approx(1.5 + 1073 * 1_000_000 * 1e-8 + 4096 * (1000 * 1e-8 + search))
+    assert work["tuning"] == pytest.approx(0.6 + 1073 * 1_000_000 * 1e-8 + 4096 * (1000 * 1e-8 + search))
     assert work["index"] == pytest.approx(2 + 1 + (10 * 128_000 + 1_000_000) * 1000 * 1e-8)
+    # The sample of 50,000 has lists of its own, which eleven passes make, and of which 8 of 220 are looked through.
+    sample = 2 + 0.05 + 11 * 50_000 * 220 * 1e-8
+    each = 3e-6 + 220 * 1e-8 + 8 / 220 * 50_000 * 1e-9
+    assert work["densities"] == pytest.approx(1_000_000 * each + sample)
     more = _work(units, "ivf", 2_000_000, 500_000, scaled=True)
     assert 1.5 < sum(more.values()) / sum(work.values()) < 3
 

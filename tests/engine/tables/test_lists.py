@@ -20,7 +20,7 @@ from engine.cli.app import app
 from engine.embedding.photographs import find_photographs
 from engine.errors import ListError, ListGuess
 from engine.files.escaping import harmless, plainly
-from engine.tables import lists
+from engine.tables import lists, text_lines
 from engine.tables.lists import IDENTITY, MAYBE_IDENTITY, PATH, read_list, read_names
 from engine.tables.sheets import Sheet
 
@@ -200,7 +200,7 @@ def test_lists_that_are_not_there(tmp_path: Path) -> None:
 def test_too_long_a_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "list.csv"
     path.write_text(PLAIN)
-    monkeypatch.setattr(lists, "LARGEST", path.stat().st_size)
+    monkeypatch.setattr(text_lines, "LARGEST", path.stat().st_size)
     assert len(read_list(path, [PATH]).rows) == 2
     path.write_text(PLAIN + "\n")
     with pytest.raises(ListError, match="a list of more than 0 MiB; cut it in pieces"):
