@@ -68,7 +68,7 @@ def nearest_identities(
 
 
 def _compared_with_all(index: SearchableIndex, members: Members, probes: np.ndarray, wanted: int) -> NearestIdentities:
-    """As `nearest_identities`, exactly: however many templates an identity has, it takes no longer."""
+    """As `nearest_identities`, exactly, in a time that goes by how many templates there are in all, whosever they are."""
     some = min(wanted + _SPARE, members.identities)
     likely, squares = _likely(index, members, probes, some)
     rows, distances = _measured(index, members, probes, likely, wanted)
